@@ -1,0 +1,154 @@
+"""The prunable matrices of a BERT- or RoBERTa-shaped encoder: their names, shapes, order and counts.
+
+An encoder has ``n_layers`` layers with six prunable matrices each. Everything else (embeddings, biases, LayerNorm,
+pooler, head) is never pruned. Source: METHOD.md section 1, after Jiang et al. (2023), section 3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from smp_lab.errors import MaskFormatError
+
+QUERY, KEY, VALUE, ATTENTION_OUTPUT, INTERMEDIATE, OUTPUT = MATRIX_TYPES = (
+    "query",
+    "key",
+    "value",
+    "attention_output",
+    "intermediate",
+    "output",
+)
+
+_MODULE_OF_TYPE: Mapping[str, str] = {
+    QUERY: "attention.self.query",
+    KEY: "attention.self.key",
+    VALUE: "attention.self.value",
+    ATTENTION_OUTPUT: "attention.output.dense",
+    INTERMEDIATE: "intermediate.dense",
+    OUTPUT: "output.dense",
+}
+_TYPE_OF_MODULE = {module: matrix_type for matrix_type, module in _MODULE_OF_TYPE.items()}
+_PARAMETER_NAME = re.compile(
+    r"(?:(?:bert|roberta)\.)?encoder\.layer\.(?P<layer>0|[1-9]\d*)\."
+    rf"(?P<module>{'|'.join(re.escape(module) for module in _TYPE_OF_MODULE)})\.(?:weight|mask_scores)"
+)
+
+
+class MatrixId(NamedTuple):
+    """One prunable matrix: its layer, counted from 0, and its matrix type."""
+
+    layer: int
+    matrix_type: str
+
+    def __str__(self) -> str:
+        return f"layer {self.layer} {self.matrix_type}"
+
+
+def parameter_name(matrix: MatrixId, prefix: str = "", suffix: str = "weight") -> str:
+    """Name of a matrix's parameter in a ``transformers`` BERT or RoBERTa model.
+
+    Parameters
+    ----------
+    matrix
+        Which matrix.
+    prefix
+        ``"bert."`` or ``"roberta."`` where the encoder is part of a larger model.
+    suffix
+        ``"weight"``, or ``"mask_scores"`` as in the authors' released masks.
+    """
+    return f"{prefix}encoder.layer.{matrix.layer}.{_MODULE_OF_TYPE[matrix.matrix_type]}.{suffix}"
+
+
+def parse_parameter_name(name: str) -> MatrixId | None:
+    """Which prunable matrix a parameter is, or None where it is not one (the whole name must match)."""
+    found = _PARAMETER_NAME.fullmatch(name)
+    return MatrixId(int(found["layer"]), _TYPE_OF_MODULE[found["module"]]) if found else None
+
+
+@dataclass(frozen=True)
+class EncoderLayout:
+    """Shapes and counts of one encoder's prunable matrices.
+
+    Parameters
+    ----------
+    n_layers, hidden_size, intermediate_size, n_heads
+        As in the encoder's configuration. ``hidden_size`` is a multiple of ``n_heads``.
+    n_parameters
+        Parameters of the whole pre-trained model with embeddings, biases, LayerNorm and pooler, without any task head.
+    """
+
+    n_layers: int
+    hidden_size: int
+    intermediate_size: int
+    n_heads: int
+    n_parameters: int
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise MaskFormatError(f"Encoder layout has {name} = {value!r}; expected a whole number above 0.")
+        if self.hidden_size % self.n_heads:
+            raise MaskFormatError(
+                f"Encoder layout has hidden size {self.hidden_size}, which {self.n_heads} heads do not divide."
+            )
+        if self.n_parameters < self.n_weights:
+            raise MaskFormatError(
+                f"Encoder layout has {self.n_parameters} parameters in all, fewer than its {self.n_weights} prunable."
+            )
+
+    @property
+    def matrices(self) -> tuple[MatrixId, ...]:
+        """All prunable matrices, by layer, then in the order of `MATRIX_TYPES`: the order of every array here."""
+        return tuple(MatrixId(layer, kind) for layer in range(self.n_layers) for kind in MATRIX_TYPES)
+
+    @property
+    def head_size(self) -> int:
+        """Rows of a query, key or value matrix that belong to one attention head."""
+        return self.hidden_size // self.n_heads
+
+    def shape(self, matrix_type: str) -> tuple[int, int]:
+        """``(n_out, n_in)`` of a matrix of this type."""
+        if matrix_type == INTERMEDIATE:
+            return self.intermediate_size, self.hidden_size
+        if matrix_type == OUTPUT:
+            return self.hidden_size, self.intermediate_size
+        return self.hidden_size, self.hidden_size
+
+    def size(self, matrix_type: str) -> int:
+        """Weights in a matrix of this type."""
+        n_out, n_in = self.shape(matrix_type)
+        return n_out * n_in
+
+    @property
+    def n_weights(self) -> int:
+        """Prunable weights of the encoder: the denominator of every ratio with scope "encoder"."""
+        return self.n_layers * sum(self.size(kind) for kind in MATRIX_TYPES)
+
+    def slices(self) -> Iterator[tuple[MatrixId, slice]]:
+        """Each matrix with its place in one flat buffer of all prunable weights."""
+        start = 0
+        for matrix in self.matrices:
+            stop = start + self.size(matrix.matrix_type)
+            yield matrix, slice(start, stop)
+            start = stop
+
+    def to_dict(self) -> dict[str, int]:
+        """The fields by name, as they stand in a run record."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> EncoderLayout:
+        """Inverse of `to_dict`.
+
+        Raises
+        ------
+        MaskFormatError
+            If a field is missing, unknown or not a whole number above 0.
+        """
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise MaskFormatError(f"Encoder layout has fields {sorted(fields)}: {error}.") from None

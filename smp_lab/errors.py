@@ -1,0 +1,45 @@
+"""Everything the library raises on purpose.
+
+Each message says what was wrong, what was got, and what is allowed or what to do next. The command line prints it
+and exits with status 1; a page shows it in place of its figure. Anything else that is raised is a defect.
+"""
+
+
+class SmpLabError(Exception):
+    """Base of every error that a person can mend."""
+
+
+class ConfigError(SmpLabError):
+    """A setting of a run is unknown, out of range, or does not fit another one."""
+
+
+class DataError(SmpLabError):
+    """Task data are missing, unreadable or malformed."""
+
+
+class EncoderError(SmpLabError):
+    """An encoder is missing, altered, or of an architecture whose matrices are not known here."""
+
+
+class MaskFormatError(SmpLabError):
+    """Masks have another length, shape or layout than they must have."""
+
+
+class RunFormatError(SmpLabError):
+    """A run record is incomplete, altered, or written in a schema that this version does not read."""
+
+
+class RunExistsError(SmpLabError):
+    """A run of this id is already there, or another process is writing it."""
+
+
+class RunWriteError(SmpLabError):
+    """A run could not be written to its folder."""
+
+
+class TrainingError(SmpLabError):
+    """Training cannot start or go on."""
+
+
+class MissingDependencyError(SmpLabError):
+    """A package of an optional extra is needed and not installed."""

@@ -1,0 +1,1 @@
+"""Run records and published numbers on disk. Needs numpy and pandas only."""

@@ -1,0 +1,45 @@
+"""Every folder and file name of the project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+RECORD_FILE = "run.json"
+MASKS_FILE = "masks.npz"
+HISTORY_FILE = "history.npz"
+SCORES_FILE = "scores.npz"
+PREDICTIONS_FILE = "predictions.npz"
+
+RUNS_VARIABLE = "SMP_LAB_RUNS"
+GLUE_VARIABLE = "SMP_LAB_GLUE_DIR"
+
+# Hidden folders inside a folder of runs: never listed as runs.
+UNFINISHED_FOLDER = ".unfinished"
+TEMPORARY_PREFIX = ".writing-"
+
+
+def project_folder() -> Path:
+    """The clone: the folder that holds smp_lab/, pages/ and cached_runs/."""
+    return Path(__file__).resolve().parents[2]
+
+
+def pages_folder() -> Path:
+    """The app's pages."""
+    return project_folder() / "pages"
+
+
+def cached_runs_folder() -> Path:
+    """The runs that come with the project. The app and the trainer only read it."""
+    return project_folder() / "cached_runs"
+
+
+def own_runs_folder() -> Path:
+    """Where new runs are written: SMP_LAB_RUNS, else runs/ in the clone."""
+    chosen = os.environ.get(RUNS_VARIABLE)
+    return Path(chosen).expanduser() if chosen else project_folder() / "runs"
+
+
+def unfinished_folder(runs: Path, run_id: str) -> Path:
+    """Where a run's checkpoints lie until it is finished."""
+    return runs / UNFINISHED_FOLDER / run_id

@@ -1,0 +1,514 @@
+"""The run record: one folder per finished run, written once, verified whenever it is read.
+
+::
+
+    {run_id}/
+      run.json         schema_version, run_id, config, layout, provenance, results, sha256 of every other file
+      history.npz      one array per column, a value per logged step
+      masks.npz        the final mask: one zlib stream of packed bits per matrix, and their shapes
+      scores.npz       score histograms, kept counts and flips at some twenty moments of training
+      predictions.npz  what the final model said on each development example
+
+A run without scores (a control) has no scores.npz, a run without a mask (dense) no masks.npz.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import secrets
+import shutil
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout, MatrixId
+from smp_lab.config import RunConfig
+from smp_lab.errors import (
+    ConfigError,
+    MaskFormatError,
+    RunExistsError,
+    RunFormatError,
+    RunWriteError,
+)
+from smp_lab.masks import MaskSet, compress_bits, decompress_bits
+from smp_lab.storage.paths import (
+    HISTORY_FILE,
+    MASKS_FILE,
+    PREDICTIONS_FILE,
+    RECORD_FILE,
+    SCORES_FILE,
+    TEMPORARY_PREFIX,
+)
+
+SCHEMA_VERSION = 1
+
+# Matrices of one layer that attention heads divide, in the order of results["kept_per_head"].
+HEAD_MATRIX_TYPES = MATRIX_TYPES[:4]
+
+HISTORY_COLUMNS = (
+    "step",
+    "epoch",
+    "loss",
+    "regularizer",
+    "regularizer_weight",
+    "remaining",
+    "kept",
+    "flips_in",
+    "flips_out",
+    "learning_rate",
+    "seconds",
+)
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class ScoreHistory:
+    """Scores and masks of every matrix at some moments of training; axis 1 is `EncoderLayout.matrices`.
+
+    Parameters
+    ----------
+    steps
+        ``(n_moments,)``; the state after so many updates. The last is the final mask's.
+    edges
+        ``(n_bins + 1,)`` edges of the score bins, the same in every run; the first and last are infinite.
+    kept_histogram, removed_histogram
+        ``(n_moments, n_matrices, n_bins)`` scores of kept and of removed weights.
+    score_cut
+        ``(n_moments, n_matrices)`` lowest score that is kept; NaN where nothing is.
+    kept
+        ``(n_moments, n_matrices)`` kept weights.
+    flips_in, flips_out
+        ``(n_moments, n_matrices)`` weights that came into the mask, and that left it, since the moment before.
+    kept_in_final
+        ``(n_moments, n_matrices)`` weights kept at the moment and in the final mask.
+    weight_edges
+        ``(n_weight_bins + 1,)`` edges of log10 of the absolute pre-trained weight; first and last infinite.
+    weight_score_histogram
+        ``(n_matrices, n_weight_bins, n_bins)`` weights by absolute value and final score.
+    kept_by_magnitude
+        ``(n_matrices,)`` weights of the final mask that are also among as many largest absolute weights.
+    """
+
+    steps: npt.NDArray[np.int64]
+    edges: npt.NDArray[np.float32]
+    kept_histogram: npt.NDArray[np.uint32]
+    removed_histogram: npt.NDArray[np.uint32]
+    score_cut: npt.NDArray[np.float32]
+    kept: npt.NDArray[np.int64]
+    flips_in: npt.NDArray[np.int64]
+    flips_out: npt.NDArray[np.int64]
+    kept_in_final: npt.NDArray[np.int64]
+    weight_edges: npt.NDArray[np.float32]
+    weight_score_histogram: npt.NDArray[np.uint32]
+    kept_by_magnitude: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        moments, bins, weight_bins = len(self.steps), len(self.edges) - 1, len(self.weight_edges) - 1
+        matrices = len(self.kept_by_magnitude)
+        for name, want in (
+            ("kept_histogram", (moments, matrices, bins)),
+            ("removed_histogram", (moments, matrices, bins)),
+            ("score_cut", (moments, matrices)),
+            ("kept", (moments, matrices)),
+            ("flips_in", (moments, matrices)),
+            ("flips_out", (moments, matrices)),
+            ("kept_in_final", (moments, matrices)),
+            ("weight_score_histogram", (matrices, weight_bins, bins)),
+        ):
+            got = getattr(self, name).shape
+            if got != want:
+                raise RunFormatError(f"Score history has {name} of shape {got}; expected {want}.")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One finished run. Small facts are at hand; the arrays are read and verified when first asked for.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+    config, layout
+        What defined the run, and the shapes of its encoder.
+    provenance
+        How, where and when it was made: versions, commit, hardware, wall time, sources, command.
+    results
+        ``metrics``: final value per metric, a fraction; ``n_examples`` per development split; ``evaluations``: a dict
+        per evaluation with step, epoch, remaining, loss and every metric; ``best``: metric, value and step of the best
+        evaluation; ``kept``: ``(n_layers, 6)`` kept weights per matrix; ``kept_per_head``: ``(n_layers, 4, n_heads)``
+        for query, key, value and attention_output; ``trainable_parameters``, ``new_parameters``: counts as in the
+        paper's Table 1, a mask counting its 1-bit entries in 32-bit parameters.
+    """
+
+    path: Path
+    config: RunConfig
+    layout: EncoderLayout
+    provenance: Mapping[str, Any]
+    results: Mapping[str, Any]
+    file_sha256: Mapping[str, str]
+
+    @property
+    def run_id(self) -> str:
+        """Identity of the run."""
+        return self.config.run_id
+
+    @property
+    def main_metric(self) -> str:
+        """Name of the task's main metric."""
+        return self.config.task_info.main_metric
+
+    @property
+    def main_value(self) -> float:
+        """Main metric at the last evaluation, a fraction."""
+        return float(self.results["metrics"][self.main_metric])
+
+    @property
+    def n_examples(self) -> int:
+        """Examples of the development split that the main metric was measured on."""
+        return int(next(iter(self.results["n_examples"].values())))
+
+    @property
+    def kept(self) -> npt.NDArray[np.int64]:
+        """Kept weights, ``(n_layers, 6)`` in the order of `MATRIX_TYPES`."""
+        return np.asarray(self.results["kept"], np.int64)
+
+    @property
+    def kept_per_head(self) -> npt.NDArray[np.int64]:
+        """Kept weights per head, ``(n_layers, 4, n_heads)`` in the order of `HEAD_MATRIX_TYPES`."""
+        return np.asarray(self.results["kept_per_head"], np.int64)
+
+    @property
+    def remaining(self) -> float:
+        """Measured fraction of the encoder's prunable weights that is kept."""
+        return int(self.kept.sum()) / self.layout.n_weights
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether a mask is stored."""
+        return MASKS_FILE in self.file_sha256
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether a score history is stored."""
+        return SCORES_FILE in self.file_sha256
+
+    @cached_property
+    def masks(self) -> MaskSet:
+        """The final mask.
+
+        Raises
+        ------
+        RunFormatError, MaskFormatError
+            If it is missing, altered, or does not hold what run.json says.
+        """
+        arrays = self._read(MASKS_FILE)
+        masks = _masks_from_arrays(self.layout, arrays, self.run_id)
+        counted = [
+            [masks.kept(MatrixId(layer, kind)) for kind in MATRIX_TYPES] for layer in range(self.layout.n_layers)
+        ]
+        if counted != self.results["kept"]:
+            raise MaskFormatError(f"Masks of run {self.run_id} keep other counts than its {RECORD_FILE} says.")
+        return masks
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """A row per logged step, columns `HISTORY_COLUMNS`; NaN where a quantity does not exist."""
+        arrays = self._read(HISTORY_FILE)
+        if set(arrays) != set(HISTORY_COLUMNS) or len({array.shape for array in arrays.values()}) != 1:
+            raise RunFormatError(f"History of run {self.run_id} has columns {sorted(arrays)} or unequal lengths.")
+        return pd.DataFrame({column: arrays[column] for column in HISTORY_COLUMNS})
+
+    @cached_property
+    def scores(self) -> ScoreHistory:
+        """Scores over training."""
+        arrays = self._read(SCORES_FILE)
+        try:
+            return ScoreHistory(**arrays)
+        except TypeError as error:
+            raise RunFormatError(f"Score history of run {self.run_id} has other fields: {error}.") from None
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """A row per development example in file order.
+
+        Columns: ``split`` (number in the task's splits), ``prediction`` (class number, or the score of a regression),
+        ``correct`` (classification) or ``error`` (prediction minus target).
+        """
+        return pd.DataFrame(dict(self._read(PREDICTIONS_FILE)))
+
+    def _read(self, name: str) -> Arrays:
+        want = self.file_sha256.get(name)
+        if want is None:
+            raise RunFormatError(f"Run {self.run_id} ({self.config.method}) holds no {name}.")
+        try:
+            content = (self.path / name).read_bytes()
+        except OSError as error:
+            raise RunFormatError(f"Run {self.run_id}: {name} cannot be read ({error.strerror}).") from None
+        if hashlib.sha256(content).hexdigest() != want:
+            raise RunFormatError(
+                f"Run {self.run_id}: {name} is cut off or was altered (its sha256 is not the one in {RECORD_FILE}). "
+                "Restore the folder or train the run again."
+            )
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+                return {key: archive[key] for key in archive.files}
+        except (ValueError, OSError, zipfile.BadZipFile) as error:
+            raise RunFormatError(f"Run {self.run_id}: {name} is not a plain archive of arrays ({error}).") from None
+
+    def verify(self) -> None:
+        """Read and verify every file of the record.
+
+        Raises
+        ------
+        RunFormatError, MaskFormatError
+            At the first defect.
+        """
+        readers = {
+            HISTORY_FILE: lambda: self.history,
+            MASKS_FILE: lambda: self.masks,
+            SCORES_FILE: lambda: self.scores,
+            PREDICTIONS_FILE: lambda: self.predictions,
+        }
+        for name in self.file_sha256:
+            if name not in readers:
+                raise RunFormatError(f"Run {self.run_id} lists {name!r}, which no version of this schema writes.")
+            readers[name]()
+        extra = {entry.name for entry in self.path.iterdir()} - {RECORD_FILE, *self.file_sha256}
+        if extra:
+            raise RunFormatError(f"Run {self.run_id} holds files that are not part of it: {', '.join(sorted(extra))}.")
+
+
+def _masks_from_arrays(layout: EncoderLayout, arrays: Arrays, run_id: str) -> MaskSet:
+    bits = {}
+    for matrix in layout.matrices:
+        key = f"{matrix.layer}.{matrix.matrix_type}"
+        stream = arrays.get(key)
+        if stream is None or stream.dtype != np.uint8 or stream.ndim != 1:
+            raise MaskFormatError(f"Run {run_id}: no mask of {matrix} in {MASKS_FILE}.")
+        try:
+            bits[matrix] = decompress_bits(stream, layout.size(matrix.matrix_type))
+        except MaskFormatError as error:
+            raise MaskFormatError(f"Run {run_id}, {matrix}: {error}") from None
+    if len(arrays) != len(bits):
+        raise MaskFormatError(f"Run {run_id}: {MASKS_FILE} holds {len(arrays)} masks; its encoder has {len(bits)}.")
+    return MaskSet(layout, bits)
+
+
+def _npz(arrays: Arrays, *, deflate: bool = True) -> bytes:
+    buffer = io.BytesIO()
+    (np.savez_compressed if deflate else np.savez)(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def masks_to_bytes(masks: MaskSet) -> bytes:
+    """Content of masks.npz."""
+    return _npz(
+        {f"{matrix.layer}.{matrix.matrix_type}": compress_bits(bits) for matrix, bits in masks.bits.items()},
+        deflate=False,
+    )
+
+
+def save_run(
+    runs: Path,
+    *,
+    config: RunConfig,
+    layout: EncoderLayout,
+    provenance: Mapping[str, Any],
+    results: Mapping[str, Any],
+    history: pd.DataFrame,
+    masks: MaskSet | None,
+    scores: ScoreHistory | None,
+    predictions: pd.DataFrame,
+) -> RunRecord:
+    """Write a record whole or not at all, and read it back.
+
+    Kept counts are taken from `masks` (all weights where there are none) and added to `results`.
+
+    Raises
+    ------
+    RunExistsError
+        If the run is already there.
+    RunWriteError
+        If the folder cannot be written or the disk is full. Nothing is left behind.
+    """
+    target = runs / config.run_id
+    if target.exists():
+        raise RunExistsError(f"Run {config.run_id} is already in {runs}; records are never overwritten.")
+    contents = {
+        HISTORY_FILE: _npz({column: history[column].to_numpy() for column in HISTORY_COLUMNS}),
+        PREDICTIONS_FILE: _npz({str(column): predictions[column].to_numpy() for column in predictions}),
+    }
+    if masks is not None:
+        contents[MASKS_FILE] = masks_to_bytes(masks)
+    if scores is not None:
+        contents[SCORES_FILE] = _npz({field.name: getattr(scores, field.name) for field in fields(scores)})
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": config.run_id,
+        "config": config.to_dict(),
+        "layout": layout.to_dict(),
+        "provenance": dict(provenance),
+        "results": {**results, **_kept_counts(layout, masks)},
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())},
+    }
+    contents[RECORD_FILE] = (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
+
+    temporary = runs / f"{TEMPORARY_PREFIX}{config.run_id}-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        temporary.mkdir(parents=True)
+        for name, content in contents.items():
+            _write_durably(temporary / name, content)
+        _sync_folder(temporary)
+        if target.exists():
+            raise RunExistsError(f"Run {config.run_id} was written to {runs} by another process meanwhile.")
+        temporary.rename(target)
+        _sync_folder(runs)
+    except OSError as error:
+        if target.exists():
+            raise RunExistsError(f"Run {config.run_id} was written to {runs} by another process meanwhile.") from None
+        raise RunWriteError(
+            f"Run {config.run_id} could not be written to {runs}: {error.strerror}. Nothing was left behind; free "
+            "space or name another folder, then start the same command again."
+        ) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return load_run(target)
+
+
+def _kept_counts(layout: EncoderLayout, masks: MaskSet | None) -> dict[str, Any]:
+    kept, heads = [], []
+    for layer in range(layout.n_layers):
+        matrices = [MatrixId(layer, kind) for kind in MATRIX_TYPES]
+        if masks is None:
+            kept.append([layout.size(matrix.matrix_type) for matrix in matrices])
+            per_head = layout.hidden_size * layout.head_size
+            heads.append([[per_head] * layout.n_heads for _ in HEAD_MATRIX_TYPES])
+        else:
+            kept.append([masks.kept(matrix) for matrix in matrices])
+            heads.append([masks.kept_per_head(MatrixId(layer, kind)).tolist() for kind in HEAD_MATRIX_TYPES])
+    return {"kept": kept, "kept_per_head": heads}
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def load_run(path: Path) -> RunRecord:
+    """Read run.json of one run and verify it; the arrays are verified when they are read.
+
+    Raises
+    ------
+    RunFormatError
+        If the folder is not a run, the record is cut off or altered, or its schema is not this one.
+    """
+    file = path / RECORD_FILE
+    try:
+        content = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise RunFormatError(f"{path} is not a run: it holds no {RECORD_FILE}.") from None
+    except OSError as error:
+        raise RunFormatError(f"{file} cannot be read ({error.strerror}).") from None
+    except ValueError:
+        raise RunFormatError(f"{file} is cut off or is not JSON. Restore the folder or train the run again.") from None
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        raise RunFormatError(
+            f"{file} has schema version {version!r}; this SMP Lab reads {SCHEMA_VERSION}. "
+            + ("Update SMP Lab to read it." if newer else "Train the run again with this version.")
+        )
+    try:
+        config = RunConfig.from_dict(content["config"])
+        layout = EncoderLayout.from_dict(content["layout"])
+        provenance, results, files, run_id = (content[key] for key in ("provenance", "results", "files", "run_id"))
+    except (ConfigError, MaskFormatError) as error:
+        raise RunFormatError(f"{file} cannot be used: {error}") from None
+    except (KeyError, TypeError) as error:
+        raise RunFormatError(f"{file} lacks a part: {error}.") from None
+    if config.run_id != run_id:
+        raise RunFormatError(
+            f"{file} was altered: it says run {run_id}, but its settings are those of {config.run_id}. "
+            "Restore the folder or train the run again."
+        )
+    if path.name != run_id:
+        raise RunFormatError(f"Folder {path} holds run {run_id}; rename the folder back.")
+    record = RunRecord(path, config, layout, provenance, results, files)
+    _check_results(record, file)
+    return record
+
+
+def _check_results(record: RunRecord, file: Path) -> None:
+    layout = record.layout
+    try:
+        kept, heads = record.kept, record.kept_per_head
+        numbers = [record.main_value, *map(float, record.results["metrics"].values()), record.n_examples]
+        shapes_hold = (
+            kept.shape == (layout.n_layers, len(MATRIX_TYPES))
+            and heads.shape == (layout.n_layers, len(HEAD_MATRIX_TYPES), layout.n_heads)
+            and np.isfinite(numbers).all()
+        )
+        for key in ("evaluations", "best", "trainable_parameters", "new_parameters"):
+            record.results[key]
+    except (KeyError, TypeError, ValueError, StopIteration) as error:
+        raise RunFormatError(f"{file} has incomplete results: {error!r}.") from None
+    if not shapes_hold:
+        raise RunFormatError(f"{file} has kept counts or metrics that do not fit its encoder or task.")
+
+
+@dataclass(frozen=True)
+class RunIndex:
+    """Runs of some folders, and what in them could not be read.
+
+    Parameters
+    ----------
+    runs
+        By run id, in order of the ids; a run in several folders is taken from the first.
+    problems
+        ``(folder, sentence)`` for each folder that should be a run and is not.
+    """
+
+    runs: Mapping[str, RunRecord]
+    problems: tuple[tuple[Path, str], ...]
+
+
+def list_runs(folders: Iterable[Path]) -> RunIndex:
+    """Read run.json of every run in some folders; a missing folder counts as empty."""
+    runs: dict[str, RunRecord] = {}
+    problems = []
+    for path in _run_folders(folders):
+        try:
+            run = load_run(path)
+        except RunFormatError as error:
+            problems.append((path, str(error)))
+        else:
+            runs.setdefault(run.run_id, run)
+    return RunIndex(dict(sorted(runs.items())), tuple(problems))
+
+
+def _run_folders(folders: Iterable[Path]) -> Iterator[Path]:
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            yield from sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))

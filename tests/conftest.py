@@ -1,0 +1,173 @@
+"""Small encoders and whole records for tests that need no training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from smp_lab.bert_layout import EncoderLayout
+from smp_lab.config import RunConfig
+from smp_lab.masks import MaskSet, kept_count, top_k
+from smp_lab.storage.runs import RunRecord, ScoreHistory, save_run
+
+TINY = EncoderLayout(n_layers=2, hidden_size=16, intermediate_size=32, n_heads=2, n_parameters=6000)
+
+
+def tiny_config(**changes: Any) -> RunConfig:
+    settings: dict[str, Any] = {
+        "task": "rte",
+        "method": "smp_s",
+        "remaining": 0.5,
+        "base_model": "tiny-test-encoder",
+        "base_model_sha256": "a" * 64,
+        "data_sha256": "b" * 64,
+        "label_words": ("yes", "no"),
+        "epochs": 2,
+        "batch_size": 32,
+        "max_length": 128,
+        "score_learning_rate": 0.02,
+        "schedule_fraction": 0.7,
+        "precision": "fp32",
+    }
+    words = {"sst2": ("terrible", "great"), "cola": ("incorrect", "correct"), "mrpc": ("no", "yes")}
+    settings["label_words"] = words.get(changes.get("task", ""), settings["label_words"])
+    return RunConfig(**(settings | changes))
+
+
+def random_masks(layout: EncoderLayout, remaining: float, seed: int = 0) -> MaskSet:
+    rng = np.random.default_rng(seed)
+    dense = {}
+    for matrix in layout.matrices:
+        scores = rng.random(layout.shape(matrix.matrix_type))
+        dense[matrix] = top_k(scores, kept_count(remaining, scores.size))
+    return MaskSet.from_dense(layout, dense)
+
+
+def tiny_scores(masks: MaskSet, n_moments: int = 4) -> ScoreHistory:
+    """Histograms whose counts add up to the mask's at every moment."""
+    edges = np.array([-np.inf, -1, 0, 1, np.inf], np.float32)
+    weight_edges = np.array([-np.inf, -2, -1, np.inf], np.float32)
+    layout, matrices = masks.layout, masks.layout.matrices
+    sizes = np.array([layout.size(matrix.matrix_type) for matrix in matrices])
+    final = np.array([masks.kept(matrix) for matrix in matrices])
+    share = np.linspace(1, 0, n_moments)[:, None]
+    kept = (final + (sizes - final) * share).astype(np.int64)
+    histogram = np.zeros((n_moments, len(matrices), 4), np.uint32)
+    kept_histogram, removed_histogram = histogram.copy(), histogram.copy()
+    kept_histogram[:, :, 3] = kept
+    removed_histogram[:, :, 1] = sizes - kept
+    weight_score = np.zeros((len(matrices), 3, 4), np.uint32)
+    weight_score[:, 1, 3] = final
+    weight_score[:, 0, 1] = sizes - final
+    return ScoreHistory(
+        steps=np.arange(n_moments) * 10,
+        edges=edges,
+        kept_histogram=kept_histogram,
+        removed_histogram=removed_histogram,
+        score_cut=np.full(kept.shape, 0.5, np.float32),
+        kept=kept,
+        flips_in=np.zeros(kept.shape, np.int64),
+        flips_out=np.vstack([np.zeros(len(matrices), np.int64), -np.diff(kept, axis=0)]),
+        kept_in_final=np.minimum(kept, final),
+        weight_edges=weight_edges,
+        weight_score_histogram=weight_score,
+        kept_by_magnitude=final // 2,
+    )
+
+
+def make_run(
+    runs: Path,
+    *,
+    layout: EncoderLayout = TINY,
+    masks: MaskSet | None = None,
+    accuracy: float = 0.6,
+    mask_seed: int = 0,
+    **changes: Any,
+) -> RunRecord:
+    """Write a whole record with made-up numbers into a folder of runs."""
+    config = tiny_config(**changes)
+    rng = np.random.default_rng(config.seed)
+    if masks is None and config.method != "dense":
+        masks = random_masks(layout, config.remaining or 0.4, mask_seed)
+    n_examples, n_steps = 40, 30
+    metrics = {metric: accuracy for metric in config.task_info.metrics}
+    evaluation = {"step": n_steps, "epoch": config.epochs, "remaining": config.remaining, "loss": 0.6, **metrics}
+    steps = np.arange(3, n_steps + 1, 3)
+    history = pd.DataFrame(
+        {
+            "step": steps,
+            "epoch": steps / n_steps * config.epochs,
+            "loss": np.linspace(0.7, 0.5, len(steps)),
+            "regularizer": np.linspace(0.5, 0.2, len(steps)),
+            "regularizer_weight": np.linspace(0, 400, len(steps)),
+            "remaining": np.linspace(1, config.remaining or 0.4, len(steps)),
+            "kept": np.linspace(layout.n_weights, masks.kept_total if masks else layout.n_weights, len(steps)).astype(
+                int
+            ),
+            "flips_in": np.full(len(steps), 5),
+            "flips_out": np.full(len(steps), 40),
+            "learning_rate": np.linspace(0.02, 0, len(steps)),
+            "seconds": steps * 0.25,
+        }
+    )
+    return save_run(
+        runs,
+        config=config,
+        layout=layout,
+        provenance={
+            "created_utc": "2026-01-01T00:00:00+00:00",
+            "smp_lab_version": "0.1.0",
+            "git_commit": None,
+            "git_dirty": None,
+            "python": "3.11.7",
+            "platform": "test",
+            "processor": "test",
+            "threads": 2,
+            "packages": {"torch": "2.13.0"},
+            "wall_seconds": 12.5,
+            "data_source": "made up for a test",
+            "base_model_source": "made up for a test",
+            "command": "smp-lab train --task rte",
+            "resumed": 0,
+        },
+        results={
+            "metrics": metrics,
+            "n_examples": {split: n_examples for _, split in config.task_info.splits},
+            "evaluations": [
+                {**evaluation, "step": 15, "remaining": 0.8, **{metric: accuracy - 0.05 for metric in metrics}},
+                evaluation,
+            ],
+            "best": {"metric": config.task_info.main_metric, "value": accuracy, "step": n_steps},
+            "trainable_parameters": layout.n_weights,
+            "new_parameters": layout.n_weights / 32,
+        },
+        history=history,
+        masks=masks,
+        scores=tiny_scores(masks) if masks is not None else None,
+        predictions=pd.DataFrame(
+            {
+                "split": np.zeros(n_examples, np.uint8),
+                "prediction": rng.integers(0, 2, n_examples).astype(np.uint8),
+                "correct": np.arange(n_examples) < accuracy * n_examples,
+            }
+        ),
+    )
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """An empty folder of runs."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def write_run(runs: Path) -> Callable[..., RunRecord]:
+    """``write_run(task="cola", seed=1)`` writes a record into `runs`."""
+    return lambda **changes: make_run(runs, **changes)
