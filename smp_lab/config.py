@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -123,9 +122,10 @@ class RunConfig:
         if kind.startswith("tuple") and isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
             object.__setattr__(self, name, tuple(value))
             return
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if kind.startswith("float") and number and math.isfinite(value):
-            object.__setattr__(self, name, float(value))
+        # The bound keeps out NaN, infinities, and whole numbers that are not floats.
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**63
+        if kind.startswith("float") and number:
+            object.__setattr__(self, name, float(value) + 0.0)  # -0.0 equals 0.0 and must not have another id
         elif kind.startswith("int") and number and value == int(value):
             object.__setattr__(self, name, int(value))
         elif not (kind.startswith("str") and isinstance(value, str)):

@@ -91,7 +91,7 @@ def decompress_bits(stream: ByteArray, n_weights: int) -> ByteArray:
         raw = decompressor.decompress(stream.tobytes(), n_bytes + 1)
     except zlib.error as error:
         raise MaskFormatError(f"Mask stream cannot be decompressed ({error}).") from None
-    if len(raw) != n_bytes or not decompressor.eof:
+    if len(raw) != n_bytes or not decompressor.eof or decompressor.unused_data:
         raise MaskFormatError(f"Mask holds {len(raw)} bytes or more; expected {n_bytes} for {n_weights} weights.")
     bits = np.frombuffer(raw, np.uint8)
     _check_padding(bits, n_weights)

@@ -14,15 +14,16 @@ A run without scores (a control) has no scores.npz, a run without a mask (dense)
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
 import os
 import secrets
 import shutil
+import tokenize
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +54,9 @@ from smp_lab.storage.paths import (
 
 SCHEMA_VERSION = 1
 
+# Some ten times what the arrays of a 24-layer encoder need; more is a damaged or hostile archive.
+MAX_UNPACKED_BYTES = 2**29
+
 # Matrices of one layer that attention heads divide, in the order of results["kept_per_head"].
 HEAD_MATRIX_TYPES = MATRIX_TYPES[:4]
 
@@ -69,6 +73,8 @@ HISTORY_COLUMNS = (
     "learning_rate",
     "seconds",
 )
+
+PREDICTION_COLUMNS = ({"split", "prediction", "correct"}, {"split", "prediction", "error"})
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -215,10 +221,8 @@ class RunRecord:
         """
         arrays = self._read(MASKS_FILE)
         masks = _masks_from_arrays(self.layout, arrays, self.run_id)
-        counted = [
-            [masks.kept(MatrixId(layer, kind)) for kind in MATRIX_TYPES] for layer in range(self.layout.n_layers)
-        ]
-        if counted != self.results["kept"]:
+        counted = _kept_counts(self.layout, masks)
+        if any(self.results[name] != counts for name, counts in counted.items()):
             raise MaskFormatError(f"Masks of run {self.run_id} keep other counts than its {RECORD_FILE} says.")
         return masks
 
@@ -226,7 +230,7 @@ class RunRecord:
     def history(self) -> pd.DataFrame:
         """A row per logged step, columns `HISTORY_COLUMNS`; NaN where a quantity does not exist."""
         arrays = self._read(HISTORY_FILE)
-        if set(arrays) != set(HISTORY_COLUMNS) or len({array.shape for array in arrays.values()}) != 1:
+        if set(arrays) != set(HISTORY_COLUMNS) or not _are_columns(arrays):
             raise RunFormatError(f"History of run {self.run_id} has columns {sorted(arrays)} or unequal lengths.")
         return pd.DataFrame({column: arrays[column] for column in HISTORY_COLUMNS})
 
@@ -235,9 +239,14 @@ class RunRecord:
         """Scores over training."""
         arrays = self._read(SCORES_FILE)
         try:
-            return ScoreHistory(**arrays)
+            scores = ScoreHistory(**arrays)
         except TypeError as error:
             raise RunFormatError(f"Score history of run {self.run_id} has other fields: {error}.") from None
+        if not np.array_equal(scores.kept[-1:], self.kept.reshape(1, -1)):
+            raise RunFormatError(
+                f"Score history of run {self.run_id} does not end at the kept counts of its {RECORD_FILE}."
+            )
+        return scores
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
@@ -246,7 +255,10 @@ class RunRecord:
         Columns: ``split`` (number in the task's splits), ``prediction`` (class number, or the score of a regression),
         ``correct`` (classification) or ``error`` (prediction minus target).
         """
-        return pd.DataFrame(dict(self._read(PREDICTIONS_FILE)))
+        arrays = self._read(PREDICTIONS_FILE)
+        if set(arrays) not in PREDICTION_COLUMNS or not _are_columns(arrays):
+            raise RunFormatError(f"Predictions of run {self.run_id} have columns {sorted(arrays)} or unequal lengths.")
+        return pd.DataFrame(dict(arrays))
 
     def _read(self, name: str) -> Arrays:
         want = self.file_sha256.get(name)
@@ -262,10 +274,9 @@ class RunRecord:
                 "Restore the folder or train the run again."
             )
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files}
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
-            raise RunFormatError(f"Run {self.run_id}: {name} is not a plain archive of arrays ({error}).") from None
+            return _arrays_from_npz(content)
+        except _ARCHIVE_ERRORS as error:
+            raise RunFormatError(f"Run {self.run_id}: {name} is not a plain archive of numbers ({error}).") from None
 
     def verify(self) -> None:
         """Read and verify every file of the record.
@@ -288,6 +299,41 @@ class RunRecord:
         extra = {entry.name for entry in self.path.iterdir()} - {RECORD_FILE, *self.file_sha256}
         if extra:
             raise RunFormatError(f"Run {self.run_id} holds files that are not part of it: {', '.join(sorted(extra))}.")
+
+
+# What zipfile, zlib and numpy raise on bytes that are not an archive of arrays; pickled objects are a ValueError.
+_ARCHIVE_ERRORS = (
+    ValueError,
+    OSError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+
+
+def _arrays_from_npz(content: bytes) -> Arrays:
+    """Inverse of `_npz`, for bytes of unknown origin."""
+    arrays = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        n_bytes = sum(entry.file_size for entry in archive.infolist())
+        if n_bytes > MAX_UNPACKED_BYTES:
+            raise ValueError(f"unpacks to {n_bytes:,} bytes; at most {MAX_UNPACKED_BYTES:,} are read")
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                array = np.lib.format.read_array(file, allow_pickle=False)
+            if array.dtype.kind not in "biuf":
+                raise ValueError(f"{entry.filename} holds {array.dtype}")
+            arrays[entry.filename.removesuffix(".npy")] = array
+    return arrays
+
+
+def _are_columns(arrays: Arrays) -> bool:
+    """Whether all are one-dimensional and of one length."""
+    return len({array.shape for array in arrays.values()}) == 1 and all(array.ndim == 1 for array in arrays.values())
 
 
 def _masks_from_arrays(layout: EncoderLayout, arrays: Arrays, run_id: str) -> MaskSet:
@@ -340,9 +386,13 @@ def save_run(
     ------
     RunExistsError
         If the run is already there.
+    RunFormatError, MaskFormatError
+        If results are missing or contradict the encoder or the task.
     RunWriteError
-        If the folder cannot be written or the disk is full. Nothing is left behind.
+        If a fact is not JSON (NaN is not), the folder cannot be written or the disk is full. Nothing is left behind.
     """
+    if masks is not None and masks.layout != layout:
+        raise MaskFormatError(f"Masks of run {config.run_id} are for {masks.layout}; its encoder is {layout}.")
     target = runs / config.run_id
     if target.exists():
         raise RunExistsError(f"Run {config.run_id} is already in {runs}; records are never overwritten.")
@@ -363,7 +413,15 @@ def save_run(
         "results": {**results, **_kept_counts(layout, masks)},
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())},
     }
-    contents[RECORD_FILE] = (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
+    try:
+        contents[RECORD_FILE] = (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
+    except (TypeError, ValueError) as error:
+        raise RunWriteError(
+            f"Run {config.run_id} cannot be written as JSON: {error}. Results and provenance take text, finite "
+            "numbers, and None where a value is missing."
+        ) from None
+    # A record that could not be read back must not come to stand among the runs.
+    _parse_record(target, json.loads(contents[RECORD_FILE]))
 
     temporary = runs / f"{TEMPORARY_PREFIX}{config.run_id}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
@@ -379,8 +437,8 @@ def save_run(
         if target.exists():
             raise RunExistsError(f"Run {config.run_id} was written to {runs} by another process meanwhile.") from None
         raise RunWriteError(
-            f"Run {config.run_id} could not be written to {runs}: {error.strerror}. Nothing was left behind; free "
-            "space or name another folder, then start the same command again."
+            f"Run {config.run_id} could not be written to {runs}: {error.strerror or error}. Nothing was left behind; "
+            "free space or name another folder, then start the same command again."
         ) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -426,13 +484,24 @@ def load_run(path: Path) -> RunRecord:
     """
     file = path / RECORD_FILE
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(file.read_bytes(), parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise RunFormatError(f"{path} is not a run: it holds no {RECORD_FILE}.") from None
     except OSError as error:
         raise RunFormatError(f"{file} cannot be read ({error.strerror}).") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise RunFormatError(f"{file} is cut off or is not JSON. Restore the folder or train the run again.") from None
+    return _parse_record(path, content)
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and the infinities, which Python's reader takes and JSON does not have."""
+    raise ValueError(name)
+
+
+def _parse_record(path: Path, content: Any) -> RunRecord:
+    """Content of the run.json of the folder `path`, verified."""
+    file = path / RECORD_FILE
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         newer = isinstance(version, int) and version > SCHEMA_VERSION
@@ -448,6 +517,9 @@ def load_run(path: Path) -> RunRecord:
         raise RunFormatError(f"{file} cannot be used: {error}") from None
     except (KeyError, TypeError) as error:
         raise RunFormatError(f"{file} lacks a part: {error}.") from None
+    for name, part in (("provenance", provenance), ("results", results), ("files", files)):
+        if not isinstance(part, dict):
+            raise RunFormatError(f"{file} has {name} of type {type(part).__name__}; expected an object.")
     if config.run_id != run_id:
         raise RunFormatError(
             f"{file} was altered: it says run {run_id}, but its settings are those of {config.run_id}. "
@@ -461,21 +533,33 @@ def load_run(path: Path) -> RunRecord:
 
 
 def _check_results(record: RunRecord, file: Path) -> None:
-    layout = record.layout
+    results, layout = record.results, record.layout
     try:
-        kept, heads = record.kept, record.kept_per_head
-        numbers = [record.main_value, *map(float, record.results["metrics"].values()), record.n_examples]
-        shapes_hold = (
-            kept.shape == (layout.n_layers, len(MATRIX_TYPES))
+        metrics, best = results["metrics"], results["best"]
+        measured = [metrics[name] for name in record.config.task_info.metrics]
+        sizes = [results["n_examples"][split] for _, split in record.config.task_info.splits]
+        parameters = [results["trainable_parameters"], results["new_parameters"]]
+        kept, heads = np.asarray(results["kept"]), np.asarray(results["kept_per_head"])
+        holds = (
+            all(map(_is_number, [*measured, best["value"], best["step"], *parameters]))
+            and all(isinstance(size, int) and size > 0 for size in sizes)
+            and best["metric"] in metrics
+            and isinstance(results["evaluations"], list)
+            and all(isinstance(evaluation, dict) for evaluation in results["evaluations"])
+            and kept.dtype.kind == heads.dtype.kind == "i"
+            and kept.shape == (layout.n_layers, len(MATRIX_TYPES))
             and heads.shape == (layout.n_layers, len(HEAD_MATRIX_TYPES), layout.n_heads)
-            and np.isfinite(numbers).all()
+            and bool(((kept >= 0) & (kept <= [layout.size(kind) for kind in MATRIX_TYPES])).all())
+            and np.array_equal(heads.sum(axis=2), kept[:, : len(HEAD_MATRIX_TYPES)])
         )
-        for key in ("evaluations", "best", "trainable_parameters", "new_parameters"):
-            record.results[key]
-    except (KeyError, TypeError, ValueError, StopIteration) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise RunFormatError(f"{file} has incomplete results: {error!r}.") from None
-    if not shapes_hold:
+    if not holds:
         raise RunFormatError(f"{file} has kept counts or metrics that do not fit its encoder or task.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 @dataclass(frozen=True)
@@ -498,17 +582,34 @@ def list_runs(folders: Iterable[Path]) -> RunIndex:
     """Read run.json of every run in some folders; a missing folder counts as empty."""
     runs: dict[str, RunRecord] = {}
     problems = []
-    for path in _run_folders(folders):
+    for folder in folders:
         try:
-            run = load_run(path)
+            paths = run_folders(folder)
         except RunFormatError as error:
-            problems.append((path, str(error)))
-        else:
-            runs.setdefault(run.run_id, run)
+            problems.append((folder, str(error)))
+            continue
+        for path in paths:
+            try:
+                run = load_run(path)
+            except RunFormatError as error:
+                # A name that is not UTF-8 can be neither printed nor sent to a browser as it is.
+                problems.append((path, str(error).encode(errors="backslashreplace").decode()))
+            else:
+                runs.setdefault(run.run_id, run)
     return RunIndex(dict(sorted(runs.items())), tuple(problems))
 
 
-def _run_folders(folders: Iterable[Path]) -> Iterator[Path]:
-    for folder in folders:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            yield from sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+def run_folders(folder: Path) -> list[Path]:
+    """The folders in `folder` that should be runs, by name; none where there is no such folder.
+
+    Raises
+    ------
+    RunFormatError
+        If the folder is there and cannot be read.
+    """
+    try:
+        return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunFormatError(f"Folder {folder} of runs cannot be read ({error.strerror}).") from None

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout, MatrixId, parameter_name, parse_parameter_name
+from smp_lab.errors import MaskFormatError
+
+BERT_BASE = EncoderLayout(12, 768, 3072, 12, 109_482_240)
+FIELDS = {"n_layers": 2, "hidden_size": 16, "intermediate_size": 32, "n_heads": 2, "n_parameters": 6000}
+
+
+def test_bert_base_has_the_papers_85_million_prunable_weights():
+    # 10,616,832 bytes of packed bits in the authors' release.
+    assert BERT_BASE.n_weights == 10_616_832 * 8
+    assert len(BERT_BASE.matrices) == 72
+
+
+def test_shapes_are_output_by_input():
+    shapes = [BERT_BASE.shape(kind) for kind in MATRIX_TYPES]
+    assert shapes == [(768, 768)] * 4 + [(3072, 768), (768, 3072)]
+    assert BERT_BASE.head_size == 64
+
+
+def test_matrices_come_by_layer_then_type():
+    assert BERT_BASE.matrices[:7] == (*(MatrixId(0, kind) for kind in MATRIX_TYPES), MatrixId(1, "query"))
+    assert BERT_BASE.matrices[-1] == MatrixId(11, "output")
+
+
+def test_slices_tile_the_flat_buffer():
+    buffer = np.zeros(EncoderLayout(**FIELDS).n_weights, int)
+    for matrix, place in EncoderLayout(**FIELDS).slices():
+        assert place.stop - place.start == EncoderLayout(**FIELDS).size(matrix.matrix_type)
+        buffer[place] += 1
+    assert (buffer == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "matrix"),
+    [
+        ("encoder.layer.0.attention.self.query.weight", MatrixId(0, "query")),
+        ("bert.encoder.layer.11.attention.self.key.weight", MatrixId(11, "key")),
+        ("roberta.encoder.layer.3.attention.self.value.weight", MatrixId(3, "value")),
+        ("bert.encoder.layer.1.attention.output.dense.weight", MatrixId(1, "attention_output")),
+        ("bert.encoder.layer.10.intermediate.dense.mask_scores", MatrixId(10, "intermediate")),
+        ("bert.encoder.layer.2.output.dense.weight", MatrixId(2, "output")),
+    ],
+)
+def test_names_are_parsed(name, matrix):
+    assert parse_parameter_name(name) == matrix
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bert.encoder.layer.0.attention.self.query.bias",
+        "bert.encoder.layer.0.attention.output.LayerNorm.weight",
+        "bert.embeddings.word_embeddings.weight",
+        "bert.pooler.dense.weight",
+        "cls.predictions.transform.dense.weight",
+        "teacher.bert.encoder.layer.0.output.dense.weight",
+        "bert.encoder.layer.00.output.dense.weight",
+        "bert.encoder.layer.0.output.dense.weight.extra",
+        "bert.encoder.layer.0.outputXdense.weight",
+        "distilbert.transformer.layer.0.ffn.lin1.weight",
+    ],
+)
+def test_names_of_all_else_are_not(name):
+    assert parse_parameter_name(name) is None
+
+
+@pytest.mark.parametrize("prefix", ["", "bert.", "roberta."])
+@pytest.mark.parametrize("suffix", ["weight", "mask_scores"])
+def test_names_round_trip(prefix, suffix):
+    for matrix in BERT_BASE.matrices:
+        assert parse_parameter_name(parameter_name(matrix, prefix, suffix)) == matrix
+
+
+def test_fields_round_trip():
+    assert EncoderLayout.from_dict(BERT_BASE.to_dict()) == BERT_BASE
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", None, True])
+def test_a_field_that_is_no_count_is_refused(name, value):
+    with pytest.raises(MaskFormatError, match=rf"{name} = .*expected a whole number above 0"):
+        EncoderLayout.from_dict(FIELDS | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (FIELDS | {"n_heads": 3}, "hidden size 16, which 3 heads do not divide"),
+        (FIELDS | {"n_parameters": 4095}, "4095 parameters in all, fewer than its 4096 prunable"),
+        (FIELDS | {"depth": 1}, "depth"),
+        ({"n_layers": 2}, "hidden_size"),
+    ],
+)
+def test_fields_that_do_not_fit_are_refused(fields, sentence):
+    with pytest.raises(MaskFormatError, match=sentence):
+        EncoderLayout.from_dict(fields)
