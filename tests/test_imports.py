@@ -1,0 +1,125 @@
+"""Imports only go down, and only training needs the packages that training needs."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+GROUND = {"bert_layout", "config", "errors", "masks", "methods", "tasks"}
+FOUR = {"storage", "analysis", "figures", "jobs"}
+# Room -> the rooms it may import, besides itself and the ground floor. A new room needs a line here.
+MAY_IMPORT = {
+    **{room: set() for room in FOUR},
+    "training": {"storage"},
+    "ui": FOUR,
+    "app": FOUR | {"ui"},
+    "pages": FOUR | {"ui"},
+    "cli": FOUR | {"training"},
+}
+# Package -> the rooms that may import it.
+RESERVED = {
+    **{name: {"training"} for name in ("torch", "transformers", "datasets", "accelerate", "sklearn", "scipy")},
+    "streamlit": {"ui", "app", "pages"},
+    "plotly": {"figures", "ui", "pages"},
+}
+FILES = sorted([*(PROJECT / "smp_lab").rglob("*.py"), *(PROJECT / "pages").rglob("*.py")])
+
+
+def room_of(module: str) -> str:
+    """``smp_lab.storage.runs`` -> ``storage``; the package itself is ground floor."""
+    top, _, rest = module.partition(".")
+    room = rest.partition(".")[0] if top == "smp_lab" else top
+    return "ground" if not room or room in GROUND else room
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Full names of all a file imports, wherever in it."""
+    package = module_of(file).split(".")
+    if file.name != "__init__.py":
+        package.pop()
+    for node in ast.walk(ast.parse(file.read_bytes(), str(file))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            for alias in node.names:
+                yield ".".join([*base, *([node.module] if node.module else []), alias.name])
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_imports_go_down(file):
+    room = room_of(module_of(file))
+    allowed = {"ground"} if room == "ground" else {"ground", room} | MAY_IMPORT[room]
+    for name in imports(file):
+        if name.partition(".")[0] in ("smp_lab", "pages"):
+            # `from smp_lab import __version__` names no module.
+            target = "ground" if name == "smp_lab.__version__" else room_of(name)
+            assert target in allowed, f"{module_of(file)} imports {name}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_packages_stay_in_their_rooms(file):
+    room = room_of(module_of(file))
+    for name in imports(file):
+        package = name.partition(".")[0]
+        assert room in RESERVED.get(package, {room}), f"{module_of(file)} imports {name}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_nothing_reads_pickles_or_runs_text(file):
+    assert not {name.partition(".")[0] for name in imports(file)} & {"pickle", "marshal", "shelve", "joblib", "dill"}
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Call):
+            assert not (isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec", "compile"))
+            for keyword in node.keywords:
+                assert keyword.arg != "allow_pickle" or ast.unparse(keyword.value) == "False"
+
+
+def test_the_walk_sees_every_kind_of_import(tmp_path, monkeypatch):
+    """The rules above hold nothing if imports() is blind."""
+    monkeypatch.setattr(sys.modules[__name__], "PROJECT", tmp_path)
+    file = tmp_path / "smp_lab" / "storage" / "runs.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        "import torch.nn as nn\nfrom smp_lab import figures\nfrom ..analysis import overlap\nfrom . import paths\n"
+        "def late():\n    from smp_lab.training.trainer import train\n"
+    )
+    assert sorted(imports(file)) == [
+        "smp_lab.analysis.overlap",
+        "smp_lab.figures",
+        "smp_lab.storage.paths",
+        "smp_lab.training.trainer.train",
+        "torch.nn",
+    ]
+    assert [room_of(name) for name in ("smp_lab.figures", "smp_lab", "smp_lab.masks", "pages.overview")] == [
+        "figures",
+        "ground",
+        "ground",
+        "pages",
+    ]
+
+
+def test_no_module_hides_a_package():
+    """`streamlit run smp_lab/app.py` puts smp_lab/ first on the path of imports."""
+    taken = sys.stdlib_module_names | RESERVED.keys() | {"numpy", "pandas", "typer", "click", "rich", "PIL", "pytest"}
+    assert not {path.stem for path in (PROJECT / "smp_lab").iterdir()} & taken
+
+
+def test_all_but_training_works_without_the_packages_of_training():
+    # app.py draws when it is imported; its own tests run it.
+    modules = [name for name in map(module_of, FILES) if room_of(name) not in ("training", "app", "pages")]
+    reserved = [name for name, rooms in RESERVED.items() if rooms == {"training"}]
+    code = (
+        f"import importlib, sys\nfor name in {modules}: importlib.import_module(name)\n"
+        f"sys.stdout.write(' '.join(['imported:', *(set({reserved}) & set(sys.modules))]))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (found.returncode, found.stdout) == (0, "imported:"), found.stderr
