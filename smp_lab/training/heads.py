@@ -1,0 +1,141 @@
+"""From the encoder's first token to class scores, a loss and predictions. Source: METHOD.md section 1, "Head"."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, linear, mse_loss
+from transformers import PreTrainedTokenizerBase
+
+from smp_lab.errors import ConfigError
+from smp_lab.training.encoders import Encoder, LanguageModelHead
+
+
+def label_word_id(tokenizer: PreTrainedTokenizerBase, word: str) -> int:
+    """Number of the one token that a label word is.
+
+    A byte-level tokenizer marks the blank before a word, so the word is looked up with it, as it stands in a sentence.
+
+    Raises
+    ------
+    ConfigError
+        If the word is several tokens, or unknown to the tokenizer.
+    """
+    byte_level = tokenizer.tokenize(" x")[0].startswith("Ġ")
+    pieces = tokenizer.tokenize(f" {word}" if byte_level else word)
+    if len(pieces) != 1:
+        raise ConfigError(
+            f"Label word {word!r} is {len(pieces)} tokens for this tokenizer: {', '.join(pieces)}. Choose a word that "
+            "is one token."
+        )
+    number = tokenizer.convert_tokens_to_ids(pieces[0])
+    if number == tokenizer.unk_token_id:
+        raise ConfigError(f"Label word {word!r} is unknown to this tokenizer. Choose a word of its vocabulary.")
+    return number
+
+
+class LabelWordHead(nn.Module):
+    """Score of a class = h . e_word (+ bias), h the first token, e the input embedding of the class's word; frozen.
+
+    Where the checkpoint has a masked-language-model head, h first goes through its transform and its output bias is
+    added.
+
+    Parameters
+    ----------
+    encoder
+        Embeddings, head and tokenizer are its own.
+    words
+        One word per class.
+    """
+
+    def __init__(self, encoder: Encoder, words: tuple[str, ...]) -> None:
+        super().__init__()
+        numbers = [label_word_id(encoder.tokenizer, word) for word in words]
+        embeddings = encoder.model.get_input_embeddings().weight
+        self.register_buffer("words", embeddings[numbers].detach().clone(), persistent=False)
+        self.language_model_head: LanguageModelHead | None = encoder.language_model_head
+        bias = None
+        if self.language_model_head is not None:
+            self.language_model_head.requires_grad_(False)
+            bias = self.language_model_head.bias[numbers].clone()
+        self.register_buffer("bias", bias, persistent=False)
+
+    def forward(self, first_token: Tensor) -> Tensor:
+        """Scores ``(batch, n_words)`` from ``(batch, hidden)``, in float32."""
+        with torch.autocast(first_token.device.type, enabled=False):
+            hidden = first_token.float()
+            if self.language_model_head is not None:
+                hidden = self.language_model_head.transform(hidden)
+            return linear(hidden, self.words, self.bias)
+
+
+class LinearHead(nn.Linear):
+    """A new layer on the first token, trained at its own learning rate (the ablation of METHOD.md section 1)."""
+
+    def __init__(self, hidden_size: int, n_outputs: int, initializer_range: float) -> None:
+        super().__init__(hidden_size, n_outputs)
+        nn.init.normal_(self.weight, std=initializer_range)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, first_token: Tensor) -> Tensor:
+        """Scores ``(batch, n_outputs)`` from ``(batch, hidden)``, in float32."""
+        with torch.autocast(first_token.device.type, enabled=False):
+            return super().forward(first_token.float())
+
+
+class Target(Protocol):
+    """What scores are trained towards, and what they predict."""
+
+    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss of a batch."""
+
+    def predict(self, scores: Tensor) -> Tensor:
+        """Class number, or target, of each example, ``(batch,)``."""
+
+
+class Classes:
+    """Cross-entropy over the classes; the highest score is the prediction."""
+
+    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy."""
+        return cross_entropy(scores, targets)
+
+    def predict(self, scores: Tensor) -> Tensor:
+        """Class number of each example."""
+        return scores.argmax(dim=-1)
+
+
+class Poles:
+    """A target between two poles, low end first: p = softmax of their scores (Gao et al. 2021, section 4.2).
+
+    Parameters
+    ----------
+    lowest, highest
+        Ends of the target's range.
+    """
+
+    def __init__(self, lowest: float, highest: float) -> None:
+        self.lowest, self.highest = lowest, highest
+
+    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy against ``(1 - y', y')``, y' the target scaled to [0, 1]."""
+        share = (targets.float() - self.lowest) / (self.highest - self.lowest)
+        return cross_entropy(scores, torch.stack([1 - share, share], dim=-1))
+
+    def predict(self, scores: Tensor) -> Tensor:
+        """Expected target: lowest + range * p(high pole)."""
+        return self.lowest + (self.highest - self.lowest) * scores.softmax(dim=-1)[:, 1]
+
+
+class SquaredError:
+    """One score, compared with the target itself, as the authors' code does."""
+
+    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Mean squared error."""
+        return mse_loss(scores[:, 0], targets.float())
+
+    def predict(self, scores: Tensor) -> Tensor:
+        """The score."""
+        return scores[:, 0]

@@ -1,0 +1,49 @@
+"""What every masking function does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from smp_lab.bert_layout import EncoderLayout
+from smp_lab.training.topk import TopK
+
+
+class MaskingFunction(Protocol):
+    """Turns scores into masks.
+
+    Arrays come in the order of `EncoderLayout.matrices`.
+    """
+
+    def __call__(self, scores: Sequence[Tensor], remaining: float, masks: Sequence[Tensor]) -> None:
+        """Write the masks.
+
+        Parameters
+        ----------
+        scores
+            float32 ``(n_out, n_in)`` per matrix.
+        remaining
+            Fraction of the encoder's prunable weights to keep, in (0, 1].
+        masks
+            bool, same shapes, overwritten.
+        """
+
+
+class PerMatrix:
+    """Base of the functions that take an exact top-k inside each matrix; they differ in how many each one keeps."""
+
+    def __init__(self, layout: EncoderLayout) -> None:
+        self.layout = layout
+        self._top_k = [TopK() for _ in layout.matrices]
+
+    def kept_counts(self, scores: Sequence[Tensor], remaining: float) -> list[int]:
+        """Weights to keep in each matrix."""
+        raise NotImplementedError
+
+    def __call__(self, scores: Sequence[Tensor], remaining: float, masks: Sequence[Tensor]) -> None:
+        """Write the masks; see `MaskingFunction`."""
+        counts = self.kept_counts(scores, remaining)
+        for top_k, score, count, mask in zip(self._top_k, scores, counts, masks, strict=True):
+            top_k.select(score, count, mask)

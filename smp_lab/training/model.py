@@ -1,0 +1,75 @@
+"""The model that is trained: an untouched encoder, masked weights in its matrices' place, and a head."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from smp_lab.config import RunConfig
+from smp_lab.training.encoders import Encoder
+from smp_lab.training.heads import Classes, LabelWordHead, LinearHead, Poles, SquaredError, Target
+from smp_lab.training.masked_weights import MaskedWeights
+
+
+class PruningModel(nn.Module):
+    """Encoder, masked weights, head and target.
+
+    Parameters
+    ----------
+    encoder
+        Loaded encoder; all its parameters are frozen here.
+    masked
+        Its masked weights.
+    head
+        From the first token to scores.
+    target
+        From scores to loss and predictions.
+    """
+
+    def __init__(self, encoder: Encoder, masked: MaskedWeights, head: nn.Module, target: Target) -> None:
+        super().__init__()
+        self.encoder = encoder.model.requires_grad_(False)
+        self.masked = masked
+        self.head = head
+        self.target = target
+        self._names = [name for name, _ in encoder.matrix_parameters().values()]
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Scores ``(batch, n_outputs)`` and, with `labels`, the mean task loss."""
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
+        weights = dict(zip(self._names, self.masked(), strict=True))
+        hidden = functional_call(self.encoder, weights, kwargs=inputs).last_hidden_state
+        scores = self.head(hidden[:, 0])
+        if labels is None:
+            return {"logits": scores}
+        return {"loss": self.target.loss(scores, labels), "logits": scores}
+
+
+def make_head(config: RunConfig, encoder: Encoder) -> nn.Module:
+    """Head that the config asks for."""
+    if config.head == "label_words":
+        return LabelWordHead(encoder, config.label_words or ())
+    n_outputs = len(config.task_info.classes) or 1
+    return LinearHead(encoder.layout.hidden_size, n_outputs, encoder.model.config.initializer_range)
+
+
+def make_target(config: RunConfig) -> Target:
+    """Target that the task and the config ask for."""
+    target_range = config.task_info.target_range
+    if target_range is None:
+        return Classes()
+    return Poles(*target_range) if config.regression_head == "poles" else SquaredError()
+
+
+def matrix_dtype(precision: str) -> torch.dtype:
+    """Type of the masked weights for a config's precision."""
+    return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]

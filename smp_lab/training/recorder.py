@@ -1,0 +1,135 @@
+"""What a run remembers while it trains: a row per logged step, and scores and masks at some twenty moments.
+
+Moments lie as files in the run's unfinished folder, so that a run that was cut off finds them again; one that is
+trained twice, before and after a resume, is written twice with the same content.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from smp_lab.bert_layout import EncoderLayout
+from smp_lab.masks import MaskSet, popcount, top_k
+from smp_lab.storage.runs import ScoreHistory
+from smp_lab.training.masked_weights import MaskedWeights
+
+N_MOMENTS = 21
+
+# One set of bins for every run, so that histograms can be laid over one another. Scores move by up to the learning
+# rate a step, in both directions from 0: fine bins where short runs end, coarse ones as far as the longest go.
+SCORE_EDGES = np.concatenate(
+    [
+        [-np.inf],
+        -np.geomspace(64, 8, 24, endpoint=False),
+        np.linspace(-8, 8, 129),
+        np.geomspace(64, 8, 24, endpoint=False)[::-1],
+        [np.inf],
+    ]
+).astype(np.float32)
+# Of log10 |W|: one bin below a ten-thousandth, ten a decade up to 10.
+WEIGHT_EDGES = np.concatenate([[-np.inf], np.linspace(-4, 1, 51), [np.inf]]).astype(np.float32)
+
+
+def moments_of(total_steps: int) -> list[int]:
+    """Steps at which scores and masks are recorded: evenly spread, with the first and the last."""
+    return sorted({round(step) for step in np.linspace(0, total_steps, N_MOMENTS)})
+
+
+class MomentRecorder:
+    """Writes one file per moment and joins them at the end.
+
+    Parameters
+    ----------
+    folder
+        Where the files go; made if missing.
+    total_steps
+        Of the run.
+    """
+
+    def __init__(self, folder: Path, total_steps: int) -> None:
+        self.folder = folder
+        self.steps = moments_of(total_steps)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def record(self, masked: MaskedWeights) -> None:
+        """Keep the present scores and masks if this step is a moment."""
+        if masked.step not in self.steps:
+            return
+        kept, removed, cuts, bits = [], [], [], {}
+        for matrix, scores, mask in zip(masked.layout.matrices, masked.scores, masked.masks, strict=True):
+            counts = _histogram(scores.detach(), mask)
+            removed.append(counts[0])
+            kept.append(counts[1])
+            inside = torch.where(mask, scores.detach(), torch.inf).min()
+            cuts.append(float(inside) if torch.isfinite(inside) else np.nan)
+            bits[f"bits.{matrix.layer}.{matrix.matrix_type}"] = np.packbits(mask.cpu().numpy())
+        arrays = {"kept": np.stack(kept), "removed": np.stack(removed), "score_cut": np.array(cuts, np.float32)}
+        temporary = self._file(masked.step).with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays, **bits)
+        temporary.replace(self._file(masked.step))
+
+    def score_history(self, masked: MaskedWeights) -> ScoreHistory:
+        """Join all moments; `masked` is at its last step, whose masks are the final ones."""
+        layout, final = masked.layout, masked.mask_set()
+        moments = [np.load(self._file(step), allow_pickle=False) for step in self.steps]
+        masks = [
+            MaskSet(layout, {matrix: moment[f"bits.{matrix.layer}.{matrix.matrix_type}"] for matrix in layout.matrices})
+            for moment in moments
+        ]
+        flips = [_both(later, earlier, layout) for later, earlier in zip(masks[1:], masks[:-1], strict=True)]
+        kept = np.array([[mask.kept(matrix) for matrix in layout.matrices] for mask in masks])
+        stayed = np.vstack([kept[0], np.array(flips).reshape(-1, len(layout.matrices))])
+        before = np.vstack([kept[0], kept[:-1]])
+        weights = masked.weight_arrays()
+        return ScoreHistory(
+            steps=np.array(self.steps),
+            edges=SCORE_EDGES,
+            kept_histogram=np.stack([moment["kept"] for moment in moments]).astype(np.uint32),
+            removed_histogram=np.stack([moment["removed"] for moment in moments]).astype(np.uint32),
+            score_cut=np.stack([moment["score_cut"] for moment in moments]),
+            kept=kept,
+            flips_in=kept - stayed,
+            flips_out=before - stayed,
+            kept_in_final=np.array([_both(mask, final, layout) for mask in masks]),
+            weight_edges=WEIGHT_EDGES,
+            weight_score_histogram=np.stack(
+                [_weight_score_histogram(w, s) for w, s in zip(weights, masked.score_arrays(), strict=True)]
+            ),
+            kept_by_magnitude=np.array(
+                [
+                    np.count_nonzero(top_k(np.abs(weight), final.kept(matrix)) & final.dense(matrix))
+                    for matrix, weight in zip(layout.matrices, weights, strict=True)
+                ]
+            ),
+        )
+
+    def _file(self, step: int) -> Path:
+        return self.folder / f"moment-{step:08d}.npz"
+
+
+def _both(masks: MaskSet, others: MaskSet, layout: EncoderLayout) -> list[int]:
+    """Weights of each matrix that both masks keep."""
+    return [popcount(masks.bits[matrix] & others.bits[matrix]) for matrix in layout.matrices]
+
+
+def _histogram(scores: torch.Tensor, mask: torch.Tensor) -> np.ndarray:
+    """``(2, n_bins)`` counts of removed and of kept scores; a score on an edge counts above it."""
+    n_bins = len(SCORE_EDGES) - 1
+    inner = torch.from_numpy(SCORE_EDGES[1:-1]).to(scores.device)
+    bins = torch.bucketize(scores.reshape(-1), inner, right=True)
+    bins += mask.reshape(-1) * n_bins
+    return torch.bincount(bins, minlength=2 * n_bins).reshape(2, n_bins).cpu().numpy()
+
+
+def _weight_score_histogram(weight: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """``(n_weight_bins, n_bins)`` counts of weights by log10 |W| and score."""
+    n_weight_bins, n_bins = len(WEIGHT_EDGES) - 1, len(SCORE_EDGES) - 1
+    size = torch.from_numpy(weight).reshape(-1).abs().log10()
+    by_weight = torch.bucketize(size, torch.from_numpy(WEIGHT_EDGES[1:-1]), right=True)
+    by_score = torch.bucketize(torch.from_numpy(scores).reshape(-1), torch.from_numpy(SCORE_EDGES[1:-1]), right=True)
+    counts = torch.bincount(by_weight * n_bins + by_score, minlength=n_weight_bins * n_bins)
+    return counts.reshape(n_weight_bins, n_bins).numpy().astype(np.uint32)

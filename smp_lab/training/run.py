@@ -1,0 +1,369 @@
+"""One run from settings to record: load, train, resume, write."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import transformers
+from filelock import FileLock, Timeout
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, set_seed
+
+from smp_lab import __version__
+from smp_lab.config import RunConfig
+from smp_lab.errors import RunExistsError, RunWriteError, TrainingError
+from smp_lab.methods import NONE, get_method
+from smp_lab.storage.paths import project_folder, unfinished_folder
+from smp_lab.storage.runs import HISTORY_COLUMNS, RunRecord, save_run
+from smp_lab.tasks import get_task
+from smp_lab.training.checkpoints import newest_whole
+from smp_lab.training.data import Examples, TaskData, load_task_data
+from smp_lab.training.encoders import PACKAGED_ENCODER, Encoder, EncoderFiles, find_encoder, load_encoder
+from smp_lab.training.masked_weights import MaskedWeights
+from smp_lab.training.masking import MASKING_FUNCTIONS
+from smp_lab.training.model import PruningModel, make_head, make_target, matrix_dtype
+from smp_lab.training.recipes import get_recipe
+from smp_lab.training.recorder import MomentRecorder
+from smp_lab.training.schedule import Schedule
+from smp_lab.training.trainer import DevelopmentSplit, Log, PruningTrainer, TokenizedExamples, training_arguments
+
+_PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pandas")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to be trained: its settings with the data and encoder they speak of."""
+
+    config: RunConfig
+    data: TaskData
+    files: EncoderFiles
+
+
+def prepare(
+    task: str,
+    method: str,
+    *,
+    remaining: float | None,
+    seed: int = 0,
+    encoder: str = PACKAGED_ENCODER,
+    glue_folder: Path | None = None,
+    source: str | None = None,
+    recipe: str = "desk",
+    **changes: Any,
+) -> Prepared:
+    """Settings of a run, from a recipe and what is said beside it.
+
+    Parameters
+    ----------
+    task, method, remaining, seed
+        As in `RunConfig`.
+    encoder
+        As in `find_encoder`.
+    glue_folder, source
+        As in `load_task_data`.
+    recipe
+        As in `get_recipe`.
+    **changes
+        Fields of `RunConfig` that replace the recipe's; None leaves them.
+
+    Raises
+    ------
+    SmpLabError
+        If a setting, the data or the encoder cannot be used.
+    """
+    task_info, method_info = get_task(task), get_method(method)
+    chosen = {name: value for name, value in changes.items() if value is not None}
+    settings: dict[str, Any] = dict(vars(get_recipe(recipe, task, remaining)))
+    if "schedule_steps" in chosen:
+        settings["schedule_fraction"] = None
+    if "schedule_fraction" in chosen:
+        settings["schedule_steps"] = None
+    head = chosen.get("head", "label_words")
+    by_words = head == "label_words"
+    regression_head = chosen.get("regression_head", "poles") if task_info.is_regression and by_words else None
+    words = task_info.label_words[-1:] if regression_head == "mse" else task_info.label_words
+    settings |= {
+        "label_words": words if by_words else None,
+        "regression_head": regression_head,
+        "head_learning_rate": None if by_words else 3e-5,
+        "precision": fastest_precision(),
+        **chosen,
+    }
+    # The cheap checks come first: a wrong setting must not wait for data and encoder.
+    draft = RunConfig(
+        task=task,
+        method=method,
+        remaining=1.0 if method_info.remaining == NONE else remaining,
+        seed=seed,
+        base_model=encoder,
+        base_model_sha256="0" * 64,
+        data_sha256="0" * 64,
+        **settings,
+    )
+    files = find_encoder(encoder)
+    data = load_task_data(task, source=source, glue_folder=glue_folder, train_examples=draft.train_examples)
+    config = replace(draft, base_model=files.name, base_model_sha256=files.sha256, data_sha256=data.sha256)
+    return Prepared(config, data, files)
+
+
+def fastest_precision() -> str:
+    """bf16 where the accelerator or the processor multiplies it natively, else fp32."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if torch.cpu.get_capabilities().get("avx512_bf16", False) else "fp32"
+
+
+class Interrupted(TrainingError):
+    """Training was stopped on request; a checkpoint was left."""
+
+
+def train(
+    prepared: Prepared,
+    runs: Path,
+    *,
+    command: str,
+    callbacks: Callable[[RunConfig, int], list[TrainerCallback]] = lambda config, steps: [],
+) -> RunRecord:
+    """Train a run and write its record; go on from its checkpoint if there is one.
+
+    Parameters
+    ----------
+    prepared
+        From `prepare`.
+    runs
+        Folder that gets the record; checkpoints lie in a hidden folder beside it until then.
+    command
+        Command line that makes this run, for the record.
+    callbacks
+        Made for the settings and the number of steps: progress and the like.
+
+    Raises
+    ------
+    RunExistsError
+        If the run is there already, or another process trains it.
+    Interrupted
+        After Ctrl-C: the checkpoint is written.
+    SmpLabError
+        If something else prevents it.
+    """
+    config = prepared.config
+    if (runs / config.run_id).exists():
+        raise RunExistsError(f"Run {config.run_id} is already in {runs}. Change a setting or the seed for another one.")
+    folder = unfinished_folder(runs, config.run_id)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock", timeout=0):
+            record = _train_locked(prepared, runs, folder, command, callbacks)
+    except Timeout:
+        raise RunExistsError(
+            f"Run {config.run_id} is being trained by another process. Wait for it, or stop it first."
+        ) from None
+    except OSError as error:
+        raise RunWriteError(f"Run {config.run_id} cannot be written below {runs}: {error.strerror or error}.") from None
+    shutil.rmtree(folder, ignore_errors=True)
+    return record
+
+
+def _train_locked(
+    prepared: Prepared,
+    runs: Path,
+    folder: Path,
+    command: str,
+    callbacks: Callable[[RunConfig, int], list[TrainerCallback]],
+) -> RunRecord:
+    config, data = prepared.config, prepared.data
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    found = newest_whole(folder, config)
+    checkpoint, log = None, Log()
+    if found:
+        checkpoint, log = found[0], Log(**found[1])
+        log.resumed += 1
+    set_seed(config.seed)
+    encoder = load_encoder(prepared.files, dropout=config.dropout)
+    train_examples = _tokenize(data.train, encoder.tokenizer, config.max_length)
+    development = [
+        _development_split(suffix, data.development[name], encoder.tokenizer, config.max_length)
+        for suffix, name in data.task.splits
+    ]
+    total_steps = math.ceil(config.epochs * math.ceil(len(train_examples) / config.batch_size))
+    model = build_model(config, encoder, total_steps)
+    moments = MomentRecorder(folder / "moments", total_steps)
+    stop = StopOnRequest()
+    trainer = PruningTrainer(
+        model,
+        training_arguments(config, folder, total_steps),
+        config=config,
+        train_examples=train_examples,
+        development=development,
+        collator=DataCollatorWithPadding(encoder.tokenizer),
+        log=log,
+        moments=moments,
+        callbacks=[stop, *callbacks(config, total_steps)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    with stop.listening():
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.state.global_step < total_steps:
+        raise Interrupted(
+            f"Stopped at step {trainer.state.global_step} of {total_steps}; a checkpoint is kept. Start the same "
+            "command again to go on."
+        )
+    masked = model.masked
+    return save_run(
+        runs,
+        config=config,
+        layout=encoder.layout,
+        provenance=provenance(prepared, log, command),
+        results=_results(trainer, data),
+        history=pd.DataFrame(log.history, columns=list(HISTORY_COLUMNS)),
+        masks=masked.mask_set(),
+        scores=moments.score_history(masked),
+        predictions=_predictions(trainer),
+    )
+
+
+def build_model(config: RunConfig, encoder: Encoder, total_steps: int) -> PruningModel:
+    """Model of a run, before its first step."""
+    parameters = [parameter for _, parameter in encoder.matrix_parameters().values()]
+    masked = MaskedWeights(
+        encoder.layout,
+        parameters,
+        MASKING_FUNCTIONS[config.method](encoder.layout),
+        Schedule.from_config(config, total_steps),
+        matrix_dtype(config.precision),
+    )
+    return PruningModel(encoder, masked, make_head(config, encoder), make_target(config))
+
+
+class StopOnRequest(TrainerCallback):
+    """Turns the first Ctrl-C into a checkpoint and an orderly end; the second ends at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Catch the signals of Ctrl-C and of a polite kill meanwhile (in the main thread; elsewhere none)."""
+        try:
+            before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:
+            before = {}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stop between two steps, so that the checkpoint is whole."""
+        if self._asked and state.global_step < state.max_steps:
+            control.should_save = control.should_training_stop = True
+
+
+def _tokenize(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenizedExamples:
+    encoded = tokenizer(*examples.texts, truncation=True, max_length=max_length)
+    return TokenizedExamples({name: encoded[name] for name in encoded}, examples.targets)
+
+
+def _development_split(
+    suffix: str, examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> DevelopmentSplit:
+    tokenized = _tokenize(examples, tokenizer, max_length)
+    order = np.argsort(tokenized.lengths, kind="stable")
+    columns = {name: [column[i] for i in order] for name, column in tokenized.columns.items()}
+    return DevelopmentSplit(suffix, TokenizedExamples(columns, tokenized.targets[order]), order)
+
+
+def _results(trainer: PruningTrainer, data: TaskData) -> dict[str, Any]:
+    evaluations = trainer.run_log.evaluations
+    metric = data.task.main_metric
+    best = max(evaluations, key=lambda evaluation: evaluation[metric])
+    trainable = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
+    new_head = sum(p.numel() for p in trainer.model.head.parameters() if p.requires_grad)
+    return {
+        "metrics": {name: evaluations[-1][name] for name in data.task.metrics},
+        "n_examples": {name: len(data.development[name]) for _, name in data.task.splits},
+        "n_train_examples": len(data.train),
+        "total_steps": trainer.state.max_steps,
+        "evaluations": evaluations,
+        "best": {"metric": metric, "value": best[metric], "step": best["step"]},
+        "trainable_parameters": trainable,
+        "new_parameters": trainer.model.masked.layout.n_weights / 32 + new_head,
+    }
+
+
+def _predictions(trainer: PruningTrainer) -> pd.DataFrame:
+    parts = []
+    for number, (split, predictions) in enumerate(zip(trainer.development, trainer.predictions, strict=True)):
+        targets = split.in_file_order(split.examples.targets)
+        columns: dict[str, np.ndarray] = {"split": np.full(len(targets), number, np.uint8)}
+        if trainer.config.task_info.is_regression:
+            columns |= {"prediction": predictions.astype(np.float32)}
+            columns |= {"error": (predictions - targets).astype(np.float32)}
+        else:
+            columns |= {"prediction": predictions.astype(np.uint8), "correct": predictions == targets}
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def provenance(prepared: Prepared, log: Log, command: str) -> dict[str, Any]:
+    """How, where and when a run was made."""
+    return {
+        "created_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "smp_lab_version": __version__,
+        **_commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "packages": {package: version(package) for package in _PACKAGES},
+        "wall_seconds": round(log.seconds, 1),
+        "resumed": log.resumed,
+        "data_source": prepared.data.source,
+        "base_model_source": prepared.files.source,
+        "command": command,
+    }
+
+
+def _commit() -> dict[str, Any]:
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(project_folder()), *arguments], capture_output=True, text=True, check=True, timeout=10
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    commit = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "smp_lab") if commit else None
+    return {"git_commit": commit, "git_dirty": None if changed is None else bool(changed)}
+
+
+def _processor() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    capabilities = torch.cpu.get_capabilities()
+    name = capabilities.get("cpu_name") or platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores, {sys.platform}"

@@ -1,0 +1,71 @@
+"""How the remaining fraction falls and the regulariser's weight grows while a mask is trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from smp_lab.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Remaining fraction and regulariser weight at every step of one run.
+
+    Parameters
+    ----------
+    total_steps
+        T: updates in the whole run.
+    schedule_steps
+        N: the update from which the remaining fraction is the final one.
+    final_remaining
+        v: fraction of weights that remains at the end.
+    shape
+        "cubic" (Zhu and Gupta 2017, as METHOD.md section 1) or "linear".
+    regularizer
+        lambda_max.
+    regularizer_ramp
+        "code": lambda_max (1 - (1 - t/T)^3), over all steps, as the authors' code. "paper": lambda_max times
+        sparsity(t) / final sparsity, as the paper's text.
+    """
+
+    total_steps: int
+    schedule_steps: int
+    final_remaining: float
+    shape: str = "cubic"
+    regularizer: float = 0.0
+    regularizer_ramp: str = "code"
+
+    @classmethod
+    def from_config(cls, config: RunConfig, total_steps: int) -> Schedule:
+        """Schedule of a run with `total_steps` updates; N is at most that."""
+        if config.schedule_steps is not None:
+            schedule_steps = min(config.schedule_steps, total_steps)
+        else:
+            schedule_steps = math.floor((config.schedule_fraction or 0.0) * total_steps)
+        return cls(
+            total_steps=total_steps,
+            schedule_steps=schedule_steps,
+            final_remaining=1.0 if config.remaining is None else config.remaining,
+            shape=config.schedule or "cubic",
+            regularizer=config.regularizer,
+            regularizer_ramp=config.regularizer_ramp or "code",
+        )
+
+    def remaining(self, step: int) -> float:
+        """Fraction of weights that remains after `step` updates: v + (1 - v)(1 - t/N)^3 for t < N, then v."""
+        if step >= self.schedule_steps:
+            return self.final_remaining
+        left = 1 - step / self.schedule_steps
+        if self.shape == "cubic":
+            left **= 3
+        return self.final_remaining + (1 - self.final_remaining) * left
+
+    def regularizer_weight(self, step: int) -> float:
+        """Weight lambda(t) of the regulariser in update `step`."""
+        if self.regularizer_ramp == "paper":
+            if self.final_remaining == 1:
+                return 0.0
+            return self.regularizer * (1 - self.remaining(step)) / (1 - self.final_remaining)
+        left = max(1 - step / self.total_steps, 0.0)
+        return self.regularizer * (1 - left**3)

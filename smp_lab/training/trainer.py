@@ -1,0 +1,350 @@
+"""Mask training on the Hugging Face `Trainer`: what differs from ordinary fine-tuning, and nothing else."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset, SequentialSampler
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
+
+from smp_lab.config import RunConfig
+from smp_lab.errors import TrainingError
+from smp_lab.tasks import Task
+from smp_lab.training.checkpoints import seal
+from smp_lab.training.metrics import compute_metrics
+from smp_lab.training.model import PruningModel
+from smp_lab.training.recorder import MomentRecorder
+
+N_LOGGED = 200
+N_EVALUATIONS = 10
+SECONDS_BETWEEN_CHECKPOINTS = 120
+
+
+class TokenizedExamples(Dataset):
+    """Examples as token numbers, one dict each; the shape of batches is the collator's affair."""
+
+    def __init__(self, encoded: Mapping[str, Sequence[list[int]]], targets: np.ndarray) -> None:
+        self.columns = dict(encoded)
+        self.targets = targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {**{name: column[index] for name, column in self.columns.items()}, "labels": self.targets[index]}
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each example."""
+        return [len(tokens) for tokens in self.columns["input_ids"]]
+
+
+@dataclass(frozen=True)
+class DevelopmentSplit:
+    """One development split, sorted by length so that batches waste no padding.
+
+    Parameters
+    ----------
+    suffix
+        Of its metrics.
+    examples
+        Shortest first.
+    order
+        ``order[i]`` is the place in the file of example i.
+    """
+
+    suffix: str
+    examples: TokenizedExamples
+    order: np.ndarray
+
+    def in_file_order(self, values: np.ndarray) -> np.ndarray:
+        """Values of the sorted examples, back in the order of the file."""
+        ordered = np.empty_like(values)
+        ordered[self.order] = values
+        return ordered
+
+
+@dataclass
+class Log:
+    """What a run notes while it trains; it is part of every checkpoint.
+
+    Parameters
+    ----------
+    history
+        A dict per logged step with the columns of the run record's history.
+    evaluations
+        A dict per evaluation.
+    seconds
+        Wall time up to now, over all its processes.
+    resumed
+        How often it went on from a checkpoint.
+    """
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    resumed: int = 0
+
+
+class LengthGroupedByEpoch(LengthGroupedSampler):
+    """Batches of similar length in an order that follows from the seed and the epoch alone.
+
+    The library's sampler draws from the global generator, so a resumed epoch would see another order.
+    """
+
+    def __init__(self, lengths: list[int], batch_size: int, seed: int, epoch: Callable[[], int]) -> None:
+        super().__init__(batch_size, lengths=lengths)
+        self._seed, self._epoch = seed, epoch
+
+    def __iter__(self):
+        entropy = np.random.SeedSequence([self._seed, self._epoch()]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(entropy >> np.uint64(1)))
+        return iter(get_length_grouped_indices(self.lengths, self.batch_size, generator=generator))
+
+
+class PruningTrainer(Trainer):
+    """`Trainer` for a `PruningModel`.
+
+    It differs from its base in the optimiser (no weight decay, one learning rate per kind of parameter), the order of
+    batches, evaluation under the masks of the present step, checkpoints that hold only what is trained, and no norm of
+    the gradients: nothing clips by it, and it would read all of them once more.
+
+    Parameters
+    ----------
+    model
+        What is trained.
+    args
+        From `training_arguments`.
+    config
+        Settings of the run.
+    train_examples, development
+        Tokenised data.
+    collator
+        Makes padded batches.
+    log
+        Filled while training.
+    moments
+        Recorder of scores and masks.
+    """
+
+    def __init__(
+        self,
+        model: PruningModel,
+        args: TrainingArguments,
+        *,
+        config: RunConfig,
+        train_examples: TokenizedExamples,
+        development: Sequence[DevelopmentSplit],
+        collator: Callable,
+        log: Log,
+        moments: MomentRecorder,
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> None:
+        self.config = config
+        self.development = development
+        self.run_log = log
+        self.moments = moments
+        self.predictions: list[np.ndarray] = []
+        self.steps_per_epoch = math.ceil(len(train_examples) / config.batch_size)
+        super().__init__(
+            model,
+            args,
+            data_collator=collator,
+            train_dataset=train_examples,
+            callbacks=[_PruningSteps(self), *callbacks],
+        )
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Fused AdamW without weight decay on what is trained."""
+        if self.optimizer is None:
+            groups = [
+                {"params": list(self.model.masked.scores), "lr": self.config.score_learning_rate},
+                {
+                    "params": [p for p in self.model.head.parameters() if p.requires_grad],
+                    "lr": self.config.head_learning_rate,
+                },
+            ]
+            groups = [group for group in groups if group["params"]]
+            self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
+        return self.optimizer
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthGroupedByEpoch:
+        return LengthGroupedByEpoch(
+            self.train_dataset.lengths,
+            self.args.train_batch_size,
+            self.config.seed,
+            lambda: self.state.global_step // self.steps_per_epoch,
+        )
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> SequentialSampler:
+        # The base groups this one by length as well, and hands predictions back in that order.
+        return SequentialSampler(eval_dataset)
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> None:
+        return None
+
+    def compute_loss(self, model: nn.Module, inputs: dict, return_outputs: bool = False, **kwargs: Any) -> Any:
+        """Task loss of a batch; a loss that is not a number ends the run."""
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
+        if loss.device.type == "cpu" and model.training and not math.isfinite(loss.item()):
+            raise TrainingError(
+                f"The loss is {loss.item()} at step {self.state.global_step}. The last whole checkpoint is kept; "
+                "try a smaller learning rate or --precision fp32."
+            )
+        return (loss, outputs) if return_outputs else loss
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Metrics of every development split under the masks of the present step; predictions stay in `predictions`."""
+        model, step = self.model, self.state.global_step
+        model.masked.update(step)
+        task: Task = self.config.task_info
+        metrics: dict[str, float] = {}
+        losses = []
+        self.predictions = []
+        for split in self.development:
+            output = self.evaluation_loop(self.get_eval_dataloader(split.examples), description="Evaluation")
+            predictions = model.target.predict(torch.from_numpy(output.predictions)).numpy()
+            predictions = split.in_file_order(predictions)
+            targets = split.in_file_order(split.examples.targets)
+            metrics |= compute_metrics(task, split.suffix, targets, predictions)
+            losses.append(output.metrics["eval_loss"])
+            self.predictions.append(predictions)
+        self.run_log.evaluations.append(
+            {
+                "step": step,
+                "epoch": step / self.steps_per_epoch,
+                "remaining": model.masked.kept() / model.masked.layout.n_weights,
+                "loss": float(np.mean(losses)),
+                **metrics,
+            }
+        )
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Note a row of history; loggers that the user has set up get it too."""
+        step, masked = self.state.global_step, self.model.masked
+        if "loss" in logs and step:
+            masked.update(step)
+            flips_in, flips_out = masked.flips()
+            row = {
+                "step": step,
+                "epoch": step / self.steps_per_epoch,
+                "loss": logs["loss"],
+                "regularizer": masked.regularizer(),
+                "regularizer_weight": masked.schedule.regularizer_weight(step),
+                "remaining": masked.schedule.remaining(step),
+                "kept": masked.kept(),
+                "flips_in": flips_in,
+                "flips_out": flips_out,
+                "learning_rate": logs["learning_rate"],
+                "seconds": self.run_log.seconds,
+            }
+            self.run_log.history.append(row)
+            logs = {**logs, **{key: value for key, value in row.items() if key not in ("step", "epoch")}}
+        super().log(logs, start_time)
+
+    def _trained_state(self) -> dict[str, torch.Tensor]:
+        wanted = {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        return {name: tensor for name, tensor in self.model.state_dict().items() if name in wanted}
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        super()._save(output_dir, self._trained_state())
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        from safetensors.torch import load_file
+
+        state = load_file(Path(resume_from_checkpoint) / "model.safetensors")
+        self.model.load_state_dict(state, strict=False)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        seal(
+            checkpoint,
+            self.config,
+            {
+                "history": self.run_log.history,
+                "evaluations": self.run_log.evaluations,
+                "seconds": self.run_log.seconds,
+                "resumed": self.run_log.resumed,
+            },
+        )
+
+
+class _PruningSteps(TrainerCallback):
+    """Makes the masks of each step, records moments, and says when to log, evaluate and save."""
+
+    def __init__(self, trainer: PruningTrainer) -> None:
+        self.trainer = trainer
+        self._logged = self._evaluated = frozenset[int]()
+        self._last_clock = self._last_save = time.monotonic()
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._logged = frozenset(_evenly(state.max_steps, N_LOGGED))
+        self._evaluated = frozenset(_evenly(state.max_steps, N_EVALUATIONS))
+        self._last_clock = self._last_save = time.monotonic()
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        masked = self.trainer.model.masked
+        masked.update(state.global_step)
+        self.trainer.moments.record(masked)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        now = time.monotonic()
+        self.trainer.run_log.seconds += now - self._last_clock
+        self._last_clock = now
+        control.should_log = state.global_step in self._logged
+        control.should_evaluate = state.global_step in self._evaluated
+        if now - self._last_save > SECONDS_BETWEEN_CHECKPOINTS:
+            control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._last_save = time.monotonic()
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if state.global_step >= state.max_steps:
+            masked = self.trainer.model.masked
+            masked.update(state.global_step)
+            self.trainer.moments.record(masked)
+
+
+def _evenly(total_steps: int, count: int) -> set[int]:
+    """`count` steps spread over the run, the last among them; every step where there are fewer."""
+    return {math.ceil(total_steps * i / count) for i in range(1, count + 1)} - {0}
+
+
+def training_arguments(config: RunConfig, folder: Path, total_steps: int) -> TrainingArguments:
+    """Arguments of the library for one run."""
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=total_steps,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=64,
+        learning_rate=config.score_learning_rate or config.weight_learning_rate or 0.0,
+        lr_scheduler_type="linear",
+        warmup_steps=0,
+        max_grad_norm=0.0,
+        bf16=config.precision == "bf16",
+        seed=config.seed,
+        data_seed=config.seed,
+        eval_strategy="no",
+        save_strategy="no",
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        save_total_limit=2,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        use_cpu=not torch.cuda.is_available(),
+    )
