@@ -8,6 +8,10 @@ and exits with status 1; a page shows it in place of its figure. Anything else t
 class SmpLabError(Exception):
     """Base of every error that a person can mend."""
 
+    def __str__(self) -> str:
+        # A file name that is not UTF-8 can be neither printed nor sent to a browser as it is.
+        return super().__str__().encode(errors="backslashreplace").decode()
+
 
 class ConfigError(SmpLabError):
     """A setting of a run is unknown, out of range, or does not fit another one."""
@@ -42,4 +46,4 @@ class TrainingError(SmpLabError):
 
 
 class MissingDependencyError(SmpLabError):
-    """A package of an optional extra is needed and not installed."""
+    """A package of an optional extra, or the clone that holds the app's pages, is needed and not there."""

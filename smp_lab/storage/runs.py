@@ -592,8 +592,7 @@ def list_runs(folders: Iterable[Path]) -> RunIndex:
             try:
                 run = load_run(path)
             except RunFormatError as error:
-                # A name that is not UTF-8 can be neither printed nor sent to a browser as it is.
-                problems.append((path, str(error).encode(errors="backslashreplace").decode()))
+                problems.append((path, str(error)))
             else:
                 runs.setdefault(run.run_id, run)
     return RunIndex(dict(sorted(runs.items())), tuple(problems))

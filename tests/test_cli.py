@@ -1,0 +1,298 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from conftest import make_run
+from typer.testing import CliRunner
+
+from smp_lab import __version__, cli
+from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError
+from smp_lab.storage.paths import RECORD_FILE, project_folder
+
+
+@pytest.fixture
+def own(runs, monkeypatch, tmp_path):
+    """Own runs in `runs`, no cached ones."""
+    monkeypatch.setenv("SMP_LAB_RUNS", str(runs))
+    monkeypatch.setattr(cli, "cached_runs_folder", lambda: tmp_path / "cached_runs")
+    return runs
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli.commands, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def run_main(monkeypatch, *arguments):
+    """Exit status of the whole command, as a shell sees it."""
+    monkeypatch.setattr(sys, "argv", ["smp-lab", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return caught.value.code
+
+
+def test_version():
+    result = invoke("--version")
+    assert (result.exit_code, result.stdout) == (0, f"smp-lab {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ([], ["app", "runs", "check", "--version"]),
+        (["app"], ["--port N", "8501", "--runs DIR", "SMP_LAB_RUNS", "smp-lab app --port 8600"]),
+        (
+            ["runs"],
+            ["--folder DIR", "--task NAME", "sst2", "--method NAME", "smp_s", "smp-lab runs --task rte", "percent"],
+        ),
+        (["check"], ["DIR", "exit status", "smp-lab check cached_runs"]),
+    ],
+)
+def test_help_is_enough(command, words):
+    result = invoke(*command, "--help")
+    assert result.exit_code == 0
+    for word in words:
+        assert word in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_no_command_shows_the_commands():
+    assert "Commands:" in invoke().output
+
+
+# --- runs
+
+
+def test_runs_are_listed_in_aligned_columns(own):
+    first = make_run(own, accuracy=0.5)
+    second = make_run(own, task="cola", method="smp_l", remaining=0.03, accuracy=0.25)
+    result = invoke("runs")
+    assert (result.exit_code, result.stderr) == (0, "")
+    header, *rows = result.stdout.splitlines()
+    assert [row.split() for row in rows] == [
+        [second.run_id, *f"cola smp_l 3 {100 * second.remaining:.2f} matthews_correlation 0.2500 40 {own}".split()],
+        [first.run_id, *f"rte smp_s 50 50.00 accuracy 0.5000 40 {own}".split()],
+    ]
+    for title in ("task", "method", "metric", "folder"):
+        assert [row[header.index(title) - 1] for row in rows] == [" ", " "]
+    assert {row.index(str(own)) for row in rows} == {header.index("folder")}
+
+
+def test_runs_are_filtered(own):
+    rte = make_run(own)
+    cola = make_run(own, task="cola")
+    local = make_run(own, method="smp_l")
+
+    def listed(*options):
+        return {line.split()[0] for line in invoke("runs", *options).stdout.splitlines()[1:]}
+
+    assert listed() == {rte.run_id, cola.run_id, local.run_id}
+    assert listed("--task", "cola") == {cola.run_id}
+    assert listed("--method", "smp_s") == {rte.run_id, cola.run_id}
+    assert listed("--task", "rte", "--method", "smp_l") == {local.run_id}
+
+
+def test_runs_of_one_folder_alone(own, tmp_path):
+    make_run(own)
+    other = make_run(tmp_path / "other", seed=1)
+    assert [line.split()[0] for line in invoke("runs", "--folder", tmp_path / "other").stdout.splitlines()[1:]] == [
+        other.run_id
+    ]
+
+
+def test_no_runs_is_a_sentence_and_no_failure(own, tmp_path):
+    result = invoke("runs", "--task", "mnli")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"No such runs in {own} or {tmp_path / 'cached_runs'}.\n"
+
+
+def test_broken_runs_are_named_beside_the_good_ones(own):
+    good, broken = make_run(own), make_run(own, seed=1)
+    (broken.path / RECORD_FILE).write_text("{")
+    result = invoke("runs")
+    assert result.exit_code == 0
+    assert good.run_id in result.stdout
+    assert broken.run_id not in result.stdout
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"smp-lab: {broken.path / RECORD_FILE} is cut off or is not JSON.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        (["runs", "--task", "ret"], ConfigError, "Unknown task 'ret'. Choose one of: sst2, "),
+        (["runs", "--method", "smp"], ConfigError, "Unknown method 'smp'. Choose one of: smp_l, "),
+        (["runs", "--folder", "nowhere"], RunFormatError, "Folder nowhere does not exist"),
+        (["check", "nowhere"], RunFormatError, "Folder nowhere does not exist"),
+        (["app", "--runs", "nowhere"], RunFormatError, "Folder nowhere does not exist"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_1(monkeypatch, capsys, arguments, error, sentence):
+    with pytest.raises(error):
+        invoke(*arguments)
+    assert run_main(monkeypatch, *arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"smp-lab: {sentence}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["walk"], ["runs", "--speed", "1"], ["check"], ["app", "--port", "0"]])
+def test_a_misused_command_says_how_it_is_used(monkeypatch, capsys, arguments):
+    assert run_main(monkeypatch, *arguments) == 2
+    assert "Usage: " in capsys.readouterr().err
+
+
+def test_ctrl_c_is_status_130(monkeypatch):
+    def interrupt(folders):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "list_runs", interrupt)
+    assert run_main(monkeypatch, "runs") == 130
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(cli, "list_runs", lambda folders: 1 / 0)
+    monkeypatch.setattr(sys, "argv", ["smp-lab", "runs"])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+# --- check
+
+
+def test_sound_runs_are_checked(runs):
+    saved = [make_run(runs, seed=seed) for seed in (0, 1)]
+    result = invoke("check", runs)
+    assert result.exit_code == 0
+    *lines, total = result.stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [["ok", run.run_id] for run in sorted(saved, key=lambda r: r.run_id)]
+    size = sum(file.stat().st_size for run in saved for file in run.path.iterdir())
+    assert total == f"runs: 2, broken: 0, size: {size / 1e6:.2f} MB"
+
+
+def test_every_file_is_checked(runs):
+    good, broken = make_run(runs), make_run(runs, seed=1)
+    file = broken.path / "masks.npz"
+    file.write_bytes(file.read_bytes()[:-1])
+    result = invoke("check", runs)
+    assert result.exit_code == 1
+    assert f"ok      {good.run_id}" in result.stdout
+    assert f"BROKEN  Run {broken.run_id}: masks.npz is cut off or was altered" in result.stdout
+    assert "runs: 2, broken: 1," in result.stdout
+
+
+def test_one_run_is_checked_by_its_own_folder(runs, monkeypatch):
+    run = make_run(runs)
+    make_run(runs, seed=1)
+    assert "runs: 1, broken: 0," in invoke("check", run.path).stdout
+    monkeypatch.chdir(run.path)
+    assert "runs: 1, broken: 0," in invoke("check", ".").stdout
+
+
+def test_a_folder_with_no_runs_fails_the_check(runs, tmp_path, monkeypatch, capsys):
+    assert run_main(monkeypatch, "check", runs) == 1
+    assert f"Folder {runs} holds no runs." in capsys.readouterr().err
+    (tmp_path / "file").write_text("x")
+    assert run_main(monkeypatch, "check", tmp_path / "file") == 1
+    assert "cannot be read (Not a directory)" in capsys.readouterr().err
+
+
+def test_a_name_that_is_not_text_can_be_printed(runs):
+    (runs / os.fsdecode(b"r\xffn")).mkdir()
+    assert r"r\udcffn is not a run" in invoke("check", runs).stdout
+    assert r"r\udcffn is not a run" in invoke("runs", "--folder", runs).stderr
+
+
+# --- app
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """What would take this process's place."""
+    calls = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "chdir", calls.append)
+    monkeypatch.setattr(
+        os, "execve", lambda program, command, environment: calls.append((program, command, environment))
+    )
+    return calls
+
+
+def test_the_app_is_started_from_the_clone_on_the_runs_that_were_named(started, runs, monkeypatch):
+    monkeypatch.setattr(cli, "pages_folder", lambda: runs)
+    monkeypatch.delenv("SMP_LAB_RUNS", raising=False)
+    assert invoke("app").exit_code == 0
+    folder, (program, command, environment) = started
+    assert folder == project_folder()
+    assert program == sys.executable
+    assert command[1:5] == ["-m", "streamlit", "run", str(project_folder() / "smp_lab" / "app.py")]
+    assert "--server.port" not in command
+    assert environment["SMP_LAB_RUNS"] == str(project_folder() / "runs")
+
+
+def test_the_app_takes_a_port_and_a_relative_folder(started, runs, monkeypatch):
+    monkeypatch.setattr(cli, "pages_folder", lambda: runs)
+    invoke("app", "--port", 8600, "--runs", "runs")
+    _, command, environment = started[-1]
+    assert command[-2:] == ["--server.port", "8600"]
+    assert environment["SMP_LAB_RUNS"] == str(runs)
+    monkeypatch.setenv("SMP_LAB_RUNS", "runs")
+    invoke("app")
+    assert started[-1][2]["SMP_LAB_RUNS"] == str(runs)
+
+
+def test_the_app_without_its_pages_says_where_it_runs_from(started, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "pages_folder", lambda: tmp_path / "pages")
+    with pytest.raises(MissingDependencyError, match=r"runs from its clone: .* `pip install -e \.`"):
+        invoke("app")
+    assert started == []
+
+
+def smp_lab(*arguments, **options):
+    code = "from smp_lab.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+    )
+
+
+def test_a_shell_sees_sentences_and_statuses(runs):
+    make_run(runs)
+    process = smp_lab("check", runs)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+    assert b"runs: 1, broken: 0" in out
+    process = smp_lab("runs", "--folder", runs / "missing")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, b"")
+    assert b"does not exist" in err and b"Traceback" not in err
+
+
+def test_the_app_answers_and_a_signal_stops_it(runs):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"STREAMLIT_SERVER_HEADLESS": "true", "STREAMLIT_SERVER_ADDRESS": "127.0.0.1"}
+    process = smp_lab("app", "--port", port, "--runs", runs, cwd=runs, env=environment)
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
+                    assert answer.read() == b"ok"
+                break
+            except OSError:
+                assert process.poll() is None, process.stderr.read()
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5)
