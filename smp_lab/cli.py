@@ -1,4 +1,4 @@
-"""The command line: ``smp-lab app``, ``smp-lab runs``, ``smp-lab check``."""
+"""The command line: ``smp-lab app``, ``smp-lab train``, ``smp-lab runs``, ``smp-lab check``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from smp_lab import __version__
 from smp_lab.errors import MissingDependencyError, RunFormatError, SmpLabError
 from smp_lab.methods import METHODS, get_method
 from smp_lab.storage.paths import (
+    GLUE_VARIABLE,
     RECORD_FILE,
     RUNS_VARIABLE,
     cached_runs_folder,
@@ -90,8 +91,8 @@ def open_app(
 ) -> None:
     """Open the app in a browser.
 
-    It shows your own runs and those in cached_runs/. Its address is printed; where there is no screen, open that
-    address elsewhere. Ctrl-C stops it.
+    It shows your own runs and those in cached_runs/, and prints its address. Ctrl-C stops it. Only this machine reaches
+    it, unless the variable STREAMLIT_SERVER_ADDRESS names another address to listen on, such as 0.0.0.0.
     """
     if not pages_folder().is_dir():
         raise MissingDependencyError(
@@ -100,15 +101,152 @@ def open_app(
         )
     folder = own_runs_folder() if runs is None else _existing(runs)
     command = [sys.executable, "-m", "streamlit", "run", str(project_folder() / "smp_lab" / "app.py")]
-    # On its first start Streamlit asks for an e-mail address and waits.
-    command += ["--server.showEmailPrompt", "false"]
     if port is not None:
         command += ["--server.port", str(port)]
-    environment = os.environ | {RUNS_VARIABLE: str(folder.absolute())}
+    environment = {
+        # By itself Streamlit listens to the whole network,
+        "STREAMLIT_SERVER_ADDRESS": "localhost",
+        # and on its first start asks for an e-mail address and waits.
+        "STREAMLIT_SERVER_SHOW_EMAIL_PROMPT": "false",
+        **os.environ,
+        RUNS_VARIABLE: str(folder.absolute()),
+    }
     # Streamlit takes the theme from the folder it is started in.
     os.chdir(project_folder())
     # In place of this process, so that signals reach the server.
     os.execve(sys.executable, command, environment)
+
+
+# Options of `train` that replace a setting of the recipe, named as in `RunConfig`.
+_RECIPE_SETTINGS = (
+    "epochs",
+    "batch_size",
+    "max_length",
+    "train_examples",
+    "score_learning_rate",
+    "dropout",
+    "regularizer",
+    "regularizer_ramp",
+    "schedule",
+    "schedule_fraction",
+    "schedule_steps",
+    "head",
+    "regression_head",
+    "precision",
+)
+
+
+def _recipe_option(explanation: str, default: str = "the recipe's") -> Any:
+    return typer.Option(help=f"{explanation}  [default: {default}]")
+
+
+@commands.command(
+    "train",
+    epilog=_examples(
+        "smp-lab train --task rte --remaining 0.1 --glue-dir ~/glue",
+        "smp-lab train --task toy-sentiment --remaining 0.5",
+        "smp-lab train --task mrpc --method smp_l --remaining 0.03 --recipe paper --encoder bert-base-uncased",
+    ),
+)
+def train(
+    context: typer.Context,
+    task: Annotated[str, typer.Option(metavar="NAME", help=f"One of: {', '.join(TASKS)}.", show_default=False)],
+    method: Annotated[str, typer.Option(metavar="NAME", help=f"One of: {', '.join(METHODS)}.")] = "smp_s",
+    remaining: Annotated[
+        float | None,
+        typer.Option(metavar="FRACTION", help="Share of the encoder's prunable weights that is KEPT, in (0, 1]."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of data order and dropout.")] = 0,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="minilm-l6 (the packaged one), a folder, or a model of the Hugging Face hub; BERT or RoBERTa layout.",
+        ),
+    ] = "minilm-l6",
+    glue_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help=f"Folder of GLUE's tab-separated files: DIR/RTE/train.tsv and so on.  [default: {GLUE_VARIABLE}]",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="folder, hub or toy.  [default: toy for toy tasks, folder where one is named, else hub]",
+        ),
+    ] = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help=f"Where the run goes.  [default: {RUNS_VARIABLE}, else runs/ in the clone]"),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME", help="Settings not named here: desk (this project's) or paper.")
+    ] = "desk",
+    epochs: Annotated[float | None, _recipe_option("Passes over the training data.")] = None,
+    batch_size: Annotated[int | None, _recipe_option("Examples a step.")] = None,
+    max_length: Annotated[int | None, _recipe_option("Tokens an example at most.")] = None,
+    train_examples: Annotated[int | None, _recipe_option("Use the first N training examples.", "all")] = None,
+    score_learning_rate: Annotated[float | None, _recipe_option("Start of its linear decay to 0.")] = None,
+    dropout: Annotated[float | None, _recipe_option("Of the encoder while training.", "the checkpoint's")] = None,
+    regularizer: Annotated[float | None, _recipe_option("lambda_max of the score regulariser; 0 is off.")] = None,
+    regularizer_ramp: Annotated[str | None, _recipe_option("code (over all steps) or paper.", "code")] = None,
+    schedule: Annotated[str | None, _recipe_option("cubic or linear.", "cubic")] = None,
+    schedule_fraction: Annotated[
+        float | None, _recipe_option("Share of all steps after which the final fraction is reached.")
+    ] = None,
+    schedule_steps: Annotated[int | None, _recipe_option("The same, as a step number.")] = None,
+    head: Annotated[str | None, _recipe_option("label_words (frozen) or linear (trained).", "label_words")] = None,
+    label_words: Annotated[str | None, _recipe_option("One word per class, with commas between.", "the task's")] = None,
+    regression_head: Annotated[str | None, _recipe_option("poles or mse, for stsb.", "poles")] = None,
+    precision: Annotated[
+        str | None, _recipe_option("bf16 or fp32.", "bf16 where the processor has it, else fp32")
+    ] = None,
+) -> None:
+    """Train a mask and keep it as a run.
+
+    Prints a line per evaluation. Ctrl-C leaves a checkpoint, and the same command goes on from it; a run that is cut
+    off otherwise goes on from its last checkpoint, at most a few minutes back.
+    """
+    # First what needs no torch: a wrong name is told without waiting for it.
+    get_task(task), get_method(method)
+    try:
+        from smp_lab.training import run as training
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"Training needs the package {error.name!r}, which is not installed. Install the extras in the clone with: "
+            "pip install -e '.[train,encoder]'"
+        ) from None
+    settings = {name: context.params[name] for name in _RECIPE_SETTINGS}
+    settings["label_words"] = tuple(label_words.split(",")) if label_words is not None else None
+    prepared = training.prepare(
+        task,
+        method,
+        remaining=remaining,
+        seed=seed,
+        encoder=encoder,
+        glue_folder=glue_dir,
+        source=source,
+        recipe=recipe,
+        **settings,
+    )
+    typer.echo(f"run {prepared.config.run_id}")
+    record = training.train(
+        prepared, own_runs_folder() if runs is None else runs, command=_command(context), write=typer.echo
+    )
+    typer.echo(f"{record.main_metric} {record.main_value:.4f} on {record.n_examples} examples, kept in {record.path}")
+
+
+def _command(context: typer.Context) -> str:
+    """Command line of a run without what differs between machines."""
+    given = [
+        f"--{name.replace('_', '-')} {value}"
+        for name, value in context.params.items()
+        if value is not None and name not in ("glue_dir", "runs")
+    ]
+    return " ".join(["smp-lab train", *given])
 
 
 @commands.command(

@@ -233,6 +233,7 @@ def test_the_app_is_started_from_the_clone_on_the_runs_that_were_named(started, 
     assert command[1:5] == ["-m", "streamlit", "run", str(project_folder() / "smp_lab" / "app.py")]
     assert "--server.port" not in command
     assert environment["SMP_LAB_RUNS"] == str(project_folder() / "runs")
+    assert environment["STREAMLIT_SERVER_ADDRESS"] == "localhost"
 
 
 def test_the_app_takes_a_port_and_a_relative_folder(started, runs, monkeypatch):
@@ -242,8 +243,10 @@ def test_the_app_takes_a_port_and_a_relative_folder(started, runs, monkeypatch):
     assert command[-2:] == ["--server.port", "8600"]
     assert environment["SMP_LAB_RUNS"] == str(runs)
     monkeypatch.setenv("SMP_LAB_RUNS", "runs")
+    monkeypatch.setenv("STREAMLIT_SERVER_ADDRESS", "0.0.0.0")
     invoke("app")
     assert started[-1][2]["SMP_LAB_RUNS"] == str(runs)
+    assert started[-1][2]["STREAMLIT_SERVER_ADDRESS"] == "0.0.0.0"
 
 
 def test_the_app_without_its_pages_says_where_it_runs_from(started, tmp_path, monkeypatch):
@@ -276,7 +279,7 @@ def test_the_app_answers_and_a_signal_stops_it(runs):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = os.environ | {"STREAMLIT_SERVER_HEADLESS": "true", "STREAMLIT_SERVER_ADDRESS": "127.0.0.1"}
+    environment = os.environ | {"STREAMLIT_SERVER_HEADLESS": "true"}
     process = smp_lab("app", "--port", port, "--runs", runs, cwd=runs, env=environment)
     try:
         deadline = time.monotonic() + 30
