@@ -1,0 +1,186 @@
+"""Where a mask keeps weights: by layer, matrix type, attention head, row, column and block.
+
+Counts travel with every fraction, and a total is a sum of counts: a feed-forward matrix holds four times the weights
+of an attention matrix, so a mean of fractions would be another number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
+from smp_lab.masks import BoolArray, CountArray
+
+ALL_TYPES = "all"
+HEAD_TYPES = MATRIX_TYPES[:4]
+
+ENCODER, MODEL = "encoder", "model"
+
+
+def remaining_per_layer(kept: CountArray, layout: EncoderLayout) -> pd.DataFrame:
+    """Remaining weights of each layer, by matrix type and over all types.
+
+    Parameters
+    ----------
+    kept
+        ``(n_layers, 6)`` kept weights in the order of `MATRIX_TYPES`.
+    layout
+        Of the encoder they belong to.
+
+    Returns
+    -------
+    DataFrame
+        A row per (matrix_type, layer), `ALL_TYPES` first: kept and n_weights (counts), remaining (fraction, encoder).
+    """
+    sizes = np.array([layout.size(kind) for kind in MATRIX_TYPES])
+    by_type = [(ALL_TYPES, kept.sum(axis=1), int(sizes.sum()))]
+    by_type += [(kind, kept[:, place], int(sizes[place])) for place, kind in enumerate(MATRIX_TYPES)]
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "matrix_type": kind,
+                    "layer": np.arange(layout.n_layers),
+                    "kept": counts,
+                    "n_weights": size,
+                    "remaining": counts / size,
+                }
+            )
+            for kind, counts, size in by_type
+        ],
+        ignore_index=True,
+    )
+
+
+def remaining_per_head(
+    kept_per_head: CountArray, layout: EncoderLayout, matrix_types: Collection[str] = HEAD_TYPES
+) -> pd.DataFrame:
+    """Remaining weights of each attention head, summed over some matrix types.
+
+    Parameters
+    ----------
+    kept_per_head
+        ``(n_layers, 4, n_heads)`` kept weights in the order of `HEAD_TYPES`.
+    layout
+        Of the encoder they belong to.
+    matrix_types
+        Which of `HEAD_TYPES` to add up; at least one.
+
+    Returns
+    -------
+    DataFrame
+        A row per (layer, head): kept and n_weights (counts), remaining (fraction of the head's weights).
+    """
+    places = [HEAD_TYPES.index(kind) for kind in matrix_types]
+    counts = kept_per_head[:, places].sum(axis=1)
+    layers, heads = np.indices(counts.shape)
+    n_weights = len(places) * layout.head_size * layout.hidden_size
+    return pd.DataFrame(
+        {
+            "layer": layers.ravel(),
+            "head": heads.ravel(),
+            "kept": counts.ravel(),
+            "n_weights": n_weights,
+            "remaining": counts.ravel() / n_weights,
+        }
+    )
+
+
+def count_table(kept: CountArray, layout: EncoderLayout, nominal: float | None) -> pd.DataFrame:
+    """Kept weights by matrix type, of the encoder, and of the whole model.
+
+    Parameters
+    ----------
+    kept
+        ``(n_layers, 6)`` kept weights in the order of `MATRIX_TYPES`.
+    layout
+        Of the encoder they belong to.
+    nominal
+        The fraction that the run was asked to keep; None where it comes out of training.
+
+    Returns
+    -------
+    DataFrame
+        Columns part, scope, kept, n_weights (counts), remaining (fraction), nominal (fraction; NaN where there is
+        none). A row per matrix type, then "all" with scope "encoder" and "all" with scope "model". The model adds the
+        embeddings, biases, LayerNorm and pooler, all kept, and no task head.
+    """
+    totals = kept.sum(axis=0)
+    sizes = np.array([layout.n_layers * layout.size(kind) for kind in MATRIX_TYPES])
+    never_pruned = layout.n_parameters - layout.n_weights
+    counts = np.array([*totals, totals.sum(), never_pruned + totals.sum()])
+    n_weights = np.array([*sizes, layout.n_weights, layout.n_parameters])
+    fraction = np.nan if nominal is None else nominal
+    model_nominal = (never_pruned + fraction * layout.n_weights) / layout.n_parameters
+    return pd.DataFrame(
+        {
+            "part": [*MATRIX_TYPES, ALL_TYPES, ALL_TYPES],
+            "scope": [*[ENCODER] * len(MATRIX_TYPES), ENCODER, MODEL],
+            "kept": counts,
+            "n_weights": n_weights,
+            "remaining": counts / n_weights,
+            "nominal": [*[fraction] * (len(MATRIX_TYPES) + 1), model_nominal],
+        }
+    )
+
+
+def block_fractions(mask: BoolArray, max_side: int = 128) -> pd.DataFrame:
+    """Share of kept weights in each block of a matrix, with at most `max_side` blocks a side.
+
+    Parameters
+    ----------
+    mask
+        ``(n_out, n_in)``.
+    max_side
+        Most blocks along an axis; an axis no longer than that has a block per row or column.
+
+    Returns
+    -------
+    DataFrame
+        A row per block, row-major: first_row, last_row, first_column, last_column (0-based, both ends inside), kept
+        and n_weights (counts), remaining (fraction, float32).
+    """
+    rows, columns = (_block_edges(length, max_side) for length in mask.shape)
+    kept = np.add.reduceat(np.add.reduceat(mask, rows[:-1], axis=0, dtype=np.int32), columns[:-1], axis=1)
+    sizes = np.outer(np.diff(rows), np.diff(columns))
+    row, column = (index.ravel() for index in np.indices(kept.shape))
+    return pd.DataFrame(
+        {
+            "first_row": rows[row],
+            "last_row": rows[row + 1] - 1,
+            "first_column": columns[column],
+            "last_column": columns[column + 1] - 1,
+            "kept": kept.ravel(),
+            "n_weights": sizes.ravel(),
+            "remaining": (kept / sizes).astype(np.float32).ravel(),
+        }
+    )
+
+
+def _block_edges(length: int, max_blocks: int) -> npt.NDArray[np.int64]:
+    """Edges of the fewest equal blocks: whole numbers from 0 to `length`, one more than there are blocks."""
+    step = -(-length // max_blocks)
+    return np.append(np.arange(0, length, step), length)
+
+
+def empty_lines(mask: BoolArray) -> pd.DataFrame:
+    """Rows and columns of a matrix that keep no weight.
+
+    Parameters
+    ----------
+    mask
+        ``(n_out, n_in)``.
+
+    Returns
+    -------
+    DataFrame
+        Rows "rows" (outputs that are the bias alone) and "columns" (inputs that are not read): empty and n (counts),
+        share (fraction).
+    """
+    empty = np.array([(~mask.any(axis=1)).sum(), (~mask.any(axis=0)).sum()])
+    n = np.array(mask.shape)
+    return pd.DataFrame({"line": ["rows", "columns"], "empty": empty, "n": n, "share": empty / n})

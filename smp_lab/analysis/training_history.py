@@ -1,0 +1,75 @@
+"""How a run went: schedule beside measured fraction, evaluations, and flips of the mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def progress(history: pd.DataFrame, n_weights: int) -> pd.DataFrame:
+    """Objective and remaining fraction at each logged step.
+
+    Parameters
+    ----------
+    history
+        Columns step, epoch, loss, regularizer, regularizer_weight, remaining, kept (a run's history).
+    n_weights
+        Prunable weights of the encoder.
+
+    Returns
+    -------
+    DataFrame
+        Columns step, epoch, loss, regularizer, regularizer_weight, nominal (fraction the schedule asks for), kept and
+        n_weights (counts), remaining (measured fraction, encoder).
+    """
+    table = history[["step", "epoch", "loss", "regularizer", "regularizer_weight"]].copy()
+    table["nominal"] = history["remaining"]
+    table["kept"] = history["kept"]
+    table["n_weights"] = n_weights
+    table["remaining"] = history["kept"] / n_weights
+    return table
+
+
+def flips(history: pd.DataFrame) -> pd.DataFrame:
+    """Changes of the mask at each logged step: those the schedule forces apart from true swaps.
+
+    A step that takes 40 weights out and 5 in must lose 35 to follow its schedule; the other 5 out were exchanged for
+    the 5 in.
+
+    Parameters
+    ----------
+    history
+        Columns step, epoch, flips_in, flips_out: weights that came in and left at this step, against the step before.
+
+    Returns
+    -------
+    DataFrame
+        Columns step, epoch, flips_in, flips_out, forced = abs(flips_out - flips_in) and
+        swaps = min(flips_in, flips_out) (counts).
+    """
+    table = history[["step", "epoch", "flips_in", "flips_out"]].copy()
+    table["forced"] = (table["flips_out"] - table["flips_in"]).abs()
+    table["swaps"] = np.minimum(table["flips_in"], table["flips_out"])
+    return table
+
+
+def evaluations(entries: Iterable[Mapping[str, Any]], metric: str) -> pd.DataFrame:
+    """One metric at each evaluation.
+
+    Parameters
+    ----------
+    entries
+        A run's evaluations: step, epoch, remaining and every metric.
+    metric
+        Which one.
+
+    Returns
+    -------
+    DataFrame
+        Columns step, epoch, nominal (fraction the schedule asked for), metric (its name), value (a fraction).
+    """
+    rows = [(entry["step"], entry["epoch"], entry["remaining"], metric, entry[metric]) for entry in entries]
+    return pd.DataFrame(rows, columns=["step", "epoch", "nominal", "metric", "value"])

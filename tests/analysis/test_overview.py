@@ -1,0 +1,49 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from smp_lab.analysis.overview import common_level, metric_left
+
+
+def runs(*rows):
+    table = pd.DataFrame(rows, columns=["task", "method", "nominal", "value"])
+    return table.assign(base_model="tiny", metric="Accuracy", n_examples=40)
+
+
+def test_common_level_is_where_most_tasks_are():
+    table = runs(
+        ("rte", "smp_s", 0.5, 60), ("sst2", "smp_s", 0.5, 85), ("rte", "smp_s", 0.1, 55), ("rte", "smp_l", 0.1, 54)
+    )
+    assert common_level(table) == 0.5
+
+
+def test_common_level_of_equals_is_the_lowest():
+    assert common_level(runs(("rte", "smp_s", 0.5, 60), ("rte", "smp_s", 0.1, 55))) == 0.1
+
+
+def test_no_common_level_without_pruned_runs():
+    assert common_level(runs(("rte", "dense", 1.0, 60), ("rte", "l0", np.nan, 55))) is None
+    assert common_level(runs()) is None
+
+
+def test_metric_left_against_the_fullest_run():
+    table = runs(
+        ("rte", "dense", 1.0, 66.0),
+        ("rte", "smp_s", 0.5, 60.0),
+        ("rte", "smp_s", 0.1, 56.0),
+        ("rte", "smp_s", 0.1, 54.0),
+        ("rte", "smp_l", 0.1, 50.0),
+        ("sst2", "smp_s", 0.1, 81.0),
+    )
+    left = metric_left(table, 0.1).set_index(["task", "method"])
+    share = left.loc[("rte", "smp_s")]
+    assert (share["value"], share["n_runs"]) == (55.0, 2)
+    assert (share["reference_nominal"], share["reference_value"], share["change"]) == (1.0, 66.0, -11.0)
+    assert left.loc[("rte", "smp_l")]["change"] == pytest.approx(-16.0)
+    assert np.isnan(left.loc[("sst2", "smp_s")]["change"])
+
+
+def test_metric_left_compares_within_one_encoder():
+    table = runs(("rte", "smp_s", 0.5, 70.0), ("rte", "smp_s", 0.1, 56.0))
+    table.loc[0, "base_model"] = "larger"
+    assert metric_left(table, 0.1)["change"].isna().all()

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from conftest import TINY, random_masks
+
+from smp_lab.analysis.sparsity import (
+    ALL_TYPES,
+    HEAD_TYPES,
+    block_fractions,
+    count_table,
+    empty_lines,
+    remaining_per_head,
+    remaining_per_layer,
+)
+from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout, MatrixId
+from smp_lab.storage.runs import HEAD_MATRIX_TYPES
+
+MINILM = EncoderLayout(6, 384, 1536, 12, 22_713_216)
+# (layers, types): TINY's attention matrices hold 256 weights, its feed-forward ones 512.
+KEPT = np.array([[256, 128, 64, 0, 512, 128], [0, 0, 0, 0, 256, 0]])
+
+
+def test_remaining_per_layer_by_hand():
+    table = remaining_per_layer(KEPT, TINY).set_index(["matrix_type", "layer"])
+    assert list(table.index.get_level_values(0).unique()) == [ALL_TYPES, *MATRIX_TYPES]
+    assert table.loc[("query", 0)].tolist() == [256, 256, 1.0]
+    assert table.loc[("output", 0)].tolist() == [128, 512, 0.25]
+    # A mean of the six fractions would be 0.5; the counts say 1088 of 2048.
+    assert table.loc[(ALL_TYPES, 0)].tolist() == [1088, 2048, 0.53125]
+    assert table.loc[(ALL_TYPES, 1)].tolist() == [256, 2048, 0.125]
+
+
+def test_head_types_are_those_of_the_record():
+    assert HEAD_TYPES == HEAD_MATRIX_TYPES
+
+
+@pytest.mark.parametrize("types", [HEAD_TYPES, ("key",), ("query", "attention_output")])
+def test_remaining_per_head_against_a_slow_loop(types):
+    masks = random_masks(TINY, 0.3)
+    kept = np.array(
+        [[masks.kept_per_head(MatrixId(layer, kind)) for kind in HEAD_TYPES] for layer in range(TINY.n_layers)]
+    )
+    table = remaining_per_head(kept, TINY, types)
+    assert len(table) == TINY.n_layers * TINY.n_heads
+    size = TINY.head_size
+    for row in table.itertuples():
+        owned = slice(row.head * size, (row.head + 1) * size)
+        slow = 0
+        for kind in types:
+            dense = masks.dense(MatrixId(row.layer, kind))
+            slow += dense[:, owned].sum() if kind == "attention_output" else dense[owned].sum()
+        assert (row.kept, row.n_weights) == (slow, len(types) * size * TINY.hidden_size)
+        assert row.remaining == row.kept / row.n_weights
+
+
+def test_count_table_by_hand():
+    table = count_table(KEPT, TINY, 0.25).set_index(["part", "scope"])
+    assert table.loc[("query", "encoder")].tolist() == [256, 512, 0.5, 0.25]
+    assert table.loc[("intermediate", "encoder")].tolist() == [768, 1024, 0.75, 0.25]
+    # 1344 of 4096 prunable weights, and all of the 6000 - 4096 others.
+    assert table.loc[("all", "encoder")].tolist() == [1344, 4096, 0.328125, 0.25]
+    assert table.loc[("all", "model")].tolist() == [3248, 6000, 3248 / 6000, (1904 + 1024) / 6000]
+
+
+def test_model_scope_of_minilm():
+    """The worked example of a real encoder: 10 % of the encoder's matrices is 57.9 % of the model."""
+    kept = np.array([[MINILM.size(kind) // 10 for kind in MATRIX_TYPES]] * MINILM.n_layers)
+    model = count_table(kept, MINILM, 0.1).iloc[-1]
+    assert model["scope"] == "model"
+    assert model["remaining"] == pytest.approx(0.5793, abs=1e-4)
+    assert model["nominal"] == pytest.approx(0.5793, abs=1e-4)
+
+
+def test_counts_without_a_nominal_fraction():
+    assert count_table(KEPT, TINY, None)["nominal"].isna().all()
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (130, 256), (300, 7), (1, 1)])
+def test_block_fractions_against_a_slow_loop(shape):
+    mask = np.random.default_rng(0).random(shape) < 0.3
+    table = block_fractions(mask, max_side=128)
+    assert table["kept"].sum() == mask.sum()
+    assert table["n_weights"].sum() == mask.size
+    assert table["remaining"].dtype == np.float32
+    assert table["first_row"].nunique() <= 128
+    assert table["first_column"].nunique() <= 128
+    for row in table.itertuples():
+        block = mask[row.first_row : row.last_row + 1, row.first_column : row.last_column + 1]
+        assert (row.kept, row.n_weights) == (block.sum(), block.size)
+        assert row.remaining == pytest.approx(block.mean())
+
+
+def test_small_matrix_has_a_block_per_weight():
+    mask = np.array([[True, False], [False, True]])
+    table = block_fractions(mask)
+    assert table[["first_row", "last_row", "first_column", "last_column"]].to_numpy().tolist() == [
+        [0, 0, 0, 0],
+        [0, 0, 1, 1],
+        [1, 1, 0, 0],
+        [1, 1, 1, 1],
+    ]
+    assert table["remaining"].tolist() == [1, 0, 0, 1]
+
+
+def test_empty_lines_by_hand():
+    mask = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 0], [0, 0, 0]], bool)
+    table = empty_lines(mask).set_index("line")
+    assert table.loc["rows"].tolist() == [2, 4, 0.5]
+    assert table.loc["columns"].tolist() == [1, 3, 1 / 3]

@@ -1,0 +1,63 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from smp_lab.analysis.training_history import evaluations, flips, progress
+
+HISTORY = pd.DataFrame(
+    {
+        "step": [1, 2, 3],
+        "epoch": [0.1, 0.2, 0.3],
+        "loss": [0.7, 0.6, 0.5],
+        "regularizer": [0.5, np.nan, 0.4],
+        "regularizer_weight": [0.0, 10.0, 20.0],
+        "remaining": [1.0, 0.8, 0.6],
+        "kept": [200, 150, 120],
+        "flips_in": [0, 5, 12],
+        "flips_out": [0, 40, 3],
+    }
+)
+
+
+def test_progress_by_hand():
+    table = progress(HISTORY, n_weights=200)
+    assert table["nominal"].tolist() == [1.0, 0.8, 0.6]
+    assert table["remaining"].tolist() == [1.0, 0.75, 0.6]
+    assert table["n_weights"].tolist() == [200] * 3
+    assert table["regularizer"].isna().tolist() == [False, True, False]
+
+
+def test_flips_by_hand():
+    table = flips(HISTORY)
+    # 40 out and 5 in: 35 had to go, 5 were exchanged. 12 in and 3 out: the mask grew by 9.
+    assert table["forced"].tolist() == [0, 35, 9]
+    assert table["swaps"].tolist() == [0, 5, 3]
+
+
+def test_flips_add_up():
+    rng = np.random.default_rng(0)
+    history = HISTORY.assign(flips_in=rng.integers(0, 100, 3), flips_out=rng.integers(0, 100, 3))
+    table = flips(history)
+    assert (table["forced"] + 2 * table["swaps"]).tolist() == (table["flips_in"] + table["flips_out"]).tolist()
+
+
+def test_tables_leave_the_history_as_it_was():
+    before = HISTORY.copy()
+    progress(HISTORY, 200), flips(HISTORY)
+    pd.testing.assert_frame_equal(HISTORY, before)
+
+
+def test_evaluations_by_hand():
+    entries = [
+        {"step": 5, "epoch": 1.0, "remaining": 0.8, "loss": 0.6, "accuracy": 0.7, "f1": 0.8},
+        {"step": 9, "epoch": 2.0, "remaining": None, "loss": 0.5, "accuracy": 0.75, "f1": 0.81},
+    ]
+    table = evaluations(entries, "accuracy")
+    assert table["value"].tolist() == [0.7, 0.75]
+    assert table["metric"].tolist() == ["accuracy"] * 2
+    assert table["nominal"].iloc[0] == pytest.approx(0.8)
+    assert table["nominal"].isna().tolist() == [False, True]
+
+
+def test_no_evaluations_keep_the_columns():
+    assert list(evaluations([], "accuracy").columns) == ["step", "epoch", "nominal", "metric", "value"]
