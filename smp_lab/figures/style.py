@@ -1,0 +1,197 @@
+"""How every figure looks: template, colours, and the marks that tell runs apart.
+
+Colours say task or method and nothing else, and never depend on what else is drawn. They hold on white and on the dark
+page. After Okabe and Ito (2008), "Color Universal Design", with four more; a test holds them apart for three colour visions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from smp_lab.bert_layout import ATTENTION_OUTPUT, INTERMEDIATE, KEY, OUTPUT, QUERY, VALUE
+
+LIGHT, DARK = "light", "dark"
+TASK, METHOD = COLOR_BY = ("task", "method")
+
+TASK_COLORS: Mapping[str, str] = {
+    "sst2": "#0072B2",
+    "cola": "#D55E00",
+    "mrpc": "#009E73",
+    "rte": "#7569EF",
+    "qqp": "#69C36A",
+    "stsb": "#E69F00",
+    "mnli": "#3D6272",
+    "qnli": "#56B4E9",
+    "wnli": "#873319",
+    "toy-sentiment": "#6F8CA3",
+    "toy-acceptability": "#A98467",
+    "toy-entailment": "#7F7F7F",
+}
+METHOD_COLORS: Mapping[str, str] = {"smp_s": "#0072B2", "smp_l": "#D55E00"}
+METHOD_SYMBOLS: Mapping[str, str] = {"smp_s": "circle", "smp_l": "square"}
+
+# Fewer weights, a sparser line: lowest remaining fraction of each dash.
+_DASHES = ((0.4, "solid"), (0.2, "dash"), (0.075, "dot"), (0.0, "dashdot"))
+
+MATRIX_TITLES: Mapping[str, str] = {
+    "all": "All six types",
+    QUERY: "Query",
+    KEY: "Key",
+    VALUE: "Value",
+    ATTENTION_OUTPUT: "Attention output",
+    INTERMEDIATE: "Intermediate (up)",
+    OUTPUT: "Output (down)",
+}
+
+METRIC_TITLES: Mapping[str, str] = {
+    "accuracy": "Accuracy",
+    "accuracy_matched": "Accuracy, matched",
+    "accuracy_mismatched": "Accuracy, mismatched",
+    "f1": "F1",
+    "matthews_correlation": "MCC",
+    "pearson": "Pearson r",
+    "spearman": "Spearman rho",
+}
+
+# Perceptually even and the same to most colour visions (Nunez et al. 2018); dark is empty, bright is kept.
+FRACTION_SCALE = "Cividis"
+FRACTION_ENDS = ("#00224E", "#FEE838")
+
+FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", "Helvetica Neue", Arial, sans-serif'
+
+
+class Ink(NamedTuple):
+    """Colours of everything in a figure that is not data."""
+
+    text: str
+    muted: str
+    grid: str
+    line: str
+    surface: str
+
+
+INKS: Mapping[str, Ink] = {
+    LIGHT: Ink(text="#1F2933", muted="#5B6770", grid="#E6E9EC", line="#9AA5AE", surface="#FFFFFF"),
+    DARK: Ink(text="#E4E7EB", muted="#A3AEB8", grid="#2A323A", line="#5F6C78", surface="#1A2027"),
+}
+
+
+def template(theme: str) -> go.layout.Template:
+    """The one plotly template, for `LIGHT` or `DARK` pages. Backgrounds are transparent."""
+    ink = INKS[theme]
+    axis = {
+        "gridcolor": ink.grid,
+        "linecolor": ink.line,
+        "showline": True,
+        "zeroline": False,
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": ink.line,
+        "tickfont": {"color": ink.muted, "size": 12},
+        "title": {"font": {"color": ink.muted, "size": 13}, "standoff": 8},
+        "automargin": True,
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": FONT, "size": 13, "color": ink.text},
+            "title": {
+                "font": {"size": 16, "weight": 600},
+                "subtitle": {"font": {"size": 13, "color": ink.muted}},
+                "x": 0,
+                "xref": "container",
+                "xanchor": "left",
+                "y": 1,
+                "yref": "container",
+                "yanchor": "top",
+                "pad": {"t": 6},
+            },
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "margin": {"l": 8, "r": 8, "t": 60, "b": 8},
+            "xaxis": axis,
+            "yaxis": axis,
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "y": 0,
+                "yref": "container",
+                "yanchor": "bottom",
+                "font": {"size": 13},
+                "itemsizing": "trace",
+            },
+            "coloraxis": {
+                "colorscale": FRACTION_SCALE,
+                "colorbar": {
+                    "thickness": 12,
+                    "outlinewidth": 0,
+                    "ticks": "outside",
+                    "tickcolor": ink.line,
+                    "ticklen": 4,
+                    "tickfont": {"color": ink.muted, "size": 12},
+                    "title": {"font": {"color": ink.muted, "size": 13}, "side": "right"},
+                },
+            },
+            "hoverlabel": {
+                "bgcolor": ink.surface,
+                "bordercolor": ink.line,
+                "font": {"family": FONT, "size": 13, "color": ink.text},
+                "align": "left",
+                "namelength": -1,
+            },
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": ink.muted, "activecolor": ink.text},
+        }
+    )
+
+
+def new_figure(title: str, subtitle: str, *, height: int = 360) -> go.Figure:
+    """A figure with nothing drawn yet; the subtitle names quantity, unit and scope."""
+    return go.Figure(layout={"template": template(LIGHT), "title": _title(title, subtitle), "height": height})
+
+
+def dress(figure: go.Figure, title: str, subtitle: str, *, height: int) -> go.Figure:
+    """Give a facetted figure the template and title of `new_figure`, and its panel titles room below them."""
+    figure.update_layout(template=template(LIGHT), title=_title(title, subtitle), height=height, margin_t=84)
+    figure.update_annotations(font_size=13)
+    return figure
+
+
+def _title(title: str, subtitle: str) -> dict[str, Any]:
+    return {"text": title, "subtitle": {"text": subtitle}}
+
+
+def empty_figure(title: str, sentence: str) -> go.Figure:
+    """The figure of an empty table: its title, and a sentence in place of data."""
+    figure = new_figure(title, "", height=200)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.add_annotation(text=sentence, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    return figure
+
+
+def run_marks(run: pd.Series[Any], color_by: str) -> dict[str, Any]:
+    """Line and marker of one run, from its task, method and level alone.
+
+    Parameters
+    ----------
+    run
+        Has task, method and level (the fraction it was asked to keep, or NaN).
+    color_by
+        `TASK` or `METHOD`.
+
+    Returns
+    -------
+    dict
+        ``line`` and ``marker`` of a scatter trace. Runs that differ in the seed alone look the same: they are
+        replicates.
+    """
+    color = TASK_COLORS[run["task"]] if color_by == TASK else METHOD_COLORS[run["method"]]
+    level = run["level"]
+    dash = "solid" if pd.isna(level) else next(name for lowest, name in _DASHES if level >= lowest)
+    return {
+        "line": {"color": color, "dash": dash, "width": 2},
+        "marker": {"color": color, "symbol": METHOD_SYMBOLS[run["method"]], "size": 7},
+    }

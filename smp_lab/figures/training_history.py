@@ -1,0 +1,140 @@
+"""Figures of `smp_lab.analysis.training_history`.
+
+Tables of several runs carry the columns run (its label), task, method and level (fraction asked for) beside those of
+the analysis function.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from smp_lab.figures.style import METRIC_TITLES, TASK, dress, empty_figure, new_figure, run_marks
+
+STEP, EPOCH = AXES = ("step", "epoch")
+_AXIS_TITLES = {STEP: "Optimiser step", EPOCH: "Epoch"}
+_NO_RUN = "No run is chosen."
+
+
+def _add_lines(
+    figure: go.Figure,
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    color_by: str,
+    hover: str,
+    *,
+    factor: float = 1,
+    **place: int,
+) -> None:
+    """A line per run, named in the legend once for all panels."""
+    first_panel = place.get("row", 1) == place.get("col", 1) == 1
+    for run, lines in table.groupby("run", sort=False):
+        figure.add_scatter(
+            x=lines[x],
+            y=factor * lines[y],
+            mode="lines",
+            name=run,
+            legendgroup=run,
+            showlegend=first_panel,
+            hovertemplate=f"{hover}<br>{x} %{{x}}",
+            line=run_marks(lines.iloc[0], color_by)["line"],
+            **place,
+        )
+
+
+def plot_loss(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
+    """Task loss at each logged step, a line per run."""
+    title = "Task loss"
+    if table.empty:
+        return empty_figure(title, _NO_RUN)
+    figure = new_figure(title, "On training batches, without the regulariser")
+    _add_lines(figure, table, x, "loss", color_by, "%{y:.4f}")
+    figure.update_xaxes(title_text=_AXIS_TITLES[x])
+    figure.update_yaxes(title_text="Loss (nats)", rangemode="tozero")
+    return figure
+
+
+def plot_regularizer(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
+    """Regulariser R above its weight lambda, a line per run in both panels."""
+    title = "Regulariser and its weight"
+    if table.empty:
+        return empty_figure(title, _NO_RUN)
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
+    _add_lines(figure, table, x, "regularizer", color_by, "R %{y:.4f}", row=1, col=1)
+    _add_lines(figure, table, x, "regularizer_weight", color_by, "lambda %{y:.1f}", row=2, col=1)
+    dress(figure, title, "R: mean over matrices of mean sigmoid(S); no unit", height=360)
+    figure.update_xaxes(title_text=_AXIS_TITLES[x], row=2)
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_yaxes(title_text="R", row=1)
+    figure.update_yaxes(title_text="lambda", row=2)
+    return figure
+
+
+def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
+    """Measured remaining fraction as a line, the schedule as open circles, for each run."""
+    title = "Remaining weights over training"
+    if table.empty:
+        return empty_figure(title, _NO_RUN)
+    figure = new_figure(title, "Line: measured. Open circles: asked for by the schedule. Scope: encoder")
+    _add_lines(figure, table, x, "remaining", color_by, "measured %{y:.2f} %", factor=100)
+    for run, lines in table.groupby("run", sort=False):
+        # Every point would bury the line; a dozen show whether the two part.
+        some = lines.iloc[:: max(1, len(lines) // 12)]
+        marker = run_marks(lines.iloc[0], color_by)["marker"]
+        figure.add_scatter(
+            x=some[x],
+            y=100 * some["nominal"],
+            mode="markers",
+            name=run,
+            legendgroup=run,
+            showlegend=False,
+            marker={"symbol": "circle-open", "size": 8, "color": marker["color"], "line": {"width": 1.5}},
+            hovertemplate=f"schedule %{{y:.2f}} %<br>{x} %{{x}}",
+        )
+    figure.update_xaxes(title_text=_AXIS_TITLES[x])
+    figure.update_yaxes(title_text="Remaining weights (%)", rangemode="tozero")
+    return figure
+
+
+def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
+    """Main metric on the development set at each evaluation; a line per run."""
+    title = "Main metric on the development set"
+    if table.empty:
+        return empty_figure(title, "No evaluation is recorded.")
+    figure = new_figure(title, "; ".join(METRIC_TITLES[name] for name in table["metric"].unique()))
+    for run, lines in table.groupby("run", sort=False):
+        figure.add_scatter(
+            x=lines[x],
+            y=100 * lines["value"],
+            customdata=lines[["metric", "n_examples"]],
+            mode="lines+markers",
+            name=run,
+            hovertemplate=f"%{{customdata[0]}} %{{y:.2f}} %<br>{x} %{{x}}, n = %{{customdata[1]:,}}",
+            **run_marks(lines.iloc[0], color_by),
+        )
+    figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
+    figure.update_yaxes(title_text="Main metric (x 100)")
+    return figure
+
+
+def plot_flips(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
+    """Flips that the schedule forces beside true swaps, weights at each logged step, on one logarithmic scale."""
+    title = "Weights that change sides in a step"
+    if table.empty:
+        return empty_figure(title, _NO_RUN)
+    figure = make_subplots(
+        rows=1,
+        cols=2,
+        shared_yaxes="all",
+        horizontal_spacing=0.03,
+        subplot_titles=("Forced by the schedule: |out - in|", "True swaps: min(in, out)"),
+    )
+    for column, kind in enumerate(("forced", "swaps"), start=1):
+        _add_lines(figure, table, x, kind, color_by, "%{y:,} weights", row=1, col=column)
+    dress(figure, title, "The logged step alone, against the step just before; a log scale draws no zeros", height=380)
+    figure.update_xaxes(title_text=_AXIS_TITLES[x])
+    figure.update_yaxes(type="log", exponentformat="none", separatethousands=True)
+    figure.update_yaxes(title_text="Weights (count), encoder", col=1)
+    return figure

@@ -1,0 +1,89 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from smp_lab.figures import style
+from smp_lab.methods import METHODS
+from smp_lab.tasks import TASKS
+
+# Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
+VISIONS = {
+    "normal": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+}
+# sRGB to CIE XYZ at D65, IEC 61966-2-1.
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def linear(color):
+    rgb = np.array([int(color[place : place + 2], 16) for place in (1, 3, 5)]) / 255
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def lab(color, vision):
+    xyz = TO_XYZ @ np.clip(np.array(VISIONS[vision]) @ linear(color), 0, 1) / TO_XYZ.sum(axis=1)
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def contrast(one, other):
+    light, dark = sorted((TO_XYZ[1] @ linear(one), TO_XYZ[1] @ linear(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_every_task_and_method_has_its_colour():
+    assert set(style.TASK_COLORS) == set(TASKS)
+    assert set(style.METHOD_COLORS) == set(style.METHOD_SYMBOLS) == set(METHODS)
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_colours_differ_for_colour_visions(vision):
+    glue = {task: color for task, color in style.TASK_COLORS.items() if not TASKS[task].synthetic}
+    for colors in (glue, style.METHOD_COLORS):
+        pairs = itertools.combinations(colors, 2)
+        distance = {pair: np.linalg.norm(np.subtract(*(lab(colors[name], vision) for name in pair))) for pair in pairs}
+        closest = min(distance, key=distance.__getitem__)
+        # A just noticeable difference is about 2.3.
+        assert distance[closest] > 15, (closest, distance[closest])
+
+
+@pytest.mark.parametrize("background", ["#FFFFFF", "#12161B"])
+def test_colours_stand_out_from_both_pages(background):
+    for color in (*style.TASK_COLORS.values(), *style.METHOD_COLORS.values()):
+        assert contrast(color, background) > 2.1
+
+
+@pytest.mark.parametrize(("theme", "background"), [(style.LIGHT, "#FFFFFF"), (style.DARK, "#12161B")])
+def test_text_is_readable_on_its_page(theme, background):
+    ink = style.INKS[theme]
+    assert contrast(ink.text, background) > 7
+    assert contrast(ink.muted, background) > 4.5
+
+
+def run(**changes):
+    return pd.Series({"task": "rte", "method": "smp_s", "level": 0.1} | changes)
+
+
+def test_marks_follow_the_run_alone():
+    plain = style.run_marks(run(), style.TASK)
+    assert plain["line"]["color"] == style.TASK_COLORS["rte"]
+    assert style.run_marks(run(), style.METHOD)["line"]["color"] == style.METHOD_COLORS["smp_s"]
+    assert style.run_marks(run(seed=7), style.TASK) == plain
+    assert style.run_marks(run(method="smp_l"), style.TASK)["marker"]["symbol"] != plain["marker"]["symbol"]
+
+
+def test_fewer_weights_have_a_sparser_line():
+    levels = (0.8, 0.5, 0.3, 0.1, 0.03, np.nan)
+    dashes = [style.run_marks(run(level=level), style.TASK)["line"]["dash"] for level in levels]
+    assert dashes == ["solid", "solid", "dash", "dot", "dashdot", "solid"]
+
+
+def test_empty_figure_has_title_and_sentence():
+    figure = style.empty_figure("A title", "Nothing is chosen.")
+    assert isinstance(figure, go.Figure)
+    assert figure.layout.title.text == "A title"
+    assert [note.text for note in figure.layout.annotations] == ["Nothing is chosen."]
