@@ -231,7 +231,9 @@ def _read_file(task: Task, layout: _Layout, path: Path, skipped: list[int] | Non
     lines = _lines(path)
     header = layout.header or tuple(next(lines, (1, ""))[1].split("\t"))
     if missing := [name for name in (*layout.texts, layout.label) if name not in header]:
-        raise DataError(f"{path}, line 1: the header has no column {missing[0]!r}; it has: {', '.join(header)}.")
+        raise DataError(
+            f"{path}, line 1: the header has no column {missing[0]!r}; it has: {', '.join(header) or 'nothing'}."
+        )
     columns = [header.index(name) for name in layout.texts]
     label_column = header.index(layout.label)
     for number, line in lines:

@@ -138,7 +138,7 @@ BAD_FILES = {
     "not UTF-8": (f"{RTE_HEADER}\n{GOOD}".encode() + b"1\tcaf\xe9 A.\tB.\tentailment\n", ", line 3: not UTF-8 text ("),
     "UTF-16": (f"{RTE_HEADER}\n{GOOD}".encode("utf-16"), ", line 1: not UTF-8 text ("),
     "header only": (f"{RTE_HEADER}\n", " holds no examples."),
-    "empty": ("", ", line 1: the header has no column 'sentence1'; it has: ."),
+    "empty": ("", ", line 1: the header has no column 'sentence1'; it has: nothing."),
 }
 
 
