@@ -1,7 +1,7 @@
 """How every figure looks: template, colours, and the marks that tell runs apart.
 
 Colours say task or method and nothing else, and never depend on what else is drawn. They hold on white and on the dark
-page. After Okabe and Ito (2008), "Color Universal Design", with four more; a test holds them apart for three colour visions.
+page. Five are those of Okabe and Ito (2008), "Color Universal Design"; a test holds all apart for three colour visions.
 """
 
 from __future__ import annotations

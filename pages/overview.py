@@ -1,0 +1,169 @@
+"""What the method is, what the runs at hand say, and the table from which runs are chosen."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from smp_lab.analysis.overview import common_level, metric_left
+from smp_lab.figures.overview import draw_method
+from smp_lab.figures.style import METRIC_TITLES
+from smp_lab.methods import METHODS
+from smp_lab.storage import paths
+from smp_lab.storage.runs import RunIndex, RunRecord
+from smp_lab.tasks import TASKS
+from smp_lab.ui import cache, controls, links
+
+_TABLE = "run_table"
+_WHAT_IT_IS = """
+A pre-trained encoder stays as it is: none of its weights is trained. What is learned for a task is which weights to
+keep, from one score per weight that grows while the loss wants that weight further from zero. After training only the
+mask remains, one bit a weight, so that many tasks share one encoder.
+"""
+_SOURCE = "Jiang, Wang, Zhuang, Xie, Xia (2023), [Pruning Pre-trained Language Models Without Fine-Tuning]"
+_PAPER = "(https://arxiv.org/abs/2210.06210)"
+_COLUMNS = {
+    "task_title": st.column_config.TextColumn("Task"),
+    "method_title": st.column_config.TextColumn("Method"),
+    "nominal": st.column_config.NumberColumn(
+        "Asked to keep (%)",
+        format="%.4g",
+        help="Fraction of the encoder's "
+        "prunable weights that the run was asked to keep; empty where the method measures it.",
+    ),
+    "remaining": st.column_config.NumberColumn("Kept (%)", format="%.3f", help="Scope: encoder."),
+    "metric": st.column_config.TextColumn("Main metric"),
+    "value": st.column_config.NumberColumn("Value (x 100)", format="%.1f"),
+    "n_examples": st.column_config.NumberColumn("Dev examples", format="localized"),
+    "base_model": st.column_config.TextColumn("Encoder"),
+    "seed": st.column_config.NumberColumn("Seed", format="%d"),
+    "source": st.column_config.TextColumn("Source"),
+    "run_id": st.column_config.TextColumn("Run"),
+}
+
+
+def main() -> None:
+    index = cache.run_index()
+    st.title("Pruning without fine-tuning")
+    words, picture = st.columns([2, 3], gap="large", vertical_alignment="center")
+    with words:
+        st.markdown(_WHAT_IT_IS)
+        st.caption(_SOURCE + _PAPER)
+    picture.image(
+        draw_method(controls.theme()),
+        width="stretch",
+        alt="The largest scores S give the binary mask M; the mask times the frozen weights W is what the layer uses; "
+        "the gradient passes the mask unchanged and moves S alone.",
+    )
+    if index.runs:
+        table = _table(list(index.runs.values()))
+        _answer(table)
+        _choose(table)
+    else:
+        st.subheader("Runs")
+        controls.no_runs()
+    _problems(index)
+
+
+def _table(runs: list[RunRecord]) -> pd.DataFrame:
+    cached = paths.cached_runs_folder()
+    return pd.DataFrame(
+        {
+            "task_title": run.config.task_info.title,
+            "method_title": run.config.method_info.title,
+            "nominal": run.config.remaining,
+            "remaining": run.remaining,
+            "metric": METRIC_TITLES[run.main_metric],
+            "value": 100 * run.main_value,
+            "n_examples": run.n_examples,
+            "base_model": run.config.base_model,
+            "seed": run.config.seed,
+            "source": f"measured, {'cached' if run.path.parent == cached else 'own'}",
+            "run_id": run.run_id,
+            "task": run.config.task,
+            "method": run.config.method,
+        }
+        for run in runs
+    )
+
+
+def _answer(table: pd.DataFrame) -> None:
+    """How much of the main metric is left at the fraction that most tasks were pruned to."""
+    level = common_level(table)
+    if level is None:
+        return
+    left = metric_left(table, level)
+    st.subheader(f"How much is left at {controls.percent(level)} of the weights?")
+    with st.container(horizontal=True):
+        for row in left.itertuples():
+            several = f", mean of {row.n_runs} runs" if row.n_runs > 1 else ""
+            compared = pd.notna(row.change)
+            st.metric(
+                f"**{TASKS[row.task].title}** {row.metric} · {METHODS[row.method].title.split(' (')[0]}",
+                f"{row.value:.1f}",
+                f"{row.change:+.1f} against {controls.percent(row.reference_nominal)} kept" if compared else None,
+                delta_color="off",
+                delta_arrow="off",
+                help=f"{row.method}, {row.base_model}; {row.n_examples:,} development examples{several}.",
+                width=200,
+            )
+    st.caption(
+        "Main metric x 100 on the development set, beside the run of the same task and encoder that keeps most. "
+        "Fractions are of the encoder's prunable weights."
+    )
+
+
+def _choose(table: pd.DataFrame) -> None:
+    """The runs as a table; selected rows are the choice that all pages share."""
+    st.subheader("Runs")
+    shown = table
+    filters = st.columns(4)
+    for place, column, label in (
+        (0, "task", "Task"),
+        (1, "method", "Method"),
+        (2, "base_model", "Encoder"),
+        (3, "source", "Source"),
+    ):
+        wanted = filters[place].multiselect(
+            label, sorted(table[column].unique()), key=f"filter_{column}", bind="query-params", placeholder="All"
+        )
+        if wanted:
+            shown = shown[shown[column].isin(wanted)]
+    shown = shown.reset_index(drop=True)
+    chosen = st.session_state.get(links.RUNS, [])
+    # The table follows the choice, whoever made it: a link, the sidebar, or a row of the table itself.
+    rows = [place for place, run_id in enumerate(shown["run_id"]) if run_id in chosen]
+    st.session_state[_TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    st.dataframe(
+        shown.assign(nominal=100 * shown["nominal"], remaining=100 * shown["remaining"]),
+        column_config=_COLUMNS,
+        column_order=list(_COLUMNS),
+        hide_index=True,
+        key=_TABLE,
+        on_select=lambda: _take_rows(shown["run_id"].tolist()),
+        selection_mode="multi-row",
+        alt="Runs with task, method, remaining weights and main metric",
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        links.page_link(links.SPARSITY, "Where the chosen runs keep weights")
+        links.page_link(links.TRAINING, "How they were trained")
+        controls.csv_download(shown, "runs")
+
+
+def _take_rows(shown: list[str]) -> None:
+    """Choose the selected rows, and keep what is chosen among the runs that the filters hide."""
+    selected = [shown[row] for row in st.session_state[_TABLE]["selection"]["rows"]]
+    hidden = [run_id for run_id in st.session_state.get(links.RUNS, []) if run_id not in shown]
+    links.choose([*hidden, *selected])
+
+
+def _problems(index: RunIndex) -> None:
+    if index.problems:
+        n = len(index.problems)
+        with st.expander(f"{n} folder{'s' * (n > 1)} could not be read as {'runs' if n > 1 else 'a run'}"):
+            for folder, sentence in index.problems:
+                st.markdown(f"`{folder.name}`")
+                st.text(sentence)
+
+
+main()

@@ -1,0 +1,69 @@
+"""How the chosen runs were trained: objective, remaining weights, metric and flips over the steps."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from smp_lab.analysis import training_history as analysis
+from smp_lab.figures import training_history as figures
+from smp_lab.storage.runs import RunRecord
+from smp_lab.ui import cache, controls, messages
+
+
+def main() -> None:
+    st.title("Training")
+    runs = controls.chosen_runs(cache.run_index())
+    x = st.segmented_control(
+        "Horizontal axis",
+        figures.AXES,
+        default=figures.STEP,
+        required=True,
+        key="x",
+        bind="query-params",
+    )
+    histories = messages.readable(runs, cache.history)
+    progress = controls.tables_of_runs(
+        [(run, analysis.progress(history, run.layout.n_weights)) for run, history in histories]
+    )
+    flips = controls.tables_of_runs([(run, analysis.flips(history)) for run, history in histories])
+    metrics = controls.tables_of_runs([(run, _evaluations(run)) for run in runs])
+    color = controls.color_by()
+    named = f"for {len(runs)} runs, by {x}."
+
+    left, right = st.columns(2, gap="medium")
+    with left:
+        controls.show_figure(
+            figures.plot_evaluations(metrics, x, color), metrics, key="main-metric", alt=f"Main metric {named}"
+        )
+    with right:
+        controls.show_figure(
+            figures.plot_remaining(progress, x, color),
+            progress,
+            key="remaining-over-training",
+            alt=f"Remaining weights in percent, measured and as scheduled, {named}",
+        )
+    left, right = st.columns(2, gap="medium")
+    with left:
+        controls.show_figure(figures.plot_loss(progress, x, color), progress, key="task-loss", alt=f"Task loss {named}")
+    with right:
+        controls.show_figure(
+            figures.plot_regularizer(progress, x, color),
+            progress,
+            key="regularizer",
+            alt=f"Regulariser R and its weight lambda {named}",
+        )
+    controls.show_figure(
+        figures.plot_flips(flips, x, color),
+        flips,
+        key="flips",
+        alt=f"Weights that change sides in a step, forced by the schedule and truly swapped, {named}",
+        min_width=640,
+    )
+
+
+def _evaluations(run: RunRecord) -> pd.DataFrame:
+    return analysis.evaluations(run.results["evaluations"], run.main_metric).assign(n_examples=run.n_examples)
+
+
+main()

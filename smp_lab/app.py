@@ -1,0 +1,32 @@
+"""The app's router: which pages there are, and what stands around each of them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from smp_lab import __version__
+from smp_lab.figures.overview import draw_icon
+from smp_lab.storage.paths import pages_folder
+from smp_lab.ui import cache, controls, links
+
+_ABOUT = f"SMP Lab {__version__}: learn binary masks over frozen pre-trained encoders, keep them, look at them."
+
+
+def main() -> None:
+    """Draw the frame, then the page that the URL names."""
+    st.set_page_config("SMP Lab", draw_icon(), layout="wide", initial_sidebar_state=320, menu_items={"About": _ABOUT})
+    page = st.navigation(
+        [
+            st.Page(pages_folder() / links.OVERVIEW, title="Overview", icon=":material/grid_on:", default=True),
+            st.Page(pages_folder() / links.SPARSITY, title="Sparsity", icon=":material/stacked_line_chart:"),
+            st.Page(pages_folder() / links.TRAINING, title="Training", icon=":material/timeline:"),
+        ]
+    )
+    with st.sidebar:
+        controls.pick_runs(cache.run_index())
+        controls.figure_settings()
+    page.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Widgets and displays that pages share: the run picker, figure settings, and a figure with its data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from smp_lab.figures import style
+from smp_lab.storage.runs import RunIndex, RunRecord
+from smp_lab.ui import links
+
+IMAGE_FORMATS = ("svg", "png")
+_FEW = 4
+
+
+def percent(fraction: float) -> str:
+    """``0.1`` as "10 %", ``0.1234`` as "12.3 %"."""
+    return f"{100 * fraction:.3g} %"
+
+
+def run_label(run: RunRecord) -> str:
+    """A run as legends name it: task, method, fraction asked for, seed."""
+    config = run.config
+    method = config.method_info.title.split(" (")[0]
+    level = "measured" if config.remaining is None else percent(config.remaining)
+    return f"{config.task_info.title} · {method} · {level} · seed {config.seed}"
+
+
+def run_labels(runs: Sequence[RunRecord]) -> dict[str, str]:
+    """Run id -> label; runs that would share one get the hash of their settings added."""
+    labels = {run.run_id: run_label(run) for run in runs}
+    doubles = {label for label in labels.values() if list(labels.values()).count(label) > 1}
+    return {run_id: f"{label} · {run_id[-8:]}" if label in doubles else label for run_id, label in labels.items()}
+
+
+def tables_of_runs(contents: Sequence[tuple[RunRecord, pd.DataFrame]]) -> pd.DataFrame:
+    """One table of several, with the columns run_id, run (label), task, method, level and seed in front."""
+    labels = run_labels([run for run, _ in contents])
+    tables = [
+        pd.concat(
+            [
+                pd.DataFrame(
+                    {
+                        "run_id": run.run_id,
+                        "run": labels[run.run_id],
+                        "task": run.config.task,
+                        "method": run.config.method,
+                        "level": run.config.remaining,
+                        "seed": run.config.seed,
+                    },
+                    index=table.index,
+                ),
+                table,
+            ],
+            axis=1,
+        )
+        for run, table in contents
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def pick_runs(index: RunIndex) -> None:
+    """The picker of runs that all pages share; its value is in the URL."""
+    unknown = [run_id for run_id in links.runs_in_url() if run_id not in index.runs]
+    st.multiselect(
+        "Runs",
+        [*index.runs, *unknown],
+        key=links.RUNS,
+        bind="query-params",
+        placeholder="Choose runs to compare",
+        help="The choice is in the address of the page: copy it to share what you see.",
+    )
+
+
+def chosen_runs(index: RunIndex) -> list[RunRecord]:
+    """The chosen runs that exist, with a sentence for those that do not; the first few where none is chosen."""
+    if not index.runs:
+        no_runs()
+        st.stop()
+    chosen: list[str] = st.session_state.get(links.RUNS, [])
+    for run_id in chosen:
+        if run_id not in index.runs:
+            st.warning(f"There is no run {run_id!r} here. If it lies in another folder, set SMP_LAB_RUNS to that.")
+    runs = [index.runs[run_id] for run_id in chosen if run_id in index.runs]
+    if runs:
+        return runs
+    few = list(index.runs.values())[:_FEW]
+    st.caption(f"No run is chosen, so {_first(len(few))} shown. Choose runs in the sidebar or on the overview.")
+    return few
+
+
+def _first(n: int) -> str:
+    return "the only one is" if n == 1 else f"the first {n} are"
+
+
+def no_runs() -> None:
+    """What to do where there is no run at all."""
+    st.info("There are no runs yet. Train one, then reload this page:")
+    st.code("smp-lab train --task rte --method smp_s --remaining 0.1", language="shell")
+
+
+def figure_settings() -> None:
+    """Settings of all figures."""
+    st.segmented_control(
+        "Colour by", style.COLOR_BY, default=style.TASK, required=True, key="color", bind="query-params"
+    )
+    st.segmented_control(
+        "Image download",
+        IMAGE_FORMATS,
+        default=IMAGE_FORMATS[0],
+        required=True,
+        key="image",
+        bind="query-params",
+        help="What the camera button of a figure saves. PNG is drawn at three times the size on screen.",
+    )
+
+
+def color_by() -> str:
+    """What colours say: task or method."""
+    return str(st.session_state.get("color") or style.TASK)
+
+
+def theme() -> str:
+    """`style.DARK` where the visitor's page is dark, else `style.LIGHT`."""
+    return style.DARK if st.context.theme.type == style.DARK else style.LIGHT
+
+
+def show_figure(figure: go.Figure, table: pd.DataFrame, *, key: str, alt: str, min_width: int | None = None) -> None:
+    """A figure in the page's theme, with alternative text and the data that it draws as CSV.
+
+    Parameters
+    ----------
+    figure
+        From `smp_lab.figures`.
+    table
+        What it draws.
+    key
+        Unique in the app; also the name of downloaded files.
+    alt
+        What the figure shows, in a sentence.
+    min_width
+        Pixels below which it scrolls sideways instead of shrinking.
+    """
+    figure.update_layout(template=style.template(theme()), uirevision=key)
+    image = str(st.session_state.get("image") or IMAGE_FORMATS[0])
+    config = {
+        "displaylogo": False,
+        "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+        "toImageButtonOptions": {"format": image, "filename": key, "scale": 3 if image == "png" else 1},
+    }
+    with st.container(key=f"{key}-frame"):
+        if min_width:
+            st.html(
+                f"<style>.st-key-{key}-frame {{overflow-x: auto}} "
+                f".st-key-{key}-frame .st-key-{key} {{min-width: {min_width}px}}</style>"
+            )
+        st.plotly_chart(figure, key=key, theme=None, config=config, alt=alt)
+    csv_download(table, key)
+
+
+def csv_download(table: pd.DataFrame, key: str) -> None:
+    """A quiet button that saves a table as CSV; the text is made when it is pressed."""
+    st.download_button(
+        "Data (CSV)",
+        data=lambda: table.to_csv(index=False),
+        file_name=f"{key}.csv",
+        mime="text/csv",
+        key=f"{key}-csv",
+        on_click="ignore",
+        type="tertiary",
+        icon=":material/download:",
+        disabled=table.empty,
+    )

@@ -1,0 +1,101 @@
+"""A running app and a real Chromium, for the browser tests and for the README's screenshot."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, Playwright
+
+from smp_lab.storage.paths import RUNS_VARIABLE, project_folder
+
+CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+# Streamlit looks for its server below the page's own path first: its own 404, and no defect of a page.
+_PROBE = re.compile(r"/_stcore/(health|host-config)$")
+
+_MARKS = ".scatterlayer .js-line, .scatterlayer .point, .heatmaplayer image"
+_ALL_DRAWN = f"""n => {{
+    const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart] .js-plotly-plot')];
+    const drawn = chart => [...chart.querySelectorAll('{_MARKS}')].some(mark => {{
+        const box = mark.getBoundingClientRect();
+        return box.width > 0 || box.height > 0; // a level line has no height
+    }});
+    return charts.length === n && charts.every(drawn);
+}}"""
+
+
+def chromium() -> str | None:
+    """Path of the machine's Chromium or Chrome, if it has one."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+def launch(playwright: Playwright) -> Browser:
+    """The machine's Chromium, headless."""
+    return playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+
+
+@contextmanager
+def running_app(runs: Path, log: Path) -> Iterator[str]:
+    """The app on a free port with these own runs; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(project_folder() / "smp_lab" / "app.py")]
+    command += ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            command,
+            cwd=project_folder(),
+            env={**os.environ, RUNS_VARIABLE: str(runs)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _wait_until_healthy(address, server, log)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def _wait_until_healthy(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(150):
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
+                return
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.2)
+    raise RuntimeError(f"The app did not start:\n{log.read_text()}")
+
+
+def watch(page: Page) -> list[str]:
+    """A list that fills with whatever the page's console reports as an error."""
+    errors: list[str] = []
+
+    def note(message) -> None:
+        if message.type == "error" and not _PROBE.search(message.location.get("url", "")):
+            errors.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    return errors
+
+
+def settle(page: Page, n_charts: int) -> None:
+    """Wait until the script has run and every chart of the page shows marks of some size."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=30_000)
+    page.wait_for_function(_ALL_DRAWN, arg=n_charts, timeout=20_000)

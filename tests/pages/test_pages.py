@@ -1,0 +1,206 @@
+"""Every page with no runs, one run, two tasks and a broken run: sentences, never a traceback."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from conftest import TINY, make_run
+from streamlit.testing.v1 import AppTest
+
+from smp_lab.storage import paths
+from smp_lab.storage.paths import HISTORY_FILE, MASKS_FILE, RECORD_FILE
+
+PAGES = ("overview.py", "sparsity.py", "training.py")
+CHARTS = {"overview.py": 0, "sparsity.py": 3, "training.py": 5}
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """An empty folder in place of the runs that come with the project."""
+    folder = tmp_path / "cached_runs"
+    folder.mkdir()
+    monkeypatch.setattr(paths, "cached_runs_folder", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def open_page(runs, cached, monkeypatch):
+    """``open_page("sparsity.py", run_id)`` opens a page with runs chosen in its address."""
+    monkeypatch.setenv(paths.RUNS_VARIABLE, str(runs))
+
+    def open_page(page, *chosen, **query):
+        app = AppTest.from_file(str(paths.project_folder() / "smp_lab" / "app.py"), default_timeout=20)
+        if chosen:
+            query["runs"] = list(chosen)
+        app.query_params.update(query)
+        app.run()
+        if page != PAGES[0]:
+            app.switch_page(str(paths.pages_folder() / page))
+            app.query_params.update(query)
+            app.run()
+        assert not app.exception, app.exception
+        return app
+
+    return open_page
+
+
+def charts(app):
+    return app.get("plotly_chart")
+
+
+def sentences(elements):
+    return " ".join(element.value for element in elements)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_runs_say_how_to_train_one(open_page, page):
+    app = open_page(page)
+    assert "no runs yet" in sentences(app.info)
+    assert "smp-lab train" in app.code[0].value
+    assert not charts(app)
+    assert not app.error
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_one_run(open_page, write_run, page):
+    run = write_run()
+    app = open_page(page, run.run_id)
+    assert len(charts(app)) == CHARTS[page]
+    assert not app.error
+    assert not app.warning
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_two_tasks_none_chosen(open_page, write_run, page):
+    write_run()
+    write_run(task="cola", seed=1)
+    app = open_page(page)
+    assert len(charts(app)) == CHARTS[page]
+    if page != "overview.py":
+        assert "first 2 are shown" in sentences(app.caption)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_broken_run_beside_a_whole_one(open_page, write_run, page):
+    whole, broken = write_run(), write_run(task="cola")
+    (broken.path / RECORD_FILE).write_text('{"schema_version": 1')
+    app = open_page(page, whole.run_id)
+    assert len(charts(app)) == CHARTS[page]
+    if page == "overview.py":
+        assert "1 folder could not be read as a run" in app.expander[0].label
+        assert "cut off" in sentences(app.expander[0].text)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_only_a_broken_run(open_page, runs, page):
+    (runs / "not-a-run").mkdir()
+    app = open_page(page)
+    assert "no runs yet" in sentences(app.info)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_unknown_run_in_the_address(open_page, write_run, page):
+    run = write_run()
+    app = open_page(page, "no-such-run", run.run_id)
+    assert len(charts(app)) == CHARTS[page]
+    if page != "overview.py":
+        assert "There is no run 'no-such-run' here" in sentences(app.warning)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_chart_has_title_and_alternative_text(open_page, write_run, page, theme):
+    app = open_page(page, write_run().run_id)
+    app.context = {"theme": theme}
+    app.run()
+    for chart in charts(app):
+        assert chart.proto.alt.endswith(".")
+        assert '"title":{"text":"' in chart.proto.spec.replace(" ", "")
+
+
+def test_altered_history_spoils_its_own_run_alone(open_page, write_run):
+    whole, broken = write_run(), write_run(task="cola")
+    (broken.path / HISTORY_FILE).write_bytes(b"PK")
+    app = open_page("training.py", whole.run_id, broken.run_id)
+    assert "history.npz is cut off or was altered" in sentences(app.error)
+    assert len(charts(app)) == CHARTS["training.py"]
+
+
+def test_altered_mask_leaves_the_counts(open_page, write_run):
+    run = write_run()
+    (run.path / MASKS_FILE).write_bytes(b"PK")
+    app = open_page("sparsity.py", run.run_id)
+    assert "masks.npz is cut off or was altered" in sentences(app.error)
+    assert len(charts(app)) == 2
+    assert app.dataframe
+
+
+def test_a_run_that_vanished(open_page, write_run):
+    run = write_run()
+    app = open_page("sparsity.py", run.run_id)
+    shutil.rmtree(run.path)
+    app.run()
+    assert not app.exception
+    assert "no runs yet" in sentences(app.info)
+
+
+def test_a_new_run_is_seen(open_page, write_run):
+    write_run()
+    app = open_page("overview.py")
+    assert len(app.dataframe[0].value) == 1
+    write_run(seed=1)
+    app.run()
+    assert len(app.dataframe[0].value) == 2
+
+
+def test_table_holds_the_facts_of_a_run(open_page, write_run, cached):
+    write_run(accuracy=0.61)
+    make_run(cached, task="toy-sentiment", label_words=("terrible", "great"), remaining=0.1)
+    table = open_page("overview.py").dataframe[0].value.set_index("task")
+    own, toy = table.loc["rte"], table.loc["toy-sentiment"]
+    assert own["nominal"] == 50
+    assert own["remaining"] == 50
+    assert (own["metric"], own["n_examples"], own["base_model"]) == ("Accuracy", 40, "tiny-test-encoder")
+    assert own["value"] == pytest.approx(61)
+    assert own["source"] == "measured, own"
+    assert toy["source"] == "measured, cached"
+    assert "synthetic" in toy["task_title"]
+
+
+def test_filters_hide_rows_and_keep_the_choice(open_page, write_run):
+    rte, cola = write_run(), write_run(task="cola")
+    app = open_page("overview.py", rte.run_id, cola.run_id)
+    app.multiselect(key="filter_task").set_value(["cola"]).run()
+    assert app.dataframe[0].value["run_id"].tolist() == [cola.run_id]
+    assert app.multiselect(key="runs").value == [rte.run_id, cola.run_id]
+
+
+def test_question_is_answered_from_the_records(open_page, write_run):
+    write_run(accuracy=0.7, remaining=0.5)
+    write_run(accuracy=0.65, remaining=0.1)
+    app = open_page("overview.py")
+    assert "How much is left at 10 % of the weights?" in [header.value for header in app.subheader]
+    (metric,) = app.metric
+    assert metric.value == "65.0"
+    assert metric.delta == "-5.0 against 50 % kept"
+
+
+def test_choice_in_the_sidebar_reaches_the_page(open_page, write_run):
+    rte, cola = write_run(), write_run(task="cola")
+    app = open_page("training.py", rte.run_id)
+    app.multiselect(key="runs").set_value([cola.run_id]).run()
+    assert "CoLA" in charts(app)[0].proto.spec
+    assert "RTE" not in charts(app)[0].proto.spec
+
+
+def test_empty_lines_are_counted(open_page, runs):
+    from smp_lab.masks import MaskSet
+
+    dense = {matrix: np.ones(TINY.shape(matrix.matrix_type), bool) for matrix in TINY.matrices}
+    dense[TINY.matrices[0]][:4] = False
+    run = make_run(runs, masks=MaskSet.from_dense(TINY, dense))
+    text = sentences(open_page("sparsity.py", run.run_id).markdown)
+    assert "Empty: 4 of 16 rows (25 %) and 0 of 16 columns (0 %)" in text
+    assert "zeros anywhere else save storage alone" in text
