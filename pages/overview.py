@@ -8,7 +8,6 @@ import streamlit as st
 from smp_lab.analysis.overview import common_level, metric_left
 from smp_lab.figures.overview import draw_method
 from smp_lab.figures.style import METRIC_TITLES
-from smp_lab.methods import METHODS
 from smp_lab.storage import paths
 from smp_lab.storage.runs import RunIndex, RunRecord
 from smp_lab.tasks import TASKS
@@ -31,7 +30,7 @@ _COLUMNS = {
         help="Fraction of the encoder's "
         "prunable weights that the run was asked to keep; empty where the method measures it.",
     ),
-    "remaining": st.column_config.NumberColumn("Kept (%)", format="%.3f", help="Scope: encoder."),
+    "remaining": st.column_config.NumberColumn("Kept (%)", format="%.2f", help="Scope: encoder."),
     "metric": st.column_config.TextColumn("Main metric"),
     "value": st.column_config.NumberColumn("Value (x 100)", format="%.1f"),
     "n_examples": st.column_config.NumberColumn("Dev examples", format="localized"),
@@ -71,7 +70,7 @@ def _table(runs: list[RunRecord]) -> pd.DataFrame:
         {
             "task_title": run.config.task_info.title,
             "method_title": run.config.method_info.title,
-            "nominal": run.config.remaining,
+            "nominal": controls.nominal(run),
             "remaining": run.remaining,
             "metric": METRIC_TITLES[run.main_metric],
             "value": 100 * run.main_value,
@@ -99,7 +98,7 @@ def _answer(table: pd.DataFrame) -> None:
             several = f", mean of {row.n_runs} runs" if row.n_runs > 1 else ""
             compared = pd.notna(row.change)
             st.metric(
-                f"**{TASKS[row.task].title}** {row.metric} · {METHODS[row.method].title.split(' (')[0]}",
+                f"**{TASKS[row.task].title}** {row.metric} · {controls.method_name(row.method)}",
                 f"{row.value:.1f}",
                 f"{row.change:+.1f} against {controls.percent(row.reference_nominal)} kept" if compared else None,
                 delta_color="off",

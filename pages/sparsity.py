@@ -61,7 +61,7 @@ def _heads(runs: list[RunRecord]) -> None:
         key="remaining-per-head",
         alt=f"Remaining weights in percent by layer and attention head in {words}, one panel for each of "
         f"{len(runs)} runs.",
-        min_width=220 * min(len(runs), 4) + 120,
+        min_width=190 * min(len(runs), 4) + 100,
     )
 
 

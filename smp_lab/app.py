@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from smp_lab import __version__
-from smp_lab.figures.overview import draw_icon
+from smp_lab.figures.overview import draw_icon, draw_wordmark
 from smp_lab.storage.paths import pages_folder
 from smp_lab.ui import cache, controls, links
 
@@ -15,6 +15,7 @@ _ABOUT = f"SMP Lab {__version__}: learn binary masks over frozen pre-trained enc
 def main() -> None:
     """Draw the frame, then the page that the URL names."""
     st.set_page_config("SMP Lab", draw_icon(), layout="wide", initial_sidebar_state=320, menu_items={"About": _ABOUT})
+    st.logo(draw_wordmark(controls.theme()), size="large")
     page = st.navigation(
         [
             st.Page(pages_folder() / links.OVERVIEW, title="Overview", icon=":material/grid_on:", default=True),

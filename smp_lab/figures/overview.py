@@ -41,13 +41,27 @@ def draw_method(theme: str) -> str:
     )
 
 
+_MARK = np.array([[1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 0, 1], [0, 0, 1, 0]], np.uint8)
+
+
 def draw_icon() -> Image.Image:
     """A small mask, for the browser's tab."""
-    bits = np.array([[1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 0, 1], [0, 0, 1, 0]], np.uint8)
-    icon = Image.fromarray(np.kron(bits, np.pad(np.ones((14, 14), np.uint8), 1)), "P")
+    icon = Image.fromarray(np.kron(_MARK, np.pad(np.ones((14, 14), np.uint8), 1)), "P")
     icon.putpalette([0, 0, 0, *(int(_SCORES[place : place + 2], 16) for place in (1, 3, 5))])
     icon.info["transparency"] = 0
     return icon.convert("RGBA")
+
+
+def draw_wordmark(theme: str) -> str:
+    """The icon and the name, as SVG for the head of `LIGHT` or `DARK` pages."""
+    cells = "".join(
+        f'<rect x="{6 * column}" y="{2 + 6 * row}" width="5" height="5" rx="1"/>' for row, column in np.argwhere(_MARK)
+    )
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 110 28" width="110" height="28">'
+        f'<g fill="{_SCORES}">{cells}</g><text x="33" y="20" font-size="17" font-weight="650" '
+        f"fill=\"{INKS[theme].text}\" font-family='{FONT}'>SMP Lab</text></svg>"
+    )
 
 
 def _panel(left: int, title: str, note: str, color: str, values: np.ndarray) -> str:

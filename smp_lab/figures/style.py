@@ -33,9 +33,10 @@ TASK_COLORS: Mapping[str, str] = {
 }
 METHOD_COLORS: Mapping[str, str] = {"smp_s": "#0072B2", "smp_l": "#D55E00"}
 METHOD_SYMBOLS: Mapping[str, str] = {"smp_s": "circle", "smp_l": "square"}
+METHOD_DASHES: Mapping[str, str] = {"smp_s": "solid", "smp_l": "dash"}
 
-# Fewer weights, a sparser line: lowest remaining fraction of each dash.
-_DASHES = ((0.4, "solid"), (0.2, "dash"), (0.075, "dot"), (0.0, "dashdot"))
+# Fewer weights, a thinner line: lowest remaining fraction of each width in pixels.
+_WIDTHS = ((0.4, 3.0), (0.2, 2.25), (0.075, 1.6), (0.0, 1.1))
 
 MATRIX_TITLES: Mapping[str, str] = {
     "all": "All six types",
@@ -122,6 +123,7 @@ def template(theme: str) -> go.layout.Template:
                 "yanchor": "bottom",
                 "font": {"size": 13},
                 "itemsizing": "trace",
+                "tracegroupgap": 4,
             },
             "coloraxis": {
                 "colorscale": FRACTION_SCALE,
@@ -150,6 +152,11 @@ def template(theme: str) -> go.layout.Template:
 def new_figure(title: str, subtitle: str, *, height: int = 360) -> go.Figure:
     """A figure with nothing drawn yet; the subtitle names quantity, unit and scope."""
     return go.Figure(layout={"template": template(LIGHT), "title": _title(title, subtitle), "height": height})
+
+
+def legend_room(n_runs: int) -> int:
+    """Pixels that a legend of so many runs takes below a figure of half the page's width."""
+    return 24 * -(-n_runs // 2)
 
 
 def dress(figure: go.Figure, title: str, subtitle: str, *, height: int) -> go.Figure:
@@ -190,8 +197,8 @@ def run_marks(run: pd.Series[Any], color_by: str) -> dict[str, Any]:
     """
     color = TASK_COLORS[run["task"]] if color_by == TASK else METHOD_COLORS[run["method"]]
     level = run["level"]
-    dash = "solid" if pd.isna(level) else next(name for lowest, name in _DASHES if level >= lowest)
+    width = 2.25 if pd.isna(level) else next(pixels for lowest, pixels in _WIDTHS if level >= lowest)
     return {
-        "line": {"color": color, "dash": dash, "width": 2},
-        "marker": {"color": color, "symbol": METHOD_SYMBOLS[run["method"]], "size": 7},
+        "line": {"color": color, "dash": METHOD_DASHES[run["method"]], "width": width},
+        "marker": {"color": color, "symbol": METHOD_SYMBOLS[run["method"]], "size": 4 + width},
     }

@@ -10,11 +10,15 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from smp_lab.figures.style import METRIC_TITLES, TASK, dress, empty_figure, new_figure, run_marks
+from smp_lab.figures.style import METRIC_TITLES, TASK, dress, empty_figure, legend_room, new_figure, run_marks
 
 STEP, EPOCH = AXES = ("step", "epoch")
 _AXIS_TITLES = {STEP: "Optimiser step", EPOCH: "Epoch"}
 _NO_RUN = "No run is chosen."
+
+
+def _height(table: pd.DataFrame) -> int:
+    return 320 + legend_room(table["run"].nunique())
 
 
 def _add_lines(
@@ -49,9 +53,9 @@ def plot_loss(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Fi
     title = "Task loss"
     if table.empty:
         return empty_figure(title, _NO_RUN)
-    figure = new_figure(title, "On training batches, without the regulariser")
+    figure = new_figure(title, "On training batches, without the regulariser", height=_height(table))
     _add_lines(figure, table, x, "loss", color_by, "%{y:.4f}")
-    figure.update_xaxes(title_text=_AXIS_TITLES[x])
+    figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
     figure.update_yaxes(title_text="Loss (nats)", rangemode="tozero")
     return figure
 
@@ -64,7 +68,7 @@ def plot_regularizer(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
     _add_lines(figure, table, x, "regularizer", color_by, "R %{y:.4f}", row=1, col=1)
     _add_lines(figure, table, x, "regularizer_weight", color_by, "lambda %{y:.1f}", row=2, col=1)
-    dress(figure, title, "R: mean over matrices of mean sigmoid(S); no unit", height=360)
+    dress(figure, title, "R: mean over matrices of mean sigmoid(S); no unit", height=_height(table))
     figure.update_xaxes(title_text=_AXIS_TITLES[x], row=2)
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title_text="R", row=1)
@@ -77,7 +81,7 @@ def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> 
     title = "Remaining weights over training"
     if table.empty:
         return empty_figure(title, _NO_RUN)
-    figure = new_figure(title, "Line: measured. Open circles: asked for by the schedule. Scope: encoder")
+    figure = new_figure(title, "Line: measured. Circles: scheduled. Scope: encoder", height=_height(table))
     _add_lines(figure, table, x, "remaining", color_by, "measured %{y:.2f} %", factor=100)
     for run, lines in table.groupby("run", sort=False):
         # Every point would bury the line; a dozen show whether the two part.
@@ -93,7 +97,7 @@ def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> 
             marker={"symbol": "circle-open", "size": 8, "color": marker["color"], "line": {"width": 1.5}},
             hovertemplate=f"schedule %{{y:.2f}} %<br>{x} %{{x}}",
         )
-    figure.update_xaxes(title_text=_AXIS_TITLES[x])
+    figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
     figure.update_yaxes(title_text="Remaining weights (%)", rangemode="tozero")
     return figure
 
@@ -103,7 +107,8 @@ def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
     title = "Main metric on the development set"
     if table.empty:
         return empty_figure(title, "No evaluation is recorded.")
-    figure = new_figure(title, "; ".join(METRIC_TITLES[name] for name in table["metric"].unique()))
+    names = "; ".join(METRIC_TITLES[name] for name in table["metric"].unique())
+    figure = new_figure(title, names, height=_height(table))
     for run, lines in table.groupby("run", sort=False):
         figure.add_scatter(
             x=lines[x],
@@ -134,7 +139,7 @@ def plot_flips(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.F
     for column, kind in enumerate(("forced", "swaps"), start=1):
         _add_lines(figure, table, x, kind, color_by, "%{y:,} weights", row=1, col=column)
     dress(figure, title, "The logged step alone, against the step just before; a log scale draws no zeros", height=380)
-    figure.update_xaxes(title_text=_AXIS_TITLES[x])
+    figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
     figure.update_yaxes(type="log", exponentformat="none", separatethousands=True)
     figure.update_yaxes(title_text="Weights (count), encoder", col=1)
     return figure

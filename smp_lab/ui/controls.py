@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
@@ -9,6 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from smp_lab.figures import style
+from smp_lab.methods import get_method
 from smp_lab.storage.runs import RunIndex, RunRecord
 from smp_lab.ui import links
 
@@ -21,19 +24,31 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.3g} %"
 
 
-def run_label(run: RunRecord) -> str:
-    """A run as legends name it: task, method, fraction asked for, seed."""
-    config = run.config
-    method = config.method_info.title.split(" (")[0]
-    level = "measured" if config.remaining is None else percent(config.remaining)
-    return f"{config.task_info.title} · {method} · {level} · seed {config.seed}"
+def nominal(run: RunRecord) -> float:
+    """The fraction that a run was asked to keep; NaN where its method measures it."""
+    return math.nan if run.config.remaining is None else run.config.remaining
+
+
+def method_name(method: str) -> str:
+    """A method in short: its title without the explanation in brackets."""
+    return get_method(method).title.split(" (")[0]
 
 
 def run_labels(runs: Sequence[RunRecord]) -> dict[str, str]:
-    """Run id -> label; runs that would share one get the hash of their settings added."""
-    labels = {run.run_id: run_label(run) for run in runs}
-    doubles = {label for label in labels.values() if list(labels.values()).count(label) > 1}
-    return {run_id: f"{label} · {run_id[-8:]}" if label in doubles else label for run_id, label in labels.items()}
+    """Run id -> what legends call it among these runs.
+
+    Task, method and the fraction asked for; the seed where seeds differ; the hash of the settings where all of that is
+    the same.
+    """
+    seeds = {run.config.seed for run in runs}
+    labels = {}
+    for run in runs:
+        config = run.config
+        level = "measured" if config.remaining is None else percent(config.remaining)
+        parts = [config.task_info.title, method_name(config.method), level]
+        labels[run.run_id] = " · ".join(parts + [f"seed {config.seed}"] * (len(seeds) > 1))
+    count = Counter(labels.values())
+    return {run_id: label if count[label] == 1 else f"{label} · {run_id[-8:]}" for run_id, label in labels.items()}
 
 
 def tables_of_runs(contents: Sequence[tuple[RunRecord, pd.DataFrame]]) -> pd.DataFrame:
@@ -48,7 +63,7 @@ def tables_of_runs(contents: Sequence[tuple[RunRecord, pd.DataFrame]]) -> pd.Dat
                         "run": labels[run.run_id],
                         "task": run.config.task,
                         "method": run.config.method,
-                        "level": run.config.remaining,
+                        "level": nominal(run),
                         "seed": run.config.seed,
                     },
                     index=table.index,
@@ -114,7 +129,8 @@ def figure_settings() -> None:
         required=True,
         key="image",
         bind="query-params",
-        help="What the camera button of a figure saves. PNG is drawn at three times the size on screen.",
+        help="What the camera button of a figure saves; PNG at three times the size on screen. The background is "
+        "transparent and the ink that of the page: use the light theme for paper.",
     )
 
 

@@ -37,7 +37,7 @@ def contrast(one, other):
 
 def test_every_task_and_method_has_its_colour():
     assert set(style.TASK_COLORS) == set(TASKS)
-    assert set(style.METHOD_COLORS) == set(style.METHOD_SYMBOLS) == set(METHODS)
+    assert set(style.METHOD_COLORS) == set(style.METHOD_SYMBOLS) == set(style.METHOD_DASHES) == set(METHODS)
 
 
 @pytest.mark.parametrize("vision", VISIONS)
@@ -73,13 +73,16 @@ def test_marks_follow_the_run_alone():
     assert plain["line"]["color"] == style.TASK_COLORS["rte"]
     assert style.run_marks(run(), style.METHOD)["line"]["color"] == style.METHOD_COLORS["smp_s"]
     assert style.run_marks(run(seed=7), style.TASK) == plain
-    assert style.run_marks(run(method="smp_l"), style.TASK)["marker"]["symbol"] != plain["marker"]["symbol"]
+    other = style.run_marks(run(method="smp_l"), style.TASK)
+    assert other["marker"]["symbol"] != plain["marker"]["symbol"]
+    assert other["line"]["dash"] != plain["line"]["dash"]
 
 
-def test_fewer_weights_have_a_sparser_line():
-    levels = (0.8, 0.5, 0.3, 0.1, 0.03, np.nan)
-    dashes = [style.run_marks(run(level=level), style.TASK)["line"]["dash"] for level in levels]
-    assert dashes == ["solid", "solid", "dash", "dot", "dashdot", "solid"]
+def test_fewer_weights_have_a_thinner_line():
+    widths = [style.run_marks(run(level=level), style.TASK)["line"]["width"] for level in (0.8, 0.5, 0.3, 0.1, 0.03)]
+    assert widths == sorted(widths, reverse=True)
+    assert len(set(widths)) == 4
+    assert style.run_marks(run(level=np.nan), style.TASK)["line"]["width"] > 0
 
 
 def test_empty_figure_has_title_and_sentence():
