@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from .harness import settle
+from .harness import settle, watch
 
 pytestmark = pytest.mark.browser
 
@@ -123,3 +123,13 @@ def test_broken_folder_is_listed(visit):
     page = visit("/", 0)
     page.get_by_text("could not be read as").click()
     assert page.get_by_text("it holds no run.json", exact=False).is_visible()
+
+
+def test_console_errors_are_noticed(chromium):
+    page = chromium.new_page()
+    errors = watch(page)
+    page.evaluate("console.error('a defect'); setTimeout(() => { throw new Error('another') })")
+    page.wait_for_timeout(200)
+    assert errors[0] == "a defect"
+    assert "another" in errors[1]
+    page.close()
