@@ -107,6 +107,8 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
             row=row + 1,
             col=column + 1,
         )
+        if place + columns >= len(names):
+            figure.update_xaxes(title_text="Head", row=row + 1, col=column + 1)
     dress(
         figure,
         title,
@@ -114,7 +116,6 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
         height=110 + rows * (90 + 22 * (int(table["layer"].max()) + 1)),
     )
     figure.update_xaxes(dtick=1, showgrid=False, showline=False)
-    figure.update_xaxes(title_text="Head", row=rows)
     figure.update_yaxes(dtick=1, showgrid=False, showline=False)
     figure.update_yaxes(title_text="Layer", col=1)
     figure.update_coloraxes(colorbar_title_text="Remaining weights (%)")
