@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from smp_lab.bert_layout import EncoderLayout, MatrixId, parse_parameter_name
 from smp_lab.errors import EncoderError
@@ -185,9 +187,17 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
     config = _checked_config(files)
     if dropout is not None:
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
-    model, info = AutoModelForMaskedLM.from_pretrained(
-        files.folder, config=config, local_files_only=True, output_loading_info=True, dtype=torch.float32
-    )
+    # The library prints a report of what it missed; what matters of it is judged below.
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        model, info = AutoModelForMaskedLM.from_pretrained(
+            files.folder, config=config, local_files_only=True, output_loading_info=True, dtype=torch.float32
+        )
+        tokenizer = AutoTokenizer.from_pretrained(files.folder, local_files_only=True)
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise EncoderError(f"Encoder {files.name!r} cannot be read ({first_line}).") from None
     base = model.base_model
     missing = {name.removeprefix(f"{model.base_model_prefix}.") for name in info["missing_keys"]}
     own = {name for name, _ in base.named_parameters()}
@@ -199,7 +209,7 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
         files,
         base,
         head,
-        AutoTokenizer.from_pretrained(files.folder, local_files_only=True),
+        tokenizer,
         _layout(config),
     )
     _check_matrices(encoder)

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import transformers
 from filelock import FileLock, Timeout
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, set_seed
 
@@ -37,6 +36,7 @@ from smp_lab.training.encoders import PACKAGED_ENCODER, Encoder, EncoderFiles, f
 from smp_lab.training.masked_weights import MaskedWeights
 from smp_lab.training.masking import MASKING_FUNCTIONS
 from smp_lab.training.model import PruningModel, make_head, make_target, matrix_dtype
+from smp_lab.training.progress import Progress
 from smp_lab.training.recipes import get_recipe
 from smp_lab.training.recorder import MomentRecorder
 from smp_lab.training.schedule import Schedule
@@ -137,7 +137,7 @@ def train(
     runs: Path,
     *,
     command: str,
-    callbacks: Callable[[RunConfig, int], list[TrainerCallback]] = lambda config, steps: [],
+    write: Callable[[str], Any] | None = None,
 ) -> RunRecord:
     """Train a run and write its record; go on from its checkpoint if there is one.
 
@@ -149,8 +149,8 @@ def train(
         Folder that gets the record; checkpoints lie in a hidden folder beside it until then.
     command
         Command line that makes this run, for the record.
-    callbacks
-        Made for the settings and the number of steps: progress and the like.
+    write
+        Prints a line of progress; None trains in silence.
 
     Raises
     ------
@@ -168,15 +168,21 @@ def train(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock", timeout=0):
-            record = _train_locked(prepared, runs, folder, command, callbacks)
+            try:
+                return _train_locked(prepared, runs, folder, command, write)
+            finally:
+                # Only a checkpoint is worth keeping, and only until the record is there.
+                if (runs / config.run_id).exists() or not any(folder.glob("checkpoint-*")):
+                    shutil.rmtree(folder, ignore_errors=True)
     except Timeout:
         raise RunExistsError(
             f"Run {config.run_id} is being trained by another process. Wait for it, or stop it first."
         ) from None
     except OSError as error:
-        raise RunWriteError(f"Run {config.run_id} cannot be written below {runs}: {error.strerror or error}.") from None
-    shutil.rmtree(folder, ignore_errors=True)
-    return record
+        raise RunWriteError(
+            f"Run {config.run_id} cannot be written below {runs}: {error.strerror or error}. Free space or name "
+            "another folder; the same command goes on from the last checkpoint."
+        ) from None
 
 
 def _train_locked(
@@ -184,11 +190,9 @@ def _train_locked(
     runs: Path,
     folder: Path,
     command: str,
-    callbacks: Callable[[RunConfig, int], list[TrainerCallback]],
+    write: Callable[[str], Any] | None,
 ) -> RunRecord:
     config, data = prepared.config, prepared.data
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
     found = newest_whole(folder, config)
     checkpoint, log = None, Log()
     if found:
@@ -214,7 +218,7 @@ def _train_locked(
         collator=DataCollatorWithPadding(encoder.tokenizer),
         log=log,
         moments=moments,
-        callbacks=[stop, *callbacks(config, total_steps)],
+        callbacks=[stop, *([Progress(log, write)] if write else [])],
     )
     trainer.remove_callback(PrinterCallback)
     with stop.listening():

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+
+from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
+from smp_lab.masks import kept_count, top_k
+from smp_lab.training.masking import MASKING_FUNCTIONS
+from smp_lab.training.masking.share import share_among_layers, whole_counts
+
+LAYOUT = EncoderLayout(n_layers=3, hidden_size=8, intermediate_size=20, n_heads=2, n_parameters=5000)
+
+
+def random_scores(seed, spread=2.0):
+    rng = np.random.default_rng(seed)
+    return [
+        torch.from_numpy((rng.normal(rng.normal() * spread, 1, LAYOUT.shape(m.matrix_type))).astype(np.float32))
+        for m in LAYOUT.matrices
+    ]
+
+
+def masks_of(method, scores, remaining):
+    masks = [torch.empty_like(score, dtype=torch.bool) for score in scores]
+    MASKING_FUNCTIONS[method](LAYOUT)(scores, remaining, masks)
+    return masks
+
+
+@pytest.mark.parametrize("remaining", [1.0, 0.999, 0.5, 0.1, 0.003])
+def test_local_keeps_the_top_of_every_matrix(remaining):
+    scores = random_scores(0)
+    for score, mask in zip(scores, masks_of("smp_l", scores, remaining), strict=True):
+        np.testing.assert_array_equal(mask, top_k(score.numpy(), int(np.floor(remaining * score.numel()))))
+
+
+@pytest.mark.parametrize("remaining", [1.0, 0.97, 0.5, 0.1, 0.003])
+@pytest.mark.parametrize("spread", [0.0, 2.0])
+def test_share_keeps_exactly_its_fraction_of_every_type(remaining, spread):
+    scores = random_scores(1, spread)
+    masks = masks_of("smp_s", scores, remaining)
+    for matrix_type in MATRIX_TYPES:
+        of_type = [i for i, matrix in enumerate(LAYOUT.matrices) if matrix.matrix_type == matrix_type]
+        kept = sum(int(masks[i].sum()) for i in of_type)
+        assert kept == kept_count(remaining, 3 * LAYOUT.size(matrix_type))
+        for i in of_type:
+            np.testing.assert_array_equal(masks[i], top_k(scores[i].numpy(), int(masks[i].sum())))
+
+
+def test_share_is_the_formula_where_nothing_is_cut_off():
+    means = np.array([[0.2, 0.5], [0.4, 0.5], [0.3, 0.5]])
+    v = 0.3
+    for layer in range(3):
+        for kind in range(2):
+            want = v * 3 * means[layer, kind] / sum(means[other, kind] for other in range(3))
+            assert share_among_layers(means, v)[layer, kind] == pytest.approx(want)
+
+
+def test_share_redistributes_what_a_full_matrix_cannot_take():
+    # v L = 2.4 of 3; the first asks for 2.4 * 0.8 / 1.0 = 1.92, is full at 1, and leaves 1.4 for the others, 1 : 1.
+    np.testing.assert_allclose(share_among_layers(np.array([[0.8], [0.1], [0.1]]), 0.8)[:, 0], [1, 0.7, 0.7])
+    # Twice: after the first is full, the second asks for 1.4 * 0.19 / 0.2 = 1.33.
+    np.testing.assert_allclose(share_among_layers(np.array([[0.8], [0.19], [0.01]]), 0.8)[:, 0], [1, 1, 0.4])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_shares_are_fractions_whose_mean_is_the_remaining_one(seed):
+    rng = np.random.default_rng(seed)
+    means, v = rng.uniform(0.001, 1, (6, 6)) ** 3, rng.uniform(0.01, 1)
+    shares = share_among_layers(means, v)
+    assert shares.min() > 0 and shares.max() <= 1
+    np.testing.assert_allclose(shares.mean(axis=0), v)
+
+
+def test_whole_counts_give_the_rest_to_the_largest_fractions():
+    assert whole_counts(np.array([0.25, 0.36, 0.29]), 10, 9).tolist() == [2, 4, 3]
+    assert whole_counts(np.array([1.0, 0.55, 0.55]), 10, 21).tolist() == [10, 6, 5]

@@ -1,0 +1,239 @@
+"""Whole runs of a tiny encoder: train, stop, go on, record."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from training.conftest import tiny_data
+
+from smp_lab.bert_layout import MATRIX_TYPES, parameter_name
+from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
+from smp_lab.masks import kept_count
+from smp_lab.storage.paths import unfinished_folder
+from smp_lab.storage.runs import list_runs
+from smp_lab.training import run as training
+from smp_lab.training import trainer as trainer_module
+from smp_lab.training.checkpoints import SEAL_FILE, newest_whole
+from smp_lab.training.encoders import find_encoder, load_encoder
+from smp_lab.training.metrics import compute_metrics
+from smp_lab.training.recorder import SCORE_EDGES
+from smp_lab.training.run import Interrupted, prepare, train
+
+
+@pytest.fixture
+def prepared(bert_folder, monkeypatch):
+    def make(task="rte", method="smp_s", remaining=0.4, n_train=64, **changes):
+        data = tiny_data(task, n_train)
+        monkeypatch.setattr(training, "load_task_data", lambda *_, **__: data)
+        settings = {"encoder": str(bert_folder), "epochs": 5, "batch_size": 8, "precision": "fp32"} | changes
+        return prepare(task, method, remaining=remaining, **settings)
+
+    return make
+
+
+def same_masks(one, other):
+    return all(np.array_equal(one.masks.bits[matrix], other.masks.bits[matrix]) for matrix in one.masks)
+
+
+def test_a_run_is_recorded_whole(prepared, runs):
+    ready = prepared()
+    record = train(ready, runs, command="smp-lab train")
+    record.verify()
+    assert list(list_runs([runs]).runs) == [ready.config.run_id]
+    assert not unfinished_folder(runs, record.run_id).exists()
+    layout = record.layout
+    for column, kind in enumerate(MATRIX_TYPES):
+        assert record.kept[:, column].sum() == kept_count(0.4, 2 * layout.size(kind))
+    history, scores = record.history, record.scores
+    assert history["step"].tolist() == list(range(1, 41))
+    assert history["remaining"].iloc[-1] == 0.4
+    # Flips account for every change of the kept count between logged steps.
+    before = np.concatenate([[layout.n_weights], history["kept"][:-1]])
+    np.testing.assert_array_equal(before + history["flips_in"] - history["flips_out"], history["kept"])
+    assert scores.steps.tolist() == list(range(0, 41, 2))
+    sizes = [layout.size(matrix.matrix_type) for matrix in layout.matrices]
+    np.testing.assert_array_equal((scores.kept_histogram + scores.removed_histogram).sum(axis=2), [sizes] * 21)
+    np.testing.assert_array_equal(scores.kept_histogram.sum(axis=2), scores.kept)
+    np.testing.assert_array_equal(scores.kept[:-1] + (scores.flips_in - scores.flips_out)[1:], scores.kept[1:])
+    np.testing.assert_array_equal(scores.kept_in_final[-1], scores.kept[-1])
+    np.testing.assert_array_equal(scores.weight_score_histogram.sum(axis=(1, 2)), sizes)
+    evaluations = record.results["evaluations"]
+    assert [evaluation["step"] for evaluation in evaluations] == list(range(4, 41, 4))
+    assert evaluations[-1]["accuracy"] == record.main_value
+    assert record.results["best"]["value"] == max(evaluation["accuracy"] for evaluation in evaluations)
+    assert record.results["trainable_parameters"] == layout.n_weights
+    assert record.provenance["resumed"] == 0
+
+
+def test_predictions_are_in_the_order_of_the_file(prepared, runs):
+    ready = prepared()
+    record = train(ready, runs, command="")
+    targets = ready.data.development["validation"].targets
+    predictions = record.predictions
+    np.testing.assert_array_equal(predictions["prediction"] == targets, predictions["correct"])
+    metrics = compute_metrics(ready.data.task, "", targets, predictions["prediction"].to_numpy())
+    assert metrics == record.results["metrics"]
+
+
+@pytest.mark.parametrize(("task", "metric"), [("stsb", "pearson"), ("mnli", "accuracy_matched")])
+def test_regression_and_two_development_splits(prepared, runs, task, metric):
+    record = train(prepared(task, n_train=30, epochs=1), runs, command="")
+    record.verify()
+    assert metric in record.results["metrics"]
+    assert len(record.predictions) == sum(record.results["n_examples"].values())
+    if task == "stsb":
+        targets = tiny_data(task).development["validation"].targets
+        np.testing.assert_allclose(record.predictions["prediction"] - targets, record.predictions["error"], atol=1e-6)
+
+
+def test_no_frozen_parameter_changes_by_a_bit(prepared, runs, bert_folder, monkeypatch):
+    models = []
+    build = training.build_model
+
+    def keep(*arguments):
+        models.append(build(*arguments))
+        return models[-1]
+
+    monkeypatch.setattr(training, "build_model", keep)
+    train(prepared(), runs, command="")
+    on_disk = load_file(bert_folder / "model.safetensors")
+    parameters = dict(models[0].encoder.named_parameters())
+    assert parameter_name(load_encoder(find_encoder(str(bert_folder))).layout.matrices[0]) in parameters
+    for name, parameter in parameters.items():
+        assert torch.equal(parameter, on_disk[name]), name
+
+
+def test_same_settings_give_the_same_mask_and_another_seed_another(prepared, runs, tmp_path):
+    first = train(prepared(), runs, command="")
+    second = train(prepared(), tmp_path / "again", command="")
+    assert same_masks(first, second)
+    assert first.results["evaluations"] == second.results["evaluations"]
+    assert not same_masks(first, train(prepared(seed=1), runs, command=""))
+
+
+@pytest.mark.parametrize("step", [1, 7, 8, 21, 39])
+def test_stopped_and_resumed_equals_undisturbed_to_the_bit(prepared, runs, tmp_path, monkeypatch, step):
+    undisturbed = train(prepared(), tmp_path / "whole", command="")
+    ask_at(step, monkeypatch)
+    with pytest.raises(Interrupted, match=f"Stopped at step {step} of 40; a checkpoint is kept"):
+        train(prepared(), runs, command="")
+    assert not list_runs([runs]).runs
+    monkeypatch.undo()
+    resumed = train(prepared(), runs, command="")
+    assert resumed.provenance["resumed"] == 1
+    assert same_masks(undisturbed, resumed)
+    assert undisturbed.results["evaluations"] == resumed.results["evaluations"]
+    for column in set(undisturbed.history) - {"seconds"}:
+        np.testing.assert_array_equal(undisturbed.history[column], resumed.history[column], column)
+    for name, array in vars(undisturbed.scores).items():
+        np.testing.assert_array_equal(array, getattr(resumed.scores, name), name)
+
+
+def ask_at(step, monkeypatch):
+    """Send this process the signal of Ctrl-C at a step."""
+    begin = trainer_module._PruningSteps.on_step_begin
+
+    def ask(self, args, state, control, **rest):
+        begin(self, args, state, control, **rest)
+        if state.global_step == step - 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(trainer_module._PruningSteps, "on_step_begin", ask)
+
+
+def test_a_checkpoint_without_its_seal_is_passed_over(prepared, runs, tmp_path, monkeypatch):
+    undisturbed = train(prepared(), tmp_path / "whole", command="")
+    ask_at(20, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(prepared(), runs, command="")
+    monkeypatch.undo()
+    ready = prepared()
+    folder = unfinished_folder(runs, ready.config.run_id)
+    half = folder / "checkpoint-30"
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"cut off")
+    assert newest_whole(folder, ready.config)[0].name == "checkpoint-20"
+    assert same_masks(undisturbed, train(ready, runs, command=""))
+
+
+def test_checkpoints_of_other_settings_or_another_version_are_refused(prepared, runs, monkeypatch):
+    ask_at(5, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(prepared(), runs, command="")
+    ready = prepared()
+    folder = unfinished_folder(runs, ready.config.run_id)
+    with pytest.raises(TrainingError, match="belongs to a run with other settings"):
+        newest_whole(folder, prepared(seed=3).config)
+    seal = folder / "checkpoint-5" / SEAL_FILE
+    seal.write_text(seal.read_text().replace('"checkpoint_schema": 1', '"checkpoint_schema": 2'))
+    with pytest.raises(TrainingError, match="was written by another version"):
+        newest_whole(folder, ready.config)
+
+
+def test_a_checkpoint_holds_only_what_is_trained(prepared, runs, monkeypatch):
+    ask_at(5, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(prepared(), runs, command="")
+    folder = unfinished_folder(runs, prepared().config.run_id)
+    names = load_file(folder / "checkpoint-5" / "model.safetensors").keys()
+    assert names and all(name.startswith("masked.scores") for name in names)
+
+
+def test_a_run_that_is_there_or_being_trained_is_not_started(prepared, runs):
+    ready = prepared(epochs=1)
+    folder = unfinished_folder(runs, ready.config.run_id)
+    folder.mkdir(parents=True)
+    script = (
+        "import sys, time; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
+        "print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", script, str(folder / "lock")], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RunExistsError, match="is being trained by another process"):
+            train(ready, runs, command="")
+    finally:
+        holder.kill()
+        holder.communicate()
+    train(ready, runs, command="")
+    with pytest.raises(RunExistsError, match="is already in"):
+        train(ready, runs, command="")
+
+
+def test_a_folder_that_cannot_be_written_is_told(prepared, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunWriteError, match="cannot be written below"):
+        train(prepared(), tmp_path / "file", command="")
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_and_says_where(prepared, runs, monkeypatch):
+    from smp_lab.training.heads import Classes
+
+    plain = Classes.loss
+    calls = []
+
+    def break_later(self, scores, targets):
+        calls.append(1)
+        return plain(self, scores, targets) * (torch.nan if len(calls) == 3 else 1)
+
+    monkeypatch.setattr(Classes, "loss", break_later)
+    with pytest.raises(TrainingError, match="The loss is nan at step 2"):
+        train(prepared(), runs, command="")
+    assert list(runs.glob(".unfinished/*")) == []
+
+
+def test_a_label_word_of_several_tokens_leaves_nothing_behind(prepared, runs):
+    with pytest.raises(ConfigError, match="'unreal' is 2 tokens"):
+        train(prepared(label_words=("yes", "unreal")), runs, command="")
+    assert list(runs.glob(".unfinished/*")) == []
+
+
+def test_score_bins_cover_everything_once():
+    assert SCORE_EDGES[0] == -np.inf and SCORE_EDGES[-1] == np.inf
+    assert (np.diff(SCORE_EDGES[1:-1]) > 0).all()
+    assert 0 in SCORE_EDGES
