@@ -1,4 +1,4 @@
-"""The command line: ``smp-lab app``, ``smp-lab train``, ``smp-lab runs``, ``smp-lab check``."""
+"""The command line: ``smp-lab app``, ``train``, ``runs``, ``summary`` and ``check``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from smp_lab import __version__
+from smp_lab.analysis.summary import summarize
 from smp_lab.errors import MissingDependencyError, RunFormatError, SmpLabError
 from smp_lab.methods import METHODS, get_method
 from smp_lab.storage.paths import (
@@ -240,12 +241,14 @@ def train(
 
 
 def _command(context: typer.Context) -> str:
-    """Command line of a run without what differs between machines."""
-    given = [
-        f"--{name.replace('_', '-')} {value}"
-        for name, value in context.params.items()
-        if value is not None and name not in ("glue_dir", "runs")
-    ]
+    """Command line of a run without what differs between machines: folders, but for the name of the encoder's."""
+    given = []
+    for name, value in context.params.items():
+        if value is None or name in ("glue_dir", "runs"):
+            continue
+        if name == "encoder" and Path(value).is_dir():
+            value = Path(value).resolve().name
+        given.append(f"--{name.replace('_', '-')} {value}")
     return " ".join(["smp-lab train", *given])
 
 
@@ -303,6 +306,43 @@ def _aligned(rows: Sequence[Sequence[str]], right: set[int]) -> Iterable[str]:
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  ".join(cells).rstrip()
+
+
+@commands.command("summary", epilog=_examples("smp-lab summary cached_runs"))
+def print_summary(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs.", show_default=False)],
+) -> None:
+    """Print the runs of DIR as a Markdown table: a row per task, method and level, over seeds.
+
+    Values are the main metric at the last evaluation, times 100: the mean over seeds, and the lowest and highest where
+    there are several. Remaining is measured, in percent of the encoder's prunable weights.
+    """
+    index = list_runs([_existing(folder)])
+    for _, sentence in index.problems:
+        typer.echo(f"smp-lab: {sentence}", err=True)
+    table = summarize(
+        {
+            "task": run.config.task,
+            "method": run.config.method,
+            "level": run.config.remaining,
+            "remaining": run.remaining,
+            "metric": run.main_metric,
+            "value": run.main_value,
+            "n_examples": run.n_examples,
+            "base_model": run.config.base_model,
+        }
+        for run in index.runs.values()
+    )
+    if table.empty:
+        raise RunFormatError(f"Folder {folder} holds no runs.")
+    typer.echo("| task | method | remaining % | metric | value x 100 | seeds | dev examples | encoder |")
+    typer.echo("| --- | --- | ---: | --- | ---: | ---: | ---: | --- |")
+    for row in table.to_dict("records"):
+        spread = f" ({100 * row['lowest']:.1f} to {100 * row['highest']:.1f})" if row["n_seeds"] > 1 else ""
+        typer.echo(
+            f"| {row['task']} | {row['method']} | {100 * row['remaining']:.1f} | {row['metric']} "
+            f"| {100 * row['mean']:.1f}{spread} | {row['n_seeds']} | {row['n_examples']} | {row['base_model']} |"
+        )
 
 
 @commands.command(
