@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import Tensor
 
 from smp_lab.bert_layout import EncoderLayout
-from smp_lab.training.topk import TopK
+from smp_lab.training.topk import select_top_k
 
 
 class MaskingFunction(Protocol):
@@ -36,7 +36,6 @@ class PerMatrix:
 
     def __init__(self, layout: EncoderLayout) -> None:
         self.layout = layout
-        self._top_k = [TopK() for _ in layout.matrices]
 
     def kept_counts(self, scores: Sequence[Tensor], remaining: float) -> list[int]:
         """Weights to keep in each matrix."""
@@ -44,6 +43,5 @@ class PerMatrix:
 
     def __call__(self, scores: Sequence[Tensor], remaining: float, masks: Sequence[Tensor]) -> None:
         """Write the masks; see `MaskingFunction`."""
-        counts = self.kept_counts(scores, remaining)
-        for top_k, score, count, mask in zip(self._top_k, scores, counts, masks, strict=True):
-            top_k.select(score, count, mask)
+        for score, count, mask in zip(scores, self.kept_counts(scores, remaining), masks, strict=True):
+            select_top_k(score, count, mask)
