@@ -40,19 +40,21 @@ class Recipe:
     dropout: float | None = None
 
 
+# About 2000 updates each, where the data allow: with 700 a mask of MRPC at 10 % never left the majority class, because
+# the schedule took the weights before the scores had learned anything.
 _DESK: Mapping[str, Recipe] = {
     "sst2": Recipe(epochs=1),
     "cola": Recipe(epochs=8),
-    "mrpc": Recipe(epochs=6),
-    "qqp": Recipe(epochs=2),
-    "stsb": Recipe(epochs=4),
-    "mnli": Recipe(epochs=2),
-    "qnli": Recipe(epochs=2),
-    "rte": Recipe(epochs=10, max_length=256),
-    "wnli": Recipe(epochs=10),
-    "toy-sentiment": Recipe(epochs=6),
-    "toy-acceptability": Recipe(epochs=10),
-    "toy-entailment": Recipe(epochs=10),
+    "mrpc": Recipe(epochs=20),
+    "qqp": Recipe(epochs=1),
+    "stsb": Recipe(epochs=12),
+    "mnli": Recipe(epochs=1),
+    "qnli": Recipe(epochs=1),
+    "rte": Recipe(epochs=20, max_length=256),
+    "wnli": Recipe(epochs=20),
+    "toy-sentiment": Recipe(epochs=10),
+    "toy-acceptability": Recipe(epochs=20),
+    "toy-entailment": Recipe(epochs=20),
 }
 _PAPER_EPOCHS: Mapping[str, float] = {
     "sst2": 12,
