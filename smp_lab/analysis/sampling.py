@@ -1,0 +1,275 @@
+"""How far a metric of a development set can be trusted: sampling error of one run, and a paired comparison of two.
+
+Both speak of the examples: another development set of the same size would give another value. How far two trainings
+with different seeds differ is another spread, and is not in here.
+
+Resampling examples with replacement is the same as drawing how often each example comes up. Examples with the same
+target and predictions are alike, so that a classification of any size is a table of few counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from smp_lab.tasks import Task
+
+N_RESAMPLES = 2000
+# Two-sided, of everything in here.
+LEVEL = 0.95
+# Quantile of the normal distribution at 1 - (1 - LEVEL) / 2.
+_Z = 1.959963984540054
+_SEED = 20230710
+
+Floats = npt.NDArray[np.float64]
+
+
+def of_metric(predictions: pd.DataFrame, task: Task, metric: str) -> tuple[pd.DataFrame, str]:
+    """The examples that a metric was measured on, and its name without the suffix of its split.
+
+    Parameters
+    ----------
+    predictions
+        Of a run: columns split, prediction, and correct or error.
+    task
+        Whose splits they are.
+    metric
+        One of the task's: ``accuracy_mismatched`` is the accuracy of mnli's second split.
+    """
+    place, suffix = next((place, suffix) for place, (suffix, _) in enumerate(task.splits) if metric.endswith(suffix))
+    return predictions[predictions["split"] == place], metric.removesuffix(suffix)
+
+
+def targets(predictions: pd.DataFrame) -> Floats:
+    """What was to be predicted, from what was predicted and how that was wrong.
+
+    Parameters
+    ----------
+    predictions
+        Columns prediction and error, or prediction and correct of a task with the classes 0 and 1.
+
+    Returns
+    -------
+    ndarray
+        ``(n_examples,)``. Of more classes than two a wrong prediction does not tell the target: NaN there.
+    """
+    predicted = predictions["prediction"].to_numpy(np.float64)
+    if "error" in predictions:
+        return predicted - predictions["error"].to_numpy(np.float64)
+    correct = predictions["correct"].to_numpy(bool)
+    other = 1 - predicted if predicted.size and predicted.max() <= 1 else np.full(predicted.shape, np.nan)
+    return np.where(correct, predicted, other)
+
+
+def wilson_interval(correct: int, n: int) -> tuple[float, float]:
+    """Interval of a share of `n` examples at `LEVEL` (Wilson 1927, "Probable inference").
+
+    It stays within 0 and 1 and holds near both ends, where the usual mean plus or minus two standard errors does not.
+    """
+    share, z2 = correct / n, _Z**2
+    center = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
+    return center - half, center + half
+
+
+def sampling_interval(predictions: pd.DataFrame, metric: str) -> tuple[float, float]:
+    """Sampling error of a development set: where the metric would lie on others of its size, at `LEVEL`.
+
+    Parameters
+    ----------
+    predictions
+        Of one split: columns prediction and correct, or prediction and error.
+    metric
+        accuracy: Wilson's interval. matthews_correlation, f1, pearson, spearman: percentiles of `N_RESAMPLES`
+        resamples of the examples, with a fixed seed.
+
+    Returns
+    -------
+    tuple of float
+        Lowest and highest value, fractions.
+    """
+    if metric == "accuracy":
+        return wilson_interval(int(predictions["correct"].sum()), len(predictions))
+    cells, times = _resample(np.column_stack([targets(predictions), predictions["prediction"]]))
+    return _percentiles(_METRICS[metric](times, cells[:, 0], cells[:, 1]))
+
+
+class Outcomes(NamedTuple):
+    """Examples that one, the other, both or neither of two runs predict right."""
+
+    only_a: int
+    only_b: int
+    both: int
+    neither: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs on the same examples, b against a.
+
+    Parameters
+    ----------
+    metric, n_examples
+        What was compared, on how many.
+    difference
+        Metric of b minus metric of a, a fraction.
+    interval
+        Of the difference, at `LEVEL`, from resamples of the examples; None where `p_value` decides.
+    p_value
+        McNemar's, exact and two-sided; None where `interval` decides.
+    outcomes
+        None for a regression.
+    """
+
+    metric: str
+    n_examples: int
+    difference: float
+    interval: tuple[float, float] | None = None
+    p_value: float | None = None
+    outcomes: Outcomes | None = None
+
+    @property
+    def distinguishable(self) -> bool:
+        """Whether chance in the choice of examples is a poor explanation of the difference."""
+        if self.p_value is not None:
+            return self.p_value < 1 - LEVEL
+        low, high = self.interval or (0.0, 0.0)
+        return low > 0 or high < 0
+
+
+def compare(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, metric: str) -> Comparison:
+    """Compare two runs of a task on the same examples, in the same order.
+
+    Parameters
+    ----------
+    predictions_a, predictions_b
+        Of one split: columns prediction and correct, or prediction and error.
+    metric
+        accuracy: McNemar's exact test (McNemar 1947) on the examples that only one of the two predicts right. Others:
+        percentiles of the difference over `N_RESAMPLES` resamples of the examples, the same for both runs.
+
+    Raises
+    ------
+    ValueError
+        If the examples are not the same: other targets, or another number of them.
+    """
+    target, other = targets(predictions_a), targets(predictions_b)
+    n = len(target)
+    # Regression targets are differences of rounded numbers.
+    if n != len(other) or not np.isclose(target, other, atol=1e-4)[~np.isnan(target) & ~np.isnan(other)].all():
+        raise ValueError("The two runs were not measured on the same examples.")
+    outcomes = _outcomes(predictions_a, predictions_b) if "correct" in predictions_a else None
+    if metric == "accuracy" and outcomes:
+        p_value = mcnemar(outcomes.only_a, outcomes.only_b)
+        return Comparison(metric, n, (outcomes.only_b - outcomes.only_a) / n, p_value=p_value, outcomes=outcomes)
+    columns = np.column_stack([target, predictions_a["prediction"], predictions_b["prediction"]])
+    measure = _METRICS[metric]
+    a, b = (measure(np.ones((1, n)), columns[:, 0], columns[:, place])[0] for place in (1, 2))
+    cells, times = _resample(columns)
+    differences = measure(times, cells[:, 0], cells[:, 2]) - measure(times, cells[:, 0], cells[:, 1])
+    return Comparison(metric, n, float(b - a), interval=_percentiles(differences), outcomes=outcomes)
+
+
+def _outcomes(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame) -> Outcomes:
+    a, b = (predictions["correct"].to_numpy(bool) for predictions in (predictions_a, predictions_b))
+    return Outcomes(int((a & ~b).sum()), int((b & ~a).sum()), int((a & b).sum()), int((~a & ~b).sum()))
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Chance of a split at least this uneven, were each example as likely to fall to either side: two-sided, exact.
+
+    Parameters
+    ----------
+    only_a, only_b
+        Examples that only one of two runs predicts right.
+    """
+    n, fewer = only_a + only_b, min(only_a, only_b)
+    if n == 0:
+        return 1.0
+    # math.comb(n, k) has thousands of digits for large n; its logarithm has not.
+    log_choose = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(fewer + 1)]
+    return min(1.0, 2 * math.fsum(math.exp(value - n * math.log(2)) for value in log_choose))
+
+
+def _resample(examples: Floats) -> tuple[Floats, Floats]:
+    """Unlike examples ``(n_cells, n_columns)``, and how often each comes up ``(N_RESAMPLES, n_cells)``."""
+    cells, counts = np.unique(examples, axis=0, return_counts=True)
+    n = counts.sum()
+    times = np.random.default_rng(_SEED).multinomial(n, counts / n, size=N_RESAMPLES)
+    return cells, times.astype(np.float64)
+
+
+def _percentiles(values: Floats) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _confusion(times: Floats, target: Floats, prediction: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """True positives, false positives, false negatives and true negatives of each resample; class 1 is positive."""
+    positive, said = target == 1, prediction == 1
+    return (
+        times @ (positive & said),
+        times @ (~positive & said),
+        times @ (positive & ~said),
+        times @ (~positive & ~said),
+    )
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """0 where there is nothing to divide by, as the trainer's metrics have it."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+def _matthews_correlation(times: Floats, target: Floats, prediction: Floats) -> Floats:
+    tp, fp, fn, tn = _confusion(times, target, prediction)
+    return _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+
+
+def _f1(times: Floats, target: Floats, prediction: Floats) -> Floats:
+    tp, fp, fn, _ = _confusion(times, target, prediction)
+    return _ratio(2 * tp, 2 * tp + fp + fn)
+
+
+def _pearson(times: Floats, target: Floats, prediction: Floats) -> Floats:
+    # Moments about the mean of all examples, which keeps the differences of large sums exact.
+    return _correlation(times, target - target.mean(), prediction - prediction.mean())
+
+
+def _correlation(times: Floats, x: Floats, y: Floats) -> Floats:
+    """Correlation of x and y, each ``(n_cells,)`` or ``(n_resamples, n_cells)``, weighted by `times`."""
+    n = times.sum(axis=1)
+    mean_x, mean_y = (times * x).sum(axis=1) / n, (times * y).sum(axis=1) / n
+    var_x = (times * x * x).sum(axis=1) / n - mean_x**2
+    var_y = (times * y * y).sum(axis=1) / n - mean_y**2
+    return _ratio((times * x * y).sum(axis=1) / n - mean_x * mean_y, np.sqrt(np.maximum(var_x * var_y, 0)))
+
+
+def _spearman(times: Floats, target: Floats, prediction: Floats) -> Floats:
+    return _correlation(times, _ranks(times, target), _ranks(times, prediction))
+
+
+def _ranks(times: Floats, values: Floats) -> Floats:
+    """Rank of each cell in each resample, ``(n_resamples, n_cells)``, about the middle rank.
+
+    Equal values share the mean of their ranks.
+    """
+    order = np.argsort(values, kind="stable")
+    _, first, place = np.unique(values[order], return_index=True, return_inverse=True)
+    tied = np.add.reduceat(times[:, order], first, axis=1)
+    ranks = np.empty_like(times)
+    ranks[:, order] = (tied.cumsum(axis=1) - (tied + times.sum(axis=1, keepdims=True)) / 2)[:, place]
+    return ranks
+
+
+_METRICS: Mapping[str, Callable[[Floats, Floats, Floats], Floats]] = {
+    "matthews_correlation": _matthews_correlation,
+    "f1": _f1,
+    "pearson": _pearson,
+    "spearman": _spearman,
+}
