@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from smp_lab.figures.style import FONT, INKS
+from smp_lab.figures.style import FONT, INKS, KEPT_COLOR, REMOVED_COLOR
 from smp_lab.masks import top_k
 
 _SIDE = 6
 _CELL = 16
 _PITCH = 18
 _TOP = 32
-_SCORES, _KEPT, _WEIGHTS = "#0072B2", "#E69F00", "#808A94"
+_SCORES, _KEPT, _WEIGHTS = "#0072B2", KEPT_COLOR, REMOVED_COLOR
 
 
 def draw_method(theme: str) -> str:

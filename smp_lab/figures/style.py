@@ -31,9 +31,58 @@ TASK_COLORS: Mapping[str, str] = {
     "toy-acceptability": "#A98467",
     "toy-entailment": "#7F7F7F",
 }
-METHOD_COLORS: Mapping[str, str] = {"smp_s": "#0072B2", "smp_l": "#D55E00"}
-METHOD_SYMBOLS: Mapping[str, str] = {"smp_s": "circle", "smp_l": "square"}
-METHOD_DASHES: Mapping[str, str] = {"smp_s": "solid", "smp_l": "dash"}
+# Methods of which there are published numbers alone have their marks too.
+METHOD_COLORS: Mapping[str, str] = {
+    "smp_s": "#0072B2",
+    "smp_l": "#D55E00",
+    "smp_g": "#3344AA",
+    "smp_t": "#77BB99",
+    "smp": "#56B4E9",
+    "dense": "#3D6272",
+    "magnitude": "#60ACAC",
+    "movement": "#863A3A",
+    "soft_movement": "#D28660",
+    "l0": "#8660F8",
+    "random": "#777777",
+    "magnitude_frozen": "#4488AA",
+    "cap": "#E69F00",
+    "super_tickets": "#AC1414",
+}
+METHOD_SYMBOLS: Mapping[str, str] = {
+    "smp_s": "circle",
+    "smp_l": "square",
+    "smp_g": "hexagram",
+    "smp_t": "star-square",
+    "smp": "hexagon",
+    "dense": "star",
+    "magnitude": "triangle-up",
+    "movement": "diamond",
+    "soft_movement": "triangle-down",
+    "l0": "pentagon",
+    "random": "octagon",
+    "magnitude_frozen": "star-triangle-up",
+    "cap": "cross",
+    "super_tickets": "x",
+}
+METHOD_DASHES: Mapping[str, str] = {
+    "smp_s": "solid",
+    "smp_l": "dash",
+    "smp_g": "longdash",
+    "smp_t": "longdashdot",
+    "smp": "solid",
+    "dense": "dash",
+    "magnitude": "dot",
+    "movement": "dashdot",
+    "soft_movement": "longdashdot",
+    "l0": "longdash",
+    "random": "dot",
+    "magnitude_frozen": "dot",
+    "cap": "dot",
+    "super_tickets": "dot",
+}
+
+# The two sides of a mask, where colours say neither task nor method; as in the picture of the method.
+KEPT_COLOR, REMOVED_COLOR = "#E69F00", "#808A94"
 
 # Fewer weights, a thinner line: lowest remaining fraction of each width in pixels.
 _WIDTHS = ((0.4, 3.0), (0.2, 2.25), (0.075, 1.6), (0.0, 1.1))

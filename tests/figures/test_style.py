@@ -7,6 +7,7 @@ import pytest
 
 from smp_lab.figures import style
 from smp_lab.methods import METHODS
+from smp_lab.storage.published import METHOD_TITLES
 from smp_lab.tasks import TASKS
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
@@ -37,7 +38,8 @@ def contrast(one, other):
 
 def test_every_task_and_method_has_its_colour():
     assert set(style.TASK_COLORS) == set(TASKS)
-    assert set(style.METHOD_COLORS) == set(style.METHOD_SYMBOLS) == set(style.METHOD_DASHES) == set(METHODS)
+    assert set(style.METHOD_COLORS) == set(style.METHOD_SYMBOLS) == set(style.METHOD_DASHES)
+    assert set(style.METHOD_COLORS) >= set(METHODS) | set(METHOD_TITLES)
 
 
 @pytest.mark.parametrize("vision", VISIONS)
