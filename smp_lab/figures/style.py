@@ -43,7 +43,7 @@ METHOD_COLORS: Mapping[str, str] = {
     "movement": "#863A3A",
     "soft_movement": "#D28660",
     "l0": "#8660F8",
-    "random": "#777777",
+    "random": "#747C74",
     "magnitude_frozen": "#4488AA",
     "cap": "#E69F00",
     "super_tickets": "#AC1414",
