@@ -1,0 +1,446 @@
+"""How much masks of one encoder have in common, with what chance and the densities alone would give.
+
+All is counted on packed bits. For two masks and one matrix the counts are those of a 2 x 2 table: ``n_a`` and ``n_b``
+kept weights, ``n_both`` of them in common, of ``n_weights``. Weights are no sample of anything and there are millions
+of them, so nothing here is a p-value: other seeds of the same task say what a difference is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
+from smp_lab.config import RunConfig
+from smp_lab.errors import MaskFormatError
+from smp_lab.masks import ByteArray, CountArray, MaskSet
+
+WordArray = npt.NDArray[np.uint64]
+FloatArray = npt.NDArray[np.float64]
+
+HEAD_TYPES = MATRIX_TYPES[:4]
+MOST_REGION_RUNS = 6
+
+# 64-bit words of every run that are held against one another at once: some runs of them fit a processor's cache.
+_CHUNK_WORDS = 4096
+
+SAME_TASK_OTHER_SEED = "same task, other seed"
+SAME_TASK_OTHER_SETTINGS = "same task, other settings"
+OTHER_TASK = "other task"
+WITH_CONTROL = "with a control"
+PAIR_KINDS = (SAME_TASK_OTHER_SEED, SAME_TASK_OTHER_SETTINGS, OTHER_TASK, WITH_CONTROL)
+
+UNION, MAJORITY, INTERSECTION = CONSENSUS_RULES = ("union", "majority", "intersection")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One way to say how much two masks agree.
+
+    Parameters
+    ----------
+    formula
+        In the words of `MEASURES`.
+    answers
+        The question it answers, in a sentence.
+    chance
+        Its value for masks that are independent within every matrix; None where that depends on the densities: then
+        the column ``{name}_chance`` of `measure_overlap` has it, if there is one.
+    capped
+        Whether unequal densities keep it below 1 however well the masks agree; the column ``{name}_max`` has the cap.
+    """
+
+    formula: str
+    answers: str
+    chance: float | None = 0.0
+    capped: bool = False
+
+
+# a, b, o, N: kept by A, by B, by both, and all weights of a matrix. e = a b / N: o by chance. v = a (N - a) / N, w the
+# same of b. Sums run over the matrices.
+MEASURES: Mapping[str, Measure] = {
+    "phi_within": Measure(
+        "Σ(o - e) / √(Σv Σw)",
+        "Do the masks choose the same weights inside each matrix, whatever share of it each of them keeps?",
+        capped=True,
+    ),
+    "phi_share": Measure(
+        "phi_within / its cap, which has o = min(a, b)",
+        "How much of the agreement that the densities allow is reached?",
+    ),
+    "phi_pooled": Measure(
+        "(O - AB/M) / √(A(M - A)/M · B(M - B)/M), with A = Σa, B = Σb, O = Σo, M = ΣN",
+        "Do the masks agree over the encoder as one bag of weights, where a shared choice of layers counts as well?",
+        chance=None,
+        capped=True,
+    ),
+    "phi_between": Measure(
+        "phi_pooled - phi_within",
+        "How much of the pooled agreement comes from keeping the same shares of the same matrices?",
+        chance=None,
+    ),
+    "phi_partial": Measure(
+        "(r - s t) / √((1 - s²)(1 - t²)), r = phi_within of A and B, s and t = of each and the magnitude mask",
+        "Do the masks agree beyond what both have in common with the largest weights?",
+        chance=None,
+    ),
+    "lift": Measure(
+        "Σo / Σe",
+        "How many times as many weights do they share as chance within each matrix would give?",
+        chance=1.0,
+    ),
+    "jaccard": Measure(
+        "Σo / Σ(a + b - o)",
+        "Which share of the weights that either keeps do both keep? Read it against its chance level.",
+        chance=None,
+        capped=True,
+    ),
+    "jaccard_excess": Measure(
+        "jaccard - Σe / Σ(a + b - e)",
+        "How far is the Jaccard index above its chance level?",
+    ),
+    "containment": Measure(
+        "Σo / min(Σa, Σb)",
+        "Which share of the smaller mask lies inside the larger? Made for unequal densities; read it against chance.",
+        chance=None,
+    ),
+    "odds_ratio": Measure(
+        "Σ(o (N - a - b + o) / N) / Σ((a - o)(b - o) / N), after Mantel and Haenszel (1959)",
+        "How many times higher are the odds that B keeps a weight if A does, matrix by matrix?",
+        chance=1.0,
+    ),
+}
+
+
+def check_one_encoder(configs: Mapping[str, RunConfig]) -> None:
+    """Refuse runs whose masks are over different weights.
+
+    Raises
+    ------
+    MaskFormatError
+        If two runs have another base model; names the two.
+    """
+    first: tuple[str, RunConfig] | None = None
+    for run_id, config in configs.items():
+        first = first or (run_id, config)
+        if config.base_model_sha256 != first[1].base_model_sha256:
+            raise MaskFormatError(
+                f"Run {run_id} has masks over {config.base_model} ({config.base_model_sha256[:8]}), run {first[0]} "
+                f"over {first[1].base_model} ({first[1].base_model_sha256[:8]}). Masks can be compared over the same "
+                "weights only; choose runs of one encoder."
+            )
+
+
+def pair_kind(a: RunConfig, b: RunConfig) -> str:
+    """Which of `PAIR_KINDS` two runs are: a control is a run that trained nothing."""
+    if any(not (config.method_info.trains_scores or config.method_info.trains_weights) for config in (a, b)):
+        return WITH_CONTROL
+    if a.task != b.task:
+        return OTHER_TASK
+    return SAME_TASK_OTHER_SEED if replace(a, seed=b.seed) == b else SAME_TASK_OTHER_SETTINGS
+
+
+def pairwise_overlap(
+    masks_by_run: Mapping[str, MaskSet], kept_by_magnitude: Mapping[str, CountArray] | None = None
+) -> pd.DataFrame:
+    """Overlap of kept weights for each pair of runs, matrix by matrix.
+
+    Parameters
+    ----------
+    masks_by_run
+        run id -> packed masks; all of the same base model.
+    kept_by_magnitude
+        run id -> ``(n_matrices,)`` weights of its mask that are also among as many largest absolute weights, as in
+        `ScoreHistory`; runs may be missing.
+
+    Returns
+    -------
+    DataFrame
+        A row per (run_a, run_b, layer, matrix_type), each pair once in the order of the runs: n_a, n_b, n_both,
+        n_weights (counts), magnitude_a, magnitude_b (`kept_by_magnitude` of the two; NaN where it is not known),
+        jaccard and phi (no unit). 0 / 0 (both masks empty) is NaN, not 1.
+
+    Raises
+    ------
+    MaskFormatError
+        If there are fewer than two runs, or two differ in layout.
+
+    Notes
+    -----
+    phi = (o - pq) / sqrt(p(1-p) q(1-q)) with o = n_both / n_weights; 0 for independent masks.
+    """
+    layout = _common_layout(masks_by_run)
+    known = kept_by_magnitude or {}
+    runs, matrices = np.array(list(masks_by_run)), layout.matrices
+    a, b = np.triu_indices(len(runs), k=1)
+    shared = np.stack([_shared_counts(_words(masks_by_run, place)) for place in range(len(matrices))], axis=-1)
+    kept = np.einsum("iim->im", shared)
+    unknown = np.full(len(matrices), np.nan)
+    magnitude = np.stack([np.asarray(known.get(run, unknown), np.float64) for run in runs])
+    table = pd.DataFrame(
+        {
+            "run_a": np.repeat(runs[a], len(matrices)),
+            "run_b": np.repeat(runs[b], len(matrices)),
+            "layer": np.tile([matrix.layer for matrix in matrices], len(a)),
+            "matrix_type": np.tile([matrix.matrix_type for matrix in matrices], len(a)),
+            "n_a": kept[a].ravel(),
+            "n_b": kept[b].ravel(),
+            "n_both": shared[a, b].ravel(),
+            "n_weights": np.tile([layout.size(matrix.matrix_type) for matrix in matrices], len(a)),
+            "magnitude_a": magnitude[a].ravel(),
+            "magnitude_b": magnitude[b].ravel(),
+        }
+    )
+    n_a, n_b, n_both, n_weights = (table[column].to_numpy() for column in ("n_a", "n_b", "n_both", "n_weights"))
+    return table.assign(jaccard=_ratio(n_both, n_a + n_b - n_both), phi=_phi(n_a, n_b, n_both, n_weights))
+
+
+def head_overlap(a: MaskSet, b: MaskSet) -> pd.DataFrame:
+    """Overlap of two masks for each attention head: its block of rows, or of columns of attention_output.
+
+    Returns
+    -------
+    DataFrame
+        A row per (layer, matrix_type, head): n_a, n_b, n_both, n_weights (counts).
+
+    Raises
+    ------
+    MaskFormatError
+        If the two differ in layout.
+    """
+    layout = _common_layout({"A": a, "B": b})
+    both = MaskSet(layout, {matrix: a.bits[matrix] & b.bits[matrix] for matrix in layout.matrices})
+    per_head = [
+        pd.DataFrame(
+            {
+                "layer": matrix.layer,
+                "matrix_type": matrix.matrix_type,
+                "head": np.arange(layout.n_heads),
+                "n_a": a.kept_per_head(matrix),
+                "n_b": b.kept_per_head(matrix),
+                "n_both": both.kept_per_head(matrix),
+                "n_weights": layout.head_size * layout.hidden_size,
+            }
+        )
+        for matrix in layout.matrices
+        if matrix.matrix_type in HEAD_TYPES
+    ]
+    return pd.concat(per_head, ignore_index=True)
+
+
+def measure_overlap(counts: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Every measure of `MEASURES` for each group of 2 x 2 tables.
+
+    Parameters
+    ----------
+    counts
+        A row per 2 x 2 table, which chance is removed within: n_a, n_b, n_both, n_weights, and for phi_partial
+        magnitude_a and magnitude_b.
+    by
+        Columns that tell groups apart, in their order of first appearance.
+
+    Returns
+    -------
+    DataFrame
+        A row per group: `by`; n_a, n_b, n_both, n_weights (sums of counts), expected (n_both by chance within each
+        table); a column per measure; ``{measure}_max`` of those that densities cap, ``{measure}_chance`` of jaccard and
+        containment. 0 / 0 is NaN, and an odds ratio without discordant weights infinite.
+
+    Notes
+    -----
+    phi_within is the correlation of the two masks with the mean of each matrix taken out. phi_partial needs the
+    magnitude mask at the density of both runs, and a record has each run's at its own: it is NaN unless both keep the
+    same count in every table of the group.
+    """
+    n_a, n_b, n_both, n_weights = (counts[column].to_numpy() for column in ("n_a", "n_b", "n_both", "n_weights"))
+    highest = np.minimum(n_a, n_b)
+    equal = n_a == n_b
+    terms = {
+        "n_a": n_a,
+        "n_b": n_b,
+        "n_both": n_both,
+        "n_weights": n_weights,
+        "expected": n_a * n_b / n_weights,
+        "highest": highest,
+        "v_a": n_a * (n_weights - n_a) / n_weights,
+        "v_b": n_b * (n_weights - n_b) / n_weights,
+        "concordant": n_both * (n_weights - n_a - n_b + n_both) / n_weights,
+        "discordant": (n_a - n_both) * (n_b - n_both) / n_weights,
+    }
+    for side, n in (("a", n_a), ("b", n_b)):
+        terms[f"small_{side}"] = np.where(equal, n - counts.get(f"magnitude_{side}", np.nan), np.nan)
+    frame = pd.DataFrame(terms, index=counts.index)
+    # A sum over a group is unknown where one of its terms is.
+    groups = frame.groupby([counts[column] for column in by], sort=False, observed=True)
+    sums = groups.sum(skipna=False)
+    s = {name: sums[name].to_numpy() for name in terms}
+
+    total = s["n_a"] + s["n_b"]
+    smaller = np.minimum(s["n_a"], s["n_b"])
+    norm = np.sqrt(s["v_a"] * s["v_b"])
+    measures = {
+        "phi_within": _ratio(s["n_both"] - s["expected"], norm),
+        "phi_within_max": _ratio(s["highest"] - s["expected"], norm),
+        "phi_pooled": _phi(s["n_a"], s["n_b"], s["n_both"], s["n_weights"]),
+        "phi_pooled_max": _phi(s["n_a"], s["n_b"], s["highest"], s["n_weights"]),
+        "lift": _ratio(s["n_both"], s["expected"]),
+        "jaccard": _ratio(s["n_both"], total - s["n_both"]),
+        "jaccard_chance": _ratio(s["expected"], total - s["expected"]),
+        "jaccard_max": _ratio(s["highest"], total - s["highest"]),
+        "containment": _ratio(s["n_both"], smaller),
+        "containment_chance": _ratio(s["expected"], smaller),
+    }
+    measures["phi_share"] = _ratio(measures["phi_within"], measures["phi_within_max"])
+    measures["phi_between"] = measures["phi_pooled"] - measures["phi_within"]
+    measures["jaccard_excess"] = measures["jaccard"] - measures["jaccard_chance"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        measures["odds_ratio"] = s["concordant"] / s["discordant"]
+    # phi_within of two masks that keep the same counts is 1 - Σ(a - o) / Σv, and exactly 1 where nothing differs.
+    to_a, to_b = (1 - _ratio(s[f"small_{side}"], s[f"v_{side}"]) for side in "ab")
+    measures["phi_partial"] = _ratio(measures["phi_within"] - to_a * to_b, np.sqrt((1 - to_a**2) * (1 - to_b**2)))
+    shown = sums[["n_a", "n_b", "n_both", "n_weights", "expected"]]
+    return shown.assign(**measures).reset_index()
+
+
+def region_counts(masks_by_run: Mapping[str, MaskSet]) -> pd.DataFrame:
+    """How many weights each combination of runs keeps and no other of them does.
+
+    Parameters
+    ----------
+    masks_by_run
+        run id -> packed masks of one base model; 2 to `MOST_REGION_RUNS`.
+
+    Returns
+    -------
+    DataFrame
+        A row per combination, by number of runs, then fullest first; the first row is of no run at all. A boolean
+        column per run id; n_runs; n_weights (count), expected (count, if the masks were independent within each
+        matrix), lift (n_weights / expected).
+
+    Raises
+    ------
+    MaskFormatError
+        If there are too few or too many runs, or two differ in layout.
+    """
+    layout = _common_layout(masks_by_run)
+    n = len(masks_by_run)
+    if n > MOST_REGION_RUNS:
+        raise MaskFormatError(f"{n} runs have {2**n:,} combinations; choose {MOST_REGION_RUNS} runs or fewer.")
+    found, expected = np.zeros((2,) * n, np.int64), np.zeros((2,) * n)
+    for place, matrix in enumerate(layout.matrices):
+        words, size = _words(masks_by_run, place), layout.size(matrix.matrix_type)
+        regions = _exact_regions(words, size)
+        found += regions
+        independent: FloatArray = np.array(float(size))
+        for kept in _popcounts(words):
+            independent = np.multiply.outer(independent, [1 - kept / size, kept / size])
+        expected += independent
+    member = np.indices(found.shape).reshape(n, -1).astype(bool)
+    table = pd.DataFrame(dict(zip(masks_by_run, member, strict=True)))
+    table["n_runs"] = member.sum(axis=0)
+    table["n_weights"], table["expected"] = found.ravel(), expected.ravel()
+    table["lift"] = _ratio(found.ravel(), expected.ravel())
+    return table.sort_values(["n_runs", "n_weights"], ascending=[True, False], kind="stable", ignore_index=True)
+
+
+def consensus(regions: pd.DataFrame) -> pd.DataFrame:
+    """Density of what any, most and all of some runs keep.
+
+    Parameters
+    ----------
+    regions
+        From `region_counts`.
+
+    Returns
+    -------
+    DataFrame
+        A row per rule of `CONSENSUS_RULES` (majority: more than half of the runs): kept, n_weights (counts), remaining
+        (fraction, scope encoder), expected (fraction, if the masks were independent within each matrix), lift.
+    """
+    n = regions["n_runs"].max()
+    n_weights = int(regions["n_weights"].sum())
+    least = {UNION: 1, MAJORITY: n // 2 + 1, INTERSECTION: n}
+    rows = []
+    for rule in CONSENSUS_RULES:
+        chosen = regions[regions["n_runs"] >= least[rule]]
+        rows.append({"rule": rule, "kept": int(chosen["n_weights"].sum()), "expected": chosen["expected"].sum()})
+    table = pd.DataFrame(rows)
+    lift = _ratio(table["kept"].to_numpy(), table["expected"].to_numpy())
+    return table.assign(
+        n_weights=n_weights,
+        remaining=table["kept"] / n_weights,
+        expected=table["expected"] / n_weights,
+        lift=lift,
+    )[["rule", "kept", "n_weights", "remaining", "expected", "lift"]]
+
+
+def _common_layout(masks_by_run: Mapping[str, MaskSet]) -> EncoderLayout:
+    if len(masks_by_run) < 2:
+        raise MaskFormatError(f"Overlap is of two masks or more; got {len(masks_by_run)}.")
+    (first, masks), *others = masks_by_run.items()
+    for run_id, other in others:
+        if other.layout != masks.layout:
+            raise MaskFormatError(
+                f"Masks of {first} and {run_id} cannot be compared: one is for {masks.layout}, the other for "
+                f"{other.layout}. Choose runs of one encoder."
+            )
+    return masks.layout
+
+
+def _words(masks_by_run: Mapping[str, MaskSet], place: int) -> WordArray:
+    """Packed bits of one matrix in every run, ``(n_runs, n_words)``, zeros behind the last weight."""
+    bits: list[ByteArray] = [masks.bits[masks.layout.matrices[place]] for masks in masks_by_run.values()]
+    words = np.zeros((len(bits), -(-bits[0].size // 8)), np.uint64)
+    words.view(np.uint8)[:, : bits[0].size] = bits
+    return words
+
+
+def _popcounts(words: WordArray) -> CountArray:
+    """1 bits along the last axis."""
+    return np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
+
+
+def _shared_counts(words: WordArray) -> CountArray:
+    """1 bits that two runs have in common, for all pairs, ``(n_runs, n_runs)``; a run's own count on the diagonal."""
+    n_runs, n_words = words.shape
+    counts = np.zeros((n_runs, n_runs), np.int64)
+    for start in range(0, n_words, _CHUNK_WORDS):
+        chunk = words[:, start : start + _CHUNK_WORDS]
+        for run in range(n_runs):
+            counts[run, run:] += _popcounts(chunk[run] & chunk[run:])
+    return np.maximum(counts, counts.T)
+
+
+def _exact_regions(words: WordArray, n_weights: int) -> CountArray:
+    """Weights kept by exactly the runs whose index is 1, ``(2,) * n_runs``."""
+    n_runs = len(words)
+    counts = np.empty(2**n_runs, np.int64)
+    counts[0] = n_weights
+    common: dict[int, WordArray] = {}
+    for members in range(1, 2**n_runs):
+        # The last run is the lowest bit, so that the first is the first axis.
+        lowest = members & -members
+        rest, run = members ^ lowest, n_runs - lowest.bit_length()
+        common[members] = common[rest] & words[run] if rest else words[run]
+        counts[members] = _popcounts(common[members])
+    regions = counts.reshape((2,) * n_runs)
+    # So far a count has every weight that these runs keep, whatever the others do: take those of the others away.
+    for axis in range(n_runs):
+        without, with_it = np.moveaxis(regions, axis, 0)
+        without -= with_it
+    return regions
+
+
+def _phi(n_a: CountArray, n_b: CountArray, n_both: CountArray, n_weights: CountArray) -> FloatArray:
+    variances = (n_a * (n_weights - n_a) / n_weights) * (n_b * (n_weights - n_b) / n_weights)
+    return _ratio(n_both - n_a * n_b / n_weights, np.sqrt(variances))
+
+
+def _ratio(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> FloatArray:
+    """Quotient, NaN where the denominator is 0."""
+    numerator, denominator = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
+    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator != 0)

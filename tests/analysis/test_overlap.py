@@ -1,0 +1,432 @@
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TINY, random_masks, tiny_config
+
+from smp_lab.analysis.overlap import (
+    MEASURES,
+    OTHER_TASK,
+    SAME_TASK_OTHER_SEED,
+    SAME_TASK_OTHER_SETTINGS,
+    WITH_CONTROL,
+    check_one_encoder,
+    consensus,
+    head_overlap,
+    measure_overlap,
+    pair_kind,
+    pairwise_overlap,
+    region_counts,
+)
+from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout, MatrixId
+from smp_lab.errors import MaskFormatError
+from smp_lab.masks import MaskSet
+from smp_lab.methods import METHODS, NONE, Method
+
+PAIR = ["run_a", "run_b"]
+# Matrices of 9 and 27 weights: neither whole bytes nor whole words.
+ODD = EncoderLayout(n_layers=2, hidden_size=3, intermediate_size=9, n_heads=3, n_parameters=1000)
+
+
+def pack(layout, choose):
+    """Masks from a function of the matrix."""
+    return MaskSet.from_dense(layout, {matrix: choose(matrix) for matrix in layout.matrices})
+
+
+def drawn(layout, seed, share=0.4):
+    rng = np.random.default_rng(seed)
+    return pack(layout, lambda matrix: rng.random(layout.shape(matrix.matrix_type)) < share)
+
+
+def opposite(masks):
+    return pack(masks.layout, lambda matrix: ~masks.dense(matrix))
+
+
+def flat(masks, matrices=None):
+    return np.concatenate([masks.dense(matrix).ravel() for matrix in matrices or masks.layout.matrices])
+
+
+def measured(a, b):
+    return measure_overlap(pairwise_overlap({"a": a, "b": b}), PAIR).iloc[0]
+
+
+def tables(*rows):
+    return pd.DataFrame(rows, columns=["n_a", "n_b", "n_both", "n_weights"]).assign(group=0)
+
+
+def of_tables(*rows):
+    return measure_overlap(tables(*rows), ["group"]).iloc[0]
+
+
+# ------------------------------------------------------------------------------------------------------ counts
+
+
+@pytest.mark.parametrize("layout", [TINY, ODD])
+def test_pairs_against_a_slow_loop(layout):
+    masks = {
+        name: drawn(layout, seed, share) for seed, (name, share) in enumerate({"x": 0.2, "y": 0.5, "z": 0.8}.items())
+    }
+    table = pairwise_overlap(masks)
+    assert len(table) == 3 * len(layout.matrices)
+    assert list(zip(table["run_a"], table["run_b"], strict=True))[:: len(layout.matrices)] == [
+        ("x", "y"),
+        ("x", "z"),
+        ("y", "z"),
+    ]
+    for row in table.itertuples():
+        a = masks[row.run_a].dense(MatrixId(row.layer, row.matrix_type)).ravel().tolist()
+        b = masks[row.run_b].dense(MatrixId(row.layer, row.matrix_type)).ravel().tolist()
+        assert row.n_weights == len(a)
+        assert (row.n_a, row.n_b) == (sum(a), sum(b))
+        assert row.n_both == sum(one and other for one, other in zip(a, b, strict=True))
+        either = sum(one or other for one, other in zip(a, b, strict=True))
+        assert row.jaccard == pytest.approx(row.n_both / either if either else np.nan, nan_ok=True)
+        constant = len(set(a)) == 1 or len(set(b)) == 1
+        assert row.phi == pytest.approx(np.nan if constant else np.corrcoef(a, b)[0, 1], nan_ok=True)
+    assert table["magnitude_a"].isna().all()
+
+
+def test_chunks_add_up(monkeypatch):
+    masks = {name: random_masks(TINY, 0.3, seed) for seed, name in enumerate("abc")}
+    whole = pairwise_overlap(masks)
+    monkeypatch.setattr("smp_lab.analysis.overlap._CHUNK_WORDS", 3)
+    pd.testing.assert_frame_equal(pairwise_overlap(masks), whole)
+
+
+def test_heads_against_a_slow_loop():
+    a, b = drawn(TINY, 0), drawn(TINY, 1)
+    table = head_overlap(a, b)
+    assert len(table) == TINY.n_layers * 4 * TINY.n_heads
+    for row in table.itertuples():
+        owned = slice(row.head * TINY.head_size, (row.head + 1) * TINY.head_size)
+        cut = (slice(None), owned) if row.matrix_type == "attention_output" else (owned, slice(None))
+        one, other = (masks.dense(MatrixId(row.layer, row.matrix_type))[cut] for masks in (a, b))
+        assert (row.n_a, row.n_b, row.n_both) == (one.sum(), other.sum(), (one & other).sum())
+        assert row.n_weights == one.size
+
+
+def test_heads_of_a_matrix_add_up_to_it():
+    a, b = drawn(TINY, 0), drawn(TINY, 1)
+    keys = ["layer", "matrix_type"]
+    whole = pairwise_overlap({"a": a, "b": b}).set_index(keys)
+    heads = head_overlap(a, b).groupby(keys)[["n_a", "n_b", "n_both", "n_weights"]].sum()
+    pd.testing.assert_frame_equal(heads, whole.loc[heads.index, heads.columns])
+
+
+# ---------------------------------------------------------------------------------------------------- measures
+
+
+def test_one_table_by_hand():
+    """A keeps 4 of 10, B 5, both 3: 2 x 2 table 3, 1 / 2, 4."""
+    got = of_tables((4, 5, 3, 10))
+    assert got["expected"] == 2
+    assert got["phi_within"] == pytest.approx((3 * 4 - 1 * 2) / math.sqrt(4 * 6 * 5 * 5))
+    assert got["phi_pooled"] == pytest.approx(got["phi_within"])
+    assert got["phi_between"] == pytest.approx(0)
+    assert got["lift"] == 1.5
+    assert got["jaccard"] == 3 / 6
+    assert got["jaccard_chance"] == 2 / 7
+    assert got["jaccard_excess"] == pytest.approx(3 / 6 - 2 / 7)
+    assert got["containment"] == 3 / 4
+    assert got["containment_chance"] == 2 / 4
+    assert got["odds_ratio"] == pytest.approx(3 * 4 / (1 * 2))
+    # At best all 4 are in common: 4, 0 / 1, 5.
+    assert got["phi_within_max"] == pytest.approx(4 * 5 / math.sqrt(4 * 6 * 5 * 5))
+    assert got["phi_share"] == pytest.approx(1 / 2)
+    assert got["jaccard_max"] == 4 / 5
+
+
+def test_two_tables_by_hand():
+    """10 weights kept 5 and 5 with 4 in common, 20 kept 2 and 10 with 1 in common."""
+    got = of_tables((5, 5, 4, 10), (2, 10, 1, 20))
+    assert got[["n_a", "n_b", "n_both", "n_weights"]].tolist() == [7, 15, 5, 30]
+    # e = 2.5 and 1; v = 2.5 and 1.8; w = 2.5 and 5.
+    assert got["expected"] == 3.5
+    assert got["phi_within"] == pytest.approx(1.5 / math.sqrt(4.3 * 7.5))
+    assert got["phi_pooled"] == pytest.approx((5 - 7 * 15 / 30) / math.sqrt(7 * 23 / 30 * 7.5))
+    assert got["phi_between"] == pytest.approx(got["phi_pooled"] - got["phi_within"])
+    assert got["lift"] == pytest.approx(5 / 3.5)
+    assert got["jaccard"] == 5 / 17
+    assert got["jaccard_chance"] == 3.5 / 18.5
+    assert got["containment"] == 5 / 7
+    assert got["odds_ratio"] == pytest.approx((4 * 4 / 10 + 1 * 9 / 20) / (1 * 1 / 10 + 1 * 9 / 20))
+    assert got["phi_within_max"] == pytest.approx((7 - 3.5) / math.sqrt(4.3 * 7.5))
+    assert got["phi_pooled_max"] == pytest.approx((7 - 3.5) / math.sqrt(7 * 23 / 30 * 7.5))
+    assert got["jaccard_max"] == 7 / 15
+
+
+def test_phi_within_is_the_correlation_with_matrix_means_taken_out():
+    a, b = drawn(TINY, 0, 0.3), drawn(TINY, 1, 0.6)
+
+    def centred(masks):
+        return np.concatenate([masks.dense(matrix).ravel() - masks.dense(matrix).mean() for matrix in TINY.matrices])
+
+    assert measured(a, b)["phi_within"] == pytest.approx(np.corrcoef(centred(a), centred(b))[0, 1])
+    assert measured(a, b)["phi_pooled"] == pytest.approx(np.corrcoef(flat(a), flat(b))[0, 1])
+
+
+def test_the_confound_of_a_shared_profile():
+    """Independent masks at 50 % that keep 20 % of layer 0, 80 % of layer 11: they look alike, and are not."""
+    layout = EncoderLayout(n_layers=12, hidden_size=48, intermediate_size=192, n_heads=4, n_parameters=10**6)
+    profile = np.linspace(0.2, 0.8, 12)
+    rngs = [np.random.default_rng(seed) for seed in (0, 1)]
+    a, b = (
+        pack(layout, lambda matrix, rng=rng: rng.random(layout.shape(matrix.matrix_type)) < profile[matrix.layer])
+        for rng in rngs
+    )
+    got = measured(a, b)
+    assert a.remaining == pytest.approx(0.5, abs=0.01)
+    # Variance of the profile over that of a weight: 0.142 with 12 even steps.
+    by_profile = profile.var() / 0.25
+    assert by_profile == pytest.approx(0.142, abs=0.001)
+    assert got["phi_pooled"] == pytest.approx(by_profile, abs=0.01)
+    assert got["phi_within"] == pytest.approx(0, abs=0.01)
+    assert got["phi_between"] == pytest.approx(by_profile, abs=0.01)
+    assert got["lift"] == pytest.approx(1, abs=0.01)
+    assert got["odds_ratio"] == pytest.approx(1, abs=0.05)
+    assert got["jaccard"] - got["jaccard_chance"] == pytest.approx(0, abs=0.01)
+
+
+def test_self_overlap_is_complete():
+    a = drawn(TINY, 0)
+    got = measured(a, a)
+    for name in ("phi_within", "phi_share", "phi_pooled", "jaccard", "containment"):
+        assert got[name] == pytest.approx(1), name
+    assert got["odds_ratio"] == np.inf
+
+
+def test_opposite_masks():
+    a = drawn(TINY, 0)
+    got = measured(a, opposite(a))
+    assert got["phi_within"] == pytest.approx(-1)
+    assert got["phi_pooled"] == pytest.approx(-1)
+    assert got["n_both"] == got["lift"] == got["jaccard"] == got["odds_ratio"] == 0
+
+
+def test_measures_are_symmetric():
+    a, b = drawn(TINY, 0, 0.3), drawn(TINY, 1, 0.6)
+    one, other = measured(a, b), measured(b, a)
+    for name in MEASURES:
+        assert one[name] == pytest.approx(other[name], nan_ok=True), name
+
+
+def test_measures_do_not_depend_on_where_in_a_matrix_weights_lie():
+    a, b = drawn(TINY, 0, 0.3), drawn(TINY, 1, 0.6)
+    order = {kind: np.random.default_rng(5).permutation(TINY.size(kind)) for kind in MATRIX_TYPES}
+
+    def shuffled(masks):
+        def move(matrix):
+            mask = masks.dense(matrix)
+            return mask.ravel()[order[matrix.matrix_type]].reshape(mask.shape)
+
+        return pack(TINY, move)
+
+    pd.testing.assert_series_equal(measured(shuffled(a), shuffled(b)), measured(a, b))
+
+
+def test_taking_both_opposites_keeps_phi_and_odds():
+    a, b = drawn(TINY, 0, 0.3), drawn(TINY, 1, 0.6)
+    one, other = measured(a, b), measured(opposite(a), opposite(b))
+    for name in ("phi_within", "phi_pooled", "odds_ratio"):
+        assert one[name] == pytest.approx(other[name]), name
+
+
+def test_no_agreement_exceeds_its_cap():
+    shares = (0.1, 0.5, 0.8)
+    for (seed, one), (other_seed, other) in itertools.product(enumerate(shares), enumerate(shares, start=7)):
+        a, b = drawn(TINY, seed, one), drawn(TINY, other_seed, other)
+        # The most that these counts allow: the smaller of two masks along one ranking lies in the larger.
+        ranks = {
+            matrix: np.random.default_rng(9).permutation(TINY.size(matrix.matrix_type)) for matrix in TINY.matrices
+        }
+
+        def nested(masks, ranks=ranks):
+            return pack(TINY, lambda m: (ranks[m] < masks.kept(m)).reshape(TINY.shape(m.matrix_type)))
+
+        got, best = measured(a, b), measured(nested(a), nested(b))
+        for name in ("phi_within", "phi_pooled", "jaccard"):
+            assert MEASURES[name].capped
+            assert best[name] == pytest.approx(got[f"{name}_max"])
+            assert got[name] <= got[f"{name}_max"]
+        assert best["phi_share"] == pytest.approx(1)
+
+
+def test_nothing_over_nothing_is_unknown():
+    empty = pack(TINY, lambda matrix: np.zeros(TINY.shape(matrix.matrix_type), bool))
+    table = pairwise_overlap({"a": empty, "b": empty})
+    assert table[["jaccard", "phi"]].isna().all(axis=None)
+    got = measure_overlap(table, PAIR).iloc[0]
+    assert got[list(MEASURES)].isna().all()
+    assert (got["n_a"], got["n_both"], got["expected"]) == (0, 0, 0)
+    full = measured(opposite(empty), opposite(empty))
+    assert full[["phi_within", "phi_pooled"]].isna().all()
+    assert (full["jaccard"], full["lift"]) == (1, 1)
+
+
+def test_an_empty_matrix_does_not_spoil_the_others():
+    got = of_tables((0, 0, 0, 10), (4, 5, 3, 10))
+    assert got["phi_within"] == pytest.approx(of_tables((4, 5, 3, 10))["phi_within"])
+
+
+def test_groups_are_measured_apart_in_their_order():
+    table = tables((4, 5, 3, 10), (5, 5, 4, 10), (4, 5, 2, 10)).assign(group=["z", "a", "z"])
+    got = measure_overlap(table, ["group"])
+    assert got["group"].tolist() == ["z", "a"]
+    assert got["n_both"].tolist() == [5, 4]
+
+
+def test_every_measure_is_computed_and_told():
+    got = of_tables((4, 5, 3, 10))
+    for name, measure in MEASURES.items():
+        assert name in got
+        assert measure.answers.rstrip(".")[-1] != " "
+        assert not measure.capped or f"{name}_max" in got
+
+
+# --------------------------------------------------------------------------------------------- partial phi
+
+
+def of_magnitude(masks, weights):
+    """The magnitude mask at the counts of a mask, and the counts that both keep."""
+
+    def top(matrix):
+        order = np.argsort(-weights[matrix].ravel(), kind="stable")
+        mask = np.zeros(order.size, bool)
+        mask[order[: masks.kept(matrix)]] = True
+        return mask.reshape(weights[matrix].shape)
+
+    magnitude = pack(TINY, top)
+    return magnitude, np.array([(magnitude.dense(m) & masks.dense(m)).sum() for m in TINY.matrices])
+
+
+def test_partial_phi_is_the_correlation_of_residuals():
+    rng = np.random.default_rng(0)
+    weights = {matrix: rng.random(TINY.shape(matrix.matrix_type)) for matrix in TINY.matrices}
+
+    def leaning(seed):
+        own = np.random.default_rng(seed)
+
+        def top(matrix):
+            scores = weights[matrix] + own.random(weights[matrix].shape)
+            return scores >= np.sort(scores.ravel())[-(scores.size // 4)]
+
+        return pack(TINY, top)
+
+    a, b = leaning(1), leaning(2)
+    magnitude, by_a = of_magnitude(a, weights)
+    _, by_b = of_magnitude(b, weights)
+    got = measure_overlap(pairwise_overlap({"a": a, "b": b}, {"a": by_a, "b": by_b}), PAIR).iloc[0]
+    columns = [
+        np.concatenate([masks.dense(m).ravel() - masks.dense(m).mean() for m in TINY.matrices])
+        for masks in (a, b, magnitude)
+    ]
+    x, y, z = columns
+    residuals = [column - z * (column @ z) / (z @ z) for column in (x, y)]
+    assert got["phi_partial"] == pytest.approx(np.corrcoef(*residuals)[0, 1])
+    # Nothing but |W| is common to the two.
+    assert got["phi_within"] > 0.15
+    assert got["phi_partial"] < got["phi_within"] / 2
+
+
+def test_partial_phi_is_unknown_where_counts_differ_or_magnitudes_are_missing():
+    table = tables((4, 5, 3, 10), (4, 4, 3, 10)).assign(magnitude_a=[2.0, 2.0], magnitude_b=[3.0, 2.0])
+    assert np.isnan(measure_overlap(table, ["group"])["phi_partial"].item())
+    same = table.iloc[1:]
+    assert np.isfinite(measure_overlap(same, ["group"])["phi_partial"].item())
+    assert np.isnan(measure_overlap(same.assign(magnitude_b=np.nan), ["group"])["phi_partial"].item())
+    # A is the magnitude mask itself: nothing of it is left to correlate.
+    assert np.isnan(measure_overlap(same.assign(magnitude_a=4.0), ["group"])["phi_partial"].item())
+
+
+# ------------------------------------------------------------------------------------------------- regions
+
+
+@pytest.mark.parametrize(("layout", "n_runs"), [(TINY, 2), (ODD, 3), (TINY, 6)])
+def test_regions_against_a_slow_loop(layout, n_runs):
+    masks = {f"run{seed}": drawn(layout, seed, 0.2 + 0.1 * seed) for seed in range(n_runs)}
+    table = region_counts(masks)
+    assert len(table) == 2**n_runs
+    assert table["n_runs"].tolist() == sorted(table["n_runs"])
+    columns = {name: flat(mask) for name, mask in masks.items()}
+    for row in table.to_dict("records"):
+        inside = np.ones(layout.n_weights, bool)
+        expected = 0.0
+        for name in masks:
+            inside &= columns[name] == row[name]
+        for matrix in layout.matrices:
+            size = layout.size(matrix.matrix_type)
+            shares = [masks[name].kept(matrix) / size for name in masks]
+            expected += size * math.prod(
+                share if row[name] else 1 - share for name, share in zip(masks, shares, strict=True)
+            )
+        assert row["n_weights"] == inside.sum()
+        assert row["expected"] == pytest.approx(expected)
+        assert row["n_runs"] == sum(row[name] for name in masks)
+    assert table["n_weights"].sum() == layout.n_weights
+    assert table["expected"].sum() == pytest.approx(layout.n_weights)
+
+
+def test_regions_of_two_are_the_pair():
+    a, b = drawn(TINY, 0), drawn(TINY, 1)
+    regions, pair = region_counts({"a": a, "b": b}).set_index(["a", "b"]), measured(a, b)
+    assert regions.loc[(True, True), "n_weights"] == pair["n_both"]
+    assert regions.loc[(True, True), "lift"] == pytest.approx(pair["lift"])
+    assert regions.loc[(True, False), "n_weights"] == pair["n_a"] - pair["n_both"]
+
+
+@pytest.mark.parametrize("n_runs", [3, 4])
+def test_consensus_against_votes(n_runs):
+    masks = {f"run{seed}": drawn(TINY, seed) for seed in range(n_runs)}
+    votes = sum(flat(mask).astype(int) for mask in masks.values())
+    table = consensus(region_counts(masks)).set_index("rule")
+    assert table["kept"].to_dict() == {
+        "union": (votes > 0).sum(),
+        "majority": (votes > n_runs / 2).sum(),
+        "intersection": (votes == n_runs).sum(),
+    }
+    assert table.loc["union", "remaining"] == (votes > 0).mean()
+    assert set(table["n_weights"]) == {TINY.n_weights}
+    np.testing.assert_allclose(table["lift"], table["remaining"] / table["expected"])
+
+
+# ------------------------------------------------------------------------------------------------ refusals
+
+
+def test_masks_of_two_layouts_are_refused():
+    with pytest.raises(MaskFormatError, match=r"Masks of first and third cannot be compared.*Choose runs of one"):
+        pairwise_overlap({"first": drawn(TINY, 0), "second": drawn(TINY, 1), "third": drawn(ODD, 0)})
+
+
+def test_one_mask_has_no_overlap():
+    with pytest.raises(MaskFormatError, match="two masks or more; got 1"):
+        pairwise_overlap({"a": drawn(TINY, 0)})
+
+
+def test_seven_runs_have_too_many_combinations():
+    with pytest.raises(MaskFormatError, match="7 runs have 128 combinations; choose 6"):
+        region_counts({str(seed): drawn(ODD, seed) for seed in range(7)})
+
+
+def test_runs_of_two_encoders_are_refused():
+    one, other = tiny_config(), tiny_config(base_model="another-encoder", base_model_sha256="f" * 64)
+    check_one_encoder({"x": one, "y": replace(one, seed=1)})
+    with pytest.raises(MaskFormatError, match=r"Run z has masks over another-encoder \(ffffffff\), run x over tiny-"):
+        check_one_encoder({"x": one, "y": replace(one, seed=1), "z": other})
+
+
+# -------------------------------------------------------------------------------------------- kinds of pairs
+
+
+def test_kinds_of_pairs(monkeypatch):
+    run = tiny_config()
+    assert pair_kind(run, tiny_config(seed=1)) == SAME_TASK_OTHER_SEED
+    assert pair_kind(run, tiny_config(seed=1, remaining=0.1)) == SAME_TASK_OTHER_SETTINGS
+    assert pair_kind(run, tiny_config(method="smp_l")) == SAME_TASK_OTHER_SETTINGS
+    assert pair_kind(run, tiny_config(task="cola")) == OTHER_TASK
+    frozen = Method("smp_l", "Trains nothing", NONE, trains_scores=False, trains_weights=False)
+    control = tiny_config(method="smp_l")
+    monkeypatch.setitem(METHODS, "smp_l", frozen)
+    assert pair_kind(run, control) == pair_kind(control, run) == WITH_CONTROL
