@@ -24,21 +24,45 @@ class Method:
     remaining
         "set": a run names its remaining fraction. "measured": the fraction comes out of training. "none": no mask.
     trains_scores, trains_weights
-        What the optimiser moves.
+        What the optimiser moves. A method that moves neither is a control: its mask is made, not learned.
+    by_threshold
+        True where a weight is kept for its own score alone, above a tau, and not for its rank.
     """
 
     name: str
     title: str
     remaining: str
-    trains_scores: bool
-    trains_weights: bool
+    trains_scores: bool = False
+    trains_weights: bool = False
+    by_threshold: bool = False
+
+    @property
+    def is_control(self) -> bool:
+        """True where nothing is trained."""
+        return not (self.trains_scores or self.trains_weights)
 
 
 METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
-        Method("smp_l", "SMP-L (local)", SET, trains_scores=True, trains_weights=False),
-        Method("smp_s", "SMP-S (share)", SET, trains_scores=True, trains_weights=False),
+        Method("smp_l", "SMP-L (local)", SET, trains_scores=True),
+        Method("smp_s", "SMP-S (share)", SET, trains_scores=True),
+        Method("smp_g", "SMP-G (global)", SET, trains_scores=True),
+        Method("smp_t", "SMP-T (threshold)", MEASURED, trains_scores=True, by_threshold=True),
+        Method("dense", "Dense fine-tuning", NONE, trains_weights=True),
+        Method("magnitude", "Magnitude pruning", SET, trains_weights=True),
+        Method("movement", "Movement pruning", SET, trains_scores=True, trains_weights=True),
+        Method(
+            "soft_movement",
+            "Soft movement pruning",
+            MEASURED,
+            trains_scores=True,
+            trains_weights=True,
+            by_threshold=True,
+        ),
+        Method("l0", "L0 regularisation", MEASURED, trains_scores=True, trains_weights=True),
+        Method("random", "Random mask (control)", SET),
+        Method("magnitude_frozen", "Magnitude mask, frozen (control)", SET),
     )
 }
 

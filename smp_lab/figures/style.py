@@ -111,6 +111,13 @@ METRIC_TITLES: Mapping[str, str] = {
 FRACTION_SCALE = "Cividis"
 FRACTION_ENDS = ("#00224E", "#FEE838")
 
+# Below, at and above chance: blue and orange keep apart for all colour visions, and the middle is near the page's own
+# lightness, so that what stands out is what differs from chance.
+_DIVERGING: Mapping[str, tuple[str, ...]] = {
+    LIGHT: ("#0B3C6F", "#4A8CC2", "#EEF0F1", "#E08A3C", "#7A3403"),
+    DARK: ("#8CC4F2", "#3A76AC", "#272E36", "#B5651D", "#FFB870"),
+}
+
 FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", "Helvetica Neue", Arial, sans-serif'
 
 
@@ -174,6 +181,7 @@ def template(theme: str) -> go.layout.Template:
                 "itemsizing": "trace",
                 "tracegroupgap": 4,
             },
+            "colorscale": {"diverging": _even_steps(_DIVERGING[theme])},
             "coloraxis": {
                 "colorscale": FRACTION_SCALE,
                 "colorbar": {
@@ -196,6 +204,10 @@ def template(theme: str) -> go.layout.Template:
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": ink.muted, "activecolor": ink.text},
         }
     )
+
+
+def _even_steps(colors: tuple[str, ...]) -> list[tuple[float, str]]:
+    return [(step / (len(colors) - 1), color) for step, color in enumerate(colors)]
 
 
 def new_figure(title: str, subtitle: str, *, height: int = 360) -> go.Figure:

@@ -1,4 +1,4 @@
-"""The model that is trained: an untouched encoder, masked weights in its matrices' place, and a head."""
+"""The model that is trained: an untouched encoder, pruned weights in its matrices' place, and a head."""
 
 from __future__ import annotations
 
@@ -9,28 +9,32 @@ from torch.func import functional_call
 from smp_lab.config import RunConfig
 from smp_lab.training.encoders import Encoder
 from smp_lab.training.heads import Classes, LabelWordHead, LinearHead, Poles, SquaredError, Target
-from smp_lab.training.masked_weights import MaskedWeights
+from smp_lab.training.pruned_weights import PrunedWeights
 
 
 class PruningModel(nn.Module):
-    """Encoder, masked weights, head and target.
+    """Encoder, pruned weights, head and target.
 
     Parameters
     ----------
     encoder
-        Loaded encoder; all its parameters are frozen here.
-    masked
-        Its masked weights.
+        Loaded encoder; its parameters are trained or frozen as `trains_weights` says.
+    pruned
+        What the method makes of its prunable weights.
     head
         From the first token to scores.
     target
         From scores to loss and predictions.
+    trains_weights
+        Whether the encoder's own parameters are trained.
     """
 
-    def __init__(self, encoder: Encoder, masked: MaskedWeights, head: nn.Module, target: Target) -> None:
+    def __init__(
+        self, encoder: Encoder, pruned: PrunedWeights, head: nn.Module, target: Target, *, trains_weights: bool
+    ) -> None:
         super().__init__()
-        self.encoder = encoder.model.requires_grad_(False)
-        self.masked = masked
+        self.encoder = encoder.model.requires_grad_(trains_weights)
+        self.pruned = pruned
         self.head = head
         self.target = target
         self._names = [name for name, _ in encoder.matrix_parameters().values()]
@@ -46,7 +50,7 @@ class PruningModel(nn.Module):
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
-        weights = dict(zip(self._names, self.masked(), strict=True))
+        weights = dict(zip(self._names, self.pruned(), strict=True))
         hidden = functional_call(self.encoder, weights, kwargs=inputs).last_hidden_state
         scores = self.head(hidden[:, 0])
         if labels is None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from smp_lab.errors import ConfigError
+from smp_lab.methods import NONE, SET, Method
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,39 @@ _PAPER_STEPS = 3500
 _PAPER_EPOCHS_ABOVE_70 = 7
 
 RECIPES = ("desk", "paper")
+
+# Of a new linear head, and of the encoder's own weights where a method trains them (METHOD.md sections 1 and 3).
+HEAD_LEARNING_RATE = WEIGHT_LEARNING_RATE = 3e-5
+# Of scores beside moving weights (METHOD.md section 3).
+_SCORE_LEARNING_RATE_BESIDE_WEIGHTS = 1e-2
+_FINAL_THRESHOLD = 0.1
+_DENSE_EPOCHS = 4
+
+
+def method_settings(recipe: Recipe, method: Method) -> dict[str, Any]:
+    """A recipe as fields of `RunConfig`, with what a method adds to it or has no use for.
+
+    Fine-tuning all weights needs no schedule and 4 epochs at most; a control is not trained at all.
+    """
+    settings: dict[str, Any] = dict(vars(recipe))
+    settings["head"] = "linear" if method.trains_weights else "label_words"
+    if method.trains_weights:
+        settings["weight_learning_rate"] = WEIGHT_LEARNING_RATE
+    if not method.trains_scores:
+        settings |= {"score_learning_rate": None, "regularizer": 0.0, "regularizer_ramp": None}
+    elif method.trains_weights:
+        settings["score_learning_rate"] = _SCORE_LEARNING_RATE_BESIDE_WEIGHTS
+        if method.remaining == SET:
+            settings |= {"regularizer": 0.0, "regularizer_ramp": None}
+    if method.by_threshold:
+        settings["threshold"] = _FINAL_THRESHOLD
+    if method.remaining == NONE or method.is_control:
+        settings |= {"schedule": None, "schedule_fraction": None, "schedule_steps": None}
+    if method.remaining == NONE:
+        settings["epochs"] = min(recipe.epochs, _DENSE_EPOCHS)
+    if method.is_control:
+        settings["epochs"] = 0.0
+    return settings
 
 
 def get_recipe(name: str, task: str, remaining: float | None) -> Recipe:

@@ -14,7 +14,7 @@ import torch
 from smp_lab.bert_layout import EncoderLayout
 from smp_lab.masks import MaskSet, popcount, top_k
 from smp_lab.storage.runs import ScoreHistory
-from smp_lab.training.masked_weights import MaskedWeights
+from smp_lab.training.pruned_weights import PrunedWeights
 
 N_MOMENTS = 21
 
@@ -50,12 +50,12 @@ class MomentRecorder:
         self.steps = moments_of(total_steps)
         folder.mkdir(parents=True, exist_ok=True)
 
-    def record(self, masked: MaskedWeights) -> None:
-        """Keep the present scores and masks if this step is a moment."""
-        if masked.step not in self.steps:
+    def record(self, pruned: PrunedWeights) -> None:
+        """Keep the present scores and masks if this step is a moment and there are scores."""
+        if pruned.step not in self.steps or not pruned.scores:
             return
         kept, removed, cuts, bits = [], [], [], {}
-        for matrix, scores, mask in zip(masked.layout.matrices, masked.scores, masked.masks, strict=True):
+        for matrix, scores, mask in zip(pruned.layout.matrices, pruned.scores, pruned.masks, strict=True):
             counts = _histogram(scores.detach(), mask)
             removed.append(counts[0])
             kept.append(counts[1])
@@ -63,14 +63,16 @@ class MomentRecorder:
             cuts.append(float(inside) if torch.isfinite(inside) else np.nan)
             bits[f"bits.{matrix.layer}.{matrix.matrix_type}"] = np.packbits(mask.cpu().numpy())
         arrays = {"kept": np.stack(kept), "removed": np.stack(removed), "score_cut": np.array(cuts, np.float32)}
-        temporary = self._file(masked.step).with_suffix(".tmp")
+        temporary = self._file(pruned.step).with_suffix(".tmp")
         with temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays, **bits)
-        temporary.replace(self._file(masked.step))
+        temporary.replace(self._file(pruned.step))
 
-    def score_history(self, masked: MaskedWeights) -> ScoreHistory:
-        """Join all moments; `masked` is at its last step, whose masks are the final ones."""
-        layout, final = masked.layout, masked.mask_set()
+    def score_history(self, pruned: PrunedWeights) -> ScoreHistory | None:
+        """Join all moments; `pruned` is at its last step, whose masks are the final ones. None without scores."""
+        layout, final = pruned.layout, pruned.mask_set()
+        if final is None or not pruned.scores:
+            return None
         moments = [np.load(self._file(step), allow_pickle=False) for step in self.steps]
         masks = [
             MaskSet(layout, {matrix: moment[f"bits.{matrix.layer}.{matrix.matrix_type}"] for matrix in layout.matrices})
@@ -80,7 +82,7 @@ class MomentRecorder:
         kept = np.array([[mask.kept(matrix) for matrix in layout.matrices] for mask in masks])
         stayed = np.vstack([kept[0], np.array(flips).reshape(-1, len(layout.matrices))])
         before = np.vstack([kept[0], kept[:-1]])
-        weights = masked.weight_arrays()
+        weights = pruned.weight_arrays()
         return ScoreHistory(
             steps=np.array(self.steps),
             edges=SCORE_EDGES,
@@ -93,7 +95,7 @@ class MomentRecorder:
             kept_in_final=np.array([_both(mask, final, layout) for mask in masks]),
             weight_edges=WEIGHT_EDGES,
             weight_score_histogram=np.stack(
-                [_weight_score_histogram(w, s) for w, s in zip(weights, masked.score_arrays(), strict=True)]
+                [_weight_score_histogram(w, s) for w, s in zip(weights, pruned.score_arrays(), strict=True)]
             ),
             kept_by_magnitude=np.array(
                 [

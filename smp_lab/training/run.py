@@ -33,11 +33,10 @@ from smp_lab.tasks import get_task
 from smp_lab.training.checkpoints import newest_whole
 from smp_lab.training.data import Examples, TaskData, load_task_data
 from smp_lab.training.encoders import PACKAGED_ENCODER, Encoder, EncoderFiles, find_encoder, load_encoder
-from smp_lab.training.masked_weights import MaskedWeights
-from smp_lab.training.masking import MASKING_FUNCTIONS
+from smp_lab.training.methods import METHOD_WEIGHTS, Prunable
 from smp_lab.training.model import PruningModel, make_head, make_target, matrix_dtype
 from smp_lab.training.progress import Progress
-from smp_lab.training.recipes import get_recipe
+from smp_lab.training.recipes import HEAD_LEARNING_RATE, get_recipe, method_settings
 from smp_lab.training.recorder import MomentRecorder
 from smp_lab.training.schedule import Schedule
 from smp_lab.training.trainer import DevelopmentSplit, Log, PruningTrainer, TokenizedExamples, training_arguments
@@ -88,19 +87,19 @@ def prepare(
     """
     task_info, method_info = get_task(task), get_method(method)
     chosen = {name: value for name, value in changes.items() if value is not None}
-    settings: dict[str, Any] = dict(vars(get_recipe(recipe, task, remaining)))
+    settings = method_settings(get_recipe(recipe, task, remaining), method_info)
     if "schedule_steps" in chosen:
         settings["schedule_fraction"] = None
     if "schedule_fraction" in chosen:
         settings["schedule_steps"] = None
-    head = chosen.get("head", "label_words")
+    head = chosen.get("head", settings["head"])
     by_words = head == "label_words"
     regression_head = chosen.get("regression_head", "poles") if task_info.is_regression and by_words else None
     words = task_info.label_words[-1:] if regression_head == "mse" else task_info.label_words
     settings |= {
         "label_words": words if by_words else None,
         "regression_head": regression_head,
-        "head_learning_rate": None if by_words else 3e-5,
+        "head_learning_rate": None if by_words or method_info.is_control else HEAD_LEARNING_RATE,
         "precision": fastest_precision(),
         **chosen,
     }
@@ -222,37 +221,44 @@ def _train_locked(
     )
     trainer.remove_callback(PrinterCallback)
     with stop.listening():
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if total_steps:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        else:
+            trainer.evaluate()
     if trainer.state.global_step < total_steps:
         raise Interrupted(
             f"Stopped at step {trainer.state.global_step} of {total_steps}; a checkpoint is kept. Start the same "
             "command again to go on."
         )
-    masked = model.masked
     return save_run(
         runs,
         config=config,
         layout=encoder.layout,
         provenance=provenance(prepared, log, command),
         results=_results(trainer, data),
-        history=pd.DataFrame(log.history, columns=list(HISTORY_COLUMNS)),
-        masks=masked.mask_set(),
-        scores=moments.score_history(masked),
+        history=_history(log),
+        masks=model.pruned.mask_set(),
+        scores=moments.score_history(model.pruned),
         predictions=_predictions(trainer),
     )
 
 
 def build_model(config: RunConfig, encoder: Encoder, total_steps: int) -> PruningModel:
     """Model of a run, before its first step."""
-    parameters = [parameter for _, parameter in encoder.matrix_parameters().values()]
-    masked = MaskedWeights(
-        encoder.layout,
-        parameters,
-        MASKING_FUNCTIONS[config.method](encoder.layout),
-        Schedule.from_config(config, total_steps),
-        matrix_dtype(config.precision),
+    part = Prunable(
+        layout=encoder.layout,
+        weights=[parameter for _, parameter in encoder.matrix_parameters().values()],
+        schedule=Schedule.from_config(config, total_steps),
+        dtype=matrix_dtype(config.precision),
+        seed=config.seed,
     )
-    return PruningModel(encoder, masked, make_head(config, encoder), make_target(config))
+    return PruningModel(
+        encoder,
+        METHOD_WEIGHTS[config.method](part),
+        make_head(config, encoder),
+        make_target(config),
+        trains_weights=config.method_info.trains_weights,
+    )
 
 
 class StopOnRequest(TrainerCallback):
@@ -303,8 +309,16 @@ def _results(trainer: PruningTrainer, data: TaskData) -> dict[str, Any]:
     evaluations = trainer.run_log.evaluations
     metric = data.task.main_metric
     best = max(evaluations, key=lambda evaluation: evaluation[metric])
+    pruned, method = trainer.model.pruned, trainer.config.method_info
     trainable = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
     new_head = sum(p.numel() for p in trainer.model.head.parameters() if p.requires_grad)
+    if method.trains_weights:
+        # A copy of the encoder as it came out, without what its mask removes.
+        new_encoder = sum(p.numel() for p in trainer.model.encoder.parameters())
+        new_encoder -= pruned.layout.n_weights - pruned.kept()
+    else:
+        new_encoder = 0
+    mask_bits = pruned.layout.n_weights if pruned.masks else 0
     return {
         "metrics": {name: evaluations[-1][name] for name in data.task.metrics},
         "n_examples": {name: len(data.development[name]) for _, name in data.task.splits},
@@ -313,8 +327,15 @@ def _results(trainer: PruningTrainer, data: TaskData) -> dict[str, Any]:
         "evaluations": evaluations,
         "best": {"metric": metric, "value": best[metric], "step": best["step"]},
         "trainable_parameters": trainable,
-        "new_parameters": trainer.model.masked.layout.n_weights / 32 + new_head,
+        "new_parameters": new_encoder + new_head + mask_bits / 32,
     }
+
+
+def _history(log: Log) -> pd.DataFrame:
+    counts = ("step", "kept", "flips_in", "flips_out")
+    # A control logs no step, and its columns need their types all the same.
+    types = {column: np.int64 if column in counts else np.float64 for column in HISTORY_COLUMNS}
+    return pd.DataFrame(log.history, columns=list(HISTORY_COLUMNS)).astype(types)
 
 
 def _predictions(trainer: PruningTrainer) -> pd.DataFrame:

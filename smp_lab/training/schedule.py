@@ -10,7 +10,7 @@ from smp_lab.config import RunConfig
 
 @dataclass(frozen=True)
 class Schedule:
-    """Remaining fraction and regulariser weight at every step of one run.
+    """Remaining fraction, threshold and regulariser weight at every step of one run.
 
     Parameters
     ----------
@@ -27,6 +27,8 @@ class Schedule:
     regularizer_ramp
         "code": lambda_max (1 - (1 - t/T)^3), over all steps, as the authors' code. "paper": lambda_max times
         sparsity(t) / final sparsity, as the paper's text.
+    final_threshold
+        tau at the end, for methods that keep sigmoid(S) > tau.
     """
 
     total_steps: int
@@ -35,6 +37,7 @@ class Schedule:
     shape: str = "cubic"
     regularizer: float = 0.0
     regularizer_ramp: str = "code"
+    final_threshold: float = 0.0
 
     @classmethod
     def from_config(cls, config: RunConfig, total_steps: int) -> Schedule:
@@ -50,22 +53,28 @@ class Schedule:
             shape=config.schedule or "cubic",
             regularizer=config.regularizer,
             regularizer_ramp=config.regularizer_ramp or "code",
+            final_threshold=config.threshold or 0.0,
         )
+
+    def _left(self, step: int) -> float:
+        """What the shape leaves of the way at a step: 1 at the start, 0 from N on."""
+        if step >= self.schedule_steps:
+            return 0.0
+        left = 1 - step / self.schedule_steps
+        return left**3 if self.shape == "cubic" else left
 
     def remaining(self, step: int) -> float:
         """Fraction of weights that remains after `step` updates: v + (1 - v)(1 - t/N)^3 for t < N, then v."""
-        if step >= self.schedule_steps:
-            return self.final_remaining
-        left = 1 - step / self.schedule_steps
-        if self.shape == "cubic":
-            left **= 3
-        return self.final_remaining + (1 - self.final_remaining) * left
+        return self.final_remaining + (1 - self.final_remaining) * self._left(step)
+
+    def threshold(self, step: int) -> float:
+        """tau(t), which grows from 0 as the remaining fraction falls: final tau * (1 - (1 - t/N)^3)."""
+        return self.final_threshold * (1 - self._left(step))
 
     def regularizer_weight(self, step: int) -> float:
         """Weight lambda(t) of the regulariser in update `step`."""
         if self.regularizer_ramp == "paper":
-            if self.final_remaining == 1:
-                return 0.0
-            return self.regularizer * (1 - self.remaining(step)) / (1 - self.final_remaining)
+            # sparsity(t) / final sparsity; for a method without a set fraction, the way its threshold has gone.
+            return self.regularizer * (1 - self._left(step))
         left = max(1 - step / self.total_steps, 0.0)
         return self.regularizer * (1 - left**3)

@@ -166,14 +166,16 @@ class PruningTrainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Fused AdamW without weight decay on what is trained."""
         if self.optimizer is None:
+            parts = (
+                (self.model.pruned.scores, self.config.score_learning_rate),
+                (self.model.encoder.parameters(), self.config.weight_learning_rate),
+                (self.model.head.parameters(), self.config.head_learning_rate),
+            )
             groups = [
-                {"params": list(self.model.masked.scores), "lr": self.config.score_learning_rate},
-                {
-                    "params": [p for p in self.model.head.parameters() if p.requires_grad],
-                    "lr": self.config.head_learning_rate,
-                },
+                {"params": trained, "lr": rate}
+                for parameters, rate in parts
+                if (trained := [parameter for parameter in parameters if parameter.requires_grad])
             ]
-            groups = [group for group in groups if group["params"]]
             self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
         return self.optimizer
 
@@ -205,7 +207,7 @@ class PruningTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Metrics of every development split under the masks of the present step; predictions stay in `predictions`."""
         model, step = self.model, self.state.global_step
-        model.masked.update(step)
+        model.pruned.update(step)
         task: Task = self.config.task_info
         metrics: dict[str, float] = {}
         losses = []
@@ -222,7 +224,7 @@ class PruningTrainer(Trainer):
             {
                 "step": step,
                 "epoch": step / self.steps_per_epoch,
-                "remaining": model.masked.kept() / model.masked.layout.n_weights,
+                "remaining": model.pruned.kept() / model.pruned.layout.n_weights,
                 "loss": float(np.mean(losses)),
                 **metrics,
             }
@@ -232,18 +234,18 @@ class PruningTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Note a row of history; loggers that the user has set up get it too."""
-        step, masked = self.state.global_step, self.model.masked
+        step, pruned = self.state.global_step, self.model.pruned
         if "loss" in logs and step:
-            masked.update(step)
-            flips_in, flips_out = masked.flips()
+            pruned.update(step)
+            flips_in, flips_out = pruned.flips()
             row = {
                 "step": step,
                 "epoch": step / self.steps_per_epoch,
                 "loss": logs["loss"],
-                "regularizer": masked.regularizer(),
-                "regularizer_weight": masked.schedule.regularizer_weight(step),
-                "remaining": masked.schedule.remaining(step),
-                "kept": masked.kept(),
+                "regularizer": pruned.regularizer(),
+                "regularizer_weight": pruned.schedule.regularizer_weight(step),
+                "remaining": math.nan if self.config.remaining is None else pruned.schedule.remaining(step),
+                "kept": pruned.kept(),
                 "flips_in": flips_in,
                 "flips_out": flips_out,
                 "learning_rate": logs["learning_rate"],
@@ -295,9 +297,9 @@ class _PruningSteps(TrainerCallback):
         self._last_clock = self._last_save = time.monotonic()
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        masked = self.trainer.model.masked
-        masked.update(state.global_step)
-        self.trainer.moments.record(masked)
+        pruned = self.trainer.model.pruned
+        pruned.update(state.global_step)
+        self.trainer.moments.record(pruned)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         now = time.monotonic()
@@ -313,9 +315,9 @@ class _PruningSteps(TrainerCallback):
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.global_step >= state.max_steps:
-            masked = self.trainer.model.masked
-            masked.update(state.global_step)
-            self.trainer.moments.record(masked)
+            pruned = self.trainer.model.pruned
+            pruned.update(state.global_step)
+            self.trainer.moments.record(pruned)
 
 
 def _evenly(total_steps: int, count: int) -> set[int]:

@@ -12,9 +12,9 @@ from torch.nn.functional import gelu, linear, mse_loss
 
 from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count
-from smp_lab.training.masked_weights import MaskedWeights
 from smp_lab.training.masking.local import Local
 from smp_lab.training.masking.share import Share
+from smp_lab.training.pruned_weights import MaskedWeights
 from smp_lab.training.schedule import Schedule
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -45,7 +45,8 @@ def train_toy_encoder(golden, masking_function):
     """Train the scores of the three-layer encoder that golden/README.md gives; a row per step."""
     names = [str(name) for name in golden["matrix_names"]]
     parameters = [torch.nn.Parameter(torch.from_numpy(golden[f"weight/{name}"])) for name in names]
-    masked = MaskedWeights(LAYOUT, parameters, masking_function, Schedule(STEPS, 40, 0.3, regularizer=400))
+    schedule = Schedule(STEPS, 40, 0.3, regularizer=400)
+    masked = MaskedWeights(LAYOUT, parameters, schedule, masking=masking_function)
     biases = [torch.from_numpy(golden[f"bias/{name}"]) for name in names]
     with torch.no_grad():
         for score, name in zip(masked.scores, names, strict=True):

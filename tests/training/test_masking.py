@@ -4,8 +4,9 @@ import torch
 
 from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count, top_k
-from smp_lab.training.masking import MASKING_FUNCTIONS
+from smp_lab.training.masking import Global, Local, Share, Threshold
 from smp_lab.training.masking.share import share_among_layers, whole_counts
+from smp_lab.training.schedule import Schedule
 
 LAYOUT = EncoderLayout(n_layers=3, hidden_size=8, intermediate_size=20, n_heads=2, n_parameters=5000)
 
@@ -18,16 +19,16 @@ def random_scores(seed, spread=2.0):
     ]
 
 
-def masks_of(method, scores, remaining):
+def masks_of(function, scores, level):
     masks = [torch.empty_like(score, dtype=torch.bool) for score in scores]
-    MASKING_FUNCTIONS[method](LAYOUT)(scores, remaining, masks)
+    function(LAYOUT)(scores, Schedule(1, 0, level, final_threshold=level), 0, masks)
     return masks
 
 
 @pytest.mark.parametrize("remaining", [1.0, 0.999, 0.5, 0.1, 0.003])
 def test_local_keeps_the_top_of_every_matrix(remaining):
     scores = random_scores(0)
-    for score, mask in zip(scores, masks_of("smp_l", scores, remaining), strict=True):
+    for score, mask in zip(scores, masks_of(Local, scores, remaining), strict=True):
         np.testing.assert_array_equal(mask, top_k(score.numpy(), int(np.floor(remaining * score.numel()))))
 
 
@@ -35,7 +36,7 @@ def test_local_keeps_the_top_of_every_matrix(remaining):
 @pytest.mark.parametrize("spread", [0.0, 2.0])
 def test_share_keeps_exactly_its_fraction_of_every_type(remaining, spread):
     scores = random_scores(1, spread)
-    masks = masks_of("smp_s", scores, remaining)
+    masks = masks_of(Share, scores, remaining)
     for matrix_type in MATRIX_TYPES:
         of_type = [i for i, matrix in enumerate(LAYOUT.matrices) if matrix.matrix_type == matrix_type]
         kept = sum(int(masks[i].sum()) for i in of_type)
@@ -72,3 +73,18 @@ def test_shares_are_fractions_whose_mean_is_the_remaining_one(seed):
 def test_whole_counts_give_the_rest_to_the_largest_fractions():
     assert whole_counts(np.array([0.25, 0.36, 0.29]), 10, 9).tolist() == [2, 4, 3]
     assert whole_counts(np.array([1.0, 0.55, 0.55]), 10, 21).tolist() == [10, 6, 5]
+
+
+@pytest.mark.parametrize("remaining", [1.0, 0.5, 0.1, 0.003])
+def test_global_ranks_all_scores_together(remaining):
+    scores = random_scores(2)
+    masks = masks_of(Global, scores, remaining)
+    flat = np.concatenate([score.numpy().ravel() for score in scores])
+    want = top_k(flat, kept_count(remaining, flat.size))
+    np.testing.assert_array_equal(np.concatenate([mask.numpy().ravel() for mask in masks]), want)
+
+
+def test_threshold_keeps_each_score_for_itself():
+    scores = random_scores(3)
+    for score, mask in zip(scores, masks_of(Threshold, scores, 0.3), strict=True):
+        np.testing.assert_array_equal(mask, 1 / (1 + np.exp(-score.numpy().astype(np.float64))) > 0.3)

@@ -181,7 +181,7 @@ def test_a_checkpoint_holds_only_what_is_trained(prepared, runs, monkeypatch):
         train(prepared(), runs, command="")
     folder = unfinished_folder(runs, prepared().config.run_id)
     names = load_file(folder / "checkpoint-5" / "model.safetensors").keys()
-    assert names and all(name.startswith("masked.scores") for name in names)
+    assert names and all(name.startswith("pruned.scores") for name in names)
 
 
 def test_a_run_that_is_there_or_being_trained_is_not_started(prepared, runs):

@@ -8,24 +8,25 @@ from typing import Protocol
 from torch import Tensor
 
 from smp_lab.bert_layout import EncoderLayout
+from smp_lab.training.schedule import Schedule
 from smp_lab.training.topk import select_top_k
 
 
 class MaskingFunction(Protocol):
     """Turns scores into masks.
 
-    Arrays come in the order of `EncoderLayout.matrices`.
+    Lists are in the order of `EncoderLayout.matrices`.
     """
 
-    def __call__(self, scores: Sequence[Tensor], remaining: float, masks: Sequence[Tensor]) -> None:
+    def __call__(self, scores: Sequence[Tensor], schedule: Schedule, step: int, masks: Sequence[Tensor]) -> None:
         """Write the masks.
 
         Parameters
         ----------
         scores
             float32 ``(n_out, n_in)`` per matrix.
-        remaining
-            Fraction of the encoder's prunable weights to keep, in (0, 1].
+        schedule, step
+            What tells how much is kept now.
         masks
             bool, same shapes, overwritten.
         """
@@ -41,7 +42,8 @@ class PerMatrix:
         """Weights to keep in each matrix."""
         raise NotImplementedError
 
-    def __call__(self, scores: Sequence[Tensor], remaining: float, masks: Sequence[Tensor]) -> None:
+    def __call__(self, scores: Sequence[Tensor], schedule: Schedule, step: int, masks: Sequence[Tensor]) -> None:
         """Write the masks; see `MaskingFunction`."""
-        for score, count, mask in zip(scores, self.kept_counts(scores, remaining), masks, strict=True):
+        counts = self.kept_counts(scores, schedule.remaining(step))
+        for score, count, mask in zip(scores, counts, masks, strict=True):
             select_top_k(score, count, mask)

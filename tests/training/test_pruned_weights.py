@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from smp_lab.bert_layout import EncoderLayout
-from smp_lab.training.masked_weights import MaskedWeights
-from smp_lab.training.masking.local import Local
+from smp_lab.training.masking import Local
+from smp_lab.training.pruned_weights import MaskedWeights
 from smp_lab.training.schedule import Schedule
 
 LAYOUT = EncoderLayout(n_layers=1, hidden_size=4, intermediate_size=6, n_heads=1, n_parameters=500)
@@ -13,10 +13,11 @@ LAYOUT = EncoderLayout(n_layers=1, hidden_size=4, intermediate_size=6, n_heads=1
 def masked_weights(regularizer=0.0, remaining=0.5, schedule_steps=0, total_steps=10):
     generator = torch.Generator().manual_seed(0)
     weights = [
-        torch.nn.Parameter(torch.randn(LAYOUT.shape(m.matrix_type), generator=generator)) for m in LAYOUT.matrices
+        torch.nn.Parameter(torch.randn(LAYOUT.shape(m.matrix_type), generator=generator), requires_grad=False)
+        for m in LAYOUT.matrices
     ]
     schedule = Schedule(total_steps, schedule_steps, remaining, regularizer=regularizer)
-    masked = MaskedWeights(LAYOUT, weights, Local(LAYOUT), schedule)
+    masked = MaskedWeights(LAYOUT, weights, schedule, masking=Local(LAYOUT))
     with torch.no_grad():
         for score in masked.scores:
             score.copy_(torch.randn(score.shape, generator=generator))

@@ -1,0 +1,12 @@
+"""smp_s: frozen weights, layers compete for the weights of a matrix type (METHOD.md section 1)."""
+
+from __future__ import annotations
+
+from smp_lab.training.masking import Share
+from smp_lab.training.methods.base import Prunable
+from smp_lab.training.pruned_weights import MaskedWeights
+
+
+def weights(part: Prunable) -> MaskedWeights:
+    """W * M with M from trained scores."""
+    return MaskedWeights(part.layout, part.weights, part.schedule, part.dtype, masking=Share(part.layout))

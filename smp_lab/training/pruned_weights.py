@@ -1,0 +1,230 @@
+"""The prunable weights of an encoder as the model uses them: masked, gated or whole.
+
+The encoder itself is not touched: `PrunedWeights` hands out W' under the names of the encoder's own parameters, and the
+model runs with those in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from smp_lab.bert_layout import EncoderLayout
+from smp_lab.masks import MaskSet
+from smp_lab.training.masking import MaskingFunction
+from smp_lab.training.schedule import Schedule
+
+
+class PrunedWeights(nn.Module):
+    """What every method does to the prunable weights of one encoder. Lists are in the order of ``layout.matrices``.
+
+    Parameters
+    ----------
+    layout
+        Shapes of the matrices.
+    weights
+        The encoder's own prunable parameters, ``(n_out, n_in)`` each.
+    schedule
+        Remaining fraction, threshold and regulariser weight by step.
+    dtype
+        Of W': the precision of the matrix products.
+
+    Attributes
+    ----------
+    step
+        The step that the present masks belong to; -1 before the first.
+    masks
+        bool per matrix; empty where the method has none.
+    scores
+        Trained float32 scores per matrix; empty where the method has none.
+    passes_per_update
+        How many backward passes make one update: each carries its part of the regulariser.
+    """
+
+    def __init__(
+        self,
+        layout: EncoderLayout,
+        weights: Sequence[nn.Parameter],
+        schedule: Schedule,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.schedule = schedule
+        self.dtype = dtype
+        self.step = -1
+        self.passes_per_update = 1
+        self.masks: list[Tensor] = []
+        self.scores = nn.ParameterList()
+        # A plain list: the parameters stay the encoder's.
+        self.weights = list(weights)
+        self._previous_masks: list[Tensor] = []
+        self._cached: list[Tensor] | None = None
+
+    def importance(self) -> Iterable[Tensor]:
+        """What the masks are made from, float32 per matrix: the scores, unless the method has something else."""
+        return self.scores
+
+    def make_masks(self, masks: list[Tensor]) -> None:
+        """Write the masks of `step`."""
+        raise NotImplementedError
+
+    def effective(self) -> list[Tensor]:
+        """W' of each matrix, tied to what is trained where gradients are on."""
+        raise NotImplementedError
+
+    def regularizer(self) -> float:
+        """R of the present scores; NaN where the method has none."""
+        return float("nan")
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Make the masks of `step`: those after so many updates. Calling it again for the same step changes nothing."""
+        if step == self.step:
+            return
+        self.step = step
+        self._cached = None
+        new = self._previous_masks or [torch.empty_like(weight, dtype=torch.bool) for weight in self.weights]
+        self._previous_masks, self.masks = self.masks, new
+        self.make_masks(self.masks)
+
+    def forward(self) -> list[Tensor]:
+        """W' of each matrix; without gradients they are made once a step."""
+        if torch.is_grad_enabled():
+            self._cached = None
+            return self.effective()
+        if self._cached is None:
+            self._cached = self.effective()
+        return self._cached
+
+    def pull(self, n_weights: int) -> float:
+        """Factor of the regulariser's gradient in one pass, for the scores of a matrix of `n_weights` weights."""
+        weight = self.schedule.regularizer_weight(self.step)
+        return weight / len(self.weights) / n_weights / self.passes_per_update
+
+    def kept(self) -> int:
+        """Weights kept at the present step."""
+        return sum(_count(mask) for mask in self.masks)
+
+    def flips(self) -> tuple[int, int]:
+        """Weights that came into the mask, and that left it, from the step before to the present one."""
+        if not self._previous_masks:
+            return 0, 0
+        flips_in = sum(_count(mask & ~before) for mask, before in zip(self.masks, self._previous_masks, strict=True))
+        kept_before = sum(_count(mask) for mask in self._previous_masks)
+        return flips_in, kept_before + flips_in - self.kept()
+
+    def mask_set(self) -> MaskSet | None:
+        """The present masks, packed; None for a method that has none."""
+        if not self.masks:
+            return None
+        return MaskSet.from_dense(
+            self.layout,
+            {matrix: mask.cpu().numpy() for matrix, mask in zip(self.layout.matrices, self.masks, strict=True)},
+        )
+
+    def score_arrays(self) -> list[np.ndarray]:
+        """Scores of each matrix, float32 ``(n_out, n_in)``, not to be written to."""
+        return [score.detach().cpu().numpy() for score in self.scores]
+
+    def weight_arrays(self) -> list[np.ndarray]:
+        """Weights of each matrix, float32 ``(n_out, n_in)``, not to be written to."""
+        return [weight.detach().float().cpu().numpy() for weight in self.weights]
+
+
+class WholeWeights(PrunedWeights):
+    """Every weight as it is: for a method without a mask."""
+
+    def update(self, step: int) -> None:
+        """Note the step; there is no mask to make."""
+        self.step = step
+
+    def forward(self) -> list[Tensor]:
+        """The weights themselves."""
+        return list(self.weights)
+
+    def kept(self) -> int:
+        """All weights."""
+        return self.layout.n_weights
+
+
+class MaskedWeights(PrunedWeights):
+    """W * M, with M made by a masking function.
+
+    The objective's regulariser lambda(t) * R, R = mean over matrices of mean(sigmoid(S)), enters through its gradient
+    in the backward pass of the weights; it is in no loss value. Source: METHOD.md section 1.
+
+    Parameters
+    ----------
+    layout, weights, schedule, dtype
+        As in `PrunedWeights`.
+    masking
+        Masking function.
+    with_scores
+        Whether there are scores to train, all 0 at the start.
+    """
+
+    def __init__(
+        self,
+        layout: EncoderLayout,
+        weights: Sequence[nn.Parameter],
+        schedule: Schedule,
+        dtype: torch.dtype = torch.float32,
+        *,
+        masking: MaskingFunction,
+        with_scores: bool = True,
+    ) -> None:
+        super().__init__(layout, weights, schedule, dtype)
+        self._masking = masking
+        if with_scores:
+            self.scores.extend(nn.Parameter(torch.zeros_like(weight)) for weight in weights)
+
+    def make_masks(self, masks: list[Tensor]) -> None:
+        """From `importance`, by the masking function."""
+        self._masking([values.detach() for values in self.importance()], self.schedule, self.step, masks)
+
+    def effective(self) -> list[Tensor]:
+        """W * M of each matrix."""
+        scores = list(self.scores) or [None] * len(self.weights)
+        return [
+            _StraightThrough.apply(score, weight, mask, self.dtype, self.pull(weight.numel()) if self.scores else 0.0)
+            for score, weight, mask in zip(scores, self.weights, self.masks, strict=True)
+        ]
+
+    @torch.no_grad()
+    def regularizer(self) -> float:
+        """R = mean over matrices of mean(sigmoid(S)); NaN without scores."""
+        if not self.scores:
+            return float("nan")
+        return float(torch.stack([torch.sigmoid(score).mean() for score in self.scores]).double().mean())
+
+
+class _StraightThrough(torch.autograd.Function):
+    """W' = W * M forward. Backward dL/dS := dL/dW' * W, plus the regulariser's own gradient, and dL/dW = dL/dW' * M."""
+
+    @staticmethod
+    def forward(ctx, scores: Tensor | None, weight: Tensor, mask: Tensor, dtype: torch.dtype, pull: float) -> Tensor:
+        ctx.save_for_backward(scores, weight, mask if ctx.needs_input_grad[1] else None)
+        ctx.pull = pull
+        return torch.mul(weight, mask, out=torch.empty_like(weight, dtype=dtype))
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        scores, weight, mask = ctx.saved_tensors
+        score_gradient = weight_gradient = None
+        if ctx.needs_input_grad[0]:
+            score_gradient = torch.mul(gradient, weight)
+            if ctx.pull:
+                # d sigmoid(S) / dS = s - s^2, in closed form: autograd would keep one more buffer of all scores.
+                sigmoid = torch.sigmoid(scores)
+                score_gradient.add_(torch.addcmul(sigmoid, sigmoid, sigmoid, value=-1, out=sigmoid), alpha=ctx.pull)
+        if ctx.needs_input_grad[1]:
+            weight_gradient = torch.mul(gradient, mask, out=torch.empty_like(weight))
+        return score_gradient, weight_gradient, None, None, None
+
+
+def _count(mask: Tensor) -> int:
+    return int(np.count_nonzero(mask.numpy())) if mask.device.type == "cpu" else int(mask.sum())
