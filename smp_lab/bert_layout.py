@@ -1,7 +1,7 @@
 """The prunable matrices of a BERT- or RoBERTa-shaped encoder: their names, shapes, order and counts.
 
 An encoder has ``n_layers`` layers with six prunable matrices each. Everything else (embeddings, biases, LayerNorm,
-pooler, head) is never pruned. Source: METHOD.md section 1, after Jiang et al. (2023), section 3.
+pooler, head) is never pruned. Source: Jiang et al. (2023).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ import pytest
 from smp_lab.errors import ConfigError
 from smp_lab.tasks import POLES, TASKS, get_task
 
-# METHOD.md section 2, written out a second time.
+# The table, written out a second time.
 GLUE = {
     "sst2": ("sentence", {"negative": "terrible", "positive": "great"}, "accuracy"),
     "cola": ("sentence", {"unacceptable": "incorrect", "acceptable": "correct"}, "matthews_correlation, accuracy"),

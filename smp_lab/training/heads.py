@@ -1,4 +1,4 @@
-"""From the encoder's first token to class scores, a loss and predictions. Source: METHOD.md section 1, "Head"."""
+"""From the encoder's first token to class scores, a loss and predictions. Source: Jiang et al. (2023)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class LabelWordHead(nn.Module):
 
 
 class LinearHead(nn.Linear):
-    """A new layer on the first token, trained at its own learning rate (the ablation of METHOD.md section 1)."""
+    """A new layer on the first token, trained at its own learning rate (an ablation)."""
 
     def __init__(self, hidden_size: int, n_outputs: int, initializer_range: float) -> None:
         super().__init__(hidden_size, n_outputs)

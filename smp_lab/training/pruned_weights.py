@@ -155,7 +155,7 @@ class MaskedWeights(PrunedWeights):
     """W * M, with M made by a masking function.
 
     The objective's regulariser lambda(t) * R, R = mean over matrices of mean(sigmoid(S)), enters through its gradient
-    in the backward pass of the weights; it is in no loss value. Source: METHOD.md section 1.
+    in the backward pass of the weights; it is in no loss value. Source: Jiang et al. (2023).
 
     Parameters
     ----------

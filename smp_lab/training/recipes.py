@@ -73,9 +73,9 @@ _PAPER_EPOCHS_ABOVE_70 = 7
 
 RECIPES = ("desk", "paper")
 
-# Of a new linear head, and of the encoder's own weights where a method trains them (METHOD.md sections 1 and 3).
+# Of a new linear head, and of the encoder's own weights where a method trains them (Sanh et al. 2020).
 HEAD_LEARNING_RATE = WEIGHT_LEARNING_RATE = 3e-5
-# Of scores beside moving weights (METHOD.md section 3).
+# Of scores beside moving weights (Sanh et al. 2020).
 _SCORE_LEARNING_RATE_BESIDE_WEIGHTS = 1e-2
 _FINAL_THRESHOLD = 0.1
 _DENSE_EPOCHS = 4

@@ -21,7 +21,7 @@ class Schedule:
     final_remaining
         v: fraction of weights that remains at the end.
     shape
-        "cubic" (Zhu and Gupta 2017, as METHOD.md section 1) or "linear".
+        "cubic" (Zhu and Gupta 2017) or "linear".
     regularizer
         lambda_max.
     regularizer_ramp

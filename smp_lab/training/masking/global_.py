@@ -1,4 +1,4 @@
-"""smp_g: one top-k over all scores of the encoder (METHOD.md section 1, "global")."""
+"""smp_g: one top-k over all scores of the encoder (Jiang et al. 2023, "global")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""smp_l: the same fraction of every matrix (METHOD.md section 1, "local")."""
+"""smp_l: the same fraction of every matrix (Jiang et al. 2023, "local")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""smp_s: layers compete for the weights of a matrix type (METHOD.md section 1, "share")."""
+"""smp_s: layers compete for the weights of a matrix type (Jiang et al. 2023, "S")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""smp_t and soft_movement: every weight whose sigmoid(S) is above tau (METHOD.md sections 1 and 3)."""
+"""smp_t and soft_movement: every weight whose sigmoid(S) is above tau (Sanh et al. 2020)."""
 
 from __future__ import annotations
 

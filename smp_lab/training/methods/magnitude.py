@@ -1,4 +1,4 @@
-"""magnitude: fine-tuned weights, the top v of the present abs(W) of every matrix (METHOD.md section 3, MaP)."""
+"""magnitude: fine-tuned weights, the top v of the present abs(W) of every matrix (Zhu and Gupta 2017)."""
 
 from __future__ import annotations
 

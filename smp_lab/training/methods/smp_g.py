@@ -1,4 +1,4 @@
-"""smp_g: frozen weights, one top-k over all scores of the encoder (METHOD.md section 1)."""
+"""smp_g: frozen weights, one top-k over all scores of the encoder (Jiang et al. 2023)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""smp_l: frozen weights, the same fraction of every matrix (METHOD.md section 1)."""
+"""smp_l: frozen weights, the same fraction of every matrix (Jiang et al. 2023)."""
 
 from __future__ import annotations
 

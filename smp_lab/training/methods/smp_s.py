@@ -1,4 +1,4 @@
-"""smp_s: frozen weights, layers compete for the weights of a matrix type (METHOD.md section 1)."""
+"""smp_s: frozen weights, layers compete for the weights of a matrix type (Jiang et al. 2023)."""
 
 from __future__ import annotations
 
