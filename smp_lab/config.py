@@ -58,7 +58,8 @@ class RunConfig:
         How the remaining fraction falls from 1, and N, when it arrives: as a fraction of all steps or as a step number
         (exactly one of the two).
     regularizer, regularizer_ramp
-        lambda_max, the greatest weight of the regulariser, and how it grows: "code" over all steps, "paper" with the sparsity.
+        lambda_max, the greatest weight of the regulariser, and how it grows: "code" over all steps, "paper" with the
+        sparsity.
     threshold
         Final tau of the methods that keep sigmoid(S) > tau; None for all others.
     teacher, kl_direction, distillation_temperature, distillation_weight
