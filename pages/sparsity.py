@@ -175,8 +175,7 @@ def _empty_lines(mask: BoolArray) -> None:
         f"{row.empty:,} of {row.n:,} {row.line} ({controls.percent(row.share)})" for row in lines.itertuples()
     )
     st.markdown(
-        f"Empty: {counts}. An empty row or column could be cut out and save time; zeros anywhere else save storage "
-        "alone, because a matrix product does not get faster by them on common hardware."
+        f"Empty: {counts}. An empty row or column could be cut out and save time; {messages.ZEROS_SAVE_NO_TIME}."
     )
 
 

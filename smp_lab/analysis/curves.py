@@ -64,8 +64,9 @@ def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     runs
-        A row per run: task, metric, method, variant, base_model, base_model_sha256, data_sha256, level (every other
-        setting that may differ along a line), remaining, value, low, high (fractions), n_examples.
+        A row per run: task, metric, method, variant, base_model, base_model_sha256, data_sha256, name (what legends
+        call that line), level (what sets runs of a line apart, the seed aside), remaining, value, low, high
+        (fractions), n_examples.
 
     Returns
     -------
@@ -76,6 +77,7 @@ def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
     """
     table = runs.assign(sampling=(runs["high"] - runs["low"]) / 2)
     grouped = table.groupby([*_LINE, "level"], sort=False, dropna=False).agg(
+        name=("name", "first"),
         remaining=("remaining", "mean"),
         mean=("value", "mean"),
         sd=("value", "std"),

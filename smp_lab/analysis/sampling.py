@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from smp_lab.errors import DataError
 from smp_lab.tasks import Task
 
 N_RESAMPLES = 2000
@@ -156,14 +157,14 @@ def compare(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, metric: st
 
     Raises
     ------
-    ValueError
+    DataError
         If the examples are not the same: other targets, or another number of them.
     """
     target, other = targets(predictions_a), targets(predictions_b)
     n = len(target)
     # Regression targets are differences of rounded numbers.
     if n != len(other) or not np.isclose(target, other, atol=1e-4)[~np.isnan(target) & ~np.isnan(other)].all():
-        raise ValueError("The two runs were not measured on the same examples.")
+        raise DataError("The two runs were not measured on the same examples, so they cannot be paired.")
     outcomes = _outcomes(predictions_a, predictions_b) if "correct" in predictions_a else None
     if metric == "accuracy" and outcomes:
         p_value = mcnemar(outcomes.only_a, outcomes.only_b)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -90,8 +91,16 @@ def pick_runs(index: RunIndex) -> None:
     )
 
 
-def chosen_runs(index: RunIndex) -> list[RunRecord]:
-    """The chosen runs that exist, with a sentence for those that do not; the first few where none is chosen."""
+def chosen_runs(index: RunIndex, *, most: int | None = _FEW) -> list[RunRecord]:
+    """The chosen runs that exist, with a sentence for those that do not.
+
+    Parameters
+    ----------
+    index
+        All runs.
+    most
+        How many are shown where none is chosen; None for all.
+    """
     if not index.runs:
         no_runs()
         st.stop()
@@ -102,8 +111,9 @@ def chosen_runs(index: RunIndex) -> list[RunRecord]:
     runs = [index.runs[run_id] for run_id in chosen if run_id in index.runs]
     if runs:
         return runs
-    few = list(index.runs.values())[:_FEW]
-    st.caption(f"No run is chosen, so {_first(len(few))} shown. Choose runs in the sidebar or on the overview.")
+    few = list(index.runs.values())[:most]
+    those = _first(len(few)) if most else f"all {len(few)} are"
+    st.caption(f"No run is chosen, so {those} shown. Choose runs in the sidebar or on the overview.")
     return few
 
 
@@ -144,7 +154,15 @@ def theme() -> str:
     return style.DARK if st.context.theme.type == style.DARK else style.LIGHT
 
 
-def show_figure(figure: go.Figure, table: pd.DataFrame, *, key: str, alt: str, min_width: int | None = None) -> None:
+def show_figure(
+    figure: go.Figure,
+    table: pd.DataFrame,
+    *,
+    key: str,
+    alt: str,
+    min_width: int | None = None,
+    on_click: Callable[[Sequence[Any]], None] | None = None,
+) -> None:
     """A figure in the page's theme, with alternative text and the data that it draws as CSV.
 
     Parameters
@@ -159,6 +177,8 @@ def show_figure(figure: go.Figure, table: pd.DataFrame, *, key: str, alt: str, m
         What the figure shows, in a sentence.
     min_width
         Pixels below which it scrolls sideways instead of shrinking.
+    on_click
+        Called with the customdata of the point that was clicked, before the page is drawn again.
     """
     figure.update_layout(template=style.template(theme()), uirevision=key)
     image = str(st.session_state.get("image") or IMAGE_FORMATS[0])
@@ -173,8 +193,22 @@ def show_figure(figure: go.Figure, table: pd.DataFrame, *, key: str, alt: str, m
                 f"<style>.st-key-{key}-frame {{overflow-x: auto}} "
                 f".st-key-{key}-frame .st-key-{key} {{min-width: {min_width}px}}</style>"
             )
-        st.plotly_chart(figure, key=key, theme=None, config=config, alt=alt)
+        st.plotly_chart(
+            figure,
+            key=key,
+            theme=None,
+            config=config,
+            alt=alt,
+            on_select="ignore" if on_click is None else lambda: _report_click(key, on_click),
+            selection_mode="points",
+        )
     csv_download(table, key)
+
+
+def _report_click(key: str, on_click: Callable[[Sequence[Any]], None]) -> None:
+    # A second click on the same point takes the selection back and names no point.
+    for point in st.session_state[key]["selection"]["points"][:1]:
+        on_click(point["customdata"])
 
 
 def csv_download(table: pd.DataFrame, key: str) -> None:

@@ -11,6 +11,8 @@ from smp_lab.storage import paths
 RUNS = "runs"
 
 OVERVIEW, SPARSITY, TRAINING = "overview.py", "sparsity.py", "training.py"
+CURVES, SCORES = "curves.py", "scores.py"
+OVERLAP = "overlap.py"
 
 
 def runs_in_url() -> list[str]:

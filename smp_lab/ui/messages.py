@@ -10,6 +10,11 @@ import streamlit as st
 
 from smp_lab.errors import SmpLabError
 
+# Said wherever somebody may look for a gain in time.
+ZEROS_SAVE_NO_TIME = (
+    "zeros anywhere else save storage alone, because a matrix product does not get faster by them on common hardware"
+)
+
 Run = TypeVar("Run")
 Content = TypeVar("Content")
 

@@ -23,6 +23,7 @@ def runs(*rows, **same):
         "task": "rte",
         "metric": "accuracy",
         "variant": "",
+        "name": "SMP-S",
         "base_model": "tiny",
         "base_model_sha256": "a",
         "data_sha256": "b",

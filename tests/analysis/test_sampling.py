@@ -15,6 +15,7 @@ from smp_lab.analysis.sampling import (
     targets,
     wilson_interval,
 )
+from smp_lab.errors import DataError
 from smp_lab.tasks import TASKS
 
 
@@ -221,9 +222,9 @@ def test_a_run_is_not_distinguishable_from_itself(metric):
 
 def test_other_examples_are_refused():
     one, other = classified(*some(80, 0.7, 1)), classified(*some(80, 0.7, 2))
-    with pytest.raises(ValueError, match="not measured on the same examples"):
+    with pytest.raises(DataError, match="not measured on the same examples"):
         compare(one, other, "accuracy")
-    with pytest.raises(ValueError, match="not measured on the same examples"):
+    with pytest.raises(DataError, match="not measured on the same examples"):
         compare(one, one[:40], "accuracy")
 
 

@@ -1,0 +1,350 @@
+"""The metric against remaining weights, how far it can be trusted, and what a task costs."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from smp_lab.analysis import curves as analysis
+from smp_lab.analysis.sampling import Comparison
+from smp_lab.figures import curves as figures
+from smp_lab.figures.style import METRIC_TITLES
+from smp_lab.storage.paths import MASKS_FILE
+from smp_lab.storage.published import SOURCE
+from smp_lab.storage.runs import RunRecord
+from smp_lab.tasks import TASKS
+from smp_lab.ui import cache, controls, messages
+
+_EVERY = "all"
+_METRIC, _DIFFERENCE = _VIEWS = ("metric", "difference to dense")
+_TABLES, _FIGURE, _DISTILLED = _PUBLISHED = ("tables", "figure 1", "with distillation")
+_MEGABYTE = 1e6
+
+
+def main() -> None:
+    st.title("Curves")
+    runs = controls.chosen_runs(cache.run_index(), most=None)
+    shown = _curves(runs)
+    _spread(shown)
+    _costs(runs)
+    _pair(runs)
+
+
+def _curves(runs: list[RunRecord]) -> pd.DataFrame:
+    """The figure and its controls; the means that it draws."""
+    measured = [task for task in TASKS if any(run.config.task == task for run in runs)]
+    every_published = cache.published()
+    others = [task for task in every_published["task"].unique() if task not in measured]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = st.segmented_control(
+            "Quantity", _VIEWS, default=_METRIC, required=True, key="quantity", bind="query-params"
+        )
+        task = st.selectbox(
+            "Task",
+            [_EVERY, *measured, *others],
+            format_func=lambda name: "All measured" if name == _EVERY else figures.task_title(name),
+            key="task",
+            bind="query-params",
+            width=180,
+        )
+        metric = _metric(runs, every_published, task) if task != _EVERY and view == _METRIC else None
+        scale = st.segmented_control(
+            "Horizontal axis", figures.SCALES, default=figures.LOG, required=True, key="scale", bind="query-params"
+        )
+        parts = st.pills(
+            "Published numbers",
+            _PUBLISHED,
+            selection_mode="multi",
+            default=[_TABLES, _FIGURE],
+            key="published",
+            bind="query-params",
+            help=f"{SOURCE}, BERT-base and RoBERTa-base: other encoders than the measured ones, so their level is not "
+            "comparable, their shape is. Figure 1 was read off to about 0.1.",
+        )
+        intervals = st.toggle(
+            "Dev-set intervals",
+            True,
+            disabled=view == _DIFFERENCE,
+            key="intervals",
+            bind="query-params",
+            help="95 % interval of each run over development sets of its size.",
+        )
+    tasks = measured if task == _EVERY else [task]
+    table = _table_of_runs([run for task in tasks for run in runs if run.config.task == task], metric)
+    published = _published(every_published, tasks, metric, parts)
+    means = analysis.over_seeds(table) if len(table) else table
+    names = ", ".join(figures.task_title(name) for name in tasks)
+    drawn: tuple[pd.DataFrame, ...] = (table, means, published)
+    if view == _METRIC:
+        figure = figures.plot_curves(*drawn, scale=scale, intervals=intervals)
+        alt = f"Metric against remaining weights in percent for {names}."
+    else:
+        drawn = _differences(*drawn)
+        if drawn[0].empty:
+            st.info(
+                "None of the measured runs has a dense run of the same task, encoder and data beside it; "
+                "only published differences can be drawn."
+            )
+        figure = figures.plot_difference(*drawn, scale=scale, color_by=controls.color_by())
+        alt = f"Difference of the main metric to dense fine-tuning against remaining weights in percent for {names}."
+    data = pd.concat([drawn[0].assign(source="measured"), drawn[2]], ignore_index=True)
+    controls.show_figure(figure, data, key="curves", alt=alt)
+    return means
+
+
+def _metric(runs: list[RunRecord], published: pd.DataFrame, task: str) -> str:
+    """Of one task any of its metrics can be drawn; the main one first."""
+    names = list(TASKS[task].metrics) if task in TASKS else []
+    names += [name for name in published.loc[published["task"] == task, "metric"].unique() if name not in names]
+    return st.selectbox(
+        "Metric",
+        names,
+        format_func=lambda name: METRIC_TITLES.get(name, name.replace("_", " ")),
+        key="metric",
+        bind="query-params",
+        width=180,
+    )
+
+
+def _table_of_runs(runs: list[RunRecord], metric: str | None) -> pd.DataFrame:
+    """A row per run with what `analysis.over_seeds` and the figures need."""
+    several = len({run.config.base_model for run in runs}) > 1
+    with_intervals = messages.readable(runs, lambda run: cache.sampling_interval(run, metric or run.main_metric))
+    variants = analysis.variants([run.config for run, _ in with_intervals])
+    rows = []
+    for (run, (low, high, n_examples)), variant in zip(with_intervals, variants, strict=True):
+        config = run.config
+        name = metric or run.main_metric
+        parts = [controls.method_name(config.method), variant, config.base_model if several else ""]
+        rows.append(
+            {
+                "run_id": run.run_id,
+                "task": config.task,
+                "method": config.method,
+                "name": ", ".join(part for part in parts if part),
+                "variant": variant,
+                "base_model": config.base_model,
+                "base_model_sha256": config.base_model_sha256,
+                "data_sha256": config.data_sha256,
+                # A method that measures its fraction reaches a level by other settings.
+                "level": config.remaining if config.remaining is not None else f"{config.regularizer:g}",
+                "seed": config.seed,
+                "remaining": run.remaining,
+                "metric": name,
+                "value": float(run.results["metrics"][name]),
+                "low": low,
+                "high": high,
+                "n_examples": n_examples,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _published(table: pd.DataFrame, tasks: list[str], metric: str | None, parts: list[str]) -> pd.DataFrame:
+    """Published points of some tasks, with a name for each line."""
+    main = {task: TASKS[task].main_metric if task in TASKS else "f1" for task in tasks}
+    wanted = table["task"].map(main) if metric is None else metric
+    kinds = table["read_off"].map({True: _FIGURE, False: _TABLES})
+    shown = table["task"].isin(tasks) & (table["metric"] == wanted) & kinds.isin(parts)
+    shown &= ~table["distilled"] | (_DISTILLED in parts)
+    table = table[shown]
+    suffix = table["distilled"].map({True: ", distilled", False: ""})
+    return table.assign(name=table["method_title"] + ", " + table["base_model"] + suffix)
+
+
+def _differences(
+    runs: pd.DataFrame, means: pd.DataFrame, published: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    reference = published.assign(base_model_sha256=published["base_model"], data_sha256=SOURCE)
+    published = analysis.difference_to_dense(reference[reference["task"].isin(TASKS)])
+    if runs.empty:
+        return runs, means, published
+    return analysis.difference_to_dense(runs), analysis.difference_to_dense(means, "mean"), published
+
+
+def _spread(means: pd.DataFrame) -> None:
+    if means.empty:
+        return
+    st.subheader("How far the values can be trusted")
+    st.markdown(
+        "Three spreads, of three questions. **Over seeds**: would the same settings, trained again, give the same "
+        "value? **Dev set**: would another development set of this size? Half the width of its 95 % interval; Wilson's "
+        "for accuracy, resampled examples for other metrics. **Paired** (below): do two runs differ on the same "
+        "examples? It is the sharpest, because what is hard for both does not count."
+    )
+    scaled = means.assign(**{name: 100 * means[name] for name in ("remaining", "mean", "sd", "sampling")})
+    st.dataframe(
+        scaled.assign(task=scaled["task"].map(figures.task_title), metric=scaled["metric"].map(METRIC_TITLES)),
+        column_order=["task", "name", "remaining", "metric", "mean", "n_seeds", "sd", "n_examples", "sampling"],
+        column_config={
+            "task": "Task",
+            "name": "Line",
+            "remaining": st.column_config.NumberColumn("Kept (%)", format="%.2f", help="Scope: encoder."),
+            "metric": "Metric",
+            "mean": st.column_config.NumberColumn("Mean (x 100)", format="%.1f"),
+            "n_seeds": st.column_config.NumberColumn("Seeds"),
+            "sd": st.column_config.NumberColumn(
+                "Over seeds, sd (points)", format="%.1f", help="Empty where there is one seed."
+            ),
+            "n_examples": st.column_config.NumberColumn("Dev examples", format="localized"),
+            "sampling": st.column_config.NumberColumn(
+                "Dev set, 95 % (± points)", format="%.1f", help="Mean over seeds."
+            ),
+        },
+        hide_index=True,
+        alt="Mean over seeds of the metric with its spread over seeds and over development sets",
+    )
+    controls.csv_download(means, "spread")
+
+
+def _costs(runs: list[RunRecord]) -> None:
+    """Table 1 of the paper for the runs at hand, and what many tasks take."""
+    st.subheader("What a task costs")
+    table = pd.DataFrame(
+        {
+            "task": run.config.task_info.title,
+            "method": controls.method_name(run.config.method),
+            "trainable": int(run.results["trainable_parameters"]),
+            "new": float(run.results["new_parameters"]),
+            "encoder": run.remaining,
+            "model": analysis.model_remaining(run.layout, int(run.kept.sum())),
+            "packed": analysis.plain_mask_bytes(run.layout) if run.has_masks else None,
+            "stored": (run.path / MASKS_FILE).stat().st_size if run.has_masks else None,
+            "base_model": run.config.base_model,
+            "run_id": run.run_id,
+        }
+        for run in runs
+    )
+    megabytes = st.column_config.NumberColumn
+    st.dataframe(
+        table.assign(
+            encoder=100 * table["encoder"],
+            model=100 * table["model"],
+            packed=table["packed"] / _MEGABYTE,
+            stored=table["stored"] / _MEGABYTE,
+        ),
+        column_config={
+            "task": "Task",
+            "method": "Method",
+            "trainable": st.column_config.NumberColumn("Trainable parameters", format="localized"),
+            "new": st.column_config.NumberColumn(
+                "New parameters",
+                format="localized",
+                help="Per task, beside the shared encoder, as in Table 1 of the paper: a mask counts its 1-bit entries "
+                "in 32-bit parameters.",
+            ),
+            "encoder": st.column_config.NumberColumn(
+                "Kept, encoder (%)", format="%.2f", help="Of the prunable weights."
+            ),
+            "model": st.column_config.NumberColumn(
+                "Kept, model (%)",
+                format="%.2f",
+                help="With embeddings, biases, LayerNorm and pooler, which are never pruned. BERT-base at 10 % of the "
+                "encoder keeps 30.2 % of the model.",
+            ),
+            "packed": megabytes("Mask at 1 bit a weight (MB)", format="%.3f"),
+            "stored": megabytes("Mask as stored (MB)", format="%.3f", help="Compressed."),
+            "base_model": "Encoder",
+            "run_id": "Run",
+        },
+        hide_index=True,
+        alt="Trainable and new parameters, remaining fractions and bytes of a mask for each run",
+    )
+    controls.csv_download(table, "costs")
+    st.caption(
+        "A mask saves storage, not time: an empty row or column could be cut out; " + messages.ZEROS_SAVE_NO_TIME + "."
+    )
+    _many_tasks([run for run in runs if run.has_masks])
+
+
+def _many_tasks(runs: list[RunRecord]) -> None:
+    if not runs:
+        return
+    n_tasks = int(
+        st.number_input("Tasks on one shared encoder", 1, 1000, 8, key="n_tasks", bind="query-params", width=220)
+    )
+    first = runs[0]
+    same = [run for run in runs if run.layout == first.layout]
+    stored = sum((run.path / MASKS_FILE).stat().st_size for run in same) / len(same)
+    table = analysis.storage_of_tasks(first.layout, n_tasks, stored)
+    with st.container(horizontal=True):
+        for row in table.itertuples():
+            st.metric(
+                row.way.capitalize(),
+                f"{row.bytes / _MEGABYTE:,.1f} MB",
+                None if row.Index == 0 else f"{row.times:.2f} times less" if row.times >= 1 else "more than fine-tuned",
+                delta_color="off",
+                delta_arrow="off",
+                width=240,
+            )
+    several = f", the mean of {len(same)} runs" if len(same) > 1 else ""
+    st.caption(
+        f"{n_tasks} task{'s' * (n_tasks > 1)} on {first.config.base_model} with weights in 32 bits, heads left out: "
+        f"{n_tasks} fine-tuned model{'s' * (n_tasks > 1)} against one encoder and a mask each "
+        f"({stored / _MEGABYTE:.3f} MB as stored{several})."
+    )
+    controls.csv_download(table, "storage-of-tasks")
+
+
+def _pair(runs: list[RunRecord]) -> None:
+    st.subheader("Two runs on the same examples")
+    groups = {
+        run.run_id: [other for other in runs if other is not run and other.config.task == run.config.task]
+        for run in runs
+    }
+    firsts = [run for run in runs if groups[run.run_id]]
+    if not firsts:
+        st.info("No two of the runs share a task, so there is no pair to compare.")
+        return
+    labels = controls.run_labels(runs)
+    left, right = st.columns(2)
+    first_id = left.selectbox("Run a", [run.run_id for run in firsts], key="pair_a", bind="query-params")
+    by_id = {run.run_id: run for run in runs}
+    a = by_id[first_id]
+    second_id = right.selectbox(
+        "Run b",
+        [run.run_id for run in groups[first_id]],
+        key="pair_b",
+        bind="query-params",
+    )
+    b = by_id[second_id]
+    if a.config.data_sha256 != b.config.data_sha256:
+        st.warning(
+            "These two runs were measured on different data, by their fingerprints: their examples cannot be paired."
+        )
+        return
+    with messages.sentence_on_error():
+        found = cache.comparison(a, b, a.main_metric)
+    st.markdown(f"a: {labels[a.run_id]}; b: {labels[b.run_id]}. {_verdict(found)}")
+    if found.outcomes:
+        counts = found.outcomes
+        st.dataframe(
+            pd.DataFrame(
+                {"b right": [counts.both, counts.only_b], "b wrong": [counts.only_a, counts.neither]},
+                index=["a right", "a wrong"],
+            ),
+            width=320,
+            alt="Examples by whether run a and run b predict them right",
+        )
+    st.caption(
+        "This is about these two trained runs and these examples. To tell methods apart takes several seeds of each."
+    )
+
+
+def _verdict(found: Comparison) -> str:
+    name = METRIC_TITLES[found.metric]
+    words = "distinguishable" if found.distinguishable else "not distinguishable"
+    facts = f"b minus a: **{100 * found.difference:+.1f}** points of {name} on {found.n_examples:,} examples"
+    if found.p_value is not None and found.outcomes:
+        unlike = found.outcomes.only_a + found.outcomes.only_b
+        facts += (
+            f"; {unlike:,} examples are right in one of the two alone, {found.outcomes.only_b:,} of them in b "
+            f"(McNemar's exact test, two-sided: p = {found.p_value:.2g})"
+        )
+    elif found.interval:
+        low, high = found.interval
+        facts += f", 95 % interval {100 * low:+.1f} to {100 * high:+.1f} (paired bootstrap over the examples)"
+    return f"The two runs are **{words}** on these examples. {facts}."
+
+
+main()

@@ -1,0 +1,283 @@
+"""Figures of `smp_lab.analysis.curves`: metric against remaining weights.
+
+Measured values are filled and solid, published ones hollow and dotted; a line never joins the two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from smp_lab.figures.style import (
+    METHOD_COLORS,
+    METHOD_SYMBOLS,
+    METRIC_TITLES,
+    TASK,
+    TASK_COLORS,
+    dress,
+    empty_figure,
+    legend_room,
+    new_figure,
+)
+from smp_lab.tasks import TASKS
+
+LOG, LINEAR = SCALES = ("log", "linear")
+X_TITLE = "Remaining weights (%), encoder"
+
+_PANELS_PER_ROW = 3
+_TICKS = (1, 3, 10, 30, 50, 100)
+_HOVER_SPREAD = "<br>95 % interval of the dev set %{customdata[1]:.1f} to %{customdata[2]:.1f}, n = %{customdata[0]:,}"
+_RUN_HOVER = f"%{{y:.1f}} at %{{x:.2f}} %, seed %{{customdata[3]}}{_HOVER_SPREAD}<br>%{{customdata[4]}}"
+_PUBLISHED_HOVER = "%{y:.1f} at %{x:.3g} %<br>%{customdata[0]}<br>%{customdata[1]}%{customdata[2]}"
+
+
+def task_title(task: str) -> str:
+    """As people write it; published tasks are more than ours."""
+    return TASKS[task].title if task in TASKS else {"squad": "SQuAD"}[task]
+
+
+def plot_curves(
+    runs: pd.DataFrame,
+    means: pd.DataFrame,
+    published: pd.DataFrame,
+    *,
+    scale: str = LOG,
+    intervals: bool = True,
+) -> go.Figure:
+    """Metric against remaining weights, a panel per task: a line per method through the means, a dot per seed.
+
+    Parameters
+    ----------
+    runs
+        A row per run: task, metric, method, name (of its line), run_id, seed, remaining, value, low, high, n_examples.
+    means
+        A row per setting, in order of remaining along each line: task, metric, method, name, remaining, mean, sd,
+        n_seeds, n_examples. A dense one is drawn as a dashed level.
+    published
+        Rows of `published_points` with the column name.
+    scale
+        Of the horizontal axis: `LOG` or `LINEAR`.
+    intervals
+        Whether each dot carries the interval of its development set.
+    """
+    title = "Main metric against remaining weights"
+    tasks = list(dict.fromkeys([*runs.get("task", []), *published.get("task", [])]))
+    if not tasks:
+        return empty_figure(title, "No run and no published number is chosen.")
+    columns = 2 if len(tasks) == 4 else min(len(tasks), _PANELS_PER_ROW)
+    rows = -(-len(tasks) // columns)
+    figure = make_subplots(
+        rows=rows,
+        cols=columns,
+        horizontal_spacing=0.17 / columns,
+        vertical_spacing=0.24 / rows,
+        subplot_titles=[task_title(task) for task in tasks],
+    )
+    named: set[str] = set()
+    for place, task in enumerate(tasks):
+        row, column = divmod(place, columns)
+        cell = {"row": row + 1, "col": column + 1}
+        here = [table[table["task"] == task] if len(table) else table for table in (published, means, runs)]
+        if len(here[0]):
+            _add_published(figure, here[0], "value", named, METHOD_COLORS, "method", cell)
+        if len(here[2]):
+            _add_means(figure, here[1], named, cell)
+            _add_runs(figure, here[2], intervals, cell)
+        metric = pd.concat(here)["metric"].iloc[0]
+        figure.update_yaxes(title_text=f"{METRIC_TITLES.get(metric, metric)} (x 100)", **cell)
+        if place + columns >= len(tasks):
+            figure.update_xaxes(title_text=X_TITLE, **cell)
+    dress(
+        figure,
+        title,
+        "Filled: measured, a dot per seed, lines through means, dense dashed. Hollow: published, another encoder; with "
+        "a point inside: read off",
+        height=100 + rows * (420 if len(tasks) == 1 else 290) + legend_room(len(named)) // (1 if columns == 1 else 2),
+    )
+    _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
+    return figure
+
+
+def plot_difference(
+    runs: pd.DataFrame, means: pd.DataFrame, published: pd.DataFrame, *, scale: str = LOG, color_by: str = TASK
+) -> go.Figure:
+    """Difference to dense fine-tuning against remaining weights, all tasks in one figure.
+
+    Parameters
+    ----------
+    runs, means, published
+        As in `plot_curves`, with the columns dense and difference (fractions); no dense rows.
+    scale
+        Of the horizontal axis: `LOG` or `LINEAR`.
+    color_by
+        Whether colours say task or method; symbols say the method.
+    """
+    title = "Difference to dense fine-tuning"
+    if runs.empty and published.empty:
+        return empty_figure(title, "None of the runs has a dense run of the same task, encoder and data beside it.")
+    figure = new_figure(
+        title,
+        "Main metric, points of 100; against dense of the same encoder. Filled: measured. Hollow: published; a point "
+        "inside: read off",
+        height=520,
+    )
+    colors = TASK_COLORS if color_by == TASK else METHOD_COLORS
+    named: set[str] = set()
+    for task in dict.fromkeys([*runs.get("task", []), *published.get("task", [])]):
+        here = [table[table["task"] == task] if len(table) else table for table in (published, means, runs)]
+        title = task_title(task)
+        if len(here[0]):
+            _add_published(figure, here[0], "difference", named, colors, color_by, {})
+        for name in dict.fromkeys(here[2].get("name", [])):
+            line, dots = (table[table["name"] == name] for table in here[1:])
+            method = line["method"].iloc[0]
+            label = f"{title} · {name}" if color_by == TASK else name
+            shared: dict[str, Any] = {"name": f"{title} · {name}", "legendgroup": label}
+            color = colors[line[color_by].iloc[0]]
+            figure.add_scatter(
+                x=100 * line["remaining"],
+                y=100 * line["difference"],
+                customdata=line[["n_seeds", "n_examples"]],
+                mode="lines",
+                showlegend=False,
+                line={"color": color, "width": 2},
+                hovertemplate="%{y:+.1f} points at %{x:.2f} %, mean of %{customdata[0]} seeds, n = %{customdata[1]:,}",
+                **shared,
+            )
+            figure.add_scatter(
+                x=100 * dots["remaining"],
+                y=100 * dots["difference"],
+                customdata=dots[["n_examples", "seed", "run_id"]],
+                mode="markers",
+                showlegend=label not in named,
+                marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 8},
+                hovertemplate="%{y:+.1f} points at %{x:.2f} %, seed %{customdata[1]}, n = %{customdata[0]:,}"
+                "<br>%{customdata[2]}",
+                **(shared | {"name": label}),
+            )
+            named.add(label)
+    figure.add_hline(y=0, line={"dash": "dash", "width": 1.5, "color": METHOD_COLORS["dense"]}, annotation_text="dense")
+    figure.update_xaxes(title_text=X_TITLE)
+    figure.update_yaxes(title_text="Difference to dense (points)")
+    _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
+    figure.update_layout(height=460 + legend_room(len(named)) // 2)
+    return figure
+
+
+def _add_means(figure: go.Figure, means: pd.DataFrame, named: set[str], cell: Mapping[str, int]) -> None:
+    for name, line in means.groupby("name", sort=False):
+        method = line["method"].iloc[0]
+        style: dict[str, Any] = {"color": METHOD_COLORS[method], "width": 2}
+        shared: dict[str, Any] = {
+            "name": name,
+            "legendgroup": name,
+            "showlegend": name not in named,
+            "mode": "lines",
+            **cell,
+        }
+        named.add(str(name))
+        spread = "<br>sd over seeds %{customdata[2]:.1f}" if (line["n_seeds"] > 1).any() else ""
+        hover = f"mean %{{y:.1f}} of %{{customdata[0]}} seeds, n = %{{customdata[1]:,}}{spread}"
+        data = line[["n_seeds", "n_examples", "sd"]].assign(sd=100 * line["sd"])
+        if method == "dense":
+            for (_, level), row in zip(line.iterrows(), data.to_numpy().tolist(), strict=True):
+                # A level reaches over the panel, wherever the measured runs lie.
+                figure.add_scatter(
+                    x=[1, 100],
+                    y=[100 * level["mean"]] * 2,
+                    customdata=[row] * 2,
+                    line=style | {"dash": "dash"},
+                    hovertemplate=hover,
+                    **shared,
+                )
+                shared["showlegend"] = False
+        else:
+            figure.add_scatter(
+                x=100 * line["remaining"],
+                y=100 * line["mean"],
+                customdata=data,
+                line=style,
+                hovertemplate=f"{hover}<br>at %{{x:.2f}} %",
+                **shared,
+            )
+
+
+def _add_runs(figure: go.Figure, runs: pd.DataFrame, intervals: bool, cell: Mapping[str, int]) -> None:
+    for name, dots in runs.groupby("name", sort=False):
+        method = dots["method"].iloc[0]
+        color = METHOD_COLORS[method]
+        bars = {
+            "type": "data",
+            "symmetric": False,
+            "array": 100 * (dots["high"] - dots["value"]).clip(lower=0),
+            "arrayminus": 100 * (dots["value"] - dots["low"]).clip(lower=0),
+            "thickness": 1,
+            "width": 3,
+        }
+        figure.add_scatter(
+            x=100 * dots["remaining"],
+            y=100 * dots["value"],
+            customdata=dots[["n_examples", "low", "high", "seed", "run_id"]].assign(
+                low=100 * dots["low"], high=100 * dots["high"]
+            ),
+            error_y=bars if intervals else None,
+            mode="markers",
+            name=name,
+            legendgroup=name,
+            showlegend=False,
+            marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 8},
+            hovertemplate=_RUN_HOVER,
+            **cell,
+        )
+
+
+def _add_published(
+    figure: go.Figure,
+    published: pd.DataFrame,
+    y: str,
+    named: set[str],
+    colors: Mapping[str, str],
+    color_by: str,
+    cell: Mapping[str, int],
+) -> None:
+    """A trace per published line: its source and method, in order of the remaining fraction."""
+    for (name, source), points in published.groupby(["name", "source"], sort=False):
+        points = points.sort_values("remaining")
+        first = points.iloc[0]
+        label = f"{task_title(first['task'])}, published" if color_by == TASK else f"{name}, published"
+        source_words = f"{source}, read off" if first["read_off"] else f"{source}, mean of five seeds"
+        spread = [f"<br>sd over seeds {100 * sd:.2f}" if pd.notna(sd) else "" for sd in points["sd"]]
+        color = colors[first[color_by]]
+        figure.add_scatter(
+            x=100 * points["remaining"],
+            y=100 * points[y],
+            customdata=[[name, source_words, words] for words in spread],
+            mode="lines+markers",
+            name=label,
+            legendgroup=label,
+            showlegend=label not in named,
+            line={"color": color, "dash": "dot", "width": 1},
+            marker={
+                "color": color,
+                "symbol": METHOD_SYMBOLS[first["method"]] + ("-open-dot" if first["read_off"] else "-open"),
+                "size": 7,
+                "line": {"width": 1.25},
+            },
+            hovertemplate=_PUBLISHED_HOVER,
+            **cell,
+        )
+        named.add(label)
+
+
+def _set_scale(figure: go.Figure, scale: str, *lowest: float) -> None:
+    """From a little below the lowest percentage to a little above 100."""
+    if scale == LOG:
+        ends = [math.log10(0.85 * min(lowest)), math.log10(112)]
+        figure.update_xaxes(type="log", range=ends, tickvals=_TICKS, ticktext=[str(tick) for tick in _TICKS])
+    else:
+        figure.update_xaxes(range=[0, 103])

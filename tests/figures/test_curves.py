@@ -1,0 +1,148 @@
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from smp_lab.analysis.curves import difference_to_dense, over_seeds
+from smp_lab.figures.curves import LINEAR, plot_curves, plot_difference, task_title
+from smp_lab.figures.style import METHOD, METHOD_COLORS, TASK_COLORS
+from smp_lab.storage.published import published_points
+
+POINTS = published_points()
+
+
+def runs(task="rte"):
+    rows = [
+        ("dense", "Dense", 1.0, 0, 0.70),
+        ("dense", "Dense", 1.0, 1, 0.72),
+        ("smp_s", "SMP-S", 0.5, 0, 0.68),
+        ("smp_s", "SMP-S", 0.5, 1, 0.70),
+        ("smp_s", "SMP-S", 0.1, 0, 0.65),
+    ]
+    table = pd.DataFrame(rows, columns=["method", "name", "level", "seed", "value"])
+    return table.assign(
+        run_id=[f"run-{place}" for place in range(5)],
+        task=task,
+        metric="accuracy",
+        variant="",
+        base_model="MiniLM",
+        base_model_sha256="a",
+        data_sha256="b",
+        remaining=table["level"],
+        low=table["value"] - 0.05,
+        high=table["value"] + 0.06,
+        n_examples=277,
+    )
+
+
+def published(task, metric, differences=False):
+    table = POINTS[(POINTS["task"] == task) & (POINTS["metric"] == metric) & ~POINTS["distilled"]]
+    table = table.assign(name=table["method_title"] + ", " + table["base_model"])
+    if differences:
+        table = difference_to_dense(table.assign(base_model_sha256=table["base_model"], data_sha256="paper"))
+    return table
+
+
+def measured(figure):
+    return [trace for trace in figure.data if "published" not in trace.name]
+
+
+def test_measured_runs_are_filled_dots_with_a_line_through_the_means():
+    figure = plot_curves(runs(), over_seeds(runs()), POINTS[:0])
+    lines = {trace.name: trace for trace in figure.data if trace.mode == "lines"}
+    assert np.asarray(lines["SMP-S"].x).tolist() == pytest.approx([10, 50])
+    assert np.asarray(lines["SMP-S"].y).tolist() == pytest.approx([65, 69])
+    assert lines["SMP-S"].line.dash is None
+    assert lines["SMP-S"].line.color == METHOD_COLORS["smp_s"]
+    dots = next(trace for trace in figure.data if trace.mode == "markers" and trace.name == "SMP-S")
+    assert sorted(dots.y) == pytest.approx([65, 68, 70])
+    assert dots.marker.symbol == "circle"
+    assert np.asarray(dots.error_y.array) == pytest.approx(6)
+    assert np.asarray(dots.error_y.arrayminus) == pytest.approx(5)
+    assert [row[0] for row in dots.customdata] == [277] * 3
+    assert "n = " in dots.hovertemplate
+
+
+def test_dense_is_a_dashed_level_at_its_mean():
+    figure = plot_curves(runs(), over_seeds(runs()), POINTS[:0])
+    level = next(trace for trace in figure.data if trace.name == "Dense" and trace.mode == "lines")
+    assert level.line.dash == "dash"
+    assert level.y == pytest.approx((71, 71))
+
+
+def test_published_points_are_hollow_and_never_joined_to_measured_ones():
+    figure = plot_curves(runs(), over_seeds(runs()), published("rte", "accuracy"))
+    hollow = [trace for trace in figure.data if trace not in measured(figure)]
+    assert hollow
+    for trace in hollow:
+        assert "-open" in trace.marker.symbol
+        assert trace.line.dash == "dot"
+        assert "bert" in trace.name
+    drawn = sorted(y for trace in hollow for y in trace.y)
+    assert drawn == pytest.approx(sorted(100 * published("rte", "accuracy")["value"]))
+    for trace in measured(figure):
+        assert not str(trace.marker.symbol).endswith("open")
+        assert set(np.round(trace.y, 6)) <= {70, 72, 68, 65, 69, 71}
+
+
+def test_points_read_off_a_figure_say_so():
+    figure = plot_curves(runs()[:0], runs()[:0], published("mnli", "accuracy_matched"))
+    for trace in figure.data:
+        read_off = "read off" in trace.customdata[0][1]
+        assert trace.marker.symbol.endswith("-open-dot") == read_off
+        assert ("figure" in trace.customdata[0][1]) == read_off
+    assert sum(len(trace.x) for trace in figure.data) == len(published("mnli", "accuracy_matched"))
+
+
+def test_a_panel_per_task_and_one_legend_entry_per_line():
+    both = pd.concat([runs("rte"), runs("sst2")], ignore_index=True)
+    figure = plot_curves(both, over_seeds(both), POINTS[:0], scale=LINEAR, intervals=False)
+    assert [note.text for note in figure.layout.annotations] == ["RTE", "SST-2"]
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["Dense", "SMP-S"]
+    assert {trace.xaxis for trace in figure.data} == {"x", "x2"}
+    assert figure.layout.xaxis.type is None
+    assert all(trace.error_y.array is None for trace in figure.data)
+
+
+def test_both_scales_hold_every_point():
+    figure = plot_curves(runs(), over_seeds(runs()), published("mnli", "accuracy_matched"))
+    low, high = (10**end for end in figure.layout.xaxis.range)
+    assert low < 100 * published("mnli", "accuracy_matched")["remaining"].min()
+    assert high > 100
+
+
+@pytest.mark.parametrize("color_by", ["task", METHOD])
+def test_differences_of_all_tasks_in_one_figure(color_by):
+    both = pd.concat([runs("rte"), runs("sst2")], ignore_index=True)
+    tables = difference_to_dense(both), difference_to_dense(over_seeds(both), "mean")
+    figure = plot_difference(*tables, published("rte", "accuracy", differences=True), color_by=color_by)
+    lines = [trace for trace in measured(figure) if trace.mode == "lines"]
+    assert [trace.name for trace in lines] == ["RTE · SMP-S", "SST-2 · SMP-S"]
+    for trace, task in zip(lines, ("rte", "sst2"), strict=True):
+        assert list(trace.y) == pytest.approx([-6, -2])
+        assert trace.line.color == (METHOD_COLORS["smp_s"] if color_by == METHOD else TASK_COLORS[task])
+    legend = [trace.name for trace in figure.data if trace.showlegend]
+    assert len(legend) == len(set(legend))
+    assert figure.layout.yaxis.title.text == "Difference to dense (points)"
+
+
+def test_published_differences_are_to_the_published_dense_value_of_the_same_encoder():
+    table = published("rte", "accuracy", differences=True)
+    rows = table[(table["method"] == "smp") & (table["base_model"] == "roberta-base")]
+    source = published("rte", "accuracy")
+    roberta = source[source["base_model"] == "roberta-base"].set_index("method")["value"]
+    assert rows["difference"].tolist() == pytest.approx([roberta["smp"] - roberta["dense"]])
+
+
+def test_squad_has_a_title_though_it_is_no_task_here():
+    assert task_title("squad") == "SQuAD"
+    assert task_title("sst2") == "SST-2"
+
+
+@pytest.mark.parametrize("plot", [plot_curves, plot_difference])
+def test_an_empty_table_gives_a_titled_figure_that_says_so(plot):
+    figure = plot(pd.DataFrame(), pd.DataFrame(), POINTS[:0])
+    assert isinstance(figure, go.Figure)
+    assert figure.layout.title.text
+    assert len(figure.data) == 0
+    assert figure.layout.annotations[0].text
