@@ -1,0 +1,355 @@
+"""Scores over training: where they lie, what they have to do with abs(W), and when the mask is decided.
+
+Histograms are those of a run's `ScoreHistory`: axis "matrices" is `EncoderLayout.matrices`, bins have unequal width,
+and the first and the last reach to infinity. So a bin's height is a density, counts per unit of score, never a count;
+bins without an end have none, and their counts stand in the tables all the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from smp_lab.analysis.overlap import measure_overlap
+from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
+
+ALL_TYPES = "all"
+KEPT, REMOVED = SIDES = ("kept", "removed")
+
+RECALL, PRECISION, JACCARD, PHI = SIMILARITIES = ("recall", "precision", "jaccard", "phi_within")
+
+Ints = npt.NDArray[np.integer]
+Floats = npt.NDArray[np.floating]
+
+
+def moment_at(steps: Ints, share: float) -> int:
+    """Place of the recorded moment nearest to a share of all steps; of two equally near the earlier."""
+    return int(np.argmin(np.abs(steps - share * steps[-1])))
+
+
+def places(layout: EncoderLayout, matrix_type: str = ALL_TYPES, layer: int | None = None) -> list[int]:
+    """Places in `EncoderLayout.matrices` of one type or all, in one layer or all."""
+    return [
+        place
+        for place, matrix in enumerate(layout.matrices)
+        if matrix_type in (ALL_TYPES, matrix.matrix_type) and layer in (None, matrix.layer)
+    ]
+
+
+def score_distribution(
+    edges: Floats,
+    kept: Ints,
+    removed: Ints,
+    layout: EncoderLayout,
+    matrix_type: str = ALL_TYPES,
+    layer: int | None = None,
+) -> pd.DataFrame:
+    """Distribution of the scores of each layer at one moment, kept and removed apart.
+
+    Parameters
+    ----------
+    edges
+        ``(n_bins + 1,)``, the first and last infinite.
+    kept, removed
+        ``(n_matrices, n_bins)`` counts.
+    layout
+        Of the encoder.
+    matrix_type, layer
+        As in `places`; the counts of a layer's matrices are added up.
+
+    Returns
+    -------
+    DataFrame
+        A row per (layer, side, bin) between the lowest and the highest occupied bin: low and high (scores), count,
+        n_weights (of the layer's matrices), density (share of them per unit of score; NaN for a bin without an end).
+    """
+    chosen = places(layout, matrix_type, layer)
+    layers = np.array([layout.matrices[place].layer for place in chosen])
+    bins = _occupied((kept + removed)[chosen].sum(axis=0))
+    low, high = edges[bins], edges[bins + 1]
+    tables = []
+    for number in np.unique(layers):
+        of_layer = np.array(chosen)[layers == number]
+        n_weights = sum(layout.size(layout.matrices[place].matrix_type) for place in of_layer)
+        for side, histogram in zip(SIDES, (kept, removed), strict=True):
+            count = histogram[of_layer][:, bins].sum(axis=0, dtype=np.int64)
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "layer": number,
+                        "side": side,
+                        "low": low,
+                        "high": high,
+                        "count": count,
+                        "n_weights": n_weights,
+                        "density": _per_width(count / n_weights, high - low),
+                    }
+                )
+            )
+    return pd.concat(tables, ignore_index=True)
+
+
+def score_history(
+    steps: Ints,
+    edges: Floats,
+    counts: Ints,
+    layout: EncoderLayout,
+    matrix_type: str = ALL_TYPES,
+    layer: int | None = None,
+) -> pd.DataFrame:
+    """Distribution of the scores of each layer, kept and removed together, at every moment.
+
+    Parameters
+    ----------
+    steps
+        ``(n_moments,)``.
+    edges
+        ``(n_bins + 1,)``, the first and last infinite.
+    counts
+        ``(n_moments, n_matrices, n_bins)``.
+    layout
+        Of the encoder.
+    matrix_type, layer
+        As in `places`.
+
+    Returns
+    -------
+    DataFrame
+        A row per (layer, step, bin) between the lowest and highest bin ever occupied: low and high (scores), count,
+        density (share of the layer's weights per unit of score; NaN for a bin without an end).
+    """
+    chosen = places(layout, matrix_type, layer)
+    layers = np.array([layout.matrices[place].layer for place in chosen])
+    bins = _occupied(counts[:, chosen].sum(axis=(0, 1)))
+    width = edges[bins + 1] - edges[bins]
+    tables = []
+    for number in np.unique(layers):
+        of_layer = np.array(chosen)[layers == number]
+        count = counts[:, of_layer][:, :, bins].sum(axis=1, dtype=np.int64)
+        n_weights = sum(layout.size(layout.matrices[place].matrix_type) for place in of_layer)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "layer": number,
+                    "step": np.repeat(steps, len(bins)),
+                    "low": np.tile(edges[bins], len(steps)),
+                    "high": np.tile(edges[bins + 1], len(steps)),
+                    "count": count.ravel(),
+                    "density": _per_width(count / n_weights, width).ravel(),
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def score_cuts(
+    steps: Ints, score_cut: Floats, layout: EncoderLayout, matrix_type: str = ALL_TYPES, layer: int | None = None
+) -> pd.DataFrame:
+    """The lowest kept score of each matrix at every moment.
+
+    Parameters
+    ----------
+    steps
+        ``(n_moments,)``.
+    score_cut
+        ``(n_moments, n_matrices)``; NaN where nothing is kept.
+    layout
+        Of the encoder.
+    matrix_type, layer
+        As in `places`.
+
+    Returns
+    -------
+    DataFrame
+        A row per (matrix, step): layer, matrix_type, step, score_cut.
+    """
+    chosen = places(layout, matrix_type, layer)
+    return _by_matrix(steps, layout, {"score_cut": score_cut}, chosen)
+
+
+def weight_scores(
+    weight_edges: Floats,
+    edges: Floats,
+    histogram: Ints,
+    layout: EncoderLayout,
+    matrix_type: str = ALL_TYPES,
+    layer: int | None = None,
+) -> pd.DataFrame:
+    """Final scores against the absolute pre-trained weights, added up over matrices.
+
+    Parameters
+    ----------
+    weight_edges, edges
+        Of log10 abs(W) and of the score; the first and last are infinite.
+    histogram
+        ``(n_matrices, n_weight_bins, n_bins)`` counts.
+    layout
+        Of the encoder.
+    matrix_type, layer
+        As in `places`.
+
+    Returns
+    -------
+    DataFrame
+        A row per cell between the outermost occupied bins of either kind: weight_low and weight_high (log10 abs(W)),
+        low and high (scores), count, density (weights per decade of abs(W) and unit of score; NaN for a cell without an
+        end).
+    """
+    counts = histogram[places(layout, matrix_type, layer)].sum(axis=0, dtype=np.int64)
+    rows, columns = _occupied(counts.sum(axis=1)), _occupied(counts.sum(axis=0))
+    counts = counts[np.ix_(rows, columns)]
+    area = np.outer(weight_edges[rows + 1] - weight_edges[rows], edges[columns + 1] - edges[columns])
+    row, column = (index.ravel() for index in np.indices(counts.shape))
+    return pd.DataFrame(
+        {
+            "weight_low": weight_edges[rows][row],
+            "weight_high": weight_edges[rows + 1][row],
+            "low": edges[columns][column],
+            "high": edges[columns + 1][column],
+            "count": counts.ravel(),
+            "density": _per_width(counts, area).ravel(),
+        }
+    )
+
+
+def kept_by_magnitude(both: Ints, kept: Ints, layout: EncoderLayout) -> pd.DataFrame:
+    """How much of each matrix's mask magnitude pruning would have kept too, at the same density.
+
+    Parameters
+    ----------
+    both
+        ``(n_matrices,)`` weights of the mask that are among as many largest absolute weights.
+    kept
+        ``(n_matrices,)`` weights of the mask.
+    layout
+        Of the encoder.
+
+    Returns
+    -------
+    DataFrame
+        A row per matrix: layer, matrix_type, both, kept, n_weights (counts), share = both / kept, chance = kept /
+        n_weights, what a mask drawn at random would share. 0 / 0 is NaN.
+    """
+    n_weights = np.array([layout.size(matrix.matrix_type) for matrix in layout.matrices])
+    return pd.DataFrame(
+        {
+            "layer": [matrix.layer for matrix in layout.matrices],
+            "matrix_type": [matrix.matrix_type for matrix in layout.matrices],
+            "both": both,
+            "kept": kept,
+            "n_weights": n_weights,
+            "share": np.divide(both, kept, out=np.full(len(kept), np.nan), where=kept > 0),
+            "chance": kept / n_weights,
+        }
+    )
+
+
+def similarity_to_final(steps: Ints, kept: Ints, kept_in_final: Ints, layout: EncoderLayout) -> pd.DataFrame:
+    """How like the final mask each moment's mask was: over all matrices, by type, and for each matrix.
+
+    Parameters
+    ----------
+    steps
+        ``(n_moments,)``; the last is the final mask's.
+    kept, kept_in_final
+        ``(n_moments, n_matrices)`` weights kept at the moment, and those of them that are in the final mask.
+    layout
+        Of the encoder.
+
+    Returns
+    -------
+    DataFrame
+        A row per step and group: layer (missing for a group of several layers), matrix_type (`ALL_TYPES` for the
+        encoder), step, n_a (kept at the moment), n_b (in the final mask), n_both, n_weights (counts); recall = n_both /
+        n_b, precision = n_both / n_a, jaccard, phi_within; recall_chance, precision_chance, jaccard_chance, and
+        phi_within_max, what the densities allow. Chance is that within each matrix. 0 / 0 is NaN.
+    """
+    counts = _by_matrix(
+        steps,
+        layout,
+        {"n_a": kept, "n_both": kept_in_final, "n_b": np.broadcast_to(kept[-1], kept.shape)},
+        places(layout),
+    )
+    sizes = {kind: layout.size(kind) for kind in MATRIX_TYPES}
+    counts["n_weights"] = counts["matrix_type"].map(sizes)
+    parts = [
+        measure_overlap(counts.assign(matrix_type=ALL_TYPES), ["matrix_type", "step"]),
+        measure_overlap(counts, ["matrix_type", "step"]),
+        measure_overlap(counts, ["layer", "matrix_type", "step"]),
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    table["layer"] = table["layer"].astype("Int64")
+    for name, among in ((RECALL, "n_b"), (PRECISION, "n_a")):
+        among_counts = table[among].where(table[among] > 0)
+        table[name] = table["n_both"] / among_counts
+        table[f"{name}_chance"] = table["expected"] / among_counts
+    columns = ["layer", "matrix_type", "step", "n_a", "n_b", "n_both", "n_weights", *SIMILARITIES]
+    return table[[*columns, "recall_chance", "precision_chance", "jaccard_chance", "phi_within_max"]]
+
+
+def flips_between_moments(steps: Ints, flips_in: Ints, flips_out: Ints, layout: EncoderLayout) -> pd.DataFrame:
+    """What changed sides between one moment and the next, forced flips apart from two kinds of true swaps.
+
+    A matrix that loses 40 weights and takes in 5 exchanged 5 of them; the other 35 it gave up. Of what matrices gave up
+    or took in, a schedule forces as much as their sum changes; the rest moved from one matrix to another.
+
+    Parameters
+    ----------
+    steps
+        ``(n_moments,)``.
+    flips_in, flips_out
+        ``(n_moments, n_matrices)`` weights that came in, and that left, since the moment before.
+    layout
+        Of the encoder.
+
+    Returns
+    -------
+    DataFrame
+        A row per step from the second and group: layer (missing for a group of several layers), matrix_type
+        (`ALL_TYPES` for the encoder), step, flips_in and flips_out, forced = abs(flips_out - flips_in) of the group,
+        swaps_within (exchanged inside matrices), swaps_between (moved between the group's matrices) (counts).
+    """
+    counts = _by_matrix(steps, layout, {"flips_in": flips_in, "flips_out": flips_out}, places(layout))
+    counts = counts[counts["step"] > steps[0]].reset_index(drop=True)
+    counts["swaps_within"] = counts[["flips_in", "flips_out"]].min(axis=1)
+    kinds = ["flips_in", "flips_out", "swaps_within"]
+    table = pd.concat(
+        [
+            counts.groupby("step", as_index=False)[kinds].sum().assign(matrix_type=ALL_TYPES),
+            counts.groupby(["matrix_type", "step"], as_index=False, sort=False)[kinds].sum(),
+            counts,
+        ],
+        ignore_index=True,
+    )
+    table["layer"] = table["layer"].astype("Int64")
+    table["forced"] = (table["flips_out"] - table["flips_in"]).abs()
+    table["swaps_between"] = table[["flips_in", "flips_out"]].min(axis=1) - table["swaps_within"]
+    return table[["layer", "matrix_type", "step", "flips_in", "flips_out", "forced", "swaps_within", "swaps_between"]]
+
+
+def _by_matrix(
+    steps: Ints, layout: EncoderLayout, arrays: dict[str, npt.NDArray[np.generic]], chosen: list[int]
+) -> pd.DataFrame:
+    """Arrays ``(n_moments, n_matrices)`` as columns: a row per (matrix, step)."""
+    matrices = [layout.matrices[place] for place in chosen]
+    return pd.DataFrame(
+        {
+            "layer": np.repeat([matrix.layer for matrix in matrices], len(steps)),
+            "matrix_type": np.repeat([matrix.matrix_type for matrix in matrices], len(steps)),
+            "step": np.tile(steps, len(matrices)),
+            **{name: array[:, chosen].T.ravel() for name, array in arrays.items()},
+        }
+    )
+
+
+def _occupied(counts: Ints) -> npt.NDArray[np.intp]:
+    """Bins from the first to the last that holds anything; all where none does."""
+    found = np.flatnonzero(counts)
+    return np.arange(found[0], found[-1] + 1) if len(found) else np.arange(len(counts))
+
+
+def _per_width(values: npt.ArrayLike, width: Floats) -> npt.NDArray[np.float64]:
+    """Values over bin widths; NaN where a bin has no end."""
+    shape = np.broadcast_shapes(np.shape(values), width.shape)
+    return np.divide(values, width, out=np.full(shape, np.nan), where=np.isfinite(width))
