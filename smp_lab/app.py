@@ -20,6 +20,7 @@ def main() -> None:
         [
             st.Page(pages_folder() / links.OVERVIEW, title="Overview", icon=":material/grid_on:", default=True),
             st.Page(pages_folder() / links.SPARSITY, title="Sparsity", icon=":material/stacked_line_chart:"),
+            st.Page(pages_folder() / links.OVERLAP, title="Overlap", icon=":material/join_inner:"),
             st.Page(pages_folder() / links.TRAINING, title="Training", icon=":material/timeline:"),
         ]
     )

@@ -136,8 +136,8 @@ def check_one_encoder(configs: Mapping[str, RunConfig]) -> None:
 
 
 def pair_kind(a: RunConfig, b: RunConfig) -> str:
-    """Which of `PAIR_KINDS` two runs are: a control is a run that trained nothing."""
-    if any(not (config.method_info.trains_scores or config.method_info.trains_weights) for config in (a, b)):
+    """Which of `PAIR_KINDS` two runs are."""
+    if a.method_info.is_control or b.method_info.is_control:
         return WITH_CONTROL
     if a.task != b.task:
         return OTHER_TASK

@@ -7,51 +7,13 @@ import shutil
 import numpy as np
 import pytest
 from conftest import TINY, make_run
-from streamlit.testing.v1 import AppTest
 
-from smp_lab.storage import paths
 from smp_lab.storage.paths import HISTORY_FILE, MASKS_FILE, RECORD_FILE
+
+from .conftest import charts, sentences
 
 PAGES = ("overview.py", "sparsity.py", "training.py")
 CHARTS = {"overview.py": 0, "sparsity.py": 3, "training.py": 5}
-
-
-@pytest.fixture
-def cached(tmp_path, monkeypatch):
-    """An empty folder in place of the runs that come with the project."""
-    folder = tmp_path / "cached_runs"
-    folder.mkdir()
-    monkeypatch.setattr(paths, "cached_runs_folder", lambda: folder)
-    return folder
-
-
-@pytest.fixture
-def open_page(runs, cached, monkeypatch):
-    """``open_page("sparsity.py", run_id)`` opens a page with runs chosen in its address."""
-    monkeypatch.setenv(paths.RUNS_VARIABLE, str(runs))
-
-    def open_page(page, *chosen, **query):
-        app = AppTest.from_file(str(paths.project_folder() / "smp_lab" / "app.py"), default_timeout=20)
-        if chosen:
-            query["runs"] = list(chosen)
-        app.query_params.update(query)
-        app.run()
-        if page != PAGES[0]:
-            app.switch_page(str(paths.pages_folder() / page))
-            app.query_params.update(query)
-            app.run()
-        assert not app.exception, app.exception
-        return app
-
-    return open_page
-
-
-def charts(app):
-    return app.get("plotly_chart")
-
-
-def sentences(elements):
-    return " ".join(element.value for element in elements)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,0 +1,492 @@
+"""Figures of `smp_lab.analysis.overlap`.
+
+Tables carry the columns of `measure_overlap`: n_a, n_b, n_both, n_weights, expected, and one per measure. A pair that
+is clicked is known by the first two values of its point's customdata, the run ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from smp_lab.bert_layout import MATRIX_TYPES
+from smp_lab.figures.style import (
+    FRACTION_SCALE,
+    KEPT_COLOR,
+    MATRIX_TITLES,
+    METHOD_COLORS,
+    REMOVED_COLOR,
+    TASK,
+    TASK_COLORS,
+    dress,
+    empty_figure,
+    legend_room,
+    new_figure,
+)
+from smp_lab.methods import get_method
+from smp_lab.tasks import get_task
+
+Array = npt.NDArray[Any]
+
+
+class _Scale(NamedTuple):
+    """How a measure is written and coloured.
+
+    Parameters
+    ----------
+    title
+        Of axes and colour bars.
+    chance
+        Value that independent masks have, the middle of the colours; None for a share, whose colours start at 0.
+    is_ratio
+        Whether twice is as far from chance as half, so that colours follow the logarithm.
+    """
+
+    title: str
+    chance: float | None = 0.0
+    is_ratio: bool = False
+
+
+SCALES: Mapping[str, _Scale] = {
+    "phi_within": _Scale("Phi within matrices"),
+    "phi_share": _Scale("Phi within matrices / its cap"),
+    "phi_pooled": _Scale("Phi, pooled"),
+    "phi_between": _Scale("Phi between matrices"),
+    "phi_partial": _Scale("Partial phi given magnitude"),
+    "lift": _Scale("Lift", 1.0, is_ratio=True),
+    "jaccard": _Scale("Jaccard index", None),
+    "jaccard_excess": _Scale("Jaccard index above chance"),
+    "containment": _Scale("Containment of the smaller mask", None),
+    "odds_ratio": _Scale("Odds ratio over matrices", 1.0, is_ratio=True),
+}
+
+# With more runs, numbers no longer fit their cells.
+_MOST_WITH_NUMBERS = 12
+# Smallest range of the colours on either side of chance: below it, noise would look like a finding.
+_LEAST_RANGE = 0.05
+_DENDROGRAM_PIXELS = 70
+# Dark on white: one of the two stands out from any colour.
+_FRAME = ({"color": "#FFFFFF", "width": 4}, {"color": "#1F2933", "width": 1.5})
+_COUNTS = (
+    "A keeps %{customdata[2]:,}, B %{customdata[3]:,}, both %{customdata[4]:,}<br>"
+    "%{customdata[5]:,.0f} by chance within matrices"
+)
+_NO_PAIR = "No pair is chosen."
+_NO_PAIRS = "There are no two runs with masks of one encoder."
+
+
+def plot_pairs(
+    table: pd.DataFrame,
+    names: Mapping[str, str],
+    order: Sequence[int],
+    merges: Sequence[tuple[int, int, float]],
+    measure: str,
+    framed: tuple[str, str] | None = None,
+) -> go.Figure:
+    """A measure for every pair of runs, similar runs side by side under the tree that put them there.
+
+    Parameters
+    ----------
+    table
+        A row per (run_a, run_b).
+    names
+        Run id -> label; node i of the tree is the i-th of them.
+    order, merges
+        Of `average_linkage` over phi_within.
+    measure
+        One of `SCALES`.
+    framed
+        Run ids of a pair to frame.
+    """
+    title = "Overlap of every two runs"
+    if table.empty:
+        return empty_figure(title, _NO_PAIRS)
+    runs = list(names)
+    n = len(runs)
+    place = {runs[leaf]: position for position, leaf in enumerate(order)}
+    a, b = (table[side].map(place).to_numpy() for side in ("run_a", "run_b"))
+    values = np.full((n, n), np.nan)
+    values[a, b] = values[b, a] = table[measure]
+    colors, axis = _colors(values, measure)
+
+    figure = make_subplots(
+        rows=2,
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=0.01,
+        row_heights=[_DENDROGRAM_PIXELS, _row_pixels(n) * n],
+    )
+    for x, y in _branches(order, merges):
+        figure.add_scatter(
+            x=x, y=y, mode="lines", line={"color": REMOVED_COLOR, "width": 1.5}, hoverinfo="skip", row=1, col=1
+        )
+    figure.add_heatmap(
+        z=colors,
+        text=_texts(values, measure),
+        texttemplate="%{text}" if n <= _MOST_WITH_NUMBERS else None,
+        coloraxis="coloraxis",
+        hoverinfo="skip",
+        xgap=1,
+        ygap=1,
+        row=2,
+        col=1,
+    )
+    # Streamlit reports clicks on points alone: one without colour lies on each cell.
+    facts = _facts(table, measure)
+    figure.add_scatter(
+        x=np.concatenate([b, a]),
+        y=np.concatenate([a, b]),
+        customdata=np.concatenate([facts, facts]),
+        mode="markers",
+        marker={"symbol": "square", "size": 12, "opacity": 0, "color": REMOVED_COLOR},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        hovertemplate=_pair_hover(measure),
+        row=2,
+        col=1,
+    )
+    if framed is not None and set(framed) <= set(place):
+        one, other = (place[run] for run in framed)
+        for (column, row), line in product(((one, other), (other, one)), _FRAME):
+            cell = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
+            figure.add_shape(cell, type="rect", line=line, row=2, col=1)
+    height = 150 + _DENDROGRAM_PIXELS + _row_pixels(n) * n
+    dress(figure, title, f"{SCALES[measure].title}, {_chance_in_words(measure)}; scope: encoder", height=height)
+    # A click anywhere in a cell takes its point.
+    figure.update_layout(coloraxis=axis, showlegend=False, hoverdistance=-1)
+    figure.update_coloraxes(colorbar_len=0.85, colorbar_y=0, colorbar_yanchor="bottom")
+    numbers = [str(position + 1) for position in range(n)]
+    labels = [f"{names[runs[leaf]]}  {number}" for leaf, number in zip(order, numbers, strict=True)]
+    cells: dict[str, Any] = {"tickvals": list(range(n)), "range": [-0.5, n - 0.5], "showgrid": False, "showline": False}
+    figure.update_xaxes(cells | {"ticks": ""}, row=2)
+    figure.update_xaxes(showgrid=False, showline=False, ticks="", row=1)
+    figure.update_xaxes(ticktext=numbers, row=2, title_text="Run, by its number at the left")
+    figure.update_yaxes(cells | {"ticktext": labels, "range": [n - 0.5, -0.5], "ticks": ""}, row=2)
+    figure.update_yaxes(title_text="1 - phi", rangemode="tozero", nticks=3, showgrid=False, row=1)
+    return figure
+
+
+def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, color_by: str = TASK) -> go.Figure:
+    """A dot per pair, pairs that differ in the seed alone beside all others.
+
+    Parameters
+    ----------
+    table
+        A row per (run_a, run_b) with kind, capped (whether unequal densities keep the pair apart), task_a, task_b,
+        method_a and method_b.
+    kinds
+        Kinds of pairs to give a column, drawn or not.
+    measure
+        One of `SCALES`.
+    color_by
+        `TASK` or `METHOD`: pairs that share it have its colour, all others are grey.
+    """
+    title = "Pairs by what the two runs share"
+    if table.empty:
+        return empty_figure(title, _NO_PAIRS)
+    table = table[table[measure].notna()]
+    if table.empty:
+        return _unknown(title, measure)
+    places = {kind: number for number, kind in enumerate(kinds)}
+    # Spread evenly by rank, so that dots of one kind lie side by side and not on one another.
+    rank = table.groupby("kind")[measure].rank(method="first")
+    shared = table[f"{color_by}_a"].where(table[f"{color_by}_a"] == table[f"{color_by}_b"], "")
+    table = table.assign(x=table["kind"].map(places) + 0.5 * ((rank * 0.618) % 1 - 0.5), shared=shared)
+    figure = new_figure(
+        title,
+        "A dot per pair, a bar at the median; triangles: unequal densities",
+        height=400 + legend_room(shared.nunique() + 1),
+    )
+    colors = TASK_COLORS if color_by == TASK else METHOD_COLORS
+    for value, rows in table.groupby("shared"):
+        name, color = f"two {color_by}s", REMOVED_COLOR
+        if value:
+            entry = get_task(str(value)) if color_by == TASK else get_method(str(value))
+            name, color = entry.title, colors[entry.name]
+        figure.add_scatter(
+            x=rows["x"],
+            y=rows[measure],
+            customdata=_facts(rows, measure),
+            mode="markers",
+            name=name,
+            marker={
+                "color": color,
+                "symbol": np.where(rows["capped"], "triangle-down", "circle"),
+                "size": 9,
+            },
+            unselected={"marker": {"opacity": 1}},
+            hovertemplate=_pair_hover(measure),
+        )
+    for kind, middle in table.groupby("kind")[measure].median().items():
+        at = places[str(kind)]
+        figure.add_shape(
+            type="line", x0=at - 0.32, x1=at + 0.32, y0=middle, y1=middle, line={"color": REMOVED_COLOR, "width": 2}
+        )
+    count = table["kind"].value_counts()
+    figure.update_xaxes(
+        tickvals=list(range(len(kinds))),
+        ticktext=[f"{kind.replace(', ', ',<br>')}<br>n = {count.get(kind, 0):,}" for kind in kinds],
+        range=[-0.5, len(kinds) - 0.5],
+        showgrid=False,
+    )
+    scale = SCALES[measure]
+    figure.update_yaxes(title_text=scale.title, type="log" if scale.is_ratio else "linear")
+    if scale.chance is not None:
+        figure.add_hline(y=scale.chance, line={"color": REMOVED_COLOR, "width": 1, "dash": "dot"})
+    return figure
+
+
+def plot_matrices(table: pd.DataFrame, measure: str, pair: str) -> go.Figure:
+    """A measure of one pair by layer and matrix type.
+
+    Parameters
+    ----------
+    table
+        A row per (layer, matrix_type).
+    measure
+        One of `SCALES`.
+    pair
+        Names of the two runs.
+    """
+    title = "Overlap of a pair, matrix by matrix"
+    if table.empty:
+        return empty_figure(title, _NO_PAIR)
+    return _layer_grid(table, measure, title, pair, "matrix_type", {kind: MATRIX_TITLES[kind] for kind in MATRIX_TYPES})
+
+
+def plot_heads(table: pd.DataFrame, measure: str, matrices: str, pair: str) -> go.Figure:
+    """A measure of one pair by layer and attention head.
+
+    Parameters
+    ----------
+    table
+        A row per (layer, head).
+    measure
+        One of `SCALES`.
+    matrices
+        Which matrix types were added up, in words.
+    pair
+        Names of the two runs.
+    """
+    title = "Overlap of a pair, head by head"
+    if table.empty:
+        return empty_figure(title, _NO_PAIR)
+    heads = {head: str(head) for head in sorted(table["head"].unique())}
+    figure = _layer_grid(table, measure, title, pair, "head", heads)
+    figure.update_xaxes(title_text=f"Head ({matrices})")
+    return figure
+
+
+def plot_shared(counts: pd.Series[Any], name_a: str, name_b: str) -> go.Figure:
+    """Weights of one pair kept by one alone and by both, as counted above what chance would give.
+
+    Parameters
+    ----------
+    counts
+        n_a, n_b, n_both, n_weights and expected of the pair.
+    name_a, name_b
+        Of the two runs.
+    """
+    figure = new_figure("Kept by one or by both", f"Weights (count); A: {name_a}; B: {name_b}", height=230)
+    rows = ["By chance", "Counted"]
+    both = np.array([counts["expected"], counts["n_both"]])
+    for name, values, color in (
+        ("A alone", counts["n_a"] - both, REMOVED_COLOR),
+        ("both", both, KEPT_COLOR),
+        ("B alone", counts["n_b"] - both, REMOVED_COLOR),
+    ):
+        figure.add_bar(
+            y=rows,
+            x=values,
+            orientation="h",
+            name=name,
+            marker={"color": color, "line": {"width": 0}},
+            text=[f"{name}<br>{value:,.0f}" for value in values],
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            hovertemplate=f"{name}: %{{x:,.0f}} weights<extra></extra>",
+        )
+    figure.update_layout(barmode="stack", bargap=0.2, showlegend=False)
+    figure.update_xaxes(title_text="Weights (count), encoder", exponentformat="none", separatethousands=True)
+    return figure
+
+
+def plot_regions(table: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
+    """Weights that exactly one combination of runs keeps (after UpSet: Lex et al. 2014), with what chance would give.
+
+    Parameters
+    ----------
+    table
+        Rows of `region_counts`; the one of no run is left out.
+    names
+        Run id -> label of each boolean column.
+    """
+    title = "Weights kept by exactly these runs"
+    if table.empty:
+        return empty_figure(title, "Fewer than two runs are chosen.")
+    regions = table[table["n_runs"] > 0].reset_index(drop=True)
+    runs = list(names)
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.03, row_heights=[220, 26 * len(runs)])
+    members = [" and ".join(names[run] for run in runs if row[run]) for row in regions.to_dict("records")]
+    facts = np.column_stack([members, regions["expected"], regions["lift"]]).astype(object)
+    facts[:, 1:] = regions[["expected", "lift"]].to_numpy()
+    figure.add_bar(
+        x=regions.index,
+        y=regions["expected"],
+        name="if independent within each matrix",
+        width=0.85,
+        marker={"color": REMOVED_COLOR, "opacity": 0.5, "line": {"width": 0}},
+        hoverinfo="skip",
+        row=1,
+        col=1,
+    )
+    figure.add_bar(
+        x=regions.index,
+        y=regions["n_weights"],
+        name="counted",
+        width=0.45,
+        marker={"color": KEPT_COLOR, "line": {"width": 0}},
+        customdata=facts,
+        hovertemplate="%{customdata[0]}<br>%{y:,} weights; %{customdata[1]:,.0f} by chance (x %{customdata[2]:.2f})"
+        "<extra></extra>",
+        row=1,
+        col=1,
+    )
+    for present in (False, True):
+        at = np.argwhere(regions[runs].to_numpy() == present)
+        figure.add_scatter(
+            x=at[:, 0],
+            y=at[:, 1],
+            mode="markers",
+            marker={"size": 9, "color": KEPT_COLOR if present else REMOVED_COLOR, "opacity": 1 if present else 0.25},
+            showlegend=False,
+            hoverinfo="skip",
+            row=2,
+            col=1,
+        )
+    dress(
+        figure,
+        title,
+        "Each weight is counted once; dots name the runs that keep it; scope: encoder",
+        height=400 + 26 * len(runs),
+    )
+    figure.update_layout(barmode="overlay")
+    figure.update_xaxes(showticklabels=False, showgrid=False, ticks="", showline=False)
+    figure.update_yaxes(title_text="Weights (count)", exponentformat="none", separatethousands=True, row=1)
+    figure.update_yaxes(
+        tickvals=list(range(len(runs))),
+        ticktext=list(names.values()),
+        range=[len(runs) - 0.5, -0.5],
+        showgrid=False,
+        showline=False,
+        ticks="",
+        row=2,
+    )
+    return figure
+
+
+def _unknown(title: str, measure: str) -> go.Figure:
+    return empty_figure(title, f"{SCALES[measure].title} is not known here.")
+
+
+def _row_pixels(n_runs: int) -> int:
+    return 34 if n_runs <= _MOST_WITH_NUMBERS else 22
+
+
+def _branches(order: Sequence[int], merges: Sequence[tuple[int, int, float]]) -> list[tuple[list[float], list[float]]]:
+    """Corners of the bracket of each merge, over leaves at 0, 1, 2, ...; a bracket stands at 1 - similarity."""
+    at = {leaf: (float(position), 0.0) for position, leaf in enumerate(order)}
+    brackets = []
+    for node, (left, right, similarity) in enumerate(merges, start=len(order)):
+        (x0, y0), (x1, y1) = at[left], at[right]
+        top = 1 - similarity
+        brackets.append(([x0, x0, x1, x1], [y0, top, top, y1]))
+        at[node] = ((x0 + x1) / 2, top)
+    return brackets
+
+
+def _colors(values: Array, measure: str) -> tuple[Array, dict[str, Any]]:
+    """What the colours of a heat map follow, and their axis: the theme's diverging scale, centred on chance."""
+    scale = SCALES[measure]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        colors = np.log2(values) if scale.is_ratio else np.asarray(values, np.float64)
+    colors = np.where(np.isfinite(colors), colors, np.nan)
+    highest = float(np.nanmax(np.abs(colors), initial=0.0))
+    bar: dict[str, Any] = {"title": {"text": scale.title}}
+    if scale.chance is None:
+        return colors, {"colorscale": FRACTION_SCALE, "cmin": 0, "cmax": max(highest, _LEAST_RANGE), "colorbar": bar}
+    limit = max(highest, _LEAST_RANGE)
+    if scale.is_ratio:
+        ticks = np.linspace(-limit, limit, 5)
+        bar |= {"tickvals": ticks.tolist(), "ticktext": [f"{2**tick:.3g}" for tick in ticks]}
+    return colors, {"autocolorscale": True, "cmin": -limit, "cmax": limit, "colorbar": bar}
+
+
+def _texts(values: Array, measure: str) -> Array:
+    digits = ".3g" if SCALES[measure].is_ratio else "z.2f"
+    write = np.vectorize(lambda value: "" if np.isnan(value) else format(float(value), digits), otypes=[object])
+    return np.asarray(write(values))
+
+
+def _chance_in_words(measure: str) -> str:
+    chance = SCALES[measure].chance
+    return "no unit" if chance is None else f"no unit; {chance:g} is chance"
+
+
+def _facts(table: pd.DataFrame, measure: str) -> Array:
+    """Customdata of points that stand for pairs; see `_COUNTS` and `_pair_hover`."""
+    columns = ["run_a", "run_b", "n_a", "n_b", "n_both", "expected", "label_a", "label_b", measure, "phi_within_max"]
+    return table[columns].to_numpy(object)
+
+
+def _pair_hover(measure: str) -> str:
+    return (
+        f"A: %{{customdata[6]}}<br>B: %{{customdata[7]}}<br>{SCALES[measure].title}: %{{customdata[8]:.4g}}"
+        f"<br>{_COUNTS}<br>phi within matrices is capped at %{{customdata[9]:.2f}}<extra></extra>"
+    )
+
+
+def _layer_grid(
+    table: pd.DataFrame, measure: str, title: str, subtitle: str, along: str, columns: Mapping[Any, str]
+) -> go.Figure:
+    """Layers from the bottom up, something else with its label from left to right; numbers where they fit."""
+    layers = sorted(table["layer"].unique())
+    places = pd.MultiIndex.from_product([layers, columns])
+    grid = table.set_index(["layer", along]).reindex(places)
+    shape = (len(layers), len(columns))
+    values = grid[measure].to_numpy(np.float64).reshape(shape)
+    facts = grid.assign(name=[columns[column] for _, column in places])
+    if np.isnan(values).all():
+        return _unknown(title, measure)
+    colors, axis = _colors(values, measure)
+    figure = new_figure(title, subtitle, height=150 + max(22 * len(layers), 150))
+    figure.add_heatmap(
+        x=list(range(len(columns))),
+        y=layers,
+        z=colors,
+        text=_texts(values, measure),
+        texttemplate="%{text}",
+        textfont={"size": 11},
+        customdata=facts[["name", "n_a", "n_b", "n_both", "expected"]].to_numpy(object).reshape(*shape, 5),
+        coloraxis="coloraxis",
+        xgap=1,
+        ygap=1,
+        hovertemplate=f"layer %{{y}}, {along.replace('_', ' ')} %{{customdata[0]}}"
+        f"<br>{SCALES[measure].title}: %{{text}}"
+        "<br>A keeps %{customdata[1]:,}, B %{customdata[2]:,}, both %{customdata[3]:,}"
+        "<br>%{customdata[4]:,.0f} by chance<extra></extra>",
+    )
+    figure.update_layout(coloraxis=axis)
+    figure.update_xaxes(
+        showgrid=False, showline=False, tickvals=list(range(len(columns))), ticktext=list(columns.values())
+    )
+    figure.update_yaxes(title_text="Layer", dtick=1, showgrid=False, showline=False)
+    return figure

@@ -1,0 +1,195 @@
+"""The overlap page in every state that its runs can be in."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import TINY, make_run
+
+from smp_lab.analysis.overlap import MEASURES, measure_overlap, pairwise_overlap
+from smp_lab.bert_layout import EncoderLayout
+from smp_lab.storage.paths import MASKS_FILE, RECORD_FILE
+
+from .conftest import charts, sentences
+
+PAGE = "overlap.py"
+OTHER = EncoderLayout(n_layers=1, hidden_size=16, intermediate_size=32, n_heads=2, n_parameters=6000)
+
+
+@pytest.fixture
+def three(runs):
+    """Two seeds of one task and another task, all with other masks."""
+    return [
+        make_run(runs, task="rte", seed=0, mask_seed=1),
+        make_run(runs, task="rte", seed=1, mask_seed=2),
+        make_run(runs, task="cola", remaining=0.1, mask_seed=3),
+    ]
+
+
+def titles(app):
+    return [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in charts(app)]
+
+
+def pair_table(app):
+    return app.table[0].value.set_index("Measure")
+
+
+def test_no_runs_say_how_to_train_one(open_page):
+    app = open_page(PAGE)
+    assert "no runs yet" in sentences(app.info)
+    assert not charts(app)
+
+
+def test_one_run_is_too_few(open_page, write_run):
+    app = open_page(PAGE, write_run().run_id)
+    assert "needs two runs with masks" in sentences(app.info)
+    assert not charts(app)
+
+
+def test_two_runs_have_no_intersections(open_page, three):
+    app = open_page(PAGE, three[0].run_id, three[1].run_id)
+    assert titles(app) == [
+        "Overlap of every two runs",
+        "Pairs by what the two runs share",
+        "Kept by one or by both",
+        "Overlap of a pair, matrix by matrix",
+        "Overlap of a pair, head by head",
+    ]
+    assert "need three runs or more" in sentences(app.info)
+    assert not app.warning
+
+
+def test_all_runs_are_shown_where_none_is_chosen(open_page, three):
+    app = open_page(PAGE)
+    assert "all 3 are shown" in sentences(app.caption)
+    assert titles(app)[-1] == "Weights kept by exactly these runs"
+    assert app.multiselect(key="sets").value == sorted(run.run_id for run in three)
+    assert not app.error
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_measure_in_the_address(open_page, three, measure):
+    app = open_page(PAGE, measure=measure)
+    assert app.selectbox(key="measure").value == measure
+    assert MEASURES[measure].answers in sentences(app.markdown)
+    assert MEASURES[measure].formula in sentences(app.markdown)
+    assert len(charts(app)) == 6
+    assert all(chart.proto.alt.endswith(".") for chart in charts(app))
+
+
+def test_unequal_densities_are_said(open_page, three):
+    app = open_page(PAGE)
+    assert "in 2 of 3 pairs that alone keeps phi_within from reaching 1" in sentences(app.warning)
+    assert "containment" in sentences(app.warning)
+    assert not open_page(PAGE, measure="containment").warning
+    assert not open_page(PAGE, three[0].run_id, three[1].run_id).warning
+
+
+def test_seeds_are_the_ceiling_or_missed(open_page, three):
+    assert "Two seeds of one task set the ceiling" in sentences(open_page(PAGE).caption)
+    apart = open_page(PAGE, three[0].run_id, three[2].run_id)
+    assert "Train one of the tasks with another seed" in sentences(apart.caption)
+
+
+def test_pair_is_that_of_the_records_either_way_round(open_page, three):
+    a, b = three[0], three[2]
+    direct = measure_overlap(pairwise_overlap({"a": a.masks, "b": b.masks}), ["run_a", "run_b"]).iloc[0]
+    for one, other in ((a, b), (b, a)):
+        app = open_page(PAGE, pair_a=one.run_id, pair_b=other.run_id)
+        words = sentences(app.markdown)
+        assert f"A keeps {one.masks.kept_total:,} of {TINY.n_weights:,} weights, B {other.masks.kept_total:,}." in words
+        assert f"Both keep **{direct['n_both']:,}**, {100 * direct['lift']:.1f} % of the" in words
+        for name in ("phi_within", "lift", "odds_ratio"):
+            assert float(pair_table(app).loc[name, "Value"]) == pytest.approx(direct[name], abs=1e-4)
+        assert float(pair_table(app).loc["phi_within", "At most"]) == pytest.approx(direct["phi_within_max"], abs=1e-4)
+        assert float(pair_table(app).loc["jaccard", "By chance"]) == pytest.approx(direct["jaccard_chance"], abs=1e-4)
+
+
+def test_a_run_with_itself_is_no_pair(open_page, three):
+    run_id = three[0].run_id
+    app = open_page(PAGE, pair_a=run_id, pair_b=run_id)
+    assert "are the same run" in sentences(app.info)
+    assert len(charts(app)) == 3
+
+
+def test_partial_phi_needs_equal_counts(open_page, write_run, three):
+    app = open_page(PAGE, three[0].run_id, three[2].run_id, measure="phi_partial")
+    assert "phi_partial is unknown for all of these pairs" in sentences(app.info)
+    equal = open_page(PAGE, three[0].run_id, three[1].run_id, measure="phi_partial")
+    assert "phi_partial is unknown" not in sentences(equal.info)
+    assert pair_table(equal).loc["phi_partial", "Value"]
+
+
+def test_intersections_of_too_few(open_page, three):
+    app = open_page(PAGE)
+    app.multiselect(key="sets").set_value([three[0].run_id]).run()
+    assert "Choose three runs or more" in sentences(app.info)
+    assert len(charts(app)) == 5
+
+
+def test_union_and_intersection_have_their_density(open_page, three):
+    table = open_page(PAGE).dataframe[0].value.set_index("rule")
+    dense = [[run.masks.dense(matrix) for matrix in TINY.matrices] for run in three]
+    votes = [sum(masks.astype(int) for masks in matrices) for matrices in zip(*dense, strict=True)]
+    for rule, least in (("union", 1), ("majority", 2), ("intersection", 3)):
+        kept = sum(int((matrix >= least).sum()) for matrix in votes)
+        assert table.loc[rule, "kept"] == kept
+        assert table.loc[rule, "remaining"] == pytest.approx(100 * kept / TINY.n_weights)
+
+
+def test_dense_runs_are_left_out(open_page, three, write_run):
+    dense = write_run(method="dense", remaining=1, score_learning_rate=None, weight_learning_rate=3e-5)
+    app = open_page(PAGE)
+    assert f"Without a mask, and so left out: {dense.run_id}." in sentences(app.caption)
+    assert len(charts(app)) == 6
+    alone = open_page(PAGE, dense.run_id, three[0].run_id)
+    assert "needs two runs with masks" in sentences(alone.info)
+
+
+def test_a_control_has_its_own_column(open_page, three, write_run):
+    write_run(method="random", mask_seed=9)
+    spec = json.loads(charts(open_page(PAGE))[1].proto.spec)
+    assert [text.split("<br>n = ") for text in spec["layout"]["xaxis"]["ticktext"]] == [
+        ["same task,<br>other seed", "1"],
+        ["same task,<br>other settings", "0"],
+        ["other task", "2"],
+        ["with a control", "3"],
+    ]
+
+
+def test_runs_of_two_encoders(open_page, three, runs):
+    others = [
+        make_run(runs, layout=OTHER, base_model="another", base_model_sha256="f" * 64, seed=seed, mask_seed=seed)
+        for seed in (0, 1)
+    ]
+    app = open_page(PAGE)
+    assert app.selectbox(key="encoder").value == "tiny-test-encoder (aaaaaaaa)"
+    assert app.selectbox(key="pair_a").options == sorted(run.run_id for run in three)
+    app.selectbox(key="encoder").set_value("another (ffffffff)").run()
+    assert app.selectbox(key="pair_a").options == sorted(run.run_id for run in others)
+    assert not app.exception
+    chosen = open_page(PAGE, three[0].run_id, others[0].run_id)
+    (error,) = chosen.error
+    assert three[0].run_id in error.value
+    assert others[0].run_id in error.value
+    assert "Choose runs of one encoder" in error.value.replace("choose", "Choose")
+    assert not charts(chosen)
+
+
+def test_a_run_whose_mask_is_damaged_is_left_out(open_page, three):
+    (three[0].path / MASKS_FILE).write_bytes(b"PK")
+    app = open_page(PAGE)
+    assert "masks.npz is cut off or was altered" in sentences(app.error)
+    assert app.selectbox(key="pair_a").options == sorted(run.run_id for run in three[1:])
+
+
+def test_a_broken_run_beside_whole_ones(open_page, three):
+    (three[0].path / RECORD_FILE).write_text('{"schema_version": 1')
+    assert len(charts(open_page(PAGE))) == 5
+
+
+def test_unknown_run_in_the_address(open_page, three):
+    app = open_page(PAGE, "no-such-run", three[0].run_id, three[1].run_id)
+    assert "There is no run 'no-such-run' here" in sentences(app.warning)
+    assert len(charts(app)) == 5
