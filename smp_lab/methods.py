@@ -1,7 +1,7 @@
 """The pruning methods by name: what each trains, and whether the remaining fraction is set or comes out.
 
-Sources: Jiang et al. (2023); Sanh et al. (2020) for movement; Louizos et al. (2018) for l0. The training code of each is
-in `smp_lab.training.methods`.
+Sources: Jiang et al. (2023); Sanh et al. (2020) for movement; Louizos et al. (2018) for l0. The training code of each
+is in `smp_lab.training.methods`.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ _DESK: Mapping[str, Recipe] = {
     "qnli": Recipe(epochs=1),
     "rte": Recipe(epochs=20, max_length=256),
     "wnli": Recipe(epochs=20),
-    "toy-sentiment": Recipe(epochs=10),
+    "toy-sentiment": Recipe(epochs=5),
     "toy-acceptability": Recipe(epochs=20),
     "toy-entailment": Recipe(epochs=20),
 }
