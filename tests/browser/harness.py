@@ -23,7 +23,7 @@ CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-network
 # Streamlit looks for its server below the page's own path first: its own 404, and no defect of a page.
 _PROBE = re.compile(r"/_stcore/(health|host-config)$")
 
-_MARKS = ".scatterlayer .js-line, .scatterlayer .point, .heatmaplayer image"
+_MARKS = ".scatterlayer .js-line, .scatterlayer .point, .barlayer .point, .heatmaplayer image"
 _ALL_DRAWN = f"""n => {{
     const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart] .js-plotly-plot')];
     const drawn = chart => [...chart.querySelectorAll('{_MARKS}')].some(mark => {{
