@@ -52,7 +52,7 @@ _DESK: Mapping[str, Recipe] = {
     "stsb": Recipe(epochs=12),
     "mnli": Recipe(epochs=1),
     "qnli": Recipe(epochs=1),
-    "rte": Recipe(epochs=20, max_length=256),
+    "rte": Recipe(epochs=20),
     "wnli": Recipe(epochs=20),
     "toy-sentiment": Recipe(epochs=5),
     "toy-acceptability": Recipe(epochs=20),
