@@ -22,6 +22,8 @@ def main() -> None:
             st.Page(pages_folder() / links.SPARSITY, title="Sparsity", icon=":material/stacked_line_chart:"),
             st.Page(pages_folder() / links.OVERLAP, title="Overlap", icon=":material/join_inner:"),
             st.Page(pages_folder() / links.TRAINING, title="Training", icon=":material/timeline:"),
+            st.Page(pages_folder() / links.CURVES, title="Curves", icon=":material/show_chart:"),
+            st.Page(pages_folder() / links.SCORES, title="Scores", icon=":material/bar_chart:"),
         ]
     )
     with st.sidebar:

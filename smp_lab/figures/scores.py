@@ -1,0 +1,481 @@
+"""Figures of `smp_lab.analysis.scores`. Panels of layers have layer 0 at the bottom.
+
+Two runs beside one another are two figures with the same ranges: see `score_range` and `density_range`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from smp_lab.bert_layout import MATRIX_TYPES
+from smp_lab.figures.style import (
+    FRACTION_SCALE,
+    KEPT_COLOR,
+    MATRIX_TITLES,
+    REMOVED_COLOR,
+    TASK,
+    dress,
+    empty_figure,
+    legend_room,
+    new_figure,
+    run_marks,
+)
+
+Range = tuple[float, float]
+
+SIMILARITY_TITLES = {
+    "recall": "Share of the final mask that is kept already",
+    "precision": "Share of the mask that stays to the end",
+    "jaccard": "Jaccard index with the final mask",
+    "phi_within": "Phi with the final mask, chance removed within each matrix",
+}
+
+# Neither a task nor a side of the mask; holds on white, on the dark page and on the colour scale.
+_CUT_COLOR = "#E5398C"
+_NO_SCORES = "No run with scores is chosen."
+_SIDE_COLORS = {"kept": KEPT_COLOR, "removed": REMOVED_COLOR}
+_BIN = "scores %{customdata[0]:.3g} to %{customdata[1]:.3g}"
+
+
+def score_range(tables: Iterable[pd.DataFrame]) -> Range:
+    """Lowest and highest finite edge of the bins, over several tables with low and high."""
+    edges = np.concatenate([table[end].to_numpy() for table in tables for end in ("low", "high")])
+    edges = edges[np.isfinite(edges)]
+    return (float(edges.min()), float(edges.max())) if len(set(edges)) > 1 else (-1.0, 1.0)
+
+
+def density_range(tables: Iterable[pd.DataFrame]) -> Range:
+    """Lowest density above 0 and highest density, over several tables."""
+    values = np.concatenate([table["density"].to_numpy() for table in tables])
+    values = values[values > 0]
+    return (float(values.min()), float(values.max())) if len(values) else (0.1, 1.0)
+
+
+def plot_distribution(
+    table: pd.DataFrame, cuts: pd.DataFrame, name: str, *, scores: Range, densities: Range
+) -> go.Figure:
+    """Distribution of scores at one moment, a panel per layer, kept and removed weights apart.
+
+    Parameters
+    ----------
+    table
+        Rows of `score_distribution`.
+    cuts
+        Rows of `score_cuts` at that moment.
+    name
+        Of run, matrices and moment.
+    scores, densities
+        Range of the axes.
+    """
+    title = "Scores of kept and of removed weights"
+    if table.empty:
+        return empty_figure(title, _NO_SCORES)
+    layers = sorted(table["layer"].unique(), reverse=True)
+    figure = make_subplots(rows=len(layers), cols=1, shared_xaxes=True, vertical_spacing=0.12 / len(layers))
+    highest = 1.05 * densities[1]
+    for row, layer in enumerate(layers, start=1):
+        for side, bins in table[table["layer"] == layer].groupby("side", sort=False):
+            bins = bins[np.isfinite(bins["density"])]
+            if bins.empty:
+                continue
+            # A step reaches from its edge to the next one, the last to the end of its bin.
+            figure.add_scatter(
+                x=[*bins["low"], bins["high"].iloc[-1]],
+                y=[*bins["density"], bins["density"].iloc[-1]],
+                customdata=[*bins[["low", "high", "count"]].to_numpy().tolist(), [None] * 3],
+                mode="lines",
+                line={"shape": "hv", "width": 1.25, "color": _SIDE_COLORS[str(side)]},
+                fill="tozeroy",
+                name=str(side),
+                legendgroup=str(side),
+                showlegend=row == 1,
+                hovertemplate=f"{_BIN}: %{{customdata[2]:,}} weights<br>%{{y:.3g}} of the layer's per unit",
+                row=row,
+                col=1,
+            )
+        for place, cut in enumerate(cuts[cuts["layer"] == layer].itertuples()):
+            figure.add_scatter(
+                x=[cut.score_cut] * 2,
+                y=[0, highest],
+                mode="lines",
+                line={"color": _CUT_COLOR, "width": 1.5, "dash": "dash"},
+                name="score_cut",
+                legendgroup="score_cut",
+                showlegend=row == 1 and place == 0,
+                hovertemplate=f"score_cut %{{x:.3f}} of {MATRIX_TITLES[str(cut.matrix_type)].lower()}",
+                row=row,
+                col=1,
+            )
+        figure.update_yaxes(title_text=f"Layer {layer}", row=row)
+    dress(
+        figure,
+        title,
+        f"{name}<br>Height: share of the layer's weights per unit of score",
+        height=150 + max(90 * len(layers), 220),
+    )
+    figure.update_layout(margin_t=78)
+    figure.update_xaxes(range=scores)
+    figure.update_xaxes(title_text="Score S (no unit)", row=len(layers))
+    figure.update_yaxes(range=[0, highest], nticks=3)
+    return figure
+
+
+def plot_score_history(
+    table: pd.DataFrame, cuts: pd.DataFrame, name: str, *, scores: Range, densities: Range, columns: int
+) -> go.Figure:
+    """Density of scores over training as a heat map, a panel per layer, with the line of the score_cut.
+
+    Parameters
+    ----------
+    table
+        Rows of `score_history`.
+    cuts
+        Rows of `score_cuts`.
+    name
+        Of run and matrices.
+    scores, densities
+        Range of the vertical axis and of the colours.
+    columns
+        Panels beside one another.
+    """
+    title = "Scores over training"
+    if table.empty:
+        return empty_figure(title, _NO_SCORES)
+    layers = sorted(table["layer"].unique())
+    columns = min(columns, len(layers))
+    rows = -(-len(layers) // columns)
+    steps = table["step"].unique()
+    # Layer 0 is at the bottom left, so titles run from the top row to the bottom one.
+    grid = [[layer for layer in layers if layer // columns == row] for row in reversed(range(rows))]
+    if len(layers) == 1:
+        grid = [list(layers)]
+    titles = [f"Layer {row[place]}" if place < len(row) else "" for row in grid for place in range(columns)]
+    figure = make_subplots(
+        rows=rows,
+        cols=columns,
+        shared_xaxes=True,
+        shared_yaxes=True,
+        horizontal_spacing=0.02,
+        vertical_spacing=0.18 / rows if rows > 1 else 0,
+        subplot_titles=titles,
+    )
+    for row, of_row in enumerate(grid, start=1):
+        for column, layer in enumerate(of_row, start=1):
+            bins = table[(table["layer"] == layer) & np.isfinite(table["density"])]
+            if bins.empty:
+                continue
+            shape = (len(steps), -1)
+            low, high = (bins[end].to_numpy().reshape(shape)[0] for end in ("low", "high"))
+            figure.add_heatmap(
+                x=_edges_around(steps),
+                y=[*low, high[-1]],
+                z=_log10(bins["density"].to_numpy()).reshape(shape).T,
+                customdata=np.stack(
+                    [
+                        np.tile(low, (len(steps), 1)).T,
+                        np.tile(high, (len(steps), 1)).T,
+                        bins["count"].to_numpy().reshape(shape).T,
+                        np.tile(steps, (len(low), 1)),
+                    ],
+                    axis=-1,
+                ),
+                coloraxis="coloraxis",
+                hovertemplate=f"step %{{customdata[3]}}, {_BIN}<br>%{{customdata[2]:,}} weights<extra></extra>",
+                row=row,
+                col=column,
+            )
+            for kind, line in cuts[cuts["layer"] == layer].groupby("matrix_type", sort=False):
+                _add_cut(figure, line, MATRIX_TITLES[str(kind)].lower(), row == column == 1, row, column)
+    dress(
+        figure,
+        title,
+        f"{name}<br>Colour: share of the layer's weights per unit of score. Line: score_cut",
+        height=150 + max(rows * 170, 330),
+    )
+    figure.update_layout(margin_t=100, showlegend=False)
+    figure.update_yaxes(range=scores, showgrid=False)
+    figure.update_yaxes(title_text="Score S (no unit)", col=1)
+    figure.update_xaxes(showgrid=False)
+    figure.update_xaxes(title_text="Optimiser step", row=rows)
+    figure.update_coloraxes(_log_colors(densities, "Share per unit of score"))
+    return figure
+
+
+def _add_cut(figure: go.Figure, line: pd.DataFrame, kind: str, legend: bool, row: int, column: int) -> None:
+    figure.add_scatter(
+        x=line["step"],
+        y=line["score_cut"],
+        mode="lines",
+        name="score_cut",
+        legendgroup="score_cut",
+        showlegend=legend,
+        line={"color": _CUT_COLOR, "width": 1.75},
+        hovertemplate=f"score_cut %{{y:.3f}} of {kind}<br>step %{{x}}",
+        row=row,
+        col=column,
+    )
+
+
+def plot_weight_scores(
+    table: pd.DataFrame, cuts: pd.Series[float], name: str, *, weights: Range, scores: Range, densities: Range
+) -> go.Figure:
+    """Final scores against the absolute pre-trained weights, and where the mask is cut.
+
+    Parameters
+    ----------
+    table
+        Rows of `weight_scores`.
+    cuts
+        score_cut of every matrix that was added up; several are drawn as a band.
+    name
+        Of run and matrices.
+    weights, scores, densities
+        Range of log10 abs(W), of the score, and of the colours.
+    """
+    title = "Score against the size of the weight"
+    cells = table[np.isfinite(table["density"])] if len(table) else table
+    if cells.empty:
+        return empty_figure(title, _NO_SCORES if table.empty else "No weight lies in a bin that has an end.")
+    figure = new_figure(
+        title,
+        f"{name}<br>Colour: weights per decade of |W| and unit of score. Above score_cut: kept",
+        height=480,
+    )
+    rows, columns = cells["weight_low"].unique(), cells["low"].unique()
+    shape = (len(rows), len(columns))
+    figure.add_heatmap(
+        x=[*rows, cells["weight_high"].max()],
+        y=[*columns, cells["high"].max()],
+        z=_log10(cells["density"].to_numpy()).reshape(shape).T,
+        customdata=cells[["weight_low", "weight_high", "low", "high", "count"]]
+        .assign(weight_low=10 ** cells["weight_low"], weight_high=10 ** cells["weight_high"])
+        .to_numpy()
+        .reshape(*shape, 5)
+        .transpose(1, 0, 2),
+        coloraxis="coloraxis",
+        hovertemplate="|W| %{customdata[0]:.2g} to %{customdata[1]:.2g}<br>scores %{customdata[2]:.3g} to "
+        "%{customdata[3]:.3g}: %{customdata[4]:,} weights<extra></extra>",
+    )
+    known = cuts.dropna()
+    bounds = sorted({known.min(), known.max()}) if len(known) else []
+    if len(bounds) == 2:
+        figure.add_hrect(y0=bounds[0], y1=bounds[1], fillcolor=_CUT_COLOR, opacity=0.25, line_width=0)
+    for value in bounds:
+        figure.add_scatter(
+            x=weights,
+            y=[value] * 2,
+            mode="lines",
+            line={"color": _CUT_COLOR, "width": 1.75},
+            showlegend=False,
+            hovertemplate="score_cut %{y:.3f}<extra></extra>",
+        )
+    powers = range(int(np.floor(weights[0])), int(np.ceil(weights[1])) + 1)
+    figure.update_xaxes(
+        title_text="|W|, pre-trained, frozen (no unit)",
+        range=weights,
+        tickvals=list(powers),
+        ticktext=[f"{10.0**power:g}" for power in powers],
+        showgrid=False,
+    )
+    figure.update_yaxes(title_text="Score S at the end (no unit)", range=scores, showgrid=False)
+    figure.update_layout(margin_t=78)
+    figure.update_coloraxes(_log_colors(densities, "Weights per decade and unit"))
+    return figure
+
+
+def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> go.Figure:
+    """Similarity of each moment's mask to the final one, a panel per matrix type and one overall.
+
+    Parameters
+    ----------
+    table
+        Rows of `similarity_to_final` that stand for several layers, with the columns run, task, method and level.
+    measure
+        One of `SIMILARITY_TITLES`.
+    color_by
+        As in `run_marks`.
+    """
+    title = "When is the mask decided?"
+    if table.empty:
+        return empty_figure(title, _NO_SCORES)
+    panels = ("all", *MATRIX_TYPES)
+    reference, words = ("max", "the most that the densities allow") if measure == "phi_within" else ("chance", "chance")
+    figure = make_subplots(
+        rows=2,
+        cols=4,
+        shared_xaxes="all",
+        shared_yaxes="all",
+        horizontal_spacing=0.02,
+        vertical_spacing=0.14,
+        subplot_titles=[MATRIX_TITLES[kind] for kind in panels],
+    )
+    for (run, kind), line in table.groupby(["run", "matrix_type"], sort=False):
+        row, column = divmod(panels.index(str(kind)), 4)
+        marks = run_marks(line.iloc[0], color_by)
+        place = {"row": row + 1, "col": column + 1}
+        figure.add_scatter(
+            x=line["step"],
+            y=line[measure],
+            customdata=line[["n_both", "n_a", "n_b"]],
+            mode="lines+markers",
+            name=run,
+            legendgroup=run,
+            showlegend=kind == "all",
+            hovertemplate="%{y:.3f} at step %{x}<br>%{customdata[0]:,} in common, %{customdata[1]:,} kept, "
+            "%{customdata[2]:,} in the end",
+            line=marks["line"],
+            marker=marks["marker"] | {"size": 5},
+            **place,
+        )
+        figure.add_scatter(
+            x=line["step"],
+            y=line[f"{measure}_{reference}"],
+            mode="lines",
+            name=f"{run}, {words}",
+            legendgroup=run,
+            showlegend=False,
+            line={"color": marks["line"]["color"], "width": 1, "dash": "dot"},
+            hovertemplate="%{y:.3f} at step %{x}",
+            **place,
+        )
+    dress(
+        figure,
+        title,
+        f"{SIMILARITY_TITLES[measure]}; dotted: {words}",
+        height=500 + legend_room(table["run"].nunique()),
+    )
+    figure.update_xaxes(showticklabels=True, rangemode="tozero")
+    figure.update_xaxes(title_text="Optimiser step", row=2)
+    figure.update_xaxes(title_text="Optimiser step", row=1, col=4)
+    figure.update_yaxes(range=[0, 1.03])
+    figure.update_yaxes(title_text="Similarity (no unit)", col=1)
+    return figure
+
+
+def plot_moment_flips(table: pd.DataFrame, color_by: str = TASK) -> go.Figure:
+    """Weights that changed sides between moments: forced, swapped inside a matrix, moved between matrices.
+
+    Parameters
+    ----------
+    table
+        Rows of `flips_between_moments` of one group, with the columns run, task, method and level.
+    color_by
+        As in `run_marks`.
+    """
+    title = "Weights that change sides between moments"
+    if table.empty:
+        return empty_figure(title, "Flips lie between two moments, and no run has recorded more than one.")
+    kinds = {
+        "forced": "Forced by the schedule",
+        "swaps_within": "Swapped inside a matrix",
+        "swaps_between": "Moved between matrices",
+    }
+    figure = make_subplots(
+        rows=1, cols=3, shared_yaxes="all", horizontal_spacing=0.02, subplot_titles=[*kinds.values()]
+    )
+    for run, line in table.groupby("run", sort=False):
+        marks = run_marks(line.iloc[0], color_by)
+        for column, kind in enumerate(kinds, start=1):
+            figure.add_scatter(
+                x=line["step"],
+                y=line[kind],
+                mode="lines+markers",
+                name=run,
+                legendgroup=run,
+                showlegend=column == 1,
+                line=marks["line"],
+                marker=marks["marker"] | {"size": 5},
+                hovertemplate="%{y:,} weights up to step %{x}",
+                row=1,
+                col=column,
+            )
+    dress(
+        figure,
+        title,
+        "Counts since the moment before; what left and came back in between is not seen; a log scale draws no zeros",
+        height=360 + legend_room(table["run"].nunique()),
+    )
+    figure.update_xaxes(title_text="Optimiser step", rangemode="tozero")
+    figure.update_yaxes(type="log", exponentformat="none", separatethousands=True)
+    figure.update_yaxes(title_text="Weights (count), encoder", col=1)
+    return figure
+
+
+def plot_matrices(
+    table: pd.DataFrame, column: str, title: str, subtitle: str, unit: str, *, values: Range, hover: str
+) -> go.Figure:
+    """One value of every matrix: layer by matrix type, layer 0 at the bottom.
+
+    Parameters
+    ----------
+    table
+        A row per matrix: layer, matrix_type, `column`, and the counts that `hover` names.
+    column
+        What is drawn.
+    title, subtitle, unit
+        Of the figure and of its colours.
+    values
+        Range of the colours.
+    hover
+        Template over ``customdata``, the columns n_first, n_second of `table`.
+    """
+    if table.empty:
+        return empty_figure(title, _NO_SCORES)
+    layers = sorted(table["layer"].unique())
+    ordered = table.set_index(["layer", "matrix_type"]).reindex(pd.MultiIndex.from_product([layers, MATRIX_TYPES]))
+    figure = new_figure(title, subtitle, height=190 + 26 * len(layers))
+    figure.add_heatmap(
+        x=[MATRIX_TITLES[kind] for kind in MATRIX_TYPES],
+        y=layers,
+        z=ordered[column].to_numpy().reshape(len(layers), -1),
+        customdata=ordered[["n_first", "n_second"]].to_numpy().reshape(len(layers), -1, 2),
+        coloraxis="coloraxis",
+        xgap=1,
+        ygap=1,
+        hovertemplate=f"layer %{{y}}, %{{x}}<br>{hover}<extra></extra>",
+    )
+    figure.update_xaxes(showgrid=False, showline=False)
+    figure.update_yaxes(title_text="Layer", dtick=1, showgrid=False, showline=False)
+    figure.update_coloraxes(cmin=values[0], cmax=values[1], colorbar_title_text=unit)
+    return figure
+
+
+def _edges_around(steps: npt.NDArray[Any]) -> list[float]:
+    """Edges of cells around moments: half way to the next, and as far beyond both ends."""
+    if len(steps) == 1:
+        return [steps[0] - 0.5, steps[0] + 0.5]
+    middles = (steps[1:] + steps[:-1]) / 2
+    return [2 * steps[0] - middles[0], *middles, 2 * steps[-1] - middles[-1]]
+
+
+def _log10(density: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """For colours: empty where the density is 0."""
+    return np.log10(np.where(density > 0, density, np.nan)).astype(np.float32)
+
+
+def _log_colors(densities: Range, title: str) -> dict[str, Any]:
+    """A colour axis of decades, four at most: what is rarer looks like the rarest."""
+    high = np.log10(densities[1])
+    low = max(np.log10(densities[0]), high - 4)
+    ticks = list(_decades(low, high))
+    return {
+        "colorscale": FRACTION_SCALE,
+        "cmin": low,
+        "cmax": high,
+        "colorbar": {
+            "title": {"text": title},
+            "tickvals": ticks,
+            "ticktext": [f"{10.0**tick:,.10g}" for tick in ticks],
+        },
+    }
+
+
+def _decades(low: float, high: float) -> Iterator[int]:
+    yield from range(int(np.ceil(low)), int(np.floor(high)) + 1)

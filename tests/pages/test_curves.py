@@ -1,0 +1,189 @@
+"""The curves page in every state that its runs can be in."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import make_run
+
+from smp_lab.storage.paths import PREDICTIONS_FILE, RECORD_FILE
+
+from .conftest import charts, sentences
+
+PAGE = "curves.py"
+
+DENSE = {
+    "method": "dense",
+    "remaining": 1.0,
+    "schedule": None,
+    "schedule_fraction": None,
+    "score_learning_rate": None,
+    "weight_learning_rate": 3e-5,
+}
+
+
+def figure(app):
+    return json.loads(charts(app)[0].proto.spec)
+
+
+def names(app):
+    return {trace["name"] for trace in figure(app)["data"]}
+
+
+def spread(app):
+    return app.dataframe[0].value
+
+
+def costs(app):
+    return app.dataframe[1].value
+
+
+def test_no_runs_say_how_to_train_one(open_page):
+    app = open_page(PAGE)
+    assert "no runs yet" in sentences(app.info)
+    assert not charts(app)
+
+
+def test_one_run_stands_beside_published_numbers_of_another_encoder(open_page, write_run):
+    run = write_run()
+    app = open_page(PAGE, run.run_id)
+    assert not app.error
+    assert not app.warning
+    (chart,) = charts(app)
+    assert chart.proto.alt.endswith(".")
+    assert "SMP-S" in names(app)
+    assert "SMP, bert-base-uncased, published" in names(app)
+    assert "No two of the runs share a task" in sentences(app.info)
+
+
+def test_all_runs_are_shown_where_none_is_chosen(open_page, runs):
+    for seed in range(6):
+        make_run(runs, seed=seed)
+    app = open_page(PAGE)
+    assert "all 6 are shown" in sentences(app.caption)
+    assert spread(app)["n_seeds"].tolist() == [6]
+
+
+def test_a_broken_run_and_an_unknown_one(open_page, write_run):
+    whole, broken = write_run(), write_run(task="cola")
+    (broken.path / RECORD_FILE).write_text("{")
+    app = open_page(PAGE, whole.run_id, "no-such-run")
+    assert len(charts(app)) == 1
+    assert "There is no run 'no-such-run' here" in sentences(app.warning)
+
+
+def test_altered_predictions_spoil_their_own_run_alone(open_page, write_run):
+    whole, broken = write_run(), write_run(task="cola")
+    (broken.path / PREDICTIONS_FILE).write_bytes(b"PK")
+    app = open_page(PAGE)
+    assert "predictions.npz is cut off or was altered" in sentences(app.error)
+    assert spread(app)["task"].tolist() == ["RTE"]
+    assert whole.run_id in costs(app)["run_id"].tolist()
+
+
+def test_three_spreads_are_named_apart(open_page, runs):
+    make_run(runs, accuracy=0.6)
+    make_run(runs, accuracy=0.7, seed=1)
+    app = open_page(PAGE)
+    words = sentences(app.markdown)
+    for name in ("Over seeds", "Dev set", "Paired"):
+        assert f"**{name}**" in words
+    (row,) = spread(app).to_dict("records")
+    assert row["mean"] == pytest.approx(65)
+    assert row["sd"] == pytest.approx(10 / 2**0.5)
+    assert row["n_examples"] == 40
+    # Wilson's half widths at 24 and 28 of 40.
+    assert row["sampling"] == pytest.approx(14.0, abs=0.5)
+
+
+def test_runs_that_differ_by_little_are_not_distinguishable(open_page, runs):
+    a, b = make_run(runs, accuracy=0.6), make_run(runs, accuracy=0.65, seed=1)
+    app = open_page(PAGE, a.run_id, b.run_id)
+    text = sentences(app.markdown)
+    assert "**not distinguishable**" in text
+    assert "**+5.0** points of Accuracy on 40 examples" in text
+    assert "2 examples are right in one of the two alone, 2 of them in b" in text
+    assert "p = 0.5" in text
+    assert app.dataframe[2].value.to_numpy().tolist() == [[24, 0], [2, 14]]
+
+
+def test_runs_that_differ_by_far_are_told_apart(open_page, runs):
+    a, b = make_run(runs, accuracy=0.5), make_run(runs, accuracy=0.9, seed=1)
+    text = sentences(open_page(PAGE, a.run_id, b.run_id).markdown)
+    assert "are **distinguishable**" in text
+
+
+def test_matthews_correlation_is_compared_by_paired_resamples(open_page, runs):
+    a, b = make_run(runs, task="cola", accuracy=0.6), make_run(runs, task="cola", accuracy=0.9, seed=1)
+    text = sentences(open_page(PAGE, a.run_id, b.run_id).markdown)
+    assert "points of MCC" in text
+    assert "paired bootstrap" in text
+
+
+def test_runs_on_other_data_are_not_paired(open_page, runs):
+    a, b = make_run(runs), make_run(runs, data_sha256="c" * 64)
+    app = open_page(PAGE, a.run_id, b.run_id)
+    assert "their examples cannot be paired" in sentences(app.warning)
+    assert "distinguishable" not in sentences(app.markdown)
+
+
+def test_difference_to_dense_needs_a_dense_run(open_page, write_run):
+    run = write_run()
+    app = open_page(PAGE, run.run_id, quantity="difference to dense")
+    assert "only published differences can be drawn" in sentences(app.info)
+    assert names(app) == {"RTE, published"}
+
+
+def test_difference_to_dense(open_page, runs):
+    make_run(runs, accuracy=0.7, **DENSE)
+    make_run(runs, accuracy=0.65)
+    app = open_page(PAGE, quantity="difference to dense", published="tables")
+    (line,) = [trace for trace in figure(app)["data"] if trace["name"] == "RTE · SMP-S" and trace["mode"] == "lines"]
+    assert "difference" in figure(app)["layout"]["yaxis"]["title"]["text"].lower()
+    assert len(line["y"]) or line["y"]["bdata"]
+
+
+def test_a_task_that_was_published_alone(open_page, write_run):
+    write_run()
+    app = open_page(PAGE, task="MNLI")
+    assert all("published" in name for name in names(app))
+    assert any("Movement" in name for name in names(app))
+
+
+def test_another_metric_of_a_task(open_page, runs):
+    make_run(runs, task="mrpc", accuracy=0.8)
+    app = open_page(PAGE, task="MRPC", metric="F1")
+    assert figure(app)["layout"]["yaxis"]["title"]["text"] == "F1 (x 100)"
+    assert spread(app)["metric"].tolist() == ["F1"]
+
+
+def test_costs_are_those_of_the_record(open_page, write_run):
+    run = write_run(remaining=0.1)
+    (row,) = costs(open_page(PAGE, run.run_id)).to_dict("records")
+    assert row["trainable"] == 4096
+    assert row["new"] == 128
+    # 4096 of 6000 parameters are prunable.
+    assert row["encoder"] == pytest.approx(100 * run.remaining)
+    assert row["model"] == pytest.approx(100 * (1904 + run.kept.sum()) / 6000)
+    assert row["packed"] == pytest.approx(512e-6)
+    assert row["stored"] == pytest.approx((run.path / "masks.npz").stat().st_size / 1e6)
+
+
+def test_zeros_save_no_time_is_said_here_too(open_page, write_run):
+    app = open_page(PAGE, write_run().run_id)
+    assert "zeros anywhere else save storage alone" in sentences(app.caption)
+
+
+def test_number_of_tasks_comes_from_the_address(open_page, write_run):
+    run = write_run()
+    app = open_page(PAGE, run.run_id, n_tasks="20")
+    assert app.number_input(key="n_tasks").value == 20
+    assert "20 fine-tuned models against one encoder and a mask each" in sentences(app.caption)
+    assert app.metric[0].value == f"{20 * 4 * 6000 / 1e6:,.1f} MB"
+
+
+def test_a_dense_run_alone_has_no_mask_to_store(open_page, runs):
+    app = open_page(PAGE, make_run(runs, **DENSE).run_id)
+    assert not app.metric
+    assert "Dense fine-tuning" in names(app)

@@ -1,0 +1,128 @@
+"""The scores page in every state that its runs can be in."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import TINY, make_run, random_masks, tiny_scores
+
+from smp_lab.storage.paths import RECORD_FILE, SCORES_FILE
+
+from .conftest import charts, sentences
+from .test_curves import DENSE
+
+PAGE = "scores.py"
+CHARTS = {"distribution": 1, "over training": 1, "score and weight": 2, "when decided": 4}
+
+
+def titles(app):
+    return [json.loads(chart.proto.spec)["layout"]["title"] for chart in charts(app)]
+
+
+def subtitles(app):
+    return [title["subtitle"]["text"] for title in titles(app)]
+
+
+def test_no_runs_say_how_to_train_one(open_page):
+    app = open_page(PAGE)
+    assert "no runs yet" in sentences(app.info)
+    assert not charts(app)
+
+
+def test_a_run_without_scores_gets_a_sentence(open_page, runs):
+    app = open_page(PAGE, make_run(runs, **DENSE).run_id)
+    # Records of tests hold scores wherever they hold a mask.
+    assert "None of the shown runs has scores" in sentences(app.info)
+    assert not charts(app)
+
+
+@pytest.mark.parametrize("view", CHARTS)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_view_of_one_run(open_page, write_run, view, theme):
+    app = open_page(PAGE, write_run().run_id, view=view)
+    app.context = {"theme": theme}
+    app.run()
+    assert not app.exception
+    assert not app.error
+    assert len(charts(app)) == CHARTS[view]
+    for chart, title in zip(charts(app), titles(app), strict=True):
+        assert chart.proto.alt.endswith(".")
+        assert title["text"]
+
+
+@pytest.mark.parametrize("view", CHARTS)
+def test_two_runs_stand_side_by_side(open_page, write_run, view):
+    a, b = write_run(remaining=0.5), write_run(task="cola", remaining=0.1)
+    app = open_page(PAGE, a.run_id, b.run_id, view=view, beside=b.run_id)
+    assert len(charts(app)) == (6 if view == "when decided" else 2 * CHARTS[view])
+    text = " ".join(subtitles(app))
+    assert view == "when decided" or ("RTE" in text and "CoLA" in text)
+
+
+@pytest.mark.parametrize("view", CHARTS)
+@pytest.mark.parametrize(("kind", "layer"), [("all", "all"), ("output", "1"), ("all", "0")])
+def test_every_choice_of_matrices(open_page, write_run, view, kind, layer):
+    app = open_page(PAGE, write_run().run_id, view=view, score_type=kind, score_layer=layer)
+    assert len(charts(app)) == CHARTS[view]
+    if view != "when decided":
+        assert app.selectbox(key="score_layer").value == layer
+
+
+def test_moment_comes_from_the_address(open_page, write_run):
+    app = open_page(PAGE, write_run().run_id, moment="30")
+    assert app.slider(key="moment").value == 30
+    # Of the moments 0, 10, 20 and 30 the one nearest to step 9.
+    assert "step 10 of 30" in subtitles(app)[0]
+
+
+def test_one_moment_is_said_to_be_one(open_page, runs, monkeypatch):
+    monkeypatch.setattr("conftest.tiny_scores", lambda masks: tiny_scores(masks, n_moments=1))
+    run = make_run(runs, masks=random_masks(TINY, 1.0), remaining=1.0)
+    for view in CHARTS:
+        app = open_page(PAGE, run.run_id, view=view)
+        assert not app.slider
+        assert len(charts(app)) >= 1
+    assert "One moment of training was recorded" in sentences(open_page(PAGE, run.run_id).caption)
+
+
+def test_altered_scores_get_their_sentence(open_page, write_run):
+    whole, broken = write_run(), write_run(task="cola")
+    (broken.path / SCORES_FILE).write_bytes(b"PK")
+    app = open_page(PAGE, whole.run_id, broken.run_id, beside=broken.run_id)
+    assert "scores.npz is cut off or was altered" in sentences(app.error)
+    assert len(charts(app)) == 1
+    alone = open_page(PAGE, broken.run_id)
+    assert "scores.npz is cut off" in sentences(alone.error)
+    assert not charts(alone)
+
+
+def test_broken_and_unknown_runs(open_page, write_run):
+    whole, broken = write_run(), write_run(task="cola")
+    (broken.path / RECORD_FILE).write_text("{")
+    app = open_page(PAGE, whole.run_id, "no-such-run")
+    assert "There is no run 'no-such-run' here" in sentences(app.warning)
+    assert len(charts(app)) == 1
+
+
+def test_share_of_magnitude_is_counted_over_the_chosen_matrices(open_page, write_run):
+    run = write_run(remaining=0.5)
+    both = int((run.kept.ravel() // 2).sum())
+    app = open_page(PAGE, run.run_id, view="score and weight", score_type="all")
+    assert f"({both:,} of {run.kept.sum():,})" in sentences(app.markdown)
+    app = open_page(PAGE, run.run_id, view="score and weight", score_type="query", score_layer="1")
+    assert "**50 %** of the mask too (64 of 128); chance would give 50 %" in sentences(app.markdown)
+
+
+def test_weights_beyond_the_bins_are_counted_not_hidden(open_page, write_run):
+    app = open_page(PAGE, write_run().run_id, score_type="query")
+    # Records of tests hold every kept score in a bin without an end.
+    assert "256 weights lie in bins that have no end" in sentences(app.caption)
+
+
+@pytest.mark.parametrize("measure", ["Recall", "Precision", "Jaccard", "Phi"])
+def test_every_similarity(open_page, write_run, measure):
+    app = open_page(PAGE, write_run().run_id, view="when decided", similarity=measure)
+    assert len(charts(app)) == 4
+    assert np.all(["phi" in text.lower() for text in subtitles(app)[:1]]) == (measure == "Phi")
