@@ -3,9 +3,9 @@
 ::
 
     {run_id}/
-      run.json         schema_version, run_id, config, layout, provenance, results, sha256 of every other file
+      run.json         schema_version, run_id, config, layout, provenance, results, sha256 of each file and of itself
       history.npz      one array per column, a value per logged step
-      masks.npz        the final mask: one zlib stream of packed bits per matrix, and their shapes
+      masks.npz        the final mask: one zlib stream of packed bits per matrix
       scores.npz       score histograms, kept counts and flips at some twenty moments of training
       predictions.npz  what the final model said on each development example
 
@@ -34,7 +34,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout, MatrixId
-from smp_lab.config import RunConfig
+from smp_lab.config import RunConfig, canonical_json
 from smp_lab.errors import (
     ConfigError,
     MaskFormatError,
@@ -414,6 +414,7 @@ def save_run(
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())},
     }
     try:
+        record["sha256"] = _own_sha256(record)
         contents[RECORD_FILE] = (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
     except (TypeError, ValueError) as error:
         raise RunWriteError(
@@ -443,6 +444,12 @@ def save_run(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return load_run(target)
+
+
+def _own_sha256(record: Mapping[str, Any]) -> str:
+    """Digest of everything else in a run.json."""
+    rest = {key: value for key, value in record.items() if key != "sha256"}
+    return hashlib.sha256(canonical_json(rest).encode()).hexdigest()
 
 
 def _kept_counts(layout: EncoderLayout, masks: MaskSet | None) -> dict[str, Any]:
@@ -529,6 +536,11 @@ def _parse_record(path: Path, content: Any) -> RunRecord:
         raise RunFormatError(f"Folder {path} holds run {run_id}; rename the folder back.")
     record = RunRecord(path, config, layout, provenance, results, files)
     _check_results(record, file)
+    if content.get("sha256") != _own_sha256(content):
+        raise RunFormatError(
+            f"{file} was altered: its content is not what its own sha256 says. Restore the folder or train the run "
+            "again."
+        )
     return record
 
 

@@ -32,11 +32,13 @@ ARRAY_FILES = [HISTORY_FILE, MASKS_FILE, SCORES_FILE, PREDICTIONS_FILE]
 MINILM = EncoderLayout(n_layers=6, hidden_size=384, intermediate_size=1536, n_heads=12, n_parameters=22_713_216)
 
 
-def edit_record(run, edit):
-    """Change run.json as a text editor would."""
+def edit_record(run, edit, sealed=True):
+    """Change run.json; `sealed` as one who also mends its own sha256, else as a text editor would."""
     file = run.path / RECORD_FILE
     content = json.loads(file.read_text())
     edit(content)
+    if sealed:
+        content["sha256"] = storage._own_sha256(content)
     file.write_text(json.dumps(content))
 
 
@@ -216,6 +218,23 @@ def test_edited_settings_no_longer_fit_the_id(write_run):
     run = write_run()
     edit_record(run, lambda record: record["config"].update(score_learning_rate=0.03))
     with pytest.raises(RunFormatError, match=f"was altered: it says run {run.run_id}, but its settings are those of"):
+        load_run(run.path)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda record: record["results"]["metrics"].update(accuracy=0.99),
+        lambda record: record["results"]["evaluations"][0].update(accuracy=0.99),
+        lambda record: record["provenance"].update(wall_seconds=1),
+        lambda record: record.update(remark="a good run"),
+        lambda record: record.pop("sha256"),
+    ],
+)
+def test_an_edited_result_is_noticed(write_run, edit):
+    run = write_run()
+    edit_record(run, edit, sealed=False)
+    with pytest.raises(RunFormatError, match="was altered: its content is not what its own sha256 says"):
         load_run(run.path)
 
 
