@@ -332,7 +332,8 @@ def _flips_by_matrix(
     contents = []
     for (run, _), table, step in zip(chosen, flips, steps, strict=True):
         part = table[table["layer"].notna() & (table["step"] == step)]
-        n_weights = part["matrix_type"].map({kind: run.layout.size(kind) for kind in MATRIX_TYPES})
+        # Of a table without rows the column would stay text.
+        n_weights = part["matrix_type"].map({kind: run.layout.size(kind) for kind in MATRIX_TYPES}).astype(float)
         part = part.assign(n_weights=n_weights, percent=100 * part["swaps_within"] / n_weights)
         contents.append((part, step, labels[run.run_id]))
     if all(part.empty for part, _, _ in contents):
@@ -344,7 +345,7 @@ def _flips_by_matrix(
         [
             (
                 figures.plot_matrices(
-                    part.assign(n_first=part.get("swaps_within"), n_second=part.get("forced")),
+                    part.assign(n_first=part["swaps_within"], n_second=part["forced"]),
                     "percent",
                     "Swaps inside each matrix",
                     f"{label}, up to step {step:,}, since the moment before",
