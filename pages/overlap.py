@@ -19,6 +19,7 @@ from smp_lab.ui import cache, controls, links, messages
 _PAIR = ["run_a", "run_b"]
 _RUN_A, _RUN_B = "pair_a", "pair_b"
 _FEW_REGIONS = 4
+_BY_SIZE = ("phi_partial", "phi_magnitude")
 # A cap this close to 1 does not change how a value reads.
 _NEAR_ONE = 0.95
 
@@ -63,7 +64,7 @@ def _comparable(runs: Sequence[RunRecord]) -> list[RunRecord]:
         by_size = [encoder for encoder, _ in encoders.most_common()]
         encoder = st.selectbox("Encoder", by_size, key="encoder", bind="query-params")
         runs = [run for run in runs if _encoder(run) == encoder]
-    return [run for run, _ in messages.readable(runs, cache.kept_by_magnitude)]
+    return [run for run, _ in messages.readable(runs, cache.magnitudes)]
 
 
 def _encoder(run: RunRecord) -> str:
@@ -99,11 +100,13 @@ def _pick_measure(pairs: pd.DataFrame) -> str:
             "Compare pairs of equal density, or take phi_share, which divides by that cap, or containment, which asks "
             "whether the smaller mask lies in the larger."
         )
-    if pairs[name].isna().all() and name == "phi_partial":
+    if pairs[name].isna().all() and name in _BY_SIZE:
         st.info(
             "phi_partial is unknown for all of these pairs. It needs the magnitude mask at the density of both runs, "
             "and a record has each run's at its own: only runs that keep the same number of weights in every matrix, "
-            "as smp_l does, can be compared so."
+            "as those of smp_l do, can be compared so. phi_magnitude asks the same of any two densities."
+            if name == "phi_partial"
+            else "phi_magnitude is unknown for all of these pairs: it needs the scores of both runs."
         )
     return name
 
@@ -183,9 +186,9 @@ def _one_pair(
         alt=f"Weights that A alone, both and B alone keep, counted and by chance. {title}.",
         min_width=520,
     )
-    # In one matrix nothing lies between matrices, and a record counts the largest weights of matrices, not of heads.
+    # In one matrix nothing lies between matrices, and a record has the sizes of weights by matrix, not by head.
     per_matrix = "phi_within" if measure in ("phi_pooled", "phi_between") else measure
-    per_head = "phi_within" if per_matrix == "phi_partial" else per_matrix
+    per_head = "phi_within" if measure in _BY_SIZE else per_matrix
     left, right = st.columns(2, gap="medium")
     with left:
         by_matrix = overlap.measure_overlap(_turned(counts, a, b), ["layer", "matrix_type"])

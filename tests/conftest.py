@@ -148,7 +148,7 @@ def make_run(
         },
         history=history,
         masks=masks,
-        scores=tiny_scores(masks) if masks is not None else None,
+        scores=tiny_scores(masks) if masks is not None and config.method_info.trains_scores else None,
         predictions=pd.DataFrame(
             {
                 "split": np.zeros(n_examples, np.uint8),

@@ -28,6 +28,8 @@ MOST_REGION_RUNS = 6
 # 64-bit words of every run that are held against one another at once: some runs of them fit a processor's cache.
 _CHUNK_WORDS = 4096
 
+_SIZE_TERMS = ("size_expected", "size_highest", "size_v_a", "size_v_b")
+
 SAME_TASK_OTHER_SEED = "same task, other seed"
 SAME_TASK_OTHER_SETTINGS = "same task, other settings"
 OTHER_TASK = "other task"
@@ -35,6 +37,23 @@ WITH_CONTROL = "with a control"
 PAIR_KINDS = (SAME_TASK_OTHER_SEED, SAME_TASK_OTHER_SETTINGS, OTHER_TASK, WITH_CONTROL)
 
 UNION, MAJORITY, INTERSECTION = CONSENSUS_RULES = ("union", "majority", "intersection")
+
+
+@dataclass(frozen=True)
+class Magnitudes:
+    """How the weights that a run keeps lie among the sizes of the pre-trained weights, from `magnitudes`.
+
+    Parameters
+    ----------
+    kept_by_magnitude
+        ``(n_matrices,)`` kept weights that are also among as many largest |W|.
+    kept_by_size, n_by_size
+        ``(n_matrices, n_bins)`` kept and all weights in each bin of |W|.
+    """
+
+    kept_by_magnitude: npt.NDArray[np.int64]
+    kept_by_size: FloatArray
+    n_by_size: FloatArray
 
 
 @dataclass(frozen=True)
@@ -87,6 +106,11 @@ MEASURES: Mapping[str, Measure] = {
         "(r - s t) / √((1 - s²)(1 - t²)), r = phi_within of A and B, s and t = of each and the magnitude mask",
         "Do the masks agree beyond what both have in common with the largest weights?",
         chance=None,
+    ),
+    "phi_magnitude": Measure(
+        "phi_within with every matrix cut into bins of |W|, ten a decade: e, v and w are sums over the bins",
+        "Do the masks agree beyond what weights of one matrix and of nearly one size would share?",
+        capped=True,
     ),
     "lift": Measure(
         "Σo / Σe",
@@ -144,8 +168,39 @@ def pair_kind(a: RunConfig, b: RunConfig) -> str:
     return SAME_TASK_OTHER_SEED if replace(a, seed=b.seed) == b else SAME_TASK_OTHER_SETTINGS
 
 
+def magnitudes(
+    kept_histogram: npt.NDArray[np.uint32],
+    removed_histogram: npt.NDArray[np.uint32],
+    weight_score_histogram: npt.NDArray[np.uint32],
+    kept_by_magnitude: CountArray,
+) -> Magnitudes:
+    """How many weights of each size |W| a run keeps, from what its record has of the final scores.
+
+    Parameters
+    ----------
+    kept_histogram, removed_histogram
+        ``(n_matrices, n_score_bins)`` final scores of kept and of removed weights.
+    weight_score_histogram
+        ``(n_matrices, n_bins, n_score_bins)`` weights by |W| and final score.
+    kept_by_magnitude
+        ``(n_matrices,)`` weights of the final mask that are also among as many largest |W|.
+
+    Notes
+    -----
+    A top-k of the scores splits one score bin of a matrix; the weights kept of that bin are taken to have the sizes of
+    all weights in it. All other bins are kept or removed whole, so their sizes are exact.
+    """
+    in_bin = kept_histogram.astype(np.float64) + removed_histogram
+    share = np.divide(kept_histogram, in_bin, out=np.zeros(in_bin.shape), where=in_bin > 0)
+    return Magnitudes(
+        kept_by_magnitude,
+        kept_by_size=np.einsum("mks,ms->mk", weight_score_histogram, share),
+        n_by_size=weight_score_histogram.sum(axis=2, dtype=np.float64),
+    )
+
+
 def pairwise_overlap(
-    masks_by_run: Mapping[str, MaskSet], kept_by_magnitude: Mapping[str, CountArray] | None = None
+    masks_by_run: Mapping[str, MaskSet], magnitudes_by_run: Mapping[str, Magnitudes] | None = None
 ) -> pd.DataFrame:
     """Overlap of kept weights for each pair of runs, matrix by matrix.
 
@@ -153,16 +208,16 @@ def pairwise_overlap(
     ----------
     masks_by_run
         run id -> packed masks; all of the same base model.
-    kept_by_magnitude
-        run id -> ``(n_matrices,)`` weights of its mask that are also among as many largest absolute weights, as in
-        `ScoreHistory`; runs may be missing.
+    magnitudes_by_run
+        run id -> how its kept weights lie among the sizes of all; runs may be missing.
 
     Returns
     -------
     DataFrame
         A row per (run_a, run_b, layer, matrix_type), each pair once in the order of the runs: n_a, n_b, n_both,
-        n_weights (counts), magnitude_a, magnitude_b (`kept_by_magnitude` of the two; NaN where it is not known),
-        jaccard and phi (no unit). 0 / 0 (both masks empty) is NaN, not 1.
+        n_weights (counts); what phi_partial and phi_magnitude need, NaN where it is not known: magnitude_a, magnitude_b
+        (`kept_by_magnitude`), size_expected, size_highest, size_v_a, size_v_b (sums over the bins of |W|); jaccard and
+        phi (no unit). 0 / 0 (both masks empty) is NaN, not 1.
 
     Raises
     ------
@@ -174,13 +229,11 @@ def pairwise_overlap(
     phi = (o - pq) / sqrt(p(1-p) q(1-q)) with o = n_both / n_weights; 0 for independent masks.
     """
     layout = _common_layout(masks_by_run)
-    known = kept_by_magnitude or {}
     runs, matrices = np.array(list(masks_by_run)), layout.matrices
     a, b = np.triu_indices(len(runs), k=1)
     shared = np.stack([_shared_counts(_words(masks_by_run, place)) for place in range(len(matrices))], axis=-1)
     kept = np.einsum("iim->im", shared)
-    unknown = np.full(len(matrices), np.nan)
-    magnitude = np.stack([np.asarray(known.get(run, unknown), np.float64) for run in runs])
+    sizes = _size_terms([(magnitudes_by_run or {}).get(run) for run in runs], len(matrices), a, b)
     table = pd.DataFrame(
         {
             "run_a": np.repeat(runs[a], len(matrices)),
@@ -191,8 +244,7 @@ def pairwise_overlap(
             "n_b": kept[b].ravel(),
             "n_both": shared[a, b].ravel(),
             "n_weights": np.tile([layout.size(matrix.matrix_type) for matrix in matrices], len(a)),
-            "magnitude_a": magnitude[a].ravel(),
-            "magnitude_b": magnitude[b].ravel(),
+            **{name: values.ravel() for name, values in sizes.items()},
         }
     )
     n_a, n_b, n_both, n_weights = (table[column].to_numpy() for column in ("n_a", "n_b", "n_both", "n_weights"))
@@ -238,8 +290,8 @@ def measure_overlap(counts: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     Parameters
     ----------
     counts
-        A row per 2 x 2 table, which chance is removed within: n_a, n_b, n_both, n_weights, and for phi_partial
-        magnitude_a and magnitude_b.
+        A row per 2 x 2 table, which chance is removed within: n_a, n_b, n_both, n_weights; phi_partial and
+        phi_magnitude need the other columns of `pairwise_overlap` too.
     by
         Columns that tell groups apart, in their order of first appearance.
 
@@ -270,6 +322,7 @@ def measure_overlap(counts: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         "v_b": n_b * (n_weights - n_b) / n_weights,
         "concordant": n_both * (n_weights - n_a - n_b + n_both) / n_weights,
         "discordant": (n_a - n_both) * (n_b - n_both) / n_weights,
+        **{name: counts.get(name, np.nan) for name in _SIZE_TERMS},
     }
     for side, n in (("a", n_a), ("b", n_b)):
         terms[f"small_{side}"] = np.where(equal, n - counts.get(f"magnitude_{side}", np.nan), np.nan)
@@ -294,6 +347,9 @@ def measure_overlap(counts: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         "containment": _ratio(s["n_both"], smaller),
         "containment_chance": _ratio(s["expected"], smaller),
     }
+    size_norm = np.sqrt(s["size_v_a"] * s["size_v_b"])
+    measures["phi_magnitude"] = _ratio(s["n_both"] - s["size_expected"], size_norm)
+    measures["phi_magnitude_max"] = _ratio(s["size_highest"] - s["size_expected"], size_norm)
     measures["phi_share"] = _ratio(measures["phi_within"], measures["phi_within_max"])
     measures["phi_between"] = measures["phi_pooled"] - measures["phi_within"]
     measures["jaccard_excess"] = measures["jaccard"] - measures["jaccard_chance"]
@@ -304,6 +360,27 @@ def measure_overlap(counts: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     measures["phi_partial"] = _ratio(measures["phi_within"] - to_a * to_b, np.sqrt((1 - to_a**2) * (1 - to_b**2)))
     shown = sums[["n_a", "n_b", "n_both", "n_weights", "expected"]]
     return shown.assign(**measures).reset_index()
+
+
+def _size_terms(
+    known: Sequence[Magnitudes | None], n_matrices: int, a: npt.NDArray[np.intp], b: npt.NDArray[np.intp]
+) -> dict[str, FloatArray]:
+    """Columns of `pairwise_overlap` that say how large kept weights are, each ``(n_pairs, n_matrices)``."""
+    n_by_size = next((run.n_by_size for run in known if run is not None), np.full((n_matrices, 1), np.nan))
+    by_rank = np.full((len(known), n_matrices), np.nan)
+    by_size = np.full((len(known), *n_by_size.shape), np.nan)
+    for place, run in enumerate(known):
+        if run is not None:
+            by_rank[place], by_size[place] = run.kept_by_magnitude, run.kept_by_size
+    expected, highest, v_a, v_b = terms = np.empty((len(_SIZE_TERMS), len(a), n_matrices))
+    for matrix, n in enumerate(n_by_size):
+        # An empty bin has no term of its own.
+        n, kept = n[n != 0], by_size[:, matrix, n != 0]
+        expected[:, matrix] = (kept[a] * kept[b] / n).sum(axis=1)
+        highest[:, matrix] = np.minimum(kept[a], kept[b]).sum(axis=1)
+        variance = (kept * (n - kept) / n).sum(axis=1)
+        v_a[:, matrix], v_b[:, matrix] = variance[a], variance[b]
+    return {"magnitude_a": by_rank[a], "magnitude_b": by_rank[b], **dict(zip(_SIZE_TERMS, terms, strict=True))}
 
 
 def region_counts(masks_by_run: Mapping[str, MaskSet]) -> pd.DataFrame:

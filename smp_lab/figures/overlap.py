@@ -60,6 +60,7 @@ SCALES: Mapping[str, _Scale] = {
     "phi_pooled": _Scale("Phi, pooled"),
     "phi_between": _Scale("Phi between matrices"),
     "phi_partial": _Scale("Partial phi given magnitude"),
+    "phi_magnitude": _Scale("Phi within matrices and sizes"),
     "lift": _Scale("Lift", 1.0, is_ratio=True),
     "jaccard": _Scale("Jaccard index", None),
     "jaccard_excess": _Scale("Jaccard index above chance"),

@@ -13,7 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import overlap, sampling
-from smp_lab.masks import CountArray, MaskSet
+from smp_lab.masks import MaskSet
 from smp_lab.storage import paths
 from smp_lab.storage.published import published_points
 from smp_lab.storage.runs import RunIndex, RunRecord, ScoreHistory, list_runs, load_run
@@ -104,20 +104,29 @@ def published() -> pd.DataFrame:
     return published_points()
 
 
-def kept_by_magnitude(run: RunRecord) -> CountArray | None:
-    """Weights of each matrix's mask that are also among as many largest absolute ones; None without scores.
+def magnitudes(run: RunRecord) -> overlap.Magnitudes | None:
+    """How the weights that a run keeps lie among the sizes of all; None without scores.
 
     Reads the mask too: a run that gets through here can be compared. Raises what `RunRecord.masks` and
     `RunRecord.scores` raise.
     """
-    return _kept_by_magnitude(_stamp(run.path))
+    return _magnitudes(_stamp(run.path))
 
 
-@st.cache_data(max_entries=256, show_spinner="Reading the masks")
-def _kept_by_magnitude(stamp: Stamp) -> CountArray | None:
+# 30 kB each.
+@st.cache_resource(max_entries=256, show_spinner="Reading the masks")
+def _magnitudes(stamp: Stamp) -> overlap.Magnitudes | None:
     _masks(stamp)
     run = load_run(Path(stamp[0]))
-    return run.scores.kept_by_magnitude if run.has_scores else None
+    if not run.has_scores:
+        return None
+    scores = run.scores
+    return overlap.magnitudes(
+        scores.kept_histogram[-1],
+        scores.removed_histogram[-1],
+        scores.weight_score_histogram,
+        scores.kept_by_magnitude,
+    )
 
 
 def pairwise_overlap(runs: Sequence[RunRecord]) -> pd.DataFrame:
@@ -127,8 +136,8 @@ def pairwise_overlap(runs: Sequence[RunRecord]) -> pd.DataFrame:
 
 @st.cache_data(max_entries=8, show_spinner="Comparing the masks")
 def _pairwise_overlap(stamps: tuple[Stamp, ...]) -> pd.DataFrame:
-    magnitudes = {Path(stamp[0]).name: _kept_by_magnitude(stamp) for stamp in stamps}
-    known = {run_id: counts for run_id, counts in magnitudes.items() if counts is not None}
+    found = {Path(stamp[0]).name: _magnitudes(stamp) for stamp in stamps}
+    known = {run_id: sizes for run_id, sizes in found.items() if sizes is not None}
     return overlap.pairwise_overlap(_masks_by_run(stamps), known)
 
 

@@ -13,9 +13,11 @@ from smp_lab.analysis.overlap import (
     SAME_TASK_OTHER_SEED,
     SAME_TASK_OTHER_SETTINGS,
     WITH_CONTROL,
+    Magnitudes,
     check_one_encoder,
     consensus,
     head_overlap,
+    magnitudes,
     measure_overlap,
     pair_kind,
     pairwise_overlap,
@@ -285,47 +287,117 @@ def test_every_measure_is_computed_and_told():
         assert not measure.capped or f"{name}_max" in got
 
 
-# --------------------------------------------------------------------------------------------- partial phi
+# ------------------------------------------------------------------------------------- given the size of weights
+
+# Some |W| and scores on a grid, so that a histogram knows them exactly.
+N_SIZES, N_SCORES = 5, 40
 
 
-def of_magnitude(masks, weights):
-    """The magnitude mask at the counts of a mask, and the counts that both keep."""
+def graded(seed, n_grades):
+    rng = np.random.default_rng(seed)
+    return {matrix: rng.integers(0, n_grades, TINY.shape(matrix.matrix_type)) for matrix in TINY.matrices}
 
-    def top(matrix):
-        order = np.argsort(-weights[matrix].ravel(), kind="stable")
-        mask = np.zeros(order.size, bool)
-        mask[order[: masks.kept(matrix)]] = True
-        return mask.reshape(weights[matrix].shape)
 
-    magnitude = pack(TINY, top)
-    return magnitude, np.array([(magnitude.dense(m) & masks.dense(m)).sum() for m in TINY.matrices])
+def leaning(sizes, seed):
+    """Scores that large weights have the higher chances in."""
+    return {matrix: np.clip(4 * sizes[matrix] + own, 0, N_SCORES - 1) for matrix, own in graded(seed, 20).items()}
+
+
+def of_scores(sizes, scores, cuts):
+    """The mask that keeps scores from a cut on, and its magnitudes; ties of sizes by position."""
+    masks = pack(TINY, lambda matrix: scores[matrix] >= cuts[matrix.layer])
+    kept, removed, joint, by_rank = [], [], [], []
+    for matrix in TINY.matrices:
+        mask, size, score = masks.dense(matrix), sizes[matrix], scores[matrix]
+        kept.append(np.bincount(score[mask], minlength=N_SCORES))
+        removed.append(np.bincount(score[~mask], minlength=N_SCORES))
+        joint.append(np.bincount((size * N_SCORES + score).ravel(), minlength=N_SIZES * N_SCORES))
+        largest = np.argsort(-size.ravel(), kind="stable")[: mask.sum()]
+        by_rank.append(mask.ravel()[largest].sum())
+    joint = np.array(joint, np.uint32).reshape(-1, N_SIZES, N_SCORES)
+    return masks, magnitudes(np.array(kept, np.uint32), np.array(removed, np.uint32), joint, np.array(by_rank))
+
+
+def residuals(masks, cells):
+    """A mask with the mean of each cell of a matrix taken out."""
+    columns = []
+    for matrix in TINY.matrices:
+        mask, cell = masks.dense(matrix).ravel().astype(float), cells[matrix].ravel()
+        means = np.bincount(cell, mask) / np.maximum(np.bincount(cell), 1)
+        columns.append(mask - means[cell])
+    return np.concatenate(columns)
+
+
+def test_sizes_of_kept_weights_are_counted():
+    sizes = graded(0, N_SIZES)
+    masks, known = of_scores(sizes, leaning(sizes, 1), (16, 20))
+    for place, matrix in enumerate(TINY.matrices):
+        kept = np.bincount(sizes[matrix][masks.dense(matrix)], minlength=N_SIZES)
+        assert known.kept_by_size[place].tolist() == kept.tolist()
+        assert known.n_by_size[place].tolist() == np.bincount(sizes[matrix].ravel(), minlength=N_SIZES).tolist()
+
+
+def test_a_split_score_bin_is_shared_out():
+    """Of a bin of 4 weights, 1 small and 3 large, 2 are kept: half of each size."""
+    known = magnitudes(
+        np.array([[0, 2, 1]], np.uint32),
+        np.array([[5, 2, 0]], np.uint32),
+        np.array([[[2, 1, 0], [3, 3, 1]]], np.uint32),
+        np.array([2]),
+    )
+    assert known.kept_by_size.tolist() == [[0.5, 2.5]]
+    assert known.n_by_size.tolist() == [[3, 7]]
+
+
+@pytest.mark.parametrize("cuts", [(16, 20), (10, 30)])
+def test_phi_given_size_is_the_correlation_within_sizes(cuts):
+    sizes = graded(0, N_SIZES)
+    a, of_a = of_scores(sizes, leaning(sizes, 1), (16, 20))
+    b, of_b = of_scores(sizes, leaning(sizes, 2), cuts)
+    got = measure_overlap(pairwise_overlap({"a": a, "b": b}, {"a": of_a, "b": of_b}), PAIR).iloc[0]
+    assert got["phi_magnitude"] == pytest.approx(np.corrcoef(residuals(a, sizes), residuals(b, sizes))[0, 1])
+    # Nothing but |W| is common to the two.
+    assert got["phi_within"] > 0.2
+    assert abs(got["phi_magnitude"]) < 0.05
+    assert got["phi_magnitude"] < got["phi_magnitude_max"] <= 1
+    alone = measure_overlap(pairwise_overlap({"a": a, "b": b}, {"a": of_a}), PAIR).iloc[0]
+    assert np.isnan(alone["phi_magnitude"])
+
+
+def test_phi_given_size_of_equal_masks_is_one():
+    sizes = graded(0, N_SIZES)
+    a, of_a = of_scores(sizes, leaning(sizes, 1), (16, 20))
+    got = measure_overlap(pairwise_overlap({"a": a, "b": a}, {"a": of_a, "b": of_a}), PAIR).iloc[0]
+    assert got["phi_magnitude"] == pytest.approx(1)
+    assert got["phi_magnitude_max"] == pytest.approx(1)
 
 
 def test_partial_phi_is_the_correlation_of_residuals():
     rng = np.random.default_rng(0)
     weights = {matrix: rng.random(TINY.shape(matrix.matrix_type)) for matrix in TINY.matrices}
 
-    def leaning(seed):
+    def quarter(scores):
+        return scores >= np.sort(scores.ravel())[-(scores.size // 4)]
+
+    def near(seed):
         own = np.random.default_rng(seed)
+        return pack(TINY, lambda matrix: quarter(weights[matrix] + own.random(weights[matrix].shape)))
 
-        def top(matrix):
-            scores = weights[matrix] + own.random(weights[matrix].shape)
-            return scores >= np.sort(scores.ravel())[-(scores.size // 4)]
-
-        return pack(TINY, top)
-
-    a, b = leaning(1), leaning(2)
-    magnitude, by_a = of_magnitude(a, weights)
-    _, by_b = of_magnitude(b, weights)
-    got = measure_overlap(pairwise_overlap({"a": a, "b": b}, {"a": by_a, "b": by_b}), PAIR).iloc[0]
-    columns = [
-        np.concatenate([masks.dense(m).ravel() - masks.dense(m).mean() for m in TINY.matrices])
-        for masks in (a, b, magnitude)
-    ]
-    x, y, z = columns
-    residuals = [column - z * (column @ z) / (z @ z) for column in (x, y)]
-    assert got["phi_partial"] == pytest.approx(np.corrcoef(*residuals)[0, 1])
-    # Nothing but |W| is common to the two.
+    a, b, magnitude = near(1), near(2), pack(TINY, lambda matrix: quarter(weights[matrix]))
+    nowhere = np.full((len(TINY.matrices), 1), np.nan)
+    known = {
+        name: Magnitudes(
+            np.array([(magnitude.dense(matrix) & masks.dense(matrix)).sum() for matrix in TINY.matrices]),
+            nowhere,
+            nowhere,
+        )
+        for name, masks in (("a", a), ("b", b))
+    }
+    got = measure_overlap(pairwise_overlap({"a": a, "b": b}, known), PAIR).iloc[0]
+    whole = {matrix: np.zeros(TINY.shape(matrix.matrix_type), int) for matrix in TINY.matrices}
+    x, y, z = (residuals(masks, whole) for masks in (a, b, magnitude))
+    apart = [column - z * (column @ z) / (z @ z) for column in (x, y)]
+    assert got["phi_partial"] == pytest.approx(np.corrcoef(*apart)[0, 1])
     assert got["phi_within"] > 0.15
     assert got["phi_partial"] < got["phi_within"] / 2
 

@@ -121,6 +121,14 @@ def test_partial_phi_needs_equal_counts(open_page, write_run, three):
     assert pair_table(equal).loc["phi_partial", "Value"]
 
 
+def test_what_rests_on_scores_is_unknown_without_them(open_page, write_run):
+    one = write_run(method="random", mask_seed=1)
+    other = write_run(method="random", seed=1, mask_seed=2)
+    for name in ("phi_partial", "phi_magnitude"):
+        app = open_page(PAGE, one.run_id, other.run_id, measure=name)
+        assert f"{name} is unknown for all of these pairs" in sentences(app.info)
+
+
 def test_intersections_of_too_few(open_page, three):
     app = open_page(PAGE)
     app.multiselect(key="sets").set_value([three[0].run_id]).run()
