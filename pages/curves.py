@@ -294,7 +294,7 @@ def _pair(runs: list[RunRecord]) -> None:
     }
     firsts = [run for run in runs if groups[run.run_id]]
     if not firsts:
-        st.info("No two of the runs share a task, so there is no pair to compare.")
+        st.caption("No two of the runs share a task, so there is no pair to compare.")
         return
     labels = controls.run_labels(runs)
     left, right = st.columns(2)

@@ -13,7 +13,7 @@ from .harness import settle, watch
 
 pytestmark = pytest.mark.browser
 
-CHARTS = {"/": 0, "/sparsity": 3, "/training": 5}
+CHARTS = {"/": 0, "/sparsity": 3, "/training": 5, "/curves": 1, "/scores": 1}
 
 # Decoded values of every trace, as drawn.
 _TRACES = """key => document.querySelector(`.st-key-${key} .js-plotly-plot`)._fullData.map(

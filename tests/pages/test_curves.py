@@ -54,7 +54,7 @@ def test_one_run_stands_beside_published_numbers_of_another_encoder(open_page, w
     assert chart.proto.alt.endswith(".")
     assert "SMP-S" in names(app)
     assert "SMP, bert-base-uncased, published" in names(app)
-    assert "No two of the runs share a task" in sentences(app.info)
+    assert "No two of the runs share a task" in sentences(app.caption)
 
 
 def test_all_runs_are_shown_where_none_is_chosen(open_page, runs):

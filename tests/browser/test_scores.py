@@ -1,0 +1,66 @@
+"""The scores page in a real browser: every view in both themes, the slider, and two runs on one scale."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from .harness import settle
+
+pytestmark = pytest.mark.browser
+
+VIEWS = {"distribution": 1, "over training": 1, "score and weight": 2, "when decided": 4}
+_RANGES = """key => ['xaxis', 'yaxis'].map(
+    axis => document.querySelector(`.st-key-${key} .js-plotly-plot`)._fullLayout[axis].range)"""
+_SUBTITLE = ".st-key-score-distribution .gtitle-subtitle"
+
+
+def link(run, view, **query):
+    more = "".join(f"&{name}={value}" for name, value in query.items())
+    return f"/scores?runs={run.run_id}&view={view.replace(' ', '+')}{more}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["over training", "when decided"])
+def test_view_is_drawn(visit, records, view, scheme):
+    visit(link(records["rte"], view), VIEWS[view], color_scheme=scheme)
+
+
+def test_slider_moves_with_the_keyboard_and_its_link_opens_elsewhere(visit, records):
+    page = visit(link(records["rte"], "distribution"), 1)
+    assert "step 30 of 30" in page.locator(_SUBTITLE).text_content()
+    slider = page.get_by_role("slider")
+    slider.focus()
+    for _ in range(6):
+        slider.press("ArrowLeft")
+    page.wait_for_function("() => location.search.includes('moment=70')")
+    page.get_by_text("step 20 of 30", exact=False).wait_for()
+    copied = visit(page.url, 1)
+    assert "step 20 of 30" in copied.locator(_SUBTITLE).text_content()
+
+
+def test_two_runs_have_the_same_scales(visit, records):
+    runs = "&".join(f"runs={records[name].run_id}" for name in ("rte", "cola"))
+    page = visit(f"/scores?{runs}&beside={records['cola'].run_id}", 2)
+    ours, theirs = (page.evaluate(_RANGES, key) for key in ("score-distribution", "score-distribution-beside"))
+    assert ours == theirs
+
+
+def test_drawn_similarity_is_the_downloaded_one(visit, records):
+    page = visit(link(records["rte10"], "when decided"), 4)
+    with page.expect_download() as download:
+        page.locator(".st-key-similarity-to-final-csv button").click()
+    table = pd.read_csv(download.value.path())
+    everything = table[table["matrix_type"] == "all"]
+    drawn = page.evaluate(
+        "() => Array.from(document.querySelector('.st-key-similarity-to-final .js-plotly-plot')._fullData[0].y)"
+    )
+    np.testing.assert_allclose(drawn, everything["recall"])
+
+
+def test_other_views_are_one_click_away(visit, records):
+    page = visit(link(records["rte"], "distribution"), 1)
+    page.get_by_text("when decided", exact=True).click()
+    settle(page, 4)
+    assert "when" in page.url
