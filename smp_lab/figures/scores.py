@@ -385,7 +385,8 @@ def plot_moment_flips(table: pd.DataFrame, color_by: str = TASK) -> go.Figure:
         for column, kind in enumerate(kinds, start=1):
             figure.add_scatter(
                 x=line["step"],
-                y=line[kind],
+                # A zero would pull the line to the foot of a log scale.
+                y=line[kind].astype(float).replace(0, np.nan),
                 mode="lines+markers",
                 name=run,
                 legendgroup=run,
