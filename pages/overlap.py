@@ -106,7 +106,7 @@ def _pick_measure(pairs: pd.DataFrame) -> str:
             "and a record has each run's at its own: only runs that keep the same number of weights in every matrix, "
             "as those of smp_l do, can be compared so. phi_magnitude asks the same of any two densities."
             if name == "phi_partial"
-            else "phi_magnitude is unknown for all of these pairs: it needs the scores of both runs."
+            else "phi_magnitude is unknown for all of these pairs: it needs the scores of both runs over one |W|."
         )
     return name
 

@@ -370,7 +370,8 @@ def _size_terms(
     by_rank = np.full((len(known), n_matrices), np.nan)
     by_size = np.full((len(known), *n_by_size.shape), np.nan)
     for place, run in enumerate(known):
-        if run is not None:
+        # One encoder has one histogram of sizes; another one has other bins, which do not fit.
+        if run is not None and np.array_equal(run.n_by_size, n_by_size, equal_nan=True):
             by_rank[place], by_size[place] = run.kept_by_magnitude, run.kept_by_size
     expected, highest, v_a, v_b = terms = np.empty((len(_SIZE_TERMS), len(a), n_matrices))
     for matrix, n in enumerate(n_by_size):

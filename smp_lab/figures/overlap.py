@@ -124,10 +124,10 @@ def plot_pairs(
         vertical_spacing=0.01,
         row_heights=[_DENDROGRAM_PIXELS, _row_pixels(n) * n],
     )
-    for x, y in _branches(order, merges):
-        figure.add_scatter(
-            x=x, y=y, mode="lines", line={"color": REMOVED_COLOR, "width": 1.5}, hoverinfo="skip", row=1, col=1
-        )
+    x, y = _brackets(order, merges)
+    figure.add_scatter(
+        x=x, y=y, mode="lines", line={"color": REMOVED_COLOR, "width": 1.5}, hoverinfo="skip", row=1, col=1
+    )
     figure.add_heatmap(
         z=colors,
         text=_texts(values, measure),
@@ -402,16 +402,20 @@ def _row_pixels(n_runs: int) -> int:
     return 34 if n_runs <= _MOST_WITH_NUMBERS else 22
 
 
-def _branches(order: Sequence[int], merges: Sequence[tuple[int, int, float]]) -> list[tuple[list[float], list[float]]]:
-    """Corners of the bracket of each merge, over leaves at 0, 1, 2, ...; a bracket stands at 1 - similarity."""
+def _brackets(
+    order: Sequence[int], merges: Sequence[tuple[int, int, float]]
+) -> tuple[list[float | None], list[float | None]]:
+    """One line through the corners of every merge, with gaps; leaves at 0, 1, 2, ..., brackets at 1 - similarity."""
     at = {leaf: (float(position), 0.0) for position, leaf in enumerate(order)}
-    brackets = []
+    x: list[float | None] = []
+    y: list[float | None] = []
     for node, (left, right, similarity) in enumerate(merges, start=len(order)):
         (x0, y0), (x1, y1) = at[left], at[right]
         top = 1 - similarity
-        brackets.append(([x0, x0, x1, x1], [y0, top, top, y1]))
+        x += [x0, x0, x1, x1, None]
+        y += [y0, top, top, y1, None]
         at[node] = ((x0 + x1) / 2, top)
-    return brackets
+    return x, y
 
 
 def _colors(values: Array, measure: str) -> tuple[Array, dict[str, Any]]:

@@ -364,6 +364,16 @@ def test_phi_given_size_is_the_correlation_within_sizes(cuts):
     assert np.isnan(alone["phi_magnitude"])
 
 
+def test_sizes_in_other_bins_are_unknown():
+    sizes = graded(0, N_SIZES)
+    (a, of_a), (b, of_b) = (of_scores(sizes, leaning(sizes, seed), (16, 20)) for seed in (1, 2))
+    coarse = Magnitudes(
+        of_b.kept_by_magnitude, of_b.kept_by_size.sum(1, keepdims=True), of_b.n_by_size.sum(1, keepdims=True)
+    )
+    got = measure_overlap(pairwise_overlap({"a": a, "b": b}, {"a": of_a, "b": coarse}), PAIR).iloc[0]
+    assert np.isnan(got["phi_magnitude"])
+
+
 def test_phi_given_size_of_equal_masks_is_one():
     sizes = graded(0, N_SIZES)
     a, of_a = of_scores(sizes, leaning(sizes, 1), (16, 20))
