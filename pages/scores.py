@@ -29,7 +29,7 @@ Chosen = Sequence[tuple[RunRecord, ScoreHistory]]
 
 def main() -> None:
     st.title("Scores")
-    runs = controls.chosen_runs(cache.run_index())
+    runs = controls.chosen_runs(cache.run_index(), most=None)
     chosen = _pick(runs)
     with st.container(horizontal=True):
         view = st.segmented_control(
@@ -51,7 +51,7 @@ def _pick(runs: list[RunRecord]) -> Chosen:
     """One run, or two to stand side by side; the page ends where none has scores."""
     with_scores = {run.run_id: run for run in runs if run.has_scores}
     if not with_scores:
-        st.info("None of the shown runs has scores: only methods that learn a score for each weight record them.")
+        st.info("None of these runs has scores: only methods that learn a score for each weight record them.")
         st.stop()
     left, right = st.columns(2)
     first = left.selectbox("Run", list(with_scores), key="score_run", bind="query-params")

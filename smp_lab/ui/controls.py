@@ -99,7 +99,7 @@ def chosen_runs(index: RunIndex, *, most: int | None = _FEW) -> list[RunRecord]:
     index
         All runs.
     most
-        How many are shown where none is chosen; None for all.
+        How many there are where none is chosen; None for all.
     """
     if not index.runs:
         no_runs()
@@ -112,8 +112,8 @@ def chosen_runs(index: RunIndex, *, most: int | None = _FEW) -> list[RunRecord]:
     if runs:
         return runs
     few = list(index.runs.values())[:most]
-    those = _first(len(few)) if most else f"all {len(few)} are"
-    st.caption(f"No run is chosen, so {those} shown. Choose runs in the sidebar or on the overview.")
+    those = f"{_first(len(few))} shown" if most else f"all {len(few)} are at hand"
+    st.caption(f"No run is chosen, so {those}. Choose runs in the sidebar or on the overview.")
     return few
 
 

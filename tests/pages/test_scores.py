@@ -33,9 +33,17 @@ def test_no_runs_say_how_to_train_one(open_page):
 
 def test_a_run_without_scores_gets_a_sentence(open_page, runs):
     app = open_page(PAGE, make_run(runs, **DENSE).run_id)
-    # Records of tests hold scores wherever they hold a mask.
-    assert "None of the shown runs has scores" in sentences(app.info)
+    assert "None of these runs has scores" in sentences(app.info)
     assert not charts(app)
+
+
+def test_runs_without_scores_stand_in_nobodys_way(open_page, runs):
+    for seed in range(5):
+        make_run(runs, seed=seed, **DENSE)
+    run = make_run(runs)
+    app = open_page(PAGE)
+    assert app.selectbox(key="score_run").value == run.run_id
+    assert len(charts(app)) == 1
 
 
 @pytest.mark.parametrize("view", CHARTS)
