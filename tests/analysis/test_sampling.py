@@ -117,7 +117,8 @@ def test_correlations_of_resamples_against_the_definition(metric):
 def test_a_constant_prediction_has_no_correlation():
     ones, cells = np.ones((1, 4)), np.array([0.0, 1.0, 1.0, 0.0])
     for metric in ("matthews_correlation", "f1", "pearson", "spearman"):
-        assert sampling._METRICS[metric](ones, cells, np.zeros(4)).tolist() == [0.0]
+        for constant in (0.0, 0.1):
+            assert sampling._METRICS[metric](ones, cells, np.full(4, constant)).tolist() == [0.0]
 
 
 def test_accuracy_of_a_development_set():
