@@ -20,8 +20,8 @@ _PAIR = ["run_a", "run_b"]
 _RUN_A, _RUN_B = "pair_a", "pair_b"
 _FEW_REGIONS = 4
 _BY_SIZE = ("phi_partial", "phi_magnitude")
-# A cap this close to 1 does not change how a value reads.
-_NEAR_ONE = 0.95
+# Caps of phi_within below this change how a value reads; runs of one level of smp_s have caps around 0.9.
+_LOW_CAP = 0.75
 
 
 def main() -> None:
@@ -84,7 +84,7 @@ def _with_facts(pairs: pd.DataFrame, runs: Sequence[RunRecord], labels: dict[str
         for side in "ab"
     }
     kinds = [overlap.pair_kind(configs[a], configs[b]) for a, b in zip(pairs["run_a"], pairs["run_b"], strict=True)]
-    return pairs.assign(**facts, kind=kinds, capped=pairs["phi_within_max"] < _NEAR_ONE)
+    return pairs.assign(**facts, kind=kinds, capped=pairs["phi_within_max"] < _LOW_CAP)
 
 
 def _pick_measure(pairs: pd.DataFrame) -> str:
@@ -95,8 +95,8 @@ def _pick_measure(pairs: pd.DataFrame) -> str:
     if measure.capped and capped.any():
         lowest = pairs[f"{name}_max"].min()
         st.warning(
-            f"The runs keep different shares of the weights: in {capped.sum():,} of {len(pairs):,} pairs that alone "
-            f"keeps {name} from reaching 1, in the most unequal one above {lowest:.2f}, however well the masks agree. "
+            f"The runs keep very different shares of the weights: in {capped.sum():,} of {len(pairs):,} pairs that "
+            f"alone keeps {name} far from 1, in the most unequal one at {lowest:.2f} or below, however well the masks agree. "
             "Compare pairs of equal density, or take phi_share, which divides by that cap, or containment, which asks "
             "whether the smaller mask lies in the larger."
         )
@@ -123,7 +123,7 @@ def _all_pairs(pairs: pd.DataFrame, labels: dict[str, str], measure: str, framed
         pairs,
         key="all-pairs",
         alt=f"{measure} for each of {len(pairs)} pairs of {len(runs)} runs, similar runs side by side.",
-        min_width=300 + 26 * len(runs),
+        min_width=300 + (34 if len(runs) <= figures.MOST_WITH_NUMBERS else 18) * len(runs),
         on_click=_open_pair,
     )
     st.caption(

@@ -69,7 +69,7 @@ SCALES: Mapping[str, _Scale] = {
 }
 
 # With more runs, numbers no longer fit their cells.
-_MOST_WITH_NUMBERS = 12
+MOST_WITH_NUMBERS = 12
 # Smallest range of the colours on either side of chance: below it, noise would look like a finding.
 _LEAST_RANGE = 0.05
 _DENDROGRAM_PIXELS = 70
@@ -131,7 +131,7 @@ def plot_pairs(
     figure.add_heatmap(
         z=colors,
         text=_texts(values, measure),
-        texttemplate="%{text}" if n <= _MOST_WITH_NUMBERS else None,
+        texttemplate="%{text}" if n <= MOST_WITH_NUMBERS else None,
         coloraxis="coloraxis",
         hoverinfo="skip",
         xgap=1,
@@ -202,7 +202,7 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
     table = table.assign(x=table["kind"].map(places) + 0.5 * ((rank * 0.618) % 1 - 0.5), shared=shared)
     figure = new_figure(
         title,
-        "A dot per pair, a bar at the median; triangles: unequal densities",
+        "A dot per pair, a bar at the median; triangles: very unequal densities",
         height=400 + legend_room(shared.nunique() + 1),
     )
     colors = TASK_COLORS if color_by == TASK else METHOD_COLORS
@@ -399,7 +399,7 @@ def _unknown(title: str, measure: str) -> go.Figure:
 
 
 def _row_pixels(n_runs: int) -> int:
-    return 34 if n_runs <= _MOST_WITH_NUMBERS else 22
+    return 34 if n_runs <= MOST_WITH_NUMBERS else 22
 
 
 def _brackets(
