@@ -28,6 +28,7 @@ def main() -> None:
     _spread(shown)
     _costs(runs)
     _pair(runs)
+    _ablations()
 
 
 def _curves(runs: list[RunRecord]) -> pd.DataFrame:
@@ -160,6 +161,34 @@ def _differences(
     if runs.empty:
         return runs, means, published
     return analysis.difference_to_dense(runs), analysis.difference_to_dense(means, "mean"), published
+
+
+def _ablations() -> None:
+    """What the paper measured with parts of the method left out or exchanged."""
+    with st.expander("Published ablations of the method"):
+        table = cache.ablations()
+        st.dataframe(
+            table.assign(
+                task=table["task"].map(figures.task_title),
+                metric=table["metric"].map(METRIC_TITLES),
+                remaining=100 * table["remaining"],
+                value=100 * table["value"],
+            ),
+            column_order=["source", "variant", "task", "metric", "remaining", "value", "note"],
+            column_config={
+                "source": "Source",
+                "variant": "Variant",
+                "task": "Task",
+                "metric": "Metric",
+                "remaining": st.column_config.NumberColumn("Kept (%)", format="%.3g"),
+                "value": st.column_config.NumberColumn("Value (x 100)", format="%.1f"),
+                "note": "Note",
+            },
+            hide_index=True,
+            alt="Tables 3 to 5 of the paper: masking functions, heads and the regulariser compared",
+        )
+        st.caption(f"{SOURCE}, Tables 3 to 5, BERT-base. Of another encoder than the measured runs.")
+        controls.csv_download(table, "published-ablations")
 
 
 def _spread(means: pd.DataFrame) -> None:

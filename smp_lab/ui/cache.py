@@ -15,7 +15,7 @@ import streamlit as st
 from smp_lab.analysis import overlap, sampling
 from smp_lab.masks import MaskSet
 from smp_lab.storage import paths
-from smp_lab.storage.published import published_points
+from smp_lab.storage.published import published_ablations, published_points
 from smp_lab.storage.runs import RunIndex, RunRecord, ScoreHistory, list_runs, load_run
 
 Stamp = tuple[str, int]
@@ -102,6 +102,12 @@ def _comparison(stamp_a: Stamp, stamp_b: Stamp, metric: str) -> sampling.Compari
 def published() -> pd.DataFrame:
     """The published numbers."""
     return published_points()
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def ablations() -> pd.DataFrame:
+    """The published ablations."""
+    return published_ablations()
 
 
 def magnitudes(run: RunRecord) -> overlap.Magnitudes | None:

@@ -187,3 +187,11 @@ def test_a_dense_run_alone_has_no_mask_to_store(open_page, runs):
     app = open_page(PAGE, make_run(runs, **DENSE).run_id)
     assert not app.metric
     assert "Dense fine-tuning" in names(app)
+
+
+def test_published_ablations_say_what_did_not_converge(open_page, write_run):
+    app = open_page(PAGE, write_run().run_id)
+    assert app.expander[0].label == "Published ablations of the method"
+    table = app.expander[0].dataframe[0].value
+    assert len(table) == 48
+    assert set(table.loc[table["value"].isna(), "note"]) == {"did not converge"}
