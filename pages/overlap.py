@@ -97,8 +97,8 @@ def _pick_measure(pairs: pd.DataFrame) -> str:
         st.warning(
             f"The runs keep very different shares of the weights: in {capped.sum():,} of {len(pairs):,} pairs that "
             f"alone keeps {name} far from 1, in the most unequal one at {lowest:.2f} or below, however well the masks "
-            "agree. Compare pairs of equal density, or take phi_share, which divides by that cap, or containment, which "
-            "asks whether the smaller mask lies in the larger."
+            "agree. Compare pairs of equal density, or take phi_share, which divides by that cap, or containment, "
+            "which asks whether the smaller mask lies in the larger."
         )
     if pairs[name].isna().all() and name in _BY_SIZE:
         st.info(
