@@ -89,7 +89,8 @@ def _curves(runs: list[RunRecord]) -> pd.DataFrame:
         figure = figures.plot_difference(*drawn, scale=scale, color_by=controls.color_by())
         alt = f"Difference of the main metric to dense fine-tuning against remaining weights in percent for {names}."
     data = pd.concat([drawn[0].assign(source="measured"), drawn[2]], ignore_index=True)
-    controls.show_figure(figure, data, key="curves", alt=alt)
+    panels = min(len(tasks), 3) if view == _METRIC else 1
+    controls.show_figure(figure, data, key="curves", alt=alt, min_width=300 * panels if panels > 1 else None)
     return means
 
 
