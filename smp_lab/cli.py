@@ -205,11 +205,15 @@ def train(
     precision: Annotated[
         str | None, _recipe_option("bf16 or fp32.", "bf16 where the processor has it, else fp32")
     ] = None,
+    report_to: Annotated[
+        str, typer.Option(metavar="NAME", help="Logger of transformers to report to: tensorboard, wandb and so on.")
+    ] = "none",
 ) -> None:
     """Train a mask and keep it as a run.
 
     Prints a line per evaluation. Ctrl-C leaves a checkpoint, and the same command goes on from it; a run that is cut
-    off otherwise goes on from its last checkpoint, at most a few minutes back.
+    off otherwise goes on from its last checkpoint, at most a few minutes back. Several devices share a run as several
+    processes: torchrun --nproc-per-node 2 -m smp_lab.cli train ...
     """
     # First what needs no torch: a wrong name is told without waiting for it.
     get_task(task), get_method(method)
@@ -233,18 +237,18 @@ def train(
         recipe=recipe,
         **settings,
     )
-    typer.echo(f"run {prepared.config.run_id}")
-    record = training.train(
-        prepared, own_runs_folder() if runs is None else runs, command=_command(context), write=typer.echo
-    )
-    typer.echo(f"{record.main_metric} {record.main_value:.4f} on {record.n_examples} examples, kept in {record.path}")
+    folder = own_runs_folder() if runs is None else runs
+    record = training.train(prepared, folder, command=_command(context), write=typer.echo, report_to=report_to)
+    if record is not None:
+        metric = f"{record.main_metric} {record.main_value:.4f}"
+        typer.echo(f"{metric} on {record.n_examples} examples, kept in {record.path}")
 
 
 def _command(context: typer.Context) -> str:
     """Command line of a run without what differs between machines: folders, but for the name of the encoder's."""
     given = []
     for name, value in context.params.items():
-        if value is None or name in ("glue_dir", "runs"):
+        if value is None or name in ("glue_dir", "runs", "report_to"):
             continue
         if name == "encoder" and Path(value).is_dir():
             value = Path(value).resolve().name
@@ -376,3 +380,7 @@ def check(
 def _megabytes(folders: Iterable[Path]) -> str:
     n_bytes = sum(file.stat().st_size for folder in folders for file in folder.iterdir() if file.is_file())
     return f"{n_bytes / 1e6:.2f} MB"
+
+
+if __name__ == "__main__":
+    main()

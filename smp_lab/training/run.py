@@ -137,7 +137,8 @@ def train(
     *,
     command: str,
     write: Callable[[str], Any] | None = None,
-) -> RunRecord:
+    report_to: str = "none",
+) -> RunRecord | None:
     """Train a run and write its record; go on from its checkpoint if there is one.
 
     Parameters
@@ -150,6 +151,13 @@ def train(
         Command line that makes this run, for the record.
     write
         Prints a line of progress; None trains in silence.
+    report_to
+        Logger of the library that gets every row of the history: "tensorboard", "wandb" and so on.
+
+    Returns
+    -------
+    RunRecord
+        The run; None in all but the first of several processes that share it (torchrun).
 
     Raises
     ------
@@ -164,11 +172,16 @@ def train(
     if (runs / config.run_id).exists():
         raise RunExistsError(f"Run {config.run_id} is already in {runs}. Change a setting or the seed for another one.")
     folder = unfinished_folder(runs, config.run_id)
+    if not _is_first_process():
+        _train(prepared, runs, folder, command, None, report_to)
+        return None
+    if write:
+        write(f"run {config.run_id}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock", timeout=0):
             try:
-                return _train_locked(prepared, runs, folder, command, write)
+                return _train(prepared, runs, folder, command, write, report_to)
             finally:
                 # Only a checkpoint is worth keeping, and only until the record is there.
                 if (runs / config.run_id).exists() or not any(folder.glob("checkpoint-*")):
@@ -184,13 +197,18 @@ def train(
         ) from None
 
 
-def _train_locked(
+def _is_first_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _train(
     prepared: Prepared,
     runs: Path,
     folder: Path,
     command: str,
     write: Callable[[str], Any] | None,
-) -> RunRecord:
+    report_to: str,
+) -> RunRecord | None:
     config, data = prepared.config, prepared.data
     found = newest_whole(folder, config)
     checkpoint, log = None, Log()
@@ -210,7 +228,7 @@ def _train_locked(
     stop = StopOnRequest()
     trainer = PruningTrainer(
         model,
-        training_arguments(config, folder, total_steps),
+        training_arguments(config, folder, total_steps, report_to),
         config=config,
         train_examples=train_examples,
         development=development,
@@ -230,6 +248,8 @@ def _train_locked(
             f"Stopped at step {trainer.state.global_step} of {total_steps}; a checkpoint is kept. Start the same "
             "command again to go on."
         )
+    if not _is_first_process():
+        return None
     return save_run(
         runs,
         config=config,

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
 
 from smp_lab.config import RunConfig
-from smp_lab.errors import TrainingError
+from smp_lab.errors import ConfigError, RunWriteError, TrainingError
 from smp_lab.tasks import Task
 from smp_lab.training.checkpoints import seal
 from smp_lab.training.metrics import compute_metrics
@@ -269,18 +271,18 @@ class PruningTrainer(Trainer):
         self.model.load_state_dict(state, strict=False)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
         checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        seal(
-            checkpoint,
-            self.config,
-            {
-                "history": self.run_log.history,
-                "evaluations": self.run_log.evaluations,
-                "seconds": self.run_log.seconds,
-                "resumed": self.run_log.resumed,
-            },
-        )
+        try:
+            super()._save_checkpoint(model, trial)
+            if self.args.should_save:
+                seal(checkpoint, self.config, asdict(self.run_log))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            # A full disk is an error of another kind in each of the libraries that write here.
+            first_line = str(error).split("\n")[0]
+            raise RunWriteError(
+                f"Checkpoint {checkpoint} could not be written ({first_line}). Free space; the same command goes on "
+                "from the last whole checkpoint."
+            ) from None
 
 
 class _PruningSteps(TrainerCallback):
@@ -299,7 +301,8 @@ class _PruningSteps(TrainerCallback):
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         pruned = self.trainer.model.pruned
         pruned.update(state.global_step)
-        self.trainer.moments.record(pruned)
+        if state.is_world_process_zero:
+            self.trainer.moments.record(pruned)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         now = time.monotonic()
@@ -317,7 +320,8 @@ class _PruningSteps(TrainerCallback):
         if state.global_step >= state.max_steps:
             pruned = self.trainer.model.pruned
             pruned.update(state.global_step)
-            self.trainer.moments.record(pruned)
+            if state.is_world_process_zero:
+                self.trainer.moments.record(pruned)
 
 
 def _evenly(total_steps: int, count: int) -> set[int]:
@@ -325,12 +329,28 @@ def _evenly(total_steps: int, count: int) -> set[int]:
     return {math.ceil(total_steps * i / count) for i in range(1, count + 1)} - {0}
 
 
-def training_arguments(config: RunConfig, folder: Path, total_steps: int) -> TrainingArguments:
-    """Arguments of the library for one run."""
-    return TrainingArguments(
+def training_arguments(config: RunConfig, folder: Path, total_steps: int, report_to: str) -> TrainingArguments:
+    """Arguments of the library for one run.
+
+    Parameters
+    ----------
+    config, folder, total_steps
+        What is trained, where checkpoints go, and for how many updates.
+    report_to
+        The library's name of a logger, or "none".
+
+    Raises
+    ------
+    ConfigError
+        If the processes that share the run do not divide its batch.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if config.batch_size % processes:
+        raise ConfigError(f"{processes} processes cannot share batches of {config.batch_size}. Change --batch-size.")
+    args = TrainingArguments(
         output_dir=str(folder),
         max_steps=total_steps,
-        per_device_train_batch_size=config.batch_size,
+        per_device_train_batch_size=config.batch_size // processes,
         per_device_eval_batch_size=64,
         learning_rate=config.score_learning_rate or config.weight_learning_rate or 0.0,
         lr_scheduler_type="linear",
@@ -344,9 +364,15 @@ def training_arguments(config: RunConfig, folder: Path, total_steps: int) -> Tra
         logging_strategy="no",
         logging_nan_inf_filter=False,
         save_total_limit=2,
-        report_to="none",
+        report_to=report_to,
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
         use_cpu=not torch.cuda.is_available(),
     )
+    if args.n_gpu > 1:
+        # The library would copy the model to every device in each step, without its masks. Several devices take
+        # several processes: torchrun --nproc-per-node.
+        args._n_gpu = 1
+    return args

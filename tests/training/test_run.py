@@ -211,6 +211,33 @@ def test_a_folder_that_cannot_be_written_is_told(prepared, tmp_path):
         train(prepared(), tmp_path / "file", command="")
 
 
+@pytest.mark.parametrize(
+    ("writer", "error"),
+    [
+        ("_save_optimizer_and_scheduler", RuntimeError("[enforce fail at inline_container.cc] unexpected pos 64 vs 0")),
+        ("_save_rng_state", OSError(28, "No space left on device")),
+    ],
+)
+def test_a_full_disk_at_a_checkpoint_is_told_and_the_one_before_is_kept(prepared, runs, monkeypatch, writer, error):
+    undisturbed = train(prepared(), runs / "whole", command="")
+    ask_at(8, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(prepared(), runs, command="")
+    monkeypatch.undo()
+
+    def fail(*_):
+        raise error
+
+    ask_at(16, monkeypatch)
+    monkeypatch.setattr(trainer_module.PruningTrainer, writer, fail)
+    with pytest.raises(RunWriteError, match="Checkpoint .*checkpoint-16 could not be written .*Free space"):
+        train(prepared(), runs, command="")
+    monkeypatch.undo()
+    ready = prepared()
+    assert newest_whole(unfinished_folder(runs, ready.config.run_id), ready.config)[0].name == "checkpoint-8"
+    assert same_masks(train(ready, runs, command=""), undisturbed)
+
+
 def test_a_loss_that_is_not_a_number_ends_the_run_and_says_where(prepared, runs, monkeypatch):
     from smp_lab.training.heads import Classes
 
@@ -231,6 +258,33 @@ def test_a_label_word_of_several_tokens_leaves_nothing_behind(prepared, runs):
     with pytest.raises(ConfigError, match="'unreal' is 2 tokens"):
         train(prepared(label_words=("yes", "unreal")), runs, command="")
     assert list(runs.glob(".unfinished/*")) == []
+
+
+def test_processes_that_do_not_divide_the_batch_are_refused(prepared, runs, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ConfigError, match="3 processes cannot share batches of 8"):
+        train(prepared(), runs, command="")
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_run(bert_folder, runs, tmp_path):
+    folder = tmp_path / "glue" / "RTE"
+    folder.mkdir(parents=True)
+    rows = [f"{i}\tthe cat sat\ta dog ran\t{('entailment', 'not_entailment')[i % 2]}" for i in range(32)]
+    for name in ("train", "dev"):
+        (folder / f"{name}.tsv").write_text("index\tsentence1\tsentence2\tlabel\n" + "\n".join(rows) + "\n")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "smp_lab.cli", "train", "--task", "rte", "--remaining", "0.4", "--precision", "fp32"]
+    command += ["--encoder", str(bert_folder), "--glue-dir", str(folder.parent), "--runs", str(runs)]
+    command += ["--batch-size", "8", "--epochs", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
+    assert done.returncode == 0, done.stderr
+    (record,) = list_runs([runs]).runs.values()
+    record.verify()
+    assert record.history["step"].tolist() == list(range(1, 9))
+    assert record.kept.sum() == sum(kept_count(0.4, 2 * record.layout.size(kind)) for kind in MATRIX_TYPES)
+    assert done.stdout.count(f"run {record.run_id}") == 1
 
 
 def test_score_bins_cover_everything_once():
