@@ -9,8 +9,7 @@ import platform
 import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -210,6 +209,8 @@ def _train(
     report_to: str,
 ) -> RunRecord | None:
     config, data = prepared.config, prepared.data
+    # Now: by the end of a long run the clone may stand at another commit than the code that made it.
+    code = _commit()
     found = newest_whole(folder, config)
     checkpoint, log = None, Log()
     if found:
@@ -254,7 +255,7 @@ def _train(
         runs,
         config=config,
         layout=encoder.layout,
-        provenance=provenance(prepared, log, command),
+        provenance=_provenance(prepared, log, command, code),
         results=_results(trainer, data),
         history=_history(log),
         masks=model.pruned.mask_set(),
@@ -372,14 +373,14 @@ def _predictions(trainer: PruningTrainer) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def provenance(prepared: Prepared, log: Log, command: str) -> dict[str, Any]:
+def _provenance(prepared: Prepared, log: Log, command: str, code: Mapping[str, Any]) -> dict[str, Any]:
     """How, where and when a run was made."""
     return {
         "created_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "smp_lab_version": __version__,
-        **_commit(),
+        **code,
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "threads": torch.get_num_threads(),
         "packages": {package: version(package) for package in _PACKAGES},
@@ -411,4 +412,4 @@ def _processor() -> str:
         return torch.cuda.get_device_name()
     capabilities = torch.cpu.get_capabilities()
     name = capabilities.get("cpu_name") or platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores, {sys.platform}"
+    return f"{name}, {os.cpu_count()} cores"
