@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 from conftest import make_run
+from playwright.sync_api import sync_playwright
 
 from smp_lab.bert_layout import OUTPUT, EncoderLayout
 from smp_lab.masks import MaskSet, kept_count, top_k
@@ -55,8 +56,7 @@ def chromium():
         if os.environ.get("SMP_LAB_REQUIRE_BROWSER") == "1":
             pytest.fail("No Chromium on this machine, and SMP_LAB_REQUIRE_BROWSER=1 asks for one.")
         pytest.skip("no Chromium on this machine")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = harness.launch(playwright)
         yield browser
         browser.close()
@@ -65,8 +65,8 @@ def chromium():
 @pytest.fixture(scope="session")
 def address(chromium, records, tmp_path_factory):
     """Of the running app."""
-    runs = records["rte"].path.parent
-    with harness.running_app(runs, tmp_path_factory.mktemp("server") / "log.txt") as address:
+    runs, log = records["rte"].path.parent, tmp_path_factory.mktemp("server") / "log.txt"
+    with harness.running_app(harness.OWN_RUNS_ALONE, runs, log) as address:
         yield address
 
 

@@ -19,6 +19,9 @@ from playwright.sync_api import Browser, Page, Playwright
 
 from smp_lab.storage.paths import RUNS_VARIABLE, project_folder
 
+ROUTER = project_folder() / "smp_lab" / "app.py"
+OWN_RUNS_ALONE = Path(__file__).with_name("own_runs_alone.py")
+
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # Streamlit looks for its server below the page's own path first: its own 404, and no defect of a page.
 _PROBE = re.compile(r"/_stcore/(health|host-config)$")
@@ -46,12 +49,12 @@ def launch(playwright: Playwright) -> Browser:
 
 
 @contextmanager
-def running_app(runs: Path, log: Path) -> Iterator[str]:
-    """The app on a free port with these own runs; yields its address."""
+def running_app(script: Path, runs: Path, log: Path) -> Iterator[str]:
+    """`ROUTER` or `OWN_RUNS_ALONE` on a free port with these own runs; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(project_folder() / "smp_lab" / "app.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(script)]
     command += ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
     with log.open("wb") as output:
         server = subprocess.Popen(

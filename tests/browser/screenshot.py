@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from .harness import launch, running_app
+from .harness import ROUTER, launch, running_app
 
 MOST_BYTES = 300_000
 
@@ -18,7 +18,8 @@ def take(picture: Path, path: str = "/sparsity", scheme: str = "light") -> None:
     """Save what the app shows of the cached runs, below `MOST_BYTES`."""
     with tempfile.TemporaryDirectory() as folder:
         no_own_runs = Path(folder) / "runs"
-        with running_app(no_own_runs, Path(folder) / "log.txt") as address, sync_playwright() as playwright:
+        log = Path(folder) / "log.txt"
+        with running_app(ROUTER, no_own_runs, log) as address, sync_playwright() as playwright:
             browser = launch(playwright)
             page = browser.new_context(viewport={"width": 1366, "height": 900}, color_scheme=scheme).new_page()
             page.goto(address + path)
