@@ -13,10 +13,11 @@ import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import overlap, sampling
+from smp_lab.errors import RunFormatError
 from smp_lab.masks import MaskSet
 from smp_lab.storage import paths
 from smp_lab.storage.published import published_ablations, published_points
-from smp_lab.storage.runs import RunIndex, RunRecord, ScoreHistory, list_runs, load_run
+from smp_lab.storage.runs import RunIndex, RunRecord, ScoreHistory, list_runs, load_run, run_folders
 
 Stamp = tuple[str, int]
 
@@ -24,8 +25,15 @@ Stamp = tuple[str, int]
 def run_index() -> RunIndex:
     """Own and cached runs, read again when a run was added, changed or removed."""
     folders = (paths.own_runs_folder(), paths.cached_runs_folder())
-    stamps = [_stamp(run) for folder in folders if folder.is_dir() for run in sorted(folder.iterdir()) if run.is_dir()]
-    return _run_index(folders, tuple(stamps))
+    return _run_index(folders, tuple(stamp for folder in folders for stamp in _stamps_in(folder)))
+
+
+def _stamps_in(folder: Path) -> list[Stamp]:
+    try:
+        return [_stamp(run) for run in run_folders(folder)]
+    except RunFormatError:
+        # The index says why; once the folder can be read it has another stamp.
+        return [(str(folder), 0)]
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -34,8 +42,11 @@ def _run_index(folders: tuple[Path, ...], stamps: tuple[Stamp, ...]) -> RunIndex
 
 
 def _stamp(run: Path) -> Stamp:
-    record = run / paths.RECORD_FILE
-    return str(run), record.stat().st_mtime_ns if record.exists() else 0
+    try:
+        written = (run / paths.RECORD_FILE).stat().st_mtime_ns
+    except OSError:
+        written = 0
+    return str(run), written
 
 
 def masks(run: RunRecord) -> MaskSet:

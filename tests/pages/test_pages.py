@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +116,23 @@ def test_a_new_run_is_seen(open_page, write_run):
     write_run(seed=1)
     app.run()
     assert len(app.dataframe[0].value) == 2
+
+
+def test_a_folder_that_cannot_be_read_is_listed(open_page, write_run, runs, monkeypatch):
+    write_run()
+    app = open_page("overview.py")
+    assert not app.expander
+    read = Path.iterdir
+
+    def iterdir(folder):
+        if folder == runs:
+            raise PermissionError(13, "Permission denied")
+        return read(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    app.run()
+    assert not app.exception
+    assert "cannot be read (Permission denied)" in sentences(app.expander[0].text)
 
 
 def test_table_holds_the_facts_of_a_run(open_page, write_run, cached):
