@@ -62,14 +62,14 @@ def evaluations(entries: Iterable[Mapping[str, Any]], metric: str) -> pd.DataFra
     Parameters
     ----------
     entries
-        A run's evaluations: step, epoch, remaining and every metric.
+        A run's evaluations: step, epoch, remaining (measured) and every metric.
     metric
         Which one.
 
     Returns
     -------
     DataFrame
-        Columns step, epoch, nominal (fraction the schedule asked for), metric (its name), value (a fraction).
+        Columns step, epoch, remaining (measured fraction, encoder), metric (its name), value (a fraction).
     """
     rows = [(entry["step"], entry["epoch"], entry["remaining"], metric, entry[metric]) for entry in entries]
-    return pd.DataFrame(rows, columns=["step", "epoch", "nominal", "metric", "value"])
+    return pd.DataFrame(rows, columns=["step", "epoch", "remaining", "metric", "value"])

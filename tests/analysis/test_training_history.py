@@ -1,6 +1,5 @@
 import numpy as np
 import pandas as pd
-import pytest
 
 from smp_lab.analysis.training_history import evaluations, flips, progress
 
@@ -50,14 +49,13 @@ def test_tables_leave_the_history_as_it_was():
 def test_evaluations_by_hand():
     entries = [
         {"step": 5, "epoch": 1.0, "remaining": 0.8, "loss": 0.6, "accuracy": 0.7, "f1": 0.8},
-        {"step": 9, "epoch": 2.0, "remaining": None, "loss": 0.5, "accuracy": 0.75, "f1": 0.81},
+        {"step": 9, "epoch": 2.0, "remaining": 0.3, "loss": 0.5, "accuracy": 0.75, "f1": 0.81},
     ]
     table = evaluations(entries, "accuracy")
     assert table["value"].tolist() == [0.7, 0.75]
     assert table["metric"].tolist() == ["accuracy"] * 2
-    assert table["nominal"].iloc[0] == pytest.approx(0.8)
-    assert table["nominal"].isna().tolist() == [False, True]
+    assert table["remaining"].tolist() == [0.8, 0.3]
 
 
 def test_no_evaluations_keep_the_columns():
-    assert list(evaluations([], "accuracy").columns) == ["step", "epoch", "nominal", "metric", "value"]
+    assert list(evaluations([], "accuracy").columns) == ["step", "epoch", "remaining", "metric", "value"]
