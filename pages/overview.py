@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from smp_lab.analysis.curves import settings_but_seed, variants
 from smp_lab.analysis.overview import common_level, metric_left
 from smp_lab.figures.overview import draw_method
 from smp_lab.figures.style import METRIC_TITLES
@@ -81,8 +82,10 @@ def _table(runs: list[RunRecord]) -> pd.DataFrame:
             "run_id": run.run_id,
             "task": run.config.task,
             "method": run.config.method,
+            "settings": settings_but_seed(run.config),
+            "variant": variant,
         }
-        for run in runs
+        for run, variant in zip(runs, variants([run.config for run in runs]), strict=True)
     )
 
 
@@ -95,10 +98,11 @@ def _answer(table: pd.DataFrame) -> None:
     st.subheader(f"How much is left at {controls.percent(level)} of the weights?")
     with st.container(horizontal=True):
         for row in left.itertuples():
-            several = f", mean of {row.n_runs} runs" if row.n_runs > 1 else ""
+            several = f", mean of {row.n_seeds} seeds" if row.n_seeds > 1 else ""
+            name = controls.method_name(row.method)
             compared = pd.notna(row.change)
             st.metric(
-                f"**{TASKS[row.task].title}** {row.metric} · {controls.method_name(row.method)}",
+                f"**{TASKS[row.task].title}** {row.metric} · {', '.join(filter(None, (name, row.variant)))}",
                 f"{row.value:.1f}",
                 f"{row.change:+.1f} against {controls.percent(row.reference_nominal)} kept" if compared else None,
                 delta_color="off",
@@ -146,7 +150,7 @@ def _choose(table: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         links.page_link(links.SPARSITY, "Where the chosen runs keep weights")
         links.page_link(links.TRAINING, "How they were trained")
-        controls.csv_download(shown, "runs")
+        controls.csv_download(shown.drop(columns="settings"), "runs")
 
 
 def _take_rows(shown: list[str]) -> None:

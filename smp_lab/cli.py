@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from smp_lab import __version__
+from smp_lab.analysis.curves import settings_but_seed
 from smp_lab.analysis.summary import summarize
 from smp_lab.errors import MissingDependencyError, RunFormatError, SmpLabError
 from smp_lab.methods import METHODS, get_method
@@ -212,8 +213,8 @@ def train(
     """Train a mask and keep it as a run.
 
     Prints a line per evaluation. Ctrl-C leaves a checkpoint, and the same command goes on from it; a run that is cut
-    off otherwise goes on from its last checkpoint, at most a few minutes back. Several devices share a run as several
-    processes: torchrun --nproc-per-node 2 -m smp_lab.cli train ...
+    off otherwise goes on from its last checkpoint, about two minutes back at most. Several devices share a run as
+    several processes (torchrun --nproc-per-node 2 -m smp_lab.cli train ...); stopping and going on is for one process.
     """
     # First what needs no torch: a wrong name is told without waiting for it.
     get_task(task), get_method(method)
@@ -250,8 +251,8 @@ def _command(context: typer.Context) -> str:
     for name, value in context.params.items():
         if value is None or name in ("glue_dir", "runs", "report_to"):
             continue
-        if name == "encoder" and Path(value).is_dir():
-            value = Path(value).resolve().name
+        if name == "encoder" and Path(value).expanduser().is_dir():
+            value = Path(value).expanduser().resolve().name
         given.append(f"--{name.replace('_', '-')} {value}")
     return " ".join(["smp-lab train", *given])
 
@@ -316,7 +317,7 @@ def _aligned(rows: Sequence[Sequence[str]], right: set[int]) -> Iterable[str]:
 def print_summary(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs.", show_default=False)],
 ) -> None:
-    """Print the runs of DIR as a Markdown table: a row per task, method and level, over seeds.
+    """Print the runs of DIR as a Markdown table: a row per task, method, level and recipe, over seeds.
 
     Values are the main metric at the last evaluation, times 100: the mean over seeds, and the lowest and highest where
     there are several. Remaining is measured, in percent of the encoder's prunable weights.
@@ -328,7 +329,8 @@ def print_summary(
         {
             "task": run.config.task,
             "method": run.config.method,
-            "level": run.config.remaining,
+            "settings": settings_but_seed(run.config),
+            "seed": run.config.seed,
             "remaining": run.remaining,
             "metric": run.main_metric,
             "value": run.main_value,

@@ -110,6 +110,16 @@ def test_no_runs_is_a_sentence_and_no_failure(own, tmp_path):
     assert result.stderr == f"No such runs in {own} or {tmp_path / 'cached_runs'}.\n"
 
 
+def test_summary_averages_seeds_and_nothing_else(own):
+    make_run(own, accuracy=0.5)
+    make_run(own, accuracy=0.7, seed=1)
+    make_run(own, accuracy=0.9, epochs=60)
+    assert set(invoke("summary", own).stdout.splitlines()[2:]) == {
+        "| rte | smp_s | 50.0 | accuracy | 60.0 (50.0 to 70.0) | 2 | 40 | tiny-test-encoder |",
+        "| rte | smp_s | 50.0 | accuracy | 90.0 | 1 | 40 | tiny-test-encoder |",
+    }
+
+
 def test_broken_runs_are_named_beside_the_good_ones(own):
     good, broken = make_run(own), make_run(own, seed=1)
     (broken.path / RECORD_FILE).write_text("{")

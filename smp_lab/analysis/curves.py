@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from smp_lab.bert_layout import EncoderLayout
-from smp_lab.config import RunConfig
+from smp_lab.config import RunConfig, canonical_json
 from smp_lab.methods import MEASURED
 
 # What runs of one line may differ in: the level, and what a schedule has to be told to get there.
@@ -43,6 +43,11 @@ def variants(configs: Sequence[RunConfig]) -> list[str]:
         common = {name: usual[config.task, config.method, name].most_common(1)[0][0] for name in settings}
         names.append(", ".join(f"{name} {_word(value)}" for name, value in settings.items() if value != common[name]))
     return names
+
+
+def settings_but_seed(config: RunConfig) -> str:
+    """One text of all settings but the seed: runs that agree in it are replicates."""
+    return canonical_json(config.to_dict() | {"seed": None})
 
 
 def _line_settings(config: RunConfig) -> dict[str, object]:

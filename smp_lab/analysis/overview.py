@@ -27,32 +27,38 @@ def common_level(runs: pd.DataFrame) -> float | None:
 
 
 def metric_left(runs: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Main metric at one remaining fraction, beside the fullest run of the same task, encoder and examples.
+    """Main metric at one remaining fraction, beside the fullest runs of the same task, encoder and examples.
 
     Parameters
     ----------
     runs
-        A row per run with columns task, method, base_model, nominal, metric, value, n_examples.
+        A row per run with columns task, method, base_model, nominal, metric, value, n_examples, seed, settings (all
+        but the seed, as of `curves.settings_but_seed`), variant (of `curves.variants`).
     level
         A nominal remaining fraction.
 
     Returns
     -------
     DataFrame
-        A row per (task, base_model, method) at the level: metric, n_examples, value (mean over n_runs seeds),
-        reference_nominal and reference_value (mean over the runs that keep most, above the level; NaN where there is
-        none), change = value - reference_value.
+        A row per setting at the level: task, base_model, metric, n_examples, method, variant, value (mean over n_seeds
+        seeds), reference_nominal and reference_value (of the setting above the level that keeps most, mean over seeds;
+        of several the one of the same method and variant, else the most usual; NaN where there is none), change =
+        value - reference_value.
     """
     keys = ["task", "base_model", "metric", "n_examples"]
-    at_level = runs[runs["nominal"] == level]
-    table = at_level.groupby([*keys, "method"], as_index=False, sort=False).agg(
-        value=("value", "mean"), n_runs=("value", "size")
-    )
-    fuller = runs[runs["nominal"] > level]
+    seeds = runs.groupby([*keys, "method", "variant", "nominal", "settings"], as_index=False, sort=False)
+    means = seeds.agg(value=("value", "mean"), n_seeds=("seed", "nunique"))
+    table = means[means["nominal"] == level].reset_index(drop=True)
+    fuller = means[means["nominal"] > level]
     fullest = fuller[fuller["nominal"] == fuller.groupby(keys)["nominal"].transform("max")]
-    reference = fullest.groupby(keys, as_index=False).agg(
-        reference_nominal=("nominal", "first"), reference_value=("value", "mean")
-    )
-    table = table.merge(reference, on=keys, how="left")
+    pairs = table.reset_index(names="row").merge(fullest, on=keys, suffixes=("", "_reference"))
+    # False sorts before True, and the usual variant is the empty word.
+    pairs = pairs.assign(
+        other_method=pairs["method_reference"] != pairs["method"],
+        other_variant=pairs["variant_reference"] != pairs["variant"],
+    ).sort_values(["row", "other_method", "other_variant", "variant_reference"], kind="stable")
+    reference = pairs.drop_duplicates("row").set_index("row")
+    table["reference_nominal"] = reference["nominal_reference"]
+    table["reference_value"] = reference["value_reference"]
     table["change"] = (table["value"] - table["reference_value"]).astype(np.float64)
-    return table
+    return table.drop(columns=["nominal", "settings"])

@@ -1,4 +1,4 @@
-"""The runs of a folder in one table: a row per task, method and level, over seeds."""
+"""The runs of a folder in one table: a row per setting, over seeds."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ COLUMNS = ["task", "method", "remaining", "metric", "mean", "lowest", "highest",
 
 
 def summarize(runs: Iterable[dict[str, object]]) -> pd.DataFrame:
-    """Main metric over the seeds of each task, method and level.
+    """Main metric over the seeds of each setting. Two recipes of one task, method and level are two rows.
 
     Parameters
     ----------
     runs
-        A dict per run: task, method, remaining (measured fraction), level (the one asked for), metric (its name),
-        value (a fraction), n_examples (of the development set), base_model.
+        A dict per run: settings (all but the seed, as of `curves.settings_but_seed`), seed, task, method, remaining
+        (measured fraction), metric (its name), value (a fraction), n_examples (of the development set), base_model.
 
     Returns
     -------
@@ -27,15 +27,14 @@ def summarize(runs: Iterable[dict[str, object]]) -> pd.DataFrame:
     table = pd.DataFrame(list(runs))
     if table.empty:
         return pd.DataFrame(columns=COLUMNS)
-    keys = ["task", "method", "level", "metric", "base_model", "n_examples"]
-    grouped = table.groupby(keys, dropna=False, sort=False)
-    summary = grouped.agg(
+    facts = ["task", "method", "metric", "n_examples", "base_model"]
+    summary = table.groupby(["settings", *facts], as_index=False, sort=False).agg(
         remaining=("remaining", "mean"),
         mean=("value", "mean"),
         lowest=("value", "min"),
         highest=("value", "max"),
-        n_seeds=("value", "size"),
-    ).reset_index()
+        n_seeds=("seed", "nunique"),
+    )
     return summary.sort_values(
         ["task", "method", "remaining"], ascending=[True, True, False], kind="stable", ignore_index=True
     )[COLUMNS]

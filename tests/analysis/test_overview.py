@@ -7,7 +7,8 @@ from smp_lab.analysis.overview import common_level, metric_left
 
 def runs(*rows):
     table = pd.DataFrame(rows, columns=["task", "method", "nominal", "value"])
-    return table.assign(base_model="tiny", metric="Accuracy", n_examples=40)
+    table = table.assign(base_model="tiny", metric="Accuracy", n_examples=40, seed=range(len(table)), variant="")
+    return table.assign(settings=table["method"] + table["nominal"].astype(str))
 
 
 def test_common_level_is_where_most_tasks_are():
@@ -37,10 +38,31 @@ def test_metric_left_against_the_fullest_run():
     )
     left = metric_left(table, 0.1).set_index(["task", "method"])
     share = left.loc[("rte", "smp_s")]
-    assert (share["value"], share["n_runs"]) == (55.0, 2)
+    assert (share["value"], share["n_seeds"]) == (55.0, 2)
     assert (share["reference_nominal"], share["reference_value"], share["change"]) == (1.0, 66.0, -11.0)
     assert left.loc[("rte", "smp_l")]["change"] == pytest.approx(-16.0)
     assert np.isnan(left.loc[("sst2", "smp_s")]["change"])
+
+
+def test_metric_left_keeps_recipes_apart_and_compares_like_with_like():
+    table = runs(
+        ("rte", "smp_l", 0.5, 62.0),
+        ("rte", "smp_s", 0.5, 70.0),
+        ("rte", "smp_s", 0.5, 60.0),
+        ("rte", "smp_s", 0.1, 58.0),
+        ("rte", "smp_s", 0.1, 54.0),
+        ("rte", "movement", 0.1, 50.0),
+    )
+    longer = [1, 3]
+    table.loc[longer, "variant"] = "epochs 60"
+    table.loc[longer, "settings"] += ", epochs 60"
+    left = metric_left(table, 0.1).set_index(["method", "variant"])
+    assert left["n_seeds"].tolist() == [1, 1, 1]
+    assert left["change"].to_dict() == {
+        ("smp_s", "epochs 60"): -12.0,
+        ("smp_s", ""): -6.0,
+        ("movement", ""): -12.0,  # no run of its own method keeps more: the usual recipe of the first
+    }
 
 
 def test_metric_left_compares_within_one_encoder():
