@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis.curves import settings_but_seed, variants
 from smp_lab.analysis.overview import common_level, metric_left
+from smp_lab.analysis.run_card import card_markdown, run_card
 from smp_lab.figures.overview import draw_method
 from smp_lab.figures.style import METRIC_TITLES
 from smp_lab.storage import paths
@@ -59,6 +62,7 @@ def main() -> None:
         table = _table(list(index.runs.values()))
         _answer(table)
         _choose(table)
+        _card(index)
     else:
         st.subheader("Runs")
         controls.no_runs()
@@ -158,6 +162,27 @@ def _take_rows(shown: list[str]) -> None:
     selected = [shown[row] for row in st.session_state[_TABLE]["selection"]["rows"]]
     hidden = [run_id for run_id in st.session_state.get(links.RUNS, []) if run_id not in shown]
     links.choose([*hidden, *selected])
+
+
+def _card(index: RunIndex) -> None:
+    """What the record of one run says about itself."""
+    chosen = [index.runs[run_id] for run_id in st.session_state.get(links.RUNS, []) if run_id in index.runs]
+    labels = controls.run_labels(chosen or list(index.runs.values()))
+    with st.expander("Run card: settings, provenance and the command that makes a run again"):
+        run = index.runs[st.selectbox("Run", list(labels), format_func=labels.__getitem__, key="card")]
+        card = run_card(run.config, run.layout, run.provenance, run.results)
+        st.markdown(card_markdown(card, level=4))
+        with st.container(horizontal=True):
+            controls.text_download(
+                "Card (Markdown)", lambda: card_markdown(card), f"{run.run_id}.md", "text/markdown", key="card-md"
+            )
+            controls.text_download(
+                "Card (JSON)",
+                lambda: json.dumps(card, indent=1),
+                f"{run.run_id}.json",
+                "application/json",
+                key="card-json",
+            )
 
 
 def _problems(index: RunIndex) -> None:

@@ -123,6 +123,18 @@ TASKS: Mapping[str, Task] = {
     )
 }
 
+# Epochs of mask training in Jiang et al. (2023), section 5.1 and appendix.
+PAPER_EPOCHS: Mapping[str, float] = {
+    "sst2": 12,
+    "qqp": 12,
+    "mnli": 12,
+    "qnli": 12,
+    "cola": 60,
+    "mrpc": 60,
+    "stsb": 60,
+    "rte": 100,
+}
+
 
 def get_task(name: str) -> Task:
     """The task of this name.

@@ -41,7 +41,9 @@ def variants(configs: Sequence[RunConfig]) -> list[str]:
     names = []
     for config, settings in zip(configs, described, strict=True):
         common = {name: usual[config.task, config.method, name].most_common(1)[0][0] for name in settings}
-        names.append(", ".join(f"{name} {_word(value)}" for name, value in settings.items() if value != common[name]))
+        names.append(
+            ", ".join(f"{name} {setting_text(value)}" for name, value in settings.items() if value != common[name])
+        )
     return names
 
 
@@ -57,7 +59,8 @@ def _line_settings(config: RunConfig) -> dict[str, object]:
     return {name: value for name, value in config.to_dict().items() if name not in hidden}
 
 
-def _word(value: object) -> str:
+def setting_text(value: object) -> str:
+    """A setting as people write it: ``("yes", "no")`` as "yes/no", ``8.0`` as "8"."""
     if isinstance(value, (list, tuple)):
         return "/".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

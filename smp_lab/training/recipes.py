@@ -12,6 +12,7 @@ from typing import Any
 
 from smp_lab.errors import ConfigError
 from smp_lab.methods import NONE, SET, Method
+from smp_lab.tasks import PAPER_EPOCHS
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,6 @@ _DESK: Mapping[str, Recipe] = {
     "toy-sentiment": Recipe(epochs=5),
     "toy-acceptability": Recipe(epochs=20),
     "toy-entailment": Recipe(epochs=20),
-}
-_PAPER_EPOCHS: Mapping[str, float] = {
-    "sst2": 12,
-    "qqp": 12,
-    "mnli": 12,
-    "qnli": 12,
-    "cola": 60,
-    "mrpc": 60,
-    "stsb": 60,
-    "rte": 100,
 }
 _PAPER_STEPS = 3500
 _PAPER_EPOCHS_ABOVE_70 = 7
@@ -128,9 +119,9 @@ def get_recipe(name: str, task: str, remaining: float | None) -> Recipe:
         return _DESK[task]
     if name != "paper":
         raise ConfigError(f"Unknown recipe {name!r}. Choose one of: {', '.join(RECIPES)}.")
-    if task not in _PAPER_EPOCHS:
-        raise ConfigError(f"The paper has no recipe for task {task!r}; it has for: {', '.join(_PAPER_EPOCHS)}.")
-    epochs = _PAPER_EPOCHS[task]
+    if task not in PAPER_EPOCHS:
+        raise ConfigError(f"The paper has no recipe for task {task!r}; it has for: {', '.join(PAPER_EPOCHS)}.")
+    epochs = PAPER_EPOCHS[task]
     if remaining is not None and remaining >= 0.7:
         return Recipe(epochs, schedule_fraction=_PAPER_EPOCHS_ABOVE_70 / epochs)
     return Recipe(epochs, schedule_fraction=None, schedule_steps=_PAPER_STEPS)

@@ -213,14 +213,28 @@ def _report_click(key: str, on_click: Callable[[Sequence[Any]], None]) -> None:
 
 def csv_download(table: pd.DataFrame, key: str) -> None:
     """A quiet button that saves a table as CSV; the text is made when it is pressed."""
-    st.download_button(
+    text_download(
         "Data (CSV)",
-        data=lambda: table.to_csv(index=False),
-        file_name=f"{key}.csv",
-        mime="text/csv",
+        lambda: table.to_csv(index=False),
+        f"{key}.csv",
+        "text/csv",
         key=f"{key}-csv",
+        disabled=table.empty,
+    )
+
+
+def text_download(
+    label: str, make: Callable[[], str], file_name: str, mime: str, *, key: str, disabled: bool = False
+) -> None:
+    """A quiet button that saves a text, made when it is pressed."""
+    st.download_button(
+        label,
+        data=make,
+        file_name=file_name,
+        mime=mime,
+        key=key,
         on_click="ignore",
         type="tertiary",
         icon=":material/download:",
-        disabled=table.empty,
+        disabled=disabled,
     )

@@ -52,8 +52,8 @@ def test_a_broken_run_beside_a_whole_one(open_page, write_run, page):
     app = open_page(page, whole.run_id)
     assert len(charts(app)) == CHARTS[page]
     if page == "overview.py":
-        assert "1 folder could not be read as a run" in app.expander[0].label
-        assert "cut off" in sentences(app.expander[0].text)
+        assert "1 folder could not be read as a run" in app.expander[-1].label
+        assert "cut off" in sentences(app.expander[-1].text)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -121,7 +121,7 @@ def test_a_new_run_is_seen(open_page, write_run):
 def test_a_folder_that_cannot_be_read_is_listed(open_page, write_run, runs, monkeypatch):
     write_run()
     app = open_page("overview.py")
-    assert not app.expander
+    assert len(app.expander) == 1
     read = Path.iterdir
 
     def iterdir(folder):
@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_read_is_listed(open_page, write_run, runs, monk
     monkeypatch.setattr(Path, "iterdir", iterdir)
     app.run()
     assert not app.exception
-    assert "cannot be read (Permission denied)" in sentences(app.expander[0].text)
+    assert "cannot be read (Permission denied)" in sentences(app.expander[-1].text)
 
 
 def test_table_holds_the_facts_of_a_run(open_page, write_run, cached):
@@ -147,6 +147,21 @@ def test_table_holds_the_facts_of_a_run(open_page, write_run, cached):
     assert own["source"] == "measured, own"
     assert toy["source"] == "measured, cached"
     assert "synthetic" in toy["task_title"]
+
+
+def test_run_card_follows_the_choice(open_page, write_run):
+    rte, cola = write_run(), write_run(task="cola")
+    app = open_page("overview.py", rte.run_id)
+    (card,) = app.expander[0].markdown
+    assert rte.run_id in card.value
+    assert "smp-lab train --task rte" in card.value
+    assert [button.label for button in app.expander[0].get("download_button")] == ["Card (Markdown)", "Card (JSON)"]
+    app.multiselect(key="runs").set_value([rte.run_id, cola.run_id]).run()
+    app.selectbox(key="card").set_value(cola.run_id).run()
+    assert cola.run_id in app.expander[0].markdown[0].value
+    app.multiselect(key="runs").set_value([rte.run_id]).run()
+    assert not app.exception
+    assert rte.run_id in app.expander[0].markdown[0].value
 
 
 def test_filters_hide_rows_and_keep_the_choice(open_page, write_run):

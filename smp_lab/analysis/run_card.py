@@ -1,0 +1,142 @@
+"""A run on one page: settings, fingerprints, how it was made, what it scores, where it departs from the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from smp_lab.analysis.curves import setting_text
+from smp_lab.bert_layout import EncoderLayout
+from smp_lab.config import RunConfig
+from smp_lab.tasks import PAPER_EPOCHS
+
+_FINGERPRINTS = ("base_model_sha256", "data_sha256")
+_PAPER_SHAPE = (12, 768)
+
+
+def run_card(
+    config: RunConfig, layout: EncoderLayout, provenance: Mapping[str, Any], results: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The facts of a run as plain values, fit for JSON.
+
+    Parameters
+    ----------
+    config, layout
+        Its settings, and the shapes of its encoder.
+    provenance, results
+        As in the record: how it was made, and its metrics, evaluations and counts.
+
+    Returns
+    -------
+    dict
+        run_id; settings (those that have a value); fingerprints; encoder (shapes); provenance (wall time in minutes);
+        results: metrics (per name the value at the last evaluation, a fraction, and n_examples), best_evaluation
+        (metric, value, step), remaining (measured fraction of the prunable weights), trainable_parameters and
+        new_parameters; deviations (sentences of `deviations`); command (None where the record has none).
+    """
+    settings = {name: value for name, value in config.to_dict().items() if value is not None}
+    fingerprints = {name: settings.pop(name) for name in _FINGERPRINTS}
+    made = dict(provenance)
+    command = made.pop("command", None)
+    if "wall_seconds" in made:
+        made["wall_minutes"] = round(made.pop("wall_seconds") / 60, 1)
+    metrics = {
+        metric: {"value": results["metrics"][metric], "n_examples": results["n_examples"][split]}
+        for suffix, split in config.task_info.splits
+        for metric in config.task_info.metrics
+        if metric.endswith(suffix)
+    }
+    return {
+        "run_id": config.run_id,
+        "settings": settings,
+        "fingerprints": fingerprints,
+        "encoder": layout.to_dict(),
+        "provenance": made,
+        "results": {
+            "metrics": metrics,
+            "best_evaluation": dict(results["best"]),
+            "remaining": sum(map(sum, results["kept"])) / layout.n_weights,
+            "trainable_parameters": results["trainable_parameters"],
+            "new_parameters": results["new_parameters"],
+        },
+        "deviations": deviations(config, layout),
+        "command": command,
+    }
+
+
+def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:
+    """Sentences on where a run departs from Jiang et al. (2023), as far as its settings show it."""
+    sentences = []
+    if (layout.n_layers, layout.hidden_size) != _PAPER_SHAPE:
+        sentences.append(
+            f"The encoder has {layout.n_layers} layers of width {layout.hidden_size}; the paper's, BERT-base and "
+            "RoBERTa-base, have 12 of width 768."
+        )
+    paper_epochs = PAPER_EPOCHS.get(config.task)
+    if config.task_info.synthetic:
+        sentences.append("The sentences are generated and say nothing about language.")
+    elif paper_epochs is None:
+        sentences.append("The paper has no numbers for this task.")
+    if config.train_examples is not None:
+        sentences.append(f"Only the first {config.train_examples:,} training examples are used.")
+    if config.regression_head == "poles":
+        sentences.append("The target is read between two label words as poles; the authors score one word with MSE.")
+    method = config.method_info
+    if not method.trains_scores or method.trains_weights:
+        return sentences
+    if paper_epochs is not None and config.epochs != paper_epochs:
+        sentences.append(f"Trained for {config.epochs:g} epochs; the paper trains this task for {paper_epochs:g}.")
+    if config.head == "linear":
+        sentences.append("A new linear head is trained; the paper's scores classes by the embeddings of label words.")
+    if config.method == "smp_s":
+        sentences.append(
+            "What the share rule cuts off above a whole matrix goes to the other layers; the authors' code loses it."
+        )
+    if config.regularizer_ramp == "code":
+        sentences.append("The regulariser grows over all steps, as in the authors' code and not as in the paper.")
+    return sentences
+
+
+def card_markdown(card: Mapping[str, Any], level: int = 1) -> str:
+    """A run card as Markdown, its title at a heading level from 1 to 5."""
+    return "\n".join(_lines(card, "#" * level)) + "\n"
+
+
+def _lines(card: Mapping[str, Any], heading: str) -> Iterator[str]:
+    results = card["results"]
+    best = results["best_evaluation"]
+    yield f"{heading} {_code(card['run_id'])}"
+    yield from ("", f"{heading}# Results", "")
+    for metric, measured in results["metrics"].items():
+        yield (
+            f"- {metric} x 100: {_code(100 * measured['value'], '.2f')} at the last evaluation, on "
+            f"{measured['n_examples']:,} development examples"
+        )
+    yield (
+        f"- best evaluation, chosen on the same development set: {best['metric']} x 100 "
+        f"{_code(100 * best['value'], '.2f')} at step {_code(best['step'])}"
+    )
+    yield f"- remaining, measured: {_code(100 * results['remaining'], '.2f')} % of the encoder's prunable weights"
+    for name in ("trainable_parameters", "new_parameters"):
+        yield f"- {name.replace('_', ' ')}: {_code(results[name], ',.0f')}"
+    if card["deviations"]:
+        yield from ("", f"{heading}# Departs from the paper", "")
+        yield from (f"- {sentence}" for sentence in card["deviations"])
+    for part in ("settings", "fingerprints", "encoder", "provenance"):
+        yield from ("", f"{heading}# {part.capitalize()}", "")
+        for name, value in card[part].items():
+            if isinstance(value, Mapping):
+                value = ", ".join(f"{key} {entry}" for key, entry in value.items())
+            if value is not None:
+                yield f"- {name.replace('_', ' ')}: {_code(value)}"
+    if card["command"] is not None:
+        yield from ("", f"{heading}# Made again by", "", "```shell", _one_line(card["command"]), "```")
+
+
+def _code(value: Any, form: str | None = None) -> str:
+    return f"`{_one_line(setting_text(value) if form is None else format(value, form))}`"
+
+
+def _one_line(text: str) -> str:
+    """Text of unknown origin that cannot end the code it stands in."""
+    return " ".join(text.replace("`", "'").split())

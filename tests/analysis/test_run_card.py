@@ -1,0 +1,119 @@
+import json
+
+import pytest
+from conftest import TINY, tiny_config
+
+from smp_lab.analysis.run_card import card_markdown, deviations, run_card
+from smp_lab.bert_layout import EncoderLayout
+from smp_lab.tasks import TASKS
+
+BERT_BASE = EncoderLayout(n_layers=12, hidden_size=768, intermediate_size=3072, n_heads=12, n_parameters=109_482_240)
+PROVENANCE = {
+    "created_utc": "2026-01-01T00:00:00+00:00",
+    "git_commit": "0123abc",
+    "git_dirty": None,
+    "packages": {"torch": "2.13.0", "numpy": "2.4"},
+    "wall_seconds": 486.3,
+    "data_source": "folder",
+    "command": "smp-lab train --task rte",
+}
+
+
+def results(task="rte", value=0.6):
+    n_kept = TINY.n_weights // 4
+    return {
+        "metrics": {metric: value + 0.01 * place for place, metric in enumerate(TASKS[task].metrics)},
+        "n_examples": {split: 40 + place for place, (_, split) in enumerate(TASKS[task].splits)},
+        "best": {"metric": TASKS[task].main_metric, "value": 0.65, "step": 20},
+        "kept": [[n_kept - 5, 5], [n_kept]],
+        "trainable_parameters": 4096,
+        "new_parameters": 128.0,
+    }
+
+
+def test_card_holds_what_the_record_says():
+    config = tiny_config()
+    card = run_card(config, TINY, PROVENANCE, results())
+    assert card["settings"] == {
+        name: value
+        for name, value in config.to_dict().items()
+        if value is not None and name not in ("base_model_sha256", "data_sha256")
+    }
+    assert card["fingerprints"] == {"base_model_sha256": "a" * 64, "data_sha256": "b" * 64}
+    assert card["provenance"]["wall_minutes"] == 8.1
+    assert card["command"] == "smp-lab train --task rte"
+    assert card["results"]["metrics"] == {"accuracy": {"value": 0.6, "n_examples": 40}}
+    assert card["results"]["best_evaluation"] == {"metric": "accuracy", "value": 0.65, "step": 20}
+    assert card["results"]["remaining"] == pytest.approx(0.5)
+    assert json.loads(json.dumps(card, allow_nan=False))["run_id"] == config.run_id
+    assert PROVENANCE["command"], "the record stays as it was"
+
+
+def test_each_metric_has_the_size_of_its_own_development_set():
+    config = tiny_config(task="mnli", label_words=("yes", "maybe", "no"))
+    metrics = run_card(config, TINY, PROVENANCE, results("mnli"))["results"]["metrics"]
+    assert {name: measured["n_examples"] for name, measured in metrics.items()} == {
+        "accuracy_matched": 40,
+        "accuracy_mismatched": 41,
+    }
+
+
+def test_two_metrics_share_one_development_set():
+    metrics = run_card(tiny_config(task="mrpc"), TINY, {}, results("mrpc"))["results"]["metrics"]
+    assert [measured["n_examples"] for measured in metrics.values()] == [40, 40]
+
+
+def test_markdown_says_it_all():
+    lines = card_markdown(run_card(tiny_config(), TINY, PROVENANCE, results())).splitlines()
+    assert lines[0] == f"# `{tiny_config().run_id}`"
+    for line in (
+        "- accuracy x 100: `60.00` at the last evaluation, on 40 development examples",
+        "- best evaluation, chosen on the same development set: accuracy x 100 `65.00` at step `20`",
+        "- label words: `yes/no`",
+        "- epochs: `2`",
+        "- packages: `torch 2.13.0, numpy 2.4`",
+        "- git commit: `0123abc`",
+        f"- data sha256: `{'b' * 64}`",
+        "smp-lab train --task rte",
+    ):
+        assert line in lines
+    assert not [line for line in lines if "None" in line]
+
+
+def test_text_of_a_record_stays_text():
+    hostile = {**PROVENANCE, "data_source": "a`\n# ![x](http://example.org/x.png)", "command": "x\n```\n# title"}
+    text = card_markdown(run_card(tiny_config(), TINY, hostile, results()), level=4)
+    assert "- data source: `a' # ![x](http://example.org/x.png)`" in text
+    assert "\nx ''' # title\n```" in text
+
+
+def test_a_record_without_a_command_has_none():
+    assert "Made again by" not in card_markdown(run_card(tiny_config(), TINY, {}, results()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "layout", "words"),
+    [
+        ({"method": "smp_l", "regularizer_ramp": "paper", "epochs": 100}, BERT_BASE, []),
+        ({"method": "smp_l", "regularizer_ramp": "paper", "epochs": 100}, TINY, ["2 layers of width 16"]),
+        ({"epochs": 20}, BERT_BASE, ["20 epochs; the paper trains this task for 100", "share rule", "over all steps"]),
+        ({"task": "wnli", "method": "smp_l", "regularizer_ramp": "paper"}, BERT_BASE, ["no numbers for this task"]),
+        (
+            {"task": "stsb", "label_words": ("no", "yes"), "regression_head": "poles", "epochs": 60, "method": "smp_l"}
+            | {"regularizer_ramp": "paper", "train_examples": 2000},
+            BERT_BASE,
+            ["first 2,000", "poles"],
+        ),
+        ({"method": "random", "score_learning_rate": None}, BERT_BASE, []),
+        (
+            {"task": "toy-sentiment", "label_words": ("terrible", "great"), "method": "random"},
+            BERT_BASE,
+            ["are generated"],
+        ),
+    ],
+)
+def test_deviations_are_those_of_the_settings(changes, layout, words):
+    sentences = deviations(tiny_config(**changes), layout)
+    assert len(sentences) == len(words)
+    for sentence, word in zip(sentences, words, strict=True):
+        assert word in sentence
