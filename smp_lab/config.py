@@ -185,7 +185,7 @@ class RunConfig:
             "distillation_temperature",
         ):
             value = getattr(self, name)
-            if value is not None and value <= 0 and not (name == "epochs" and value == 0):
+            if value is not None and value <= 0 and not (name == "epochs" and self.method_info.is_control):
                 raise ConfigError(f"Setting {name} = {value:g} is not above 0.")
         for name, upper in (("schedule_fraction", 1.0), ("distillation_weight", 1.0), ("threshold", 1.0)):
             value = getattr(self, name)

@@ -16,6 +16,7 @@ GLUE_VARIABLE = "SMP_LAB_GLUE_DIR"
 
 # Hidden folders inside a folder of runs: never listed as runs.
 UNFINISHED_FOLDER = ".unfinished"
+LOGS_FOLDER = ".logs"
 TEMPORARY_PREFIX = ".writing-"
 
 
@@ -30,7 +31,7 @@ def pages_folder() -> Path:
 
 
 def cached_runs_folder() -> Path:
-    """The runs that come with the project. The app and the trainer only read it."""
+    """The runs that come with the project. The app only reads it."""
     return project_folder() / "cached_runs"
 
 

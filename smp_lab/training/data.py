@@ -300,7 +300,7 @@ def _from_hub(task: Task) -> TaskData:
     except ImportError as error:
         raise MissingDependencyError(
             f"Package {error.name!r} is not installed, so task {task.name!r} cannot be loaded from the hub. Install "
-            f"the training packages with: pip install 'smp-lab[train]'. {_OTHER_WAYS}"
+            f"the training packages with: pip install -e '.[train]'. {_OTHER_WAYS}"
         ) from None
     # The client, its HTTP library and the sockets below each raise errors of their own, with no parent in common but
     # Exception; whichever it is, the hub gave no answer.

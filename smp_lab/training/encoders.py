@@ -102,7 +102,7 @@ def _fetch_from_hub(name: str) -> Path:
 def _fingerprint(name: str, folder: Path, source: str) -> EncoderFiles:
     for file in ("config.json", WEIGHTS_FILE):
         if not (folder / file).is_file():
-            raise EncoderError(f"Encoder {name!r} has no {file} in its folder; {MODEL_TYPES} checkpoints hold one.")
+            raise EncoderError(f"Encoder {name!r} has no {file} in its folder, and cannot be loaded without.")
     with (folder / WEIGHTS_FILE).open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return EncoderFiles(name, folder, sha256, source)
@@ -131,6 +131,13 @@ class Encoder:
     language_model_head: LanguageModelHead | None
     tokenizer: PreTrainedTokenizerBase
     layout: EncoderLayout
+
+    @property
+    def max_length(self) -> int:
+        """Tokens an example may have. RoBERTa's positions start behind its padding's number."""
+        config = self.model.config
+        offset = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+        return config.max_position_embeddings - offset
 
     def matrix_parameters(self) -> dict[MatrixId, tuple[str, nn.Parameter]]:
         """Each prunable matrix, in the order of ``layout.matrices``, with its parameter's name and the parameter."""
@@ -217,13 +224,18 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
 
 
 def _checked_config(files: EncoderFiles) -> Any:
-    raw = json.loads((files.folder / "config.json").read_text())
+    try:
+        raw = json.loads((files.folder / "config.json").read_bytes())
+    except ValueError:
+        raw = None
+    if not isinstance(raw, dict):
+        raise EncoderError(f"Encoder {files.name!r} cannot be read: its config.json is cut off or is not an object.")
     model_type = raw.get("model_type")
     if model_type not in MODEL_TYPES:
         raise EncoderError(
             f"Encoder {files.name!r} is of type {model_type!r}; its matrices are not known here. Use one with the "
-            f"layout of {' or '.join(MODEL_TYPES)} (BERT, RoBERTa, MiniLM and their kin); distilled, shared-layer, "
-            "disentangled and decoder architectures (DistilBERT, ALBERT, ELECTRA, DeBERTa, GPT) are refused."
+            f"layout of {' or '.join(MODEL_TYPES)} (BERT, RoBERTa, MiniLM and their kin). All others are refused, such "
+            "as DistilBERT, ALBERT, ELECTRA, DeBERTa, XLM-RoBERTa and decoders."
         )
     if raw.get("quantization_config"):
         raise EncoderError(f"Encoder {files.name!r} is quantised; masks need its weights in floating point.")

@@ -40,8 +40,6 @@ class PrunedWeights(nn.Module):
         bool per matrix; empty where the method has none.
     scores
         Trained float32 scores per matrix; empty where the method has none.
-    passes_per_update
-        How many backward passes make one update: each carries its part of the regulariser.
     """
 
     def __init__(
@@ -56,7 +54,6 @@ class PrunedWeights(nn.Module):
         self.schedule = schedule
         self.dtype = dtype
         self.step = -1
-        self.passes_per_update = 1
         self.masks: list[Tensor] = []
         self.scores = nn.ParameterList()
         # A plain list: the parameters stay the encoder's.
@@ -101,9 +98,8 @@ class PrunedWeights(nn.Module):
         return self._cached
 
     def pull(self, n_weights: int) -> float:
-        """Factor of the regulariser's gradient in one pass, for the scores of a matrix of `n_weights` weights."""
-        weight = self.schedule.regularizer_weight(self.step)
-        return weight / len(self.weights) / n_weights / self.passes_per_update
+        """Factor of the regulariser's gradient at the present step, for the scores of a matrix of `n_weights`."""
+        return self.schedule.regularizer_weight(self.step) / len(self.weights) / n_weights
 
     def kept(self) -> int:
         """Weights kept at the present step."""

@@ -24,9 +24,9 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, Print
 
 from smp_lab import __version__
 from smp_lab.config import RunConfig
-from smp_lab.errors import RunExistsError, RunWriteError, TrainingError
+from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
 from smp_lab.methods import NONE, get_method
-from smp_lab.storage.paths import project_folder, unfinished_folder
+from smp_lab.storage.paths import LOGS_FOLDER, project_folder, unfinished_folder
 from smp_lab.storage.runs import HISTORY_COLUMNS, RunRecord, save_run
 from smp_lab.tasks import get_task
 from smp_lab.training.checkpoints import newest_whole
@@ -102,6 +102,8 @@ def prepare(
         "precision": fastest_precision(),
         **chosen,
     }
+    if chosen.get("teacher"):
+        raise ConfigError("Distillation is not built yet; a run with a teacher cannot be trained.")
     # The cheap checks come first: a wrong setting must not wait for data and encoder.
     draft = RunConfig(
         task=task,
@@ -218,6 +220,11 @@ def _train(
         log.resumed += 1
     set_seed(config.seed)
     encoder = load_encoder(prepared.files, dropout=config.dropout)
+    if config.max_length > encoder.max_length:
+        raise ConfigError(
+            f"Encoder {config.base_model!r} takes at most {encoder.max_length} tokens an example; got --max-length "
+            f"{config.max_length}."
+        )
     train_examples = _tokenize(data.train, encoder.tokenizer, config.max_length)
     development = [
         _development_split(suffix, data.development[name], encoder.tokenizer, config.max_length)
@@ -227,17 +234,26 @@ def _train(
     model = build_model(config, encoder, total_steps)
     moments = MomentRecorder(folder / "moments", total_steps)
     stop = StopOnRequest()
-    trainer = PruningTrainer(
-        model,
-        training_arguments(config, folder, total_steps, report_to),
-        config=config,
-        train_examples=train_examples,
-        development=development,
-        collator=DataCollatorWithPadding(encoder.tokenizer),
-        log=log,
-        moments=moments,
-        callbacks=[stop, *([Progress(log, write)] if write else [])],
-    )
+    if report_to != "none":
+        # By default the library logs into the folder of checkpoints, which goes when the run is finished.
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(runs / LOGS_FOLDER / config.run_id))
+    arguments = training_arguments(config, folder, total_steps)
+    try:
+        trainer = PruningTrainer(
+            model,
+            replace(arguments, report_to=report_to),
+            config=config,
+            train_examples=train_examples,
+            development=development,
+            collator=DataCollatorWithPadding(encoder.tokenizer),
+            log=log,
+            moments=moments,
+            callbacks=[stop, *([Progress(log, write)] if write else [])],
+        )
+    except (ValueError, RuntimeError) as error:
+        if report_to == "none":
+            raise
+        raise ConfigError(f"Logger {report_to!r} cannot be used: {error}") from None
     trainer.remove_callback(PrinterCallback)
     with stop.listening():
         if total_steps:

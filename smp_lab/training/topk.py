@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from smp_lab.errors import TrainingError
+
 
 def select_top_k(scores: Tensor, k: int, mask: Tensor) -> None:
     """Write the mask of the `k` largest scores.
@@ -24,7 +26,7 @@ def select_top_k(scores: Tensor, k: int, mask: Tensor) -> None:
 
     Raises
     ------
-    FloatingPointError
+    TrainingError
         If NaN among the scores leaves fewer than `k` to choose from.
     """
     if k <= 0:
@@ -43,7 +45,10 @@ def _select_by_partition(scores: np.ndarray, k: int, mask: np.ndarray) -> None:
     missing = k - np.count_nonzero(mask)
     ties = np.flatnonzero(scores == score_cut)[:missing]
     if ties.size < missing:
-        raise FloatingPointError("Scores hold NaN, which has no rank.")
+        raise TrainingError(
+            "Scores hold NaN, which has no rank: training has diverged. The last whole checkpoint is kept; try a "
+            "smaller learning rate or --precision fp32."
+        )
     mask[ties] = True
 
 

@@ -329,15 +329,13 @@ def _evenly(total_steps: int, count: int) -> set[int]:
     return {math.ceil(total_steps * i / count) for i in range(1, count + 1)} - {0}
 
 
-def training_arguments(config: RunConfig, folder: Path, total_steps: int, report_to: str) -> TrainingArguments:
+def training_arguments(config: RunConfig, folder: Path, total_steps: int) -> TrainingArguments:
     """Arguments of the library for one run.
 
     Parameters
     ----------
     config, folder, total_steps
         What is trained, where checkpoints go, and for how many updates.
-    report_to
-        The library's name of a logger, or "none".
 
     Raises
     ------
@@ -364,7 +362,7 @@ def training_arguments(config: RunConfig, folder: Path, total_steps: int, report
         logging_strategy="no",
         logging_nan_inf_filter=False,
         save_total_limit=2,
-        report_to=report_to,
+        report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -60,6 +61,7 @@ def test_bad_settings_are_told_in_a_sentence(monkeypatch, capsys, runs, bert_fol
 
 def test_a_label_word_of_several_tokens(monkeypatch, capsys, runs, bert_folder, glue):
     arguments = [*RTE, "--encoder", bert_folder, "--glue-dir", glue, "--label-words", "yes,unreal", "--runs", runs]
+    arguments += ["--max-length", "40"]
     status, errors = shell(monkeypatch, capsys, *arguments)
     assert status == 1
     assert "Label word 'unreal' is 2 tokens for this tokenizer: un, ##real" in errors
@@ -68,7 +70,7 @@ def test_a_label_word_of_several_tokens(monkeypatch, capsys, runs, bert_folder, 
 
 def test_a_run_from_the_command_line(runs, bert_folder, glue):
     arguments = ["train", *RTE, "--encoder", str(bert_folder), "--glue-dir", str(glue), "--runs", str(runs)]
-    arguments += ["--epochs", "2", "--batch-size", "4", "--precision", "fp32"]
+    arguments += ["--epochs", "2", "--batch-size", "4", "--precision", "fp32", "--max-length", "40"]
     result = CliRunner().invoke(cli.commands, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     (record,) = list_runs([runs]).runs.values()
@@ -102,9 +104,13 @@ def test_a_mask_of_the_packaged_encoder_learns_a_toy_task(runs):
     torch.set_num_threads(2)
     try:
         arguments = ["train", "--task", "toy-sentiment", "--remaining", "0.5", "--epochs", "3", "--runs", str(runs)]
-        CliRunner().invoke(cli.commands, arguments, catch_exceptions=False)
+        begin = time.monotonic()
+        result = CliRunner().invoke(cli.commands, arguments, catch_exceptions=False)
+        seconds = time.monotonic() - begin
     finally:
         torch.set_num_threads(threads)
+    assert result.exit_code == 0
+    assert seconds < 120
     (record,) = list_runs([runs]).runs.values()
     # 400 examples: by chance 0.6 is four standard errors above 0.5.
     assert record.main_value > 0.6

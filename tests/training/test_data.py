@@ -468,5 +468,5 @@ def test_an_earlier_download_serves_without_the_hub(silent_hub: Path, tmp_path: 
 def test_a_missing_package_is_named_with_what_brings_it(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.delenv(GLUE_VARIABLE, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingDependencyError, match=rf"'{package}' is not installed.*smp-lab\[train\].*{OTHER_WAYS}"):
+    with pytest.raises(MissingDependencyError, match=rf"'{package}' is not installed.*\[train\].*{OTHER_WAYS}"):
         load_task_data("rte")

@@ -115,6 +115,20 @@ def test_a_checkpoint_without_a_matrix_is_refused(bert_folder, tmp_path):
         load_encoder(find_encoder(str(folder)))
 
 
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b""])
+def test_a_broken_config_is_refused(bert_folder, tmp_path, content):
+    folder = tmp_path / "broken"
+    shutil.copytree(bert_folder, folder)
+    (folder / "config.json").write_bytes(content)
+    with pytest.raises(EncoderError, match="'broken' cannot be read: its config.json is cut off or is not an object"):
+        load_encoder(find_encoder(str(folder)))
+
+
+def test_length_limits_are_those_of_the_positions(bert_folder, roberta_folder):
+    assert load_encoder(find_encoder(str(bert_folder))).max_length == 40
+    assert load_encoder(find_encoder(str(roberta_folder))).max_length == 38
+
+
 def test_a_truncated_weight_file_is_refused(bert_folder, tmp_path):
     folder = tmp_path / "cut"
     shutil.copytree(bert_folder, folder)

@@ -37,7 +37,18 @@ def start(bert_folder, tmp_path):
 
     def run(runs):
         arguments = ["--task", "rte", "--remaining", "0.4", "--encoder", str(bert_folder), "--runs", str(runs)]
-        arguments += ["--glue-dir", str(folder.parent), "--batch-size", "8", "--epochs", "4", "--precision", "fp32"]
+        arguments += [
+            "--glue-dir",
+            str(folder.parent),
+            "--batch-size",
+            "8",
+            "--epochs",
+            "4",
+            "--precision",
+            "fp32",
+            "--max-length",
+            "40",
+        ]
         return subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.DEVNULL)
 
     return run

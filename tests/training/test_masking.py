@@ -61,6 +61,18 @@ def test_share_redistributes_what_a_full_matrix_cannot_take():
     np.testing.assert_allclose(share_among_layers(np.array([[0.8], [0.19], [0.01]]), 0.8)[:, 0], [1, 1, 0.4])
 
 
+@pytest.mark.parametrize("n_layers", [1, 2, 3, 6, 12, 24])
+@pytest.mark.parametrize("n_weights", [1000, 147_456, 250_000, 589_824, 1_000_000])
+def test_equal_layers_share_exactly_at_any_level(n_layers, n_weights):
+    means = np.full((n_layers, 1), 0.5)
+    for v in [*np.linspace(0.001, 1, 1000), *np.random.default_rng(0).uniform(0, 1, 200)]:
+        total = kept_count(v, n_layers * n_weights)
+        counts = whole_counts(share_among_layers(means, v)[:, 0], n_weights, total)
+        assert counts.sum() == total, v
+        assert counts.min() >= 0 and counts.max() <= n_weights
+        assert np.ptp(counts) <= 1
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_shares_are_fractions_whose_mean_is_the_remaining_one(seed):
     rng = np.random.default_rng(seed)

@@ -30,7 +30,13 @@ def prepared(bert_folder, monkeypatch):
     def make(task="rte", method="smp_s", remaining=0.4, n_train=64, **changes):
         data = tiny_data(task, n_train)
         monkeypatch.setattr(training, "load_task_data", lambda *_, **__: data)
-        settings = {"encoder": str(bert_folder), "epochs": 5, "batch_size": 8, "precision": "fp32"} | changes
+        settings = {
+            "encoder": str(bert_folder),
+            "epochs": 5,
+            "batch_size": 8,
+            "max_length": 40,
+            "precision": "fp32",
+        } | changes
         return prepare(task, method, remaining=remaining, **settings)
 
     return make
@@ -254,6 +260,26 @@ def test_a_loss_that_is_not_a_number_ends_the_run_and_says_where(prepared, runs,
     assert list(runs.glob(".unfinished/*")) == []
 
 
+def test_examples_longer_than_the_encoder_takes_are_refused(prepared, runs):
+    with pytest.raises(ConfigError, match="'tiny-bert' takes at most 40 tokens an example; got --max-length 41"):
+        train(prepared(max_length=41), runs, command="")
+
+
+def test_an_unknown_logger_is_told(prepared, runs):
+    with pytest.raises(ConfigError, match="Logger 'foo' cannot be used"):
+        train(prepared(), runs, command="", report_to="foo")
+
+
+def test_no_epochs_are_for_controls_alone(prepared):
+    with pytest.raises(ConfigError, match="Setting epochs = 0 is not above 0"):
+        prepared(epochs=0)
+
+
+def test_a_teacher_is_refused(prepared):
+    with pytest.raises(ConfigError, match="Distillation is not built yet"):
+        prepared(teacher="sst2-dense-r1-s0-00000000")
+
+
 def test_a_label_word_of_several_tokens_leaves_nothing_behind(prepared, runs):
     with pytest.raises(ConfigError, match="'unreal' is 2 tokens"):
         train(prepared(label_words=("yes", "unreal")), runs, command="")
@@ -276,7 +302,7 @@ def test_two_processes_share_a_run(bert_folder, runs, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "smp_lab.cli", "train", "--task", "rte", "--remaining", "0.4", "--precision", "fp32"]
     command += ["--encoder", str(bert_folder), "--glue-dir", str(folder.parent), "--runs", str(runs)]
-    command += ["--batch-size", "8", "--epochs", "2"]
+    command += ["--batch-size", "8", "--epochs", "2", "--max-length", "40"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from smp_lab.errors import TrainingError
 from smp_lab.masks import top_k
 from smp_lab.training.topk import _select_by_sorting, select_top_k
 
@@ -52,5 +53,5 @@ def test_infinite_scores_have_a_rank():
 
 def test_nan_is_refused():
     scores = torch.full((8,), torch.nan)
-    with pytest.raises(FloatingPointError, match="NaN"):
+    with pytest.raises(TrainingError, match="Scores hold NaN"):
         select_top_k(scores, 3, torch.empty(8, dtype=torch.bool))

@@ -48,7 +48,8 @@ def whole_counts(shares: npt.NDArray[np.float64], n_weights: int, total: int) ->
         To be kept over all layers.
     """
     exact = shares * n_weights
-    counts = np.floor(exact).astype(np.int64)
+    # Shares are products of floats: a hair above a whole number must not claim one weight more than there is to share.
+    counts = np.floor(exact - 1e-6).clip(0).astype(np.int64)
     order = np.argsort(counts - exact, kind="stable")
     order = order[counts[order] < n_weights]
     counts[order[: total - counts.sum()]] += 1

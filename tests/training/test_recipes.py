@@ -1,0 +1,38 @@
+import pytest
+
+from smp_lab.errors import ConfigError
+from smp_lab.methods import METHODS
+from smp_lab.tasks import TASKS
+from smp_lab.training.recipes import get_recipe, method_settings
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_a_desk_recipe(task):
+    assert get_recipe("desk", task, 0.5).epochs > 0
+
+
+@pytest.mark.parametrize(
+    ("task", "epochs"),
+    [("mnli", 12), ("qqp", 12), ("qnli", 12), ("sst2", 12), ("mrpc", 60), ("cola", 60), ("stsb", 60), ("rte", 100)],
+)
+def test_the_papers_recipe(task, epochs):
+    low, high = get_recipe("paper", task, 0.1), get_recipe("paper", task, 0.8)
+    for recipe in (low, high):
+        assert (recipe.epochs, recipe.score_learning_rate, recipe.regularizer) == (epochs, 2e-2, 400)
+        assert 32 <= recipe.batch_size <= 64
+    assert (low.schedule_steps, low.schedule_fraction) == (3500, None)
+    assert (high.schedule_steps, high.schedule_fraction) == (None, pytest.approx(7 / epochs))
+
+
+def test_a_task_without_a_paper_recipe_is_named():
+    with pytest.raises(ConfigError, match="The paper has no recipe for task 'wnli'"):
+        get_recipe("paper", "wnli", 0.1)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_a_method_takes_from_a_recipe_what_it_trains(method):
+    settings = method_settings(get_recipe("desk", "mrpc", 0.1), method)
+    assert (settings["score_learning_rate"] is not None) == method.trains_scores
+    assert (settings.get("weight_learning_rate") is not None) == method.trains_weights
+    assert (settings["epochs"] == 0) == method.is_control
+    assert (settings.get("threshold") is not None) == method.by_threshold
