@@ -1,0 +1,32 @@
+"""What README.md says is what the project holds."""
+
+import re
+
+from typer.testing import CliRunner
+
+from smp_lab import cli
+from smp_lab.storage.paths import cached_runs_folder, project_folder
+
+README = (project_folder() / "README.md").read_text()
+
+
+def test_the_table_of_cached_runs_is_the_records():
+    table = re.search(r"<!-- summary -->\n(.*?)<!-- /summary -->", README, re.DOTALL)[1]
+    printed = CliRunner().invoke(cli.commands, ["summary", str(cached_runs_folder())], catch_exceptions=False)
+    assert table.strip() == printed.stdout.strip()
+
+
+def test_pictures_exist_and_are_small():
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert pictures
+    for picture in pictures:
+        assert (project_folder() / picture).stat().st_size < 300_000
+
+
+def test_commands_and_options_exist():
+    for line in re.findall(r"^smp-lab (.*)$|`smp-lab ([^`]*)`", README, re.MULTILINE):
+        words = "".join(line).split("#")[0].split()
+        help_page = CliRunner().invoke(cli.commands, [words[0], "--help"], catch_exceptions=False)
+        assert help_page.exit_code == 0, words
+        for option in (word for word in words if word.startswith("--")):
+            assert option in help_page.stdout, option
