@@ -86,7 +86,7 @@ def test_moment_comes_from_the_address(open_page, write_run):
 
 
 def test_one_moment_is_said_to_be_one(open_page, runs, monkeypatch):
-    monkeypatch.setattr("conftest.tiny_scores", lambda masks: tiny_scores(masks, n_moments=1))
+    monkeypatch.setitem(make_run.__globals__, "tiny_scores", lambda masks: tiny_scores(masks, n_moments=1))
     run = make_run(runs, masks=random_masks(TINY, 1.0), remaining=1.0)
     for view in CHARTS:
         app = open_page(PAGE, run.run_id, view=view)

@@ -92,14 +92,16 @@ def test_history_keeps_nan_where_a_quantity_does_not_exist(runs, monkeypatch):
     def save_with_nan(folder, *, history, **rest):
         return save(folder, history=history.assign(regularizer=np.nan), **rest)
 
-    monkeypatch.setattr("conftest.save_run", save_with_nan)
+    monkeypatch.setitem(make_run.__globals__, "save_run", save_with_nan)
     assert make_run(runs).history["regularizer"].isna().all()
 
 
 def test_a_run_without_scores_or_predictions_of_a_regression_is_whole(runs, monkeypatch):
     save = storage.save_run
     errors = pd.DataFrame({"split": [0, 0], "prediction": [1.5, 2.5], "error": [0.5, -0.5]})
-    monkeypatch.setattr("conftest.save_run", lambda *a, **k: save(*a, **k | {"scores": None, "predictions": errors}))
+    monkeypatch.setitem(
+        make_run.__globals__, "save_run", lambda *a, **k: save(*a, **k | {"scores": None, "predictions": errors})
+    )
     run = make_run(runs, task="stsb", label_words=("no", "yes"), regression_head="poles")
     run.verify()
     assert not run.has_scores
@@ -110,7 +112,9 @@ def test_a_run_without_scores_or_predictions_of_a_regression_is_whole(runs, monk
 
 def test_a_run_without_a_mask_counts_all_weights_as_kept(runs, monkeypatch):
     save = storage.save_run
-    monkeypatch.setattr("conftest.save_run", lambda *a, **k: save(*a, **k | {"scores": None, "masks": None}))
+    monkeypatch.setitem(
+        make_run.__globals__, "save_run", lambda *a, **k: save(*a, **k | {"scores": None, "masks": None})
+    )
     run = make_run(runs, remaining=1)
     run.verify()
     assert not run.has_masks
@@ -709,7 +713,7 @@ def test_a_result_that_is_not_json_is_a_sentence_and_leaves_nothing_behind(runs,
     def save_with_value(folder, *, results, **rest):
         return save(folder, results={**results, "extra": value}, **rest)
 
-    monkeypatch.setattr("conftest.save_run", save_with_value)
+    monkeypatch.setitem(make_run.__globals__, "save_run", save_with_value)
     with pytest.raises(RunWriteError, match="cannot be written as JSON: .* None where a value is missing"):
         make_run(runs)
     assert list(runs.iterdir()) == []
@@ -721,7 +725,7 @@ def test_results_that_could_not_be_read_back_are_not_written(runs, monkeypatch):
     def without_best(folder, *, results, **rest):
         return save(folder, results={name: value for name, value in results.items() if name != "best"}, **rest)
 
-    monkeypatch.setattr("conftest.save_run", without_best)
+    monkeypatch.setitem(make_run.__globals__, "save_run", without_best)
     with pytest.raises(RunFormatError, match=r"incomplete results: KeyError\('best'\)"):
         make_run(runs)
     assert list(runs.iterdir()) == []

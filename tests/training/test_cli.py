@@ -103,7 +103,7 @@ def test_a_mask_of_the_packaged_encoder_learns_a_toy_task(runs):
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        arguments = ["train", "--task", "toy-sentiment", "--remaining", "0.5", "--epochs", "3", "--runs", str(runs)]
+        arguments = ["train", "--task", "toy-sentiment", "--remaining", "0.5", "--runs", str(runs)]
         begin = time.monotonic()
         result = CliRunner().invoke(cli.commands, arguments, catch_exceptions=False)
         seconds = time.monotonic() - begin
