@@ -9,7 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from smp_lab.analysis import sparsity
-from smp_lab.bert_layout import MATRIX_TYPES, MatrixId
+from smp_lab.bert_layout import HEAD_TYPES, MATRIX_TYPES, MatrixId
 from smp_lab.figures import sparsity as figures
 from smp_lab.figures.style import FRACTION_ENDS, MATRIX_TITLES
 from smp_lab.masks import BoolArray
@@ -44,13 +44,13 @@ def _layers(runs: list[RunRecord]) -> None:
 def _heads(runs: list[RunRecord]) -> None:
     matrices = st.segmented_control(
         "Matrices of the heads",
-        [_SUM, *sparsity.HEAD_TYPES],
+        [_SUM, *HEAD_TYPES],
         default=_SUM,
         required=True,
         key="heads",
         bind="query-params",
     )
-    types = sparsity.HEAD_TYPES if matrices == _SUM else (matrices,)
+    types = HEAD_TYPES if matrices == _SUM else (matrices,)
     table = controls.tables_of_runs(
         [(run, sparsity.remaining_per_head(run.kept_per_head, run.layout, types)) for run in runs]
     )

@@ -22,6 +22,9 @@ QUERY, KEY, VALUE, ATTENTION_OUTPUT, INTERMEDIATE, OUTPUT = MATRIX_TYPES = (
     "output",
 )
 
+# Those that attention heads divide.
+HEAD_TYPES = MATRIX_TYPES[:4]
+
 _MODULE_OF_TYPE: Mapping[str, str] = {
     QUERY: "attention.self.query",
     KEY: "attention.self.key",

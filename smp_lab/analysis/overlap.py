@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
+from smp_lab.bert_layout import HEAD_TYPES, EncoderLayout
 from smp_lab.config import RunConfig
 from smp_lab.errors import MaskFormatError
 from smp_lab.masks import ByteArray, CountArray, MaskSet
@@ -22,7 +22,6 @@ from smp_lab.masks import ByteArray, CountArray, MaskSet
 WordArray = npt.NDArray[np.uint64]
 FloatArray = npt.NDArray[np.float64]
 
-HEAD_TYPES = MATRIX_TYPES[:4]
 MOST_REGION_RUNS = 6
 
 # 64-bit words of every run that are held against one another at once: some runs of them fit a processor's cache.

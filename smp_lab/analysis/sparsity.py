@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
+from smp_lab.bert_layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import BoolArray, CountArray
 
 ALL_TYPES = "all"
-HEAD_TYPES = MATRIX_TYPES[:4]
 
 ENCODER, MODEL = "encoder", "model"
 

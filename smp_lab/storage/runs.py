@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout, MatrixId
+from smp_lab.bert_layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.config import RunConfig, canonical_json
 from smp_lab.errors import (
     ConfigError,
@@ -56,9 +56,6 @@ SCHEMA_VERSION = 1
 
 # Some ten times what the arrays of a 24-layer encoder need; more is a damaged or hostile archive.
 MAX_UNPACKED_BYTES = 2**29
-
-# Matrices of one layer that attention heads divide, in the order of results["kept_per_head"].
-HEAD_MATRIX_TYPES = MATRIX_TYPES[:4]
 
 HISTORY_COLUMNS = (
     "step",
@@ -192,7 +189,7 @@ class RunRecord:
 
     @property
     def kept_per_head(self) -> npt.NDArray[np.int64]:
-        """Kept weights per head, ``(n_layers, 4, n_heads)`` in the order of `HEAD_MATRIX_TYPES`."""
+        """Kept weights per head, ``(n_layers, 4, n_heads)`` in the order of `HEAD_TYPES`."""
         return np.asarray(self.results["kept_per_head"], np.int64)
 
     @property
@@ -459,10 +456,10 @@ def _kept_counts(layout: EncoderLayout, masks: MaskSet | None) -> dict[str, Any]
         if masks is None:
             kept.append([layout.size(matrix.matrix_type) for matrix in matrices])
             per_head = layout.hidden_size * layout.head_size
-            heads.append([[per_head] * layout.n_heads for _ in HEAD_MATRIX_TYPES])
+            heads.append([[per_head] * layout.n_heads for _ in HEAD_TYPES])
         else:
             kept.append([masks.kept(matrix) for matrix in matrices])
-            heads.append([masks.kept_per_head(MatrixId(layer, kind)).tolist() for kind in HEAD_MATRIX_TYPES])
+            heads.append([masks.kept_per_head(MatrixId(layer, kind)).tolist() for kind in HEAD_TYPES])
     return {"kept": kept, "kept_per_head": heads}
 
 
@@ -560,9 +557,9 @@ def _check_results(record: RunRecord, file: Path) -> None:
             and all(isinstance(evaluation, dict) for evaluation in results["evaluations"])
             and kept.dtype.kind == heads.dtype.kind == "i"
             and kept.shape == (layout.n_layers, len(MATRIX_TYPES))
-            and heads.shape == (layout.n_layers, len(HEAD_MATRIX_TYPES), layout.n_heads)
+            and heads.shape == (layout.n_layers, len(HEAD_TYPES), layout.n_heads)
             and bool(((kept >= 0) & (kept <= [layout.size(kind) for kind in MATRIX_TYPES])).all())
-            and np.array_equal(heads.sum(axis=2), kept[:, : len(HEAD_MATRIX_TYPES)])
+            and np.array_equal(heads.sum(axis=2), kept[:, : len(HEAD_TYPES)])
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunFormatError(f"{file} has incomplete results: {error!r}.") from None
