@@ -215,6 +215,9 @@ def train(
     Prints a line per evaluation. Ctrl-C leaves a checkpoint, and the same command goes on from it; a run that is cut
     off otherwise goes on from its last checkpoint, about two minutes back at most. Several devices share a run as
     several processes (torchrun --nproc-per-node 2 -m smp_lab.cli train ...); stopping and going on is for one process.
+
+    A dense run leaves its trained weights in the hidden folder .weights/ID/ of the folder of runs, outside its record.
+    They can be deleted at any time; then the run can no longer be a teacher.
     """
     # First what needs no torch: a wrong name is told without waiting for it.
     get_task(task), get_method(method)

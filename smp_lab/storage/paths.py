@@ -17,6 +17,7 @@ GLUE_VARIABLE = "SMP_LAB_GLUE_DIR"
 # Hidden folders inside a folder of runs: never listed as runs.
 UNFINISHED_FOLDER = ".unfinished"
 LOGS_FOLDER = ".logs"
+WEIGHTS_FOLDER = ".weights"
 TEMPORARY_PREFIX = ".writing-"
 
 
@@ -44,3 +45,8 @@ def own_runs_folder() -> Path:
 def unfinished_folder(runs: Path, run_id: str) -> Path:
     """Where a run's checkpoints lie until it is finished."""
     return runs / UNFINISHED_FOLDER / run_id
+
+
+def weights_file(runs: Path, run_id: str) -> Path:
+    """Trained weights of a dense run. They are not part of its record: nothing breaks where they are deleted."""
+    return runs / WEIGHTS_FOLDER / run_id / "model.safetensors"

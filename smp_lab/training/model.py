@@ -57,6 +57,11 @@ class PruningModel(nn.Module):
             return {"logits": scores}
         return {"loss": self.target.loss(scores, labels), "logits": scores}
 
+    def trained_state(self) -> dict[str, Tensor]:
+        """What is trained, by name: all that a checkpoint needs beside the pre-trained encoder."""
+        wanted = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        return {name: tensor for name, tensor in self.state_dict().items() if name in wanted}
+
 
 def make_head(config: RunConfig, encoder: Encoder) -> nn.Module:
     """Head that the config asks for."""

@@ -32,6 +32,7 @@ from smp_lab.tasks import get_task
 from smp_lab.training.checkpoints import newest_whole
 from smp_lab.training.data import Examples, TaskData, load_task_data
 from smp_lab.training.encoders import PACKAGED_ENCODER, Encoder, EncoderFiles, find_encoder, load_encoder
+from smp_lab.training.kept_weights import keep_weights
 from smp_lab.training.methods import METHOD_WEIGHTS, Prunable
 from smp_lab.training.model import PruningModel, make_head, make_target, matrix_dtype
 from smp_lab.training.progress import Progress
@@ -147,7 +148,8 @@ def train(
     prepared
         From `prepare`.
     runs
-        Folder that gets the record; checkpoints lie in a hidden folder beside it until then.
+        Folder that gets the record; checkpoints lie in a hidden folder beside it until then, and the trained weights
+        of a dense run in another one for as long as nobody deletes them.
     command
         Command line that makes this run, for the record.
     write
@@ -267,6 +269,11 @@ def _train(
         )
     if not _is_first_process():
         return None
+    if config.method_info.remaining == NONE:
+        # Before the record: whoever sees a dense run finds its weights.
+        file = keep_weights(runs, config.run_id, model.trained_state())
+        if write:
+            write(f"weights in {file}, {file.stat().st_size / 1e6:.0f} MB; without them the run cannot be a teacher")
     return save_run(
         runs,
         config=config,

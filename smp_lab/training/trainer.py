@@ -257,12 +257,8 @@ class PruningTrainer(Trainer):
             logs = {**logs, **{key: value for key, value in row.items() if key not in ("step", "epoch")}}
         super().log(logs, start_time)
 
-    def _trained_state(self) -> dict[str, torch.Tensor]:
-        wanted = {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
-        return {name: tensor for name, tensor in self.model.state_dict().items() if name in wanted}
-
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        super()._save(output_dir, self._trained_state())
+        super()._save(output_dir, self.model.trained_state())
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         from safetensors.torch import load_file

@@ -8,14 +8,16 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from training.conftest import tiny_data
 
 from smp_lab.bert_layout import MATRIX_TYPES, parameter_name
 from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
 from smp_lab.masks import kept_count
-from smp_lab.storage.paths import unfinished_folder
+from smp_lab.storage.paths import unfinished_folder, weights_file
 from smp_lab.storage.runs import list_runs
+from smp_lab.training import kept_weights
 from smp_lab.training import run as training
 from smp_lab.training import trainer as trainer_module
 from smp_lab.training.checkpoints import SEAL_FILE, newest_whole
@@ -258,6 +260,41 @@ def test_a_loss_that_is_not_a_number_ends_the_run_and_says_where(prepared, runs,
     with pytest.raises(TrainingError, match="The loss is nan at step 2"):
         train(prepared(), runs, command="")
     assert list(runs.glob(".unfinished/*")) == []
+
+
+def test_a_dense_run_leaves_its_weights_beside_its_record_and_no_other_does(prepared, runs, monkeypatch, bert_folder):
+    models = []
+    build = training.build_model
+    monkeypatch.setattr(training, "build_model", lambda *given: models.append(build(*given)) or models[-1])
+    lines = []
+    record = train(prepared(method="dense", remaining=None, epochs=1), runs, command="", write=lines.append)
+    file = weights_file(runs, record.run_id)
+    kept = load_file(file)
+    trained = dict(models[0].named_parameters())
+    assert kept.keys() == trained.keys() and {"head.weight", "head.bias"} < kept.keys()
+    for name, parameter in trained.items():
+        assert torch.equal(kept[name], parameter), name
+    name = next(known for known in kept if known.endswith("encoder.layer.0.attention.self.query.weight"))
+    assert not torch.equal(kept[name], load_file(bert_folder / "model.safetensors")[name.removeprefix("encoder.")])
+    assert any(str(file) in line for line in lines)
+    assert {entry.name for entry in file.parent.iterdir()} == {"model.safetensors"}
+    record.verify()
+    assert list(list_runs([runs]).runs) == [record.run_id]
+    movement = train(prepared(method="movement", epochs=1), runs, command="")
+    assert not weights_file(runs, movement.run_id).exists()
+
+
+def test_weights_that_cannot_be_written_are_told_and_leave_no_record(prepared, runs, monkeypatch):
+    def fail(state, file):
+        file.write_bytes(b"cut off")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(kept_weights, "save_file", fail)
+    ready = prepared(method="dense", remaining=None, epochs=1)
+    with pytest.raises(RunWriteError, match="The weights of run .* could not be written .*No space left"):
+        train(ready, runs, command="")
+    assert not list_runs([runs]).runs
+    assert list(weights_file(runs, ready.config.run_id).parent.iterdir()) == []
 
 
 def test_examples_longer_than_the_encoder_takes_are_refused(prepared, runs):

@@ -1,0 +1,48 @@
+"""The trained weights that a dense run leaves beside its record, so that it can teach another run later."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from smp_lab.errors import RunWriteError
+from smp_lab.storage.paths import weights_file
+
+
+def keep_weights(runs: Path, run_id: str, state: Mapping[str, Tensor]) -> Path:
+    """Write the trained weights of a run whole or not at all, and return their file.
+
+    Parameters
+    ----------
+    runs
+        Folder that gets the run's record; the weights lie in a hidden folder of it.
+    run_id
+        Of the run.
+    state
+        From `PruningModel.trained_state`.
+
+    Raises
+    ------
+    RunWriteError
+        If the folder cannot be written or the disk is full. Nothing is left behind.
+    """
+    file = weights_file(runs, run_id)
+    temporary = file.with_suffix(".tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file(dict(state), temporary)
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(file)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise RunWriteError(
+            f"The weights of run {run_id} could not be written to {file} ({error}). Free space; the same command goes "
+            "on from the last checkpoint."
+        ) from None
+    return file
