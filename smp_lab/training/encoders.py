@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from smp_lab.bert_layout import EncoderLayout, MatrixId, parse_parameter_name
 from smp_lab.errors import EncoderError
+from smp_lab.training.dropout import use_cheap_dropout
 
 # The encoder of the "encoder" extra: a package that carries sentence-transformers/all-MiniLM-L6-v2.
 PACKAGED_ENCODER = "minilm-l6"
@@ -206,6 +207,7 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
         first_line = str(error).strip().split("\n")[0]
         raise EncoderError(f"Encoder {files.name!r} cannot be read ({first_line}).") from None
     base = model.base_model
+    use_cheap_dropout(base)
     missing = {name.removeprefix(f"{model.base_model_prefix}.") for name in info["missing_keys"]}
     own = {name for name, _ in base.named_parameters()}
     if lost := sorted(missing & own):

@@ -205,20 +205,21 @@ class _StraightThrough(torch.autograd.Function):
     def forward(ctx, scores: Tensor | None, weight: Tensor, mask: Tensor, dtype: torch.dtype, pull: float) -> Tensor:
         ctx.save_for_backward(scores, weight, mask if ctx.needs_input_grad[1] else None)
         ctx.pull = pull
-        return torch.mul(weight, mask, out=torch.empty_like(weight, dtype=dtype))
+        # Bytes become numbers many at a time, booleans one by one.
+        return mask.view(torch.uint8).to(weight.dtype).mul_(weight).to(dtype)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
         scores, weight, mask = ctx.saved_tensors
         score_gradient = weight_gradient = None
         if ctx.needs_input_grad[0]:
-            score_gradient = torch.mul(gradient, weight)
+            score_gradient = gradient.to(weight.dtype, copy=True).mul_(weight)
             if ctx.pull:
                 # d sigmoid(S) / dS = s - s^2, in closed form: autograd would keep one more buffer of all scores.
                 sigmoid = torch.sigmoid(scores)
                 score_gradient.add_(torch.addcmul(sigmoid, sigmoid, sigmoid, value=-1, out=sigmoid), alpha=ctx.pull)
         if ctx.needs_input_grad[1]:
-            weight_gradient = torch.mul(gradient, mask, out=torch.empty_like(weight))
+            weight_gradient = mask.view(torch.uint8).to(weight.dtype).mul_(gradient)
         return score_gradient, weight_gradient, None, None, None
 
 

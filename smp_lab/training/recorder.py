@@ -19,11 +19,11 @@ from smp_lab.training.pruned_weights import PrunedWeights
 N_MOMENTS = 21
 
 # One set of bins for every run, so that histograms can be laid over one another. A step moves a score by up to the
-# learning rate, so short runs end within 4 of zero and the paper's longest near 1000: even bins of 1/8 up to 4, then
-# 12 an octave.
-_OUTER_EDGES = np.geomspace(4, 1024, 97)
+# learning rate, so runs of 2000 steps end within 16 of zero and the paper's longest near 1000: even bins of 1/8 up to
+# 16, then 12 an octave.
+_OUTER_EDGES = np.geomspace(16, 1024, 73)
 SCORE_EDGES = np.concatenate(
-    [[-np.inf], -_OUTER_EDGES[:0:-1], np.linspace(-4, 4, 65), _OUTER_EDGES[1:], [np.inf]]
+    [[-np.inf], -_OUTER_EDGES[:0:-1], np.linspace(-16, 16, 257), _OUTER_EDGES[1:], [np.inf]]
 ).astype(np.float32)
 # Of log10 |W|: one bin below a ten-thousandth, ten a decade up to 10.
 WEIGHT_EDGES = np.concatenate([[-np.inf], np.linspace(-4, 1, 51), [np.inf]]).astype(np.float32)
