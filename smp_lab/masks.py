@@ -5,6 +5,7 @@ A mask is True (bit 1) where the weight is KEPT. Needs numpy only.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -169,6 +170,14 @@ class MaskSet:
     def remaining(self) -> float:
         """Fraction of the encoder's prunable weights that is kept (scope: encoder)."""
         return self.kept_total / self.layout.n_weights
+
+    @property
+    def sha256(self) -> str:
+        """Of the packed bits of all matrices, in the order of the layout: equal for equal masks alone."""
+        digest = hashlib.sha256()
+        for matrix in self.layout.matrices:
+            digest.update(self.bits[matrix].tobytes())
+        return digest.hexdigest()
 
     def kept_per_row(self, matrix: MatrixId) -> CountArray:
         """Kept weights of each output row, ``(n_out,)``."""

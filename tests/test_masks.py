@@ -1,3 +1,4 @@
+import hashlib
 import zlib
 
 import numpy as np
@@ -181,6 +182,13 @@ def test_packing_is_numpys_and_true_is_kept():
     assert masks.bits[MatrixId(0, "query")].tolist() == [0b10000000, 0, 0, 0b10000000]
     assert masks.kept_total == 2
     assert masks.remaining == 2 / (4 * 25 + 2 * 35)
+
+
+def test_digest_is_of_the_bits_in_the_order_of_the_layout():
+    masks = random_masks(TINY, 0.3)
+    assert masks.sha256 == hashlib.sha256(b"".join(masks.bits[matrix].tobytes() for matrix in masks)).hexdigest()
+    backwards = MaskSet(TINY, dict(reversed(masks.bits.items())))
+    assert backwards.sha256 == masks.sha256 != random_masks(TINY, 0.3, seed=1).sha256
 
 
 def test_counts_by_row_column_and_head_add_up():

@@ -86,8 +86,16 @@ class TaskData:
         split: texts character by character (a blank at the end counts, as GLUE's SST-2 has it in its files and on the
         hub), classes by number in the task's order, regression targets as float32.
         """
+        return self._fingerprint({_TRAIN: self.train, **self.development})
+
+    @cached_property
+    def development_sha256(self) -> str:
+        """The same of the development examples alone."""
+        return self._fingerprint(self.development)
+
+    def _fingerprint(self, splits: Mapping[str, Examples]) -> str:
         digest = hashlib.sha256()
-        for name, examples in ((_TRAIN, self.train), *self.development.items()):
+        for name, examples in splits.items():
             # A line of JSON each: no text can look like the start of the next part.
             parts = ([self.task.name, *self.task.text_fields, name], *examples.texts, examples.targets.tolist())
             for part in parts:

@@ -214,7 +214,7 @@ def _train(
 ) -> RunRecord | None:
     config, data = prepared.config, prepared.data
     # Now: by the end of a long run the clone may stand at another commit than the code that made it.
-    code = _commit()
+    code = code_version()
     found = newest_whole(folder, config)
     checkpoint, log = None, Log()
     if found:
@@ -229,7 +229,7 @@ def _train(
         )
     train_examples = _tokenize(data.train, encoder.tokenizer, config.max_length)
     development = [
-        _development_split(suffix, data.development[name], encoder.tokenizer, config.max_length)
+        development_split(suffix, data.development[name], encoder.tokenizer, config.max_length)
         for suffix, name in data.task.splits
     ]
     total_steps = math.ceil(config.epochs * math.ceil(len(train_examples) / config.batch_size))
@@ -278,12 +278,12 @@ def _train(
         runs,
         config=config,
         layout=encoder.layout,
-        provenance=_provenance(prepared, log, command, code),
+        provenance=provenance(prepared, log, command, code),
         results=_results(trainer, data),
         history=_history(log),
         masks=model.pruned.mask_set(),
         scores=moments.score_history(model.pruned),
-        predictions=_predictions(trainer),
+        predictions=predictions_table(trainer),
     )
 
 
@@ -340,9 +340,10 @@ def _tokenize(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length
     return TokenizedExamples({name: encoded[name] for name in encoded}, examples.targets)
 
 
-def _development_split(
+def development_split(
     suffix: str, examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> DevelopmentSplit:
+    """A development split as `PruningTrainer` evaluates it; `suffix` is that of its metrics."""
     tokenized = _tokenize(examples, tokenizer, max_length)
     order = np.argsort(tokenized.lengths, kind="stable")
     columns = {name: [column[i] for i in order] for name, column in tokenized.columns.items()}
@@ -382,7 +383,8 @@ def _history(log: Log) -> pd.DataFrame:
     return pd.DataFrame(log.history, columns=list(HISTORY_COLUMNS)).astype(types)
 
 
-def _predictions(trainer: PruningTrainer) -> pd.DataFrame:
+def predictions_table(trainer: PruningTrainer) -> pd.DataFrame:
+    """What the last evaluation said on each development example; columns as in `RunRecord.predictions`."""
     parts = []
     for number, (split, predictions) in enumerate(zip(trainer.development, trainer.predictions, strict=True)):
         targets = split.in_file_order(split.examples.targets)
@@ -396,8 +398,8 @@ def _predictions(trainer: PruningTrainer) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _provenance(prepared: Prepared, log: Log, command: str, code: Mapping[str, Any]) -> dict[str, Any]:
-    """How, where and when a run was made."""
+def provenance(prepared: Prepared, log: Log, command: str, code: Mapping[str, Any]) -> dict[str, Any]:
+    """How, where and when something was made of `prepared`; `code` is the `code_version` of its start."""
     return {
         "created_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "smp_lab_version": __version__,
@@ -415,7 +417,9 @@ def _provenance(prepared: Prepared, log: Log, command: str, code: Mapping[str, A
     }
 
 
-def _commit() -> dict[str, Any]:
+def code_version() -> dict[str, Any]:
+    """git_commit of the clone, and git_dirty: whether the package differs from it; None where git cannot tell."""
+
     def git(*arguments: str) -> str | None:
         try:
             done = subprocess.run(

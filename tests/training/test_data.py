@@ -260,6 +260,8 @@ def test_fingerprint_by_hand(glue: Path) -> None:
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
     read = load_task_data("rte", glue_folder=write_task(glue, "rte"))
     assert read.sha256 == hashlib.sha256(text.encode()).hexdigest()
+    development = "".join(text.splitlines(keepends=True)[4:])
+    assert read.development_sha256 == hashlib.sha256(development.encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
