@@ -134,6 +134,9 @@ _RECIPE_SETTINGS = (
     "schedule_steps",
     "head",
     "regression_head",
+    "kl_direction",
+    "distillation_temperature",
+    "distillation_weight",
     "precision",
 )
 
@@ -203,6 +206,25 @@ def train(
     head: Annotated[str | None, _recipe_option("label_words (frozen) or linear (trained).", "label_words")] = None,
     label_words: Annotated[str | None, _recipe_option("One word per class, with commas between.", "the task's")] = None,
     regression_head: Annotated[str | None, _recipe_option("poles or mse, for stsb.", "poles")] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Learn from a dense fine-tuned model as well: the id of a dense run here whose weights are kept, or "
+            "a folder or a model of the Hugging Face hub with a sequence-classification head.  [default: none]",
+        ),
+    ] = None,
+    kl_direction: Annotated[
+        str | None,
+        _recipe_option(
+            "teacher_student, KL(teacher || student), as the authors' code, or student_teacher, as the paper.",
+            "teacher_student",
+        ),
+    ] = None,
+    distillation_temperature: Annotated[float | None, _recipe_option("T of both models' softmax.", "2")] = None,
+    distillation_weight: Annotated[
+        float | None, _recipe_option("w in (1 - w) * task loss + w * T^2 * KL.", "0.5")
+    ] = None,
     precision: Annotated[
         str | None, _recipe_option("bf16 or fp32.", "bf16 where the processor has it, else fp32")
     ] = None,
@@ -217,7 +239,7 @@ def train(
     several processes (torchrun --nproc-per-node 2 -m smp_lab.cli train ...); stopping and going on is for one process.
 
     A dense run leaves its trained weights in the hidden folder .weights/ID/ of the folder of runs, outside its record.
-    They can be deleted at any time; then the run can no longer be a teacher.
+    They can be deleted at any time; then the run can no longer be a --teacher.
     """
     # First what needs no torch: a wrong name is told without waiting for it.
     get_task(task), get_method(method)
@@ -230,6 +252,7 @@ def train(
         ) from None
     settings = {name: context.params[name] for name in _RECIPE_SETTINGS}
     settings["label_words"] = tuple(label_words.split(",")) if label_words is not None else None
+    folder = own_runs_folder() if runs is None else runs
     prepared = training.prepare(
         task,
         method,
@@ -239,9 +262,10 @@ def train(
         glue_folder=glue_dir,
         source=source,
         recipe=recipe,
+        teacher=teacher,
+        teacher_runs=[folder, cached_runs_folder()],
         **settings,
     )
-    folder = own_runs_folder() if runs is None else runs
     record = training.train(prepared, folder, command=_command(context), write=typer.echo, report_to=report_to)
     if record is not None:
         metric = f"{record.main_metric} {record.main_value:.4f}"
@@ -249,12 +273,12 @@ def train(
 
 
 def _command(context: typer.Context) -> str:
-    """Command line of a run without what differs between machines: folders, but for the name of the encoder's."""
+    """Command line of a run without what differs between machines: folders, but for the names of models'."""
     given = []
     for name, value in context.params.items():
         if value is None or name in ("glue_dir", "runs", "report_to"):
             continue
-        if name == "encoder" and Path(value).expanduser().is_dir():
+        if name in ("encoder", "teacher") and Path(value).expanduser().is_dir():
             value = Path(value).expanduser().resolve().name
         given.append(f"--{name.replace('_', '-')} {value}")
     return " ".join(["smp-lab train", *given])

@@ -63,7 +63,8 @@ class RunConfig:
     threshold
         Final tau of the methods that keep sigmoid(S) > tau; None for all others.
     teacher, kl_direction, distillation_temperature, distillation_weight
-        Run id or name of the dense teacher, or None: then the others are None too.
+        The dense teacher as NAME@FINGERPRINT, or None: then the others are None too. NAME is a run id or a checkpoint's
+        name, FINGERPRINT the start of the sha256 of its content.
     precision
         Of the matrix products: "bf16" (autocast) or "fp32".
 
@@ -227,6 +228,15 @@ class RunConfig:
                 "Distillation needs all of teacher, kl_direction, distillation_temperature and distillation_weight, "
                 "or none of them."
             )
+        if self.teacher is None:
+            return
+        if self.task_info.is_regression:
+            raise ConfigError(
+                f"Task {self.task!r} is a regression: a teacher of it gives a number and not class probabilities, and "
+                "there is no KL divergence between numbers. Train it without a teacher."
+            )
+        if self.method_info.is_control:
+            raise ConfigError(f"Method {self.method!r} is not trained, so a teacher has no use there.")
 
     @property
     def task_info(self) -> Task:

@@ -94,6 +94,8 @@ def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:
         )
     if config.regularizer_ramp == "code":
         sentences.append("The regulariser grows over all steps, as in the authors' code and not as in the paper.")
+    if config.kl_direction == "teacher_student":
+        sentences.append("It is taught by KL(teacher || student), as in the authors' code and not as in the paper.")
     return sentences
 
 

@@ -12,7 +12,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging
 
 from smp_lab.bert_layout import EncoderLayout, MatrixId, parse_parameter_name
@@ -135,10 +142,8 @@ class Encoder:
 
     @property
     def max_length(self) -> int:
-        """Tokens an example may have. RoBERTa's positions start behind its padding's number."""
-        config = self.model.config
-        offset = config.pad_token_id + 1 if config.model_type == "roberta" else 0
-        return config.max_position_embeddings - offset
+        """Tokens an example may have."""
+        return max_tokens(self.model.config)
 
     def matrix_parameters(self) -> dict[MatrixId, tuple[str, nn.Parameter]]:
         """Each prunable matrix, in the order of ``layout.matrices``, with its parameter's name and the parameter."""
@@ -147,6 +152,12 @@ class Encoder:
             if matrix := parse_parameter_name(name):
                 found[matrix] = (name, parameter)
         return {matrix: found[matrix] for matrix in self.layout.matrices}
+
+
+def max_tokens(config: PretrainedConfig) -> int:
+    """Tokens that a model takes at most. RoBERTa's positions start behind its padding's number."""
+    offset = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+    return config.max_position_embeddings - offset
 
 
 class LanguageModelHead(nn.Module):

@@ -7,9 +7,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from smp_lab.config import RunConfig
+from smp_lab.training.distillation import Distillation
 from smp_lab.training.encoders import Encoder
 from smp_lab.training.heads import Classes, LabelWordHead, LinearHead, Poles, SquaredError, Target
+from smp_lab.training.methods import METHOD_WEIGHTS, Prunable
 from smp_lab.training.pruned_weights import PrunedWeights
+from smp_lab.training.schedule import Schedule
 
 
 class PruningModel(nn.Module):
@@ -27,16 +30,26 @@ class PruningModel(nn.Module):
         From scores to loss and predictions.
     trains_weights
         Whether the encoder's own parameters are trained.
+    distillation
+        What a teacher adds to the loss; None without one.
     """
 
     def __init__(
-        self, encoder: Encoder, pruned: PrunedWeights, head: nn.Module, target: Target, *, trains_weights: bool
+        self,
+        encoder: Encoder,
+        pruned: PrunedWeights,
+        head: nn.Module,
+        target: Target,
+        *,
+        trains_weights: bool,
+        distillation: Distillation | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder.model.requires_grad_(trains_weights)
         self.pruned = pruned
         self.head = head
         self.target = target
+        self.distillation = distillation
         self._names = [name for name, _ in encoder.matrix_parameters().values()]
 
     def forward(
@@ -45,8 +58,9 @@ class PruningModel(nn.Module):
         attention_mask: Tensor,
         token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
+        teacher_logits: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Scores ``(batch, n_outputs)`` and, with `labels`, the mean task loss."""
+        """Scores ``(batch, n_outputs)``; with `labels` the mean task loss, with `teacher_logits` distillation's."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
@@ -55,12 +69,34 @@ class PruningModel(nn.Module):
         scores = self.head(hidden[:, 0])
         if labels is None:
             return {"logits": scores}
-        return {"loss": self.target.loss(scores, labels), "logits": scores}
+        loss = self.target.loss(scores, labels)
+        if self.distillation is not None and teacher_logits is not None:
+            loss = self.distillation.loss(loss, scores, teacher_logits)
+        return {"loss": loss, "logits": scores}
 
     def trained_state(self) -> dict[str, Tensor]:
         """What is trained, by name: all that a checkpoint needs beside the pre-trained encoder."""
         wanted = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         return {name: tensor for name, tensor in self.state_dict().items() if name in wanted}
+
+
+def build_model(config: RunConfig, encoder: Encoder, total_steps: int) -> PruningModel:
+    """Model of a run, before its first step."""
+    part = Prunable(
+        layout=encoder.layout,
+        weights=[parameter for _, parameter in encoder.matrix_parameters().values()],
+        schedule=Schedule.from_config(config, total_steps),
+        dtype=matrix_dtype(config.precision),
+        seed=config.seed,
+    )
+    return PruningModel(
+        encoder,
+        METHOD_WEIGHTS[config.method](part),
+        make_head(config, encoder),
+        make_target(config),
+        trains_weights=config.method_info.trains_weights,
+        distillation=Distillation.from_config(config),
+    )
 
 
 def make_head(config: RunConfig, encoder: Encoder) -> nn.Module:

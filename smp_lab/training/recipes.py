@@ -70,6 +70,12 @@ HEAD_LEARNING_RATE = WEIGHT_LEARNING_RATE = 3e-5
 _SCORE_LEARNING_RATE_BESIDE_WEIGHTS = 1e-2
 _FINAL_THRESHOLD = 0.1
 _DENSE_EPOCHS = 4
+# Of a run with a teacher. The paper's text has the other direction.
+DISTILLATION: Mapping[str, Any] = {
+    "kl_direction": "teacher_student",
+    "distillation_temperature": 2.0,
+    "distillation_weight": 0.5,
+}
 
 
 def method_settings(recipe: Recipe, method: Method) -> dict[str, Any]:

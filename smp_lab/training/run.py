@@ -9,7 +9,7 @@ import platform
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -33,12 +33,11 @@ from smp_lab.training.checkpoints import newest_whole
 from smp_lab.training.data import Examples, TaskData, load_task_data
 from smp_lab.training.encoders import PACKAGED_ENCODER, Encoder, EncoderFiles, find_encoder, load_encoder
 from smp_lab.training.kept_weights import keep_weights
-from smp_lab.training.methods import METHOD_WEIGHTS, Prunable
-from smp_lab.training.model import PruningModel, make_head, make_target, matrix_dtype
+from smp_lab.training.model import build_model
 from smp_lab.training.progress import Progress
-from smp_lab.training.recipes import HEAD_LEARNING_RATE, get_recipe, method_settings
+from smp_lab.training.recipes import DISTILLATION, HEAD_LEARNING_RATE, get_recipe, method_settings
 from smp_lab.training.recorder import MomentRecorder
-from smp_lab.training.schedule import Schedule
+from smp_lab.training.teachers import Teacher, find_teacher, load_teacher, teacher_logits
 from smp_lab.training.trainer import DevelopmentSplit, Log, PruningTrainer, TokenizedExamples, training_arguments
 
 _PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pandas")
@@ -51,6 +50,7 @@ class Prepared:
     config: RunConfig
     data: TaskData
     files: EncoderFiles
+    teacher: Teacher | None = None
 
 
 def prepare(
@@ -63,6 +63,8 @@ def prepare(
     glue_folder: Path | None = None,
     source: str | None = None,
     recipe: str = "desk",
+    teacher: str | None = None,
+    teacher_runs: Sequence[Path] = (),
     **changes: Any,
 ) -> Prepared:
     """Settings of a run, from a recipe and what is said beside it.
@@ -77,6 +79,8 @@ def prepare(
         As in `load_task_data`.
     recipe
         As in `get_recipe`.
+    teacher, teacher_runs
+        Name, and folders of runs, as in `find_teacher`; None trains without one.
     **changes
         Fields of `RunConfig` that replace the recipe's; None leaves them.
 
@@ -101,10 +105,9 @@ def prepare(
         "regression_head": regression_head,
         "head_learning_rate": None if by_words or method_info.is_control else HEAD_LEARNING_RATE,
         "precision": fastest_precision(),
+        **(DISTILLATION if teacher is not None else {}),
         **chosen,
     }
-    if chosen.get("teacher"):
-        raise ConfigError("Distillation is not built yet; a run with a teacher cannot be trained.")
     # The cheap checks come first: a wrong setting must not wait for data and encoder.
     draft = RunConfig(
         task=task,
@@ -114,12 +117,20 @@ def prepare(
         base_model=encoder,
         base_model_sha256="0" * 64,
         data_sha256="0" * 64,
+        teacher=teacher,
         **settings,
     )
     files = find_encoder(encoder)
+    found = find_teacher(teacher, task_info, runs=teacher_runs, encoder=files) if teacher is not None else None
     data = load_task_data(task, source=source, glue_folder=glue_folder, train_examples=draft.train_examples)
-    config = replace(draft, base_model=files.name, base_model_sha256=files.sha256, data_sha256=data.sha256)
-    return Prepared(config, data, files)
+    config = replace(
+        draft,
+        base_model=files.name,
+        base_model_sha256=files.sha256,
+        data_sha256=data.sha256,
+        teacher=found.name if found else None,
+    )
+    return Prepared(config, data, files, found)
 
 
 def fastest_precision() -> str:
@@ -228,6 +239,9 @@ def _train(
             f"{config.max_length}."
         )
     train_examples = _tokenize(data.train, encoder.tokenizer, config.max_length)
+    if prepared.teacher is not None:
+        file = folder / "teacher_logits.npy"
+        train_examples.columns["teacher_logits"] = _ask(prepared.teacher, config, encoder, train_examples, file, write)
     development = [
         development_split(suffix, data.development[name], encoder.tokenizer, config.max_length)
         for suffix, name in data.task.splits
@@ -287,24 +301,6 @@ def _train(
     )
 
 
-def build_model(config: RunConfig, encoder: Encoder, total_steps: int) -> PruningModel:
-    """Model of a run, before its first step."""
-    part = Prunable(
-        layout=encoder.layout,
-        weights=[parameter for _, parameter in encoder.matrix_parameters().values()],
-        schedule=Schedule.from_config(config, total_steps),
-        dtype=matrix_dtype(config.precision),
-        seed=config.seed,
-    )
-    return PruningModel(
-        encoder,
-        METHOD_WEIGHTS[config.method](part),
-        make_head(config, encoder),
-        make_target(config),
-        trains_weights=config.method_info.trains_weights,
-    )
-
-
 class StopOnRequest(TrainerCallback):
     """Turns the first Ctrl-C into a checkpoint and an orderly end; the second ends at once."""
 
@@ -338,6 +334,32 @@ class StopOnRequest(TrainerCallback):
 def _tokenize(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenizedExamples:
     encoded = tokenizer(*examples.texts, truncation=True, max_length=max_length)
     return TokenizedExamples({name: encoded[name] for name in encoded}, examples.targets)
+
+
+def _ask(
+    teacher: Teacher,
+    config: RunConfig,
+    encoder: Encoder,
+    examples: TokenizedExamples,
+    file: Path,
+    write: Callable[[str], Any] | None,
+) -> np.ndarray:
+    """A teacher's logits of the training examples; a run that goes on has them in a file."""
+    if file.exists():
+        return np.load(file, allow_pickle=False)
+    if write:
+        write(f"teacher {teacher.name}: {teacher.source}")
+    logits = teacher_logits(
+        load_teacher(teacher, config, encoder), examples, DataCollatorWithPadding(encoder.tokenizer), write
+    )
+    if _is_first_process():
+        temporary = file.with_suffix(".tmp")
+        with temporary.open("wb") as handle:
+            np.save(handle, logits, allow_pickle=False)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(file)
+    return logits
 
 
 def development_split(
@@ -413,6 +435,7 @@ def provenance(prepared: Prepared, log: Log, command: str, code: Mapping[str, An
         "resumed": log.resumed,
         "data_source": prepared.data.source,
         "base_model_source": prepared.files.source,
+        **({"teacher_source": prepared.teacher.source} if prepared.teacher else {}),
         "command": command,
     }
 

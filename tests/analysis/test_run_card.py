@@ -99,6 +99,12 @@ def test_a_record_without_a_command_has_none():
         ({"epochs": 20}, BERT_BASE, ["20 epochs; the paper trains this task for 100", "share rule", "over all steps"]),
         ({"task": "wnli", "method": "smp_l", "regularizer_ramp": "paper"}, BERT_BASE, ["no numbers for this task"]),
         (
+            {"method": "smp_l", "regularizer_ramp": "paper", "epochs": 100, "teacher": "x@0"}
+            | {"kl_direction": "teacher_student", "distillation_temperature": 2, "distillation_weight": 0.5},
+            BERT_BASE,
+            ["KL(teacher || student)"],
+        ),
+        (
             {"task": "stsb", "label_words": ("no", "yes"), "regression_head": "poles", "epochs": 60, "method": "smp_l"}
             | {"regularizer_ramp": "paper", "train_examples": 2000},
             BERT_BASE,

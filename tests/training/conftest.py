@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,8 @@ from transformers import (  # noqa: E402
 )
 
 from smp_lab.tasks import get_task  # noqa: E402
+from smp_lab.training import run as training  # noqa: E402
+from smp_lab.training import trainer as trainer_module  # noqa: E402
 from smp_lab.training.data import Examples, TaskData  # noqa: E402
 
 WORDS = [
@@ -118,3 +122,47 @@ def tiny_data(task: str = "rte", n_train: int = 64, n_development: int = 24, see
     return TaskData(
         info, examples(n_train), {name: examples(n_development) for _, name in info.splits}, "made for a test"
     )
+
+
+@pytest.fixture
+def glue(tmp_path):
+    """A folder with a small RTE."""
+    folder = tmp_path / "glue" / "RTE"
+    folder.mkdir(parents=True)
+    rows = [f"{i}\tthe cat sat\ta dog ran\t{('entailment', 'not_entailment')[i % 2]}" for i in range(20)]
+    for name in ("train", "dev"):
+        (folder / f"{name}.tsv").write_text("index\tsentence1\tsentence2\tlabel\n" + "\n".join(rows) + "\n")
+    return folder.parent
+
+
+@pytest.fixture
+def prepared(bert_folder, monkeypatch):
+    def make(task="rte", method="smp_s", remaining=0.4, n_train=64, **changes):
+        data = tiny_data(task, n_train)
+        monkeypatch.setattr(training, "load_task_data", lambda *_, **__: data)
+        settings = {
+            "encoder": str(bert_folder),
+            "epochs": 5,
+            "batch_size": 8,
+            "max_length": 40,
+            "precision": "fp32",
+        } | changes
+        return training.prepare(task, method, remaining=remaining, **settings)
+
+    return make
+
+
+def same_masks(one, other):
+    return all(np.array_equal(one.masks.bits[matrix], other.masks.bits[matrix]) for matrix in one.masks)
+
+
+def ask_at(step, monkeypatch):
+    """Send this process the signal of Ctrl-C at a step."""
+    begin = trainer_module._PruningSteps.on_step_begin
+
+    def ask(self, args, state, control, **rest):
+        begin(self, args, state, control, **rest)
+        if state.global_step == step - 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(trainer_module._PruningSteps, "on_step_begin", ask)

@@ -14,17 +14,6 @@ from smp_lab.storage.runs import list_runs
 RTE = ["--task", "rte", "--remaining", "0.5"]
 
 
-@pytest.fixture
-def glue(tmp_path):
-    """A folder with a small RTE."""
-    folder = tmp_path / "glue" / "RTE"
-    folder.mkdir(parents=True)
-    rows = [f"{i}\tthe cat sat\ta dog ran\t{('entailment', 'not_entailment')[i % 2]}" for i in range(20)]
-    for name in ("train", "dev"):
-        (folder / f"{name}.tsv").write_text("index\tsentence1\tsentence2\tlabel\n" + "\n".join(rows) + "\n")
-    return folder.parent
-
-
 def shell(monkeypatch, capsys, *arguments):
     """Exit status and stderr of the whole command."""
     monkeypatch.setattr(sys, "argv", ["smp-lab", "train", *map(str, arguments)])

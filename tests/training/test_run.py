@@ -1,7 +1,6 @@
 """Whole runs of a tiny encoder: train, stop, go on, record."""
 
 import os
-import signal
 import subprocess
 import sys
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from training.conftest import tiny_data
+from training.conftest import ask_at, same_masks, tiny_data
 
 from smp_lab.bert_layout import MATRIX_TYPES, parameter_name
 from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
@@ -24,28 +23,7 @@ from smp_lab.training.checkpoints import SEAL_FILE, newest_whole
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.recorder import SCORE_EDGES
-from smp_lab.training.run import Interrupted, prepare, train
-
-
-@pytest.fixture
-def prepared(bert_folder, monkeypatch):
-    def make(task="rte", method="smp_s", remaining=0.4, n_train=64, **changes):
-        data = tiny_data(task, n_train)
-        monkeypatch.setattr(training, "load_task_data", lambda *_, **__: data)
-        settings = {
-            "encoder": str(bert_folder),
-            "epochs": 5,
-            "batch_size": 8,
-            "max_length": 40,
-            "precision": "fp32",
-        } | changes
-        return prepare(task, method, remaining=remaining, **settings)
-
-    return make
-
-
-def same_masks(one, other):
-    return all(np.array_equal(one.masks.bits[matrix], other.masks.bits[matrix]) for matrix in one.masks)
+from smp_lab.training.run import Interrupted, train
 
 
 def test_a_run_is_recorded_whole(prepared, runs):
@@ -140,18 +118,6 @@ def test_stopped_and_resumed_equals_undisturbed_to_the_bit(prepared, runs, tmp_p
         np.testing.assert_array_equal(undisturbed.history[column], resumed.history[column], column)
     for name, array in vars(undisturbed.scores).items():
         np.testing.assert_array_equal(array, getattr(resumed.scores, name), name)
-
-
-def ask_at(step, monkeypatch):
-    """Send this process the signal of Ctrl-C at a step."""
-    begin = trainer_module._PruningSteps.on_step_begin
-
-    def ask(self, args, state, control, **rest):
-        begin(self, args, state, control, **rest)
-        if state.global_step == step - 1:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(trainer_module._PruningSteps, "on_step_begin", ask)
 
 
 def test_a_checkpoint_without_its_seal_is_passed_over(prepared, runs, tmp_path, monkeypatch):
@@ -310,11 +276,6 @@ def test_an_unknown_logger_is_told(prepared, runs):
 def test_no_epochs_are_for_controls_alone(prepared):
     with pytest.raises(ConfigError, match="Setting epochs = 0 is not above 0"):
         prepared(epochs=0)
-
-
-def test_a_teacher_is_refused(prepared):
-    with pytest.raises(ConfigError, match="Distillation is not built yet"):
-        prepared(teacher="sst2-dense-r1-s0-00000000")
 
 
 def test_a_label_word_of_several_tokens_leaves_nothing_behind(prepared, runs):

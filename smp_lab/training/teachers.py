@@ -1,0 +1,298 @@
+"""Dense teachers: where they lie, whether they fit a run, and what they say of its training examples."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
+
+from smp_lab.config import RunConfig
+from smp_lab.errors import ConfigError, EncoderError, TrainingError
+from smp_lab.methods import NONE
+from smp_lab.storage.paths import RECORD_FILE, cached_runs_folder, weights_file
+from smp_lab.storage.runs import RunRecord, load_run
+from smp_lab.tasks import Task
+from smp_lab.training.encoders import Encoder, EncoderFiles, find_encoder, load_encoder, max_tokens
+from smp_lab.training.model import build_model
+from smp_lab.training.trainer import TokenizedExamples
+
+BATCH_SIZE = 64
+SECONDS_BETWEEN_LINES = 30
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A located teacher.
+
+    Parameters
+    ----------
+    name
+        As in a config: a run id or a checkpoint's name, "@", and the start of the sha256 of what its answers follow
+        from.
+    source
+        Where it came from, in words.
+    files
+        Of the checkpoint, or of the encoder that the run started from.
+    order
+        Number in a checkpoint of each class of the task; None where it is the same.
+    run
+        The dense run; None for a checkpoint.
+    weights
+        Trained weights of the run; None for a checkpoint.
+    """
+
+    name: str
+    source: str
+    files: EncoderFiles
+    order: tuple[int, ...] | None = None
+    run: RunRecord | None = None
+    weights: Path | None = None
+
+
+def find_teacher(name: str, task: Task, *, runs: Sequence[Path], encoder: EncoderFiles) -> Teacher:
+    """Locate a teacher and fingerprint it.
+
+    Parameters
+    ----------
+    name
+        Id or folder of a dense run whose weights are kept, or a folder or a name on the Hugging Face hub of a
+        checkpoint with a sequence-classification head.
+    task
+        That the run to be taught is of.
+    runs
+        Folders to look for runs and weights in.
+    encoder
+        Of the run to be taught; spares looking for the teacher's where it is the same.
+
+    Raises
+    ------
+    SmpLabError
+        If there is no such teacher, it has other classes, is a run of another task or not dense, or its weights are
+        not kept.
+    """
+    for folder in (Path(name).expanduser(), *(runs_folder / name for runs_folder in runs)):
+        if (folder / RECORD_FILE).is_file():
+            return _from_run(load_run(folder.resolve()), task, runs, encoder)
+    try:
+        return _from_checkpoint(find_encoder(name), task)
+    except EncoderError as error:
+        raise ConfigError(
+            f"Teacher {name!r} is neither a run in {' or '.join(map(str, runs))} nor a checkpoint: {error}"
+        ) from None
+
+
+def _from_checkpoint(files: EncoderFiles, task: Task) -> Teacher:
+    try:
+        config = AutoConfig.from_pretrained(files.folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"its config.json cannot be read ({_first_line(error)}).") from None
+    if config.num_labels != len(task.classes):
+        raise ConfigError(
+            f"Teacher {files.name!r} has {config.num_labels} classes; task {task.name!r} has {len(task.classes)}: "
+            f"{', '.join(task.classes)}."
+        )
+    order = class_order(config.id2label, task)
+    how = "by name" if order else f"{', '.join(config.id2label.values())} taken for {', '.join(task.classes)}"
+    # The names of the classes stand in config.json, and decide what the answers mean.
+    digest = hashlib.sha256(files.sha256.encode() + (files.folder / "config.json").read_bytes())
+    return Teacher(_identity(files.name, digest), f"checkpoint ({files.source}), its classes {how}", files, order)
+
+
+def class_order(id2label: Mapping[int, str], task: Task) -> tuple[int, ...] | None:
+    """Number in a checkpoint of each class of a task; None where its names are not the task's classes."""
+    numbers = {name.casefold(): number for number, name in id2label.items()}
+    return tuple(numbers[name] for name in task.classes) if sorted(numbers) == sorted(task.classes) else None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".:")
+
+
+def _identity(name: str, digest: Any) -> str:
+    return f"{name}@{digest.hexdigest()[:16]}"
+
+
+def _from_run(run: RunRecord, task: Task, runs: Sequence[Path], encoder: EncoderFiles) -> Teacher:
+    config = run.config
+    if config.task != task.name:
+        raise ConfigError(f"Teacher {run.run_id} is a run of task {config.task!r}; expected one of {task.name!r}.")
+    if config.method_info.remaining != NONE:
+        raise ConfigError(f"Teacher {run.run_id} is a run of method {config.method!r}; a teacher is a 'dense' run.")
+    kept = [file for folder in (run.path.parent, *runs) if (file := weights_file(folder, run.run_id)).is_file()]
+    if not kept:
+        raise ConfigError(
+            f"The weights of teacher {run.run_id} are not kept in {weights_file(run.path.parent, run.run_id)}. "
+            f"{_made_again(run)}"
+        )
+    files = encoder if encoder.sha256 == config.base_model_sha256 else _encoder_of(run)
+    with kept[0].open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    return Teacher(_identity(run.run_id, digest), "run of this lab", files, run=run, weights=kept[0])
+
+
+def _encoder_of(run: RunRecord) -> EncoderFiles:
+    """The encoder that a run started from, found by its name."""
+    config = run.config
+    try:
+        files = find_encoder(config.base_model)
+    except EncoderError as error:
+        raise ConfigError(f"The encoder that teacher {run.run_id} was trained from is not found: {error}") from None
+    if files.sha256 != config.base_model_sha256:
+        raise ConfigError(
+            f"Teacher {run.run_id} was trained from another {config.base_model!r}: its weights had sha256 "
+            f"{config.base_model_sha256}, those found here have {files.sha256}."
+        )
+    return files
+
+
+def _made_again(run: RunRecord) -> str:
+    """Sentence on how to get a dense run's weights. No run is trained where its record lies."""
+    removed = "" if run.path.parent == cached_runs_folder() else f"remove {run.path} and "
+    return f"To make them again, {removed}start: {run.provenance.get('command', 'the command that made the run')}"
+
+
+def load_teacher(teacher: Teacher, config: RunConfig, encoder: Encoder) -> TeacherModel:
+    """Open a teacher and check that it fits a run.
+
+    Parameters
+    ----------
+    teacher
+        From `find_teacher`.
+    config, encoder
+        Of the run to be taught.
+
+    Raises
+    ------
+    SmpLabError
+        If the teacher cannot be read, or its tokenizer, its classes or the length of its input are others.
+    """
+    # A new linear head draws from the global generator, and a run must not depend on what its teacher drew.
+    with torch.random.fork_rng(devices=[]):
+        module, tokenizer = _open_run(teacher) if teacher.run else _open_checkpoint(teacher)
+    if tokenizer.get_vocab() != encoder.tokenizer.get_vocab():
+        raise ConfigError(
+            f"Teacher {teacher.name} has another tokenizer ({len(tokenizer)} tokens) than encoder "
+            f"{config.base_model!r} ({len(encoder.tokenizer)}). Choose a teacher with the encoder's vocabulary."
+        )
+    if config.max_length > (longest := max_tokens(module.config)):
+        raise ConfigError(
+            f"Teacher {teacher.name} takes at most {longest} tokens an example; got --max-length {config.max_length}."
+        )
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else "cpu"
+    return module.eval().to(device)
+
+
+class TeacherModel(nn.Module):
+    """From a batch of tokens to logits ``(batch, n_classes)``, float32, classes in the task's order.
+
+    Parameters
+    ----------
+    model
+        Takes some of a batch's tensors by name, and gives "logits".
+    config
+        Of its architecture.
+    order
+        Its number of each class of the task; None where the two orders are the same.
+    """
+
+    def __init__(self, model: nn.Module, config: PretrainedConfig, order: Sequence[int] | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self._inputs = inspect.signature(model.forward).parameters.keys()
+        self._order = order
+
+    def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """Logits of a batch; inputs that the model does not know are left out."""
+        known = {name: tensor for name, tensor in inputs.items() if name in self._inputs}
+        logits = self.model(**known)["logits"].float()
+        return logits if self._order is None else logits[:, self._order]
+
+
+def _open_run(teacher: Teacher) -> tuple[TeacherModel, PreTrainedTokenizerBase]:
+    encoder = load_encoder(teacher.files)
+    model = build_model(teacher.run.config, encoder, total_steps=1)
+    try:
+        state = load_file(teacher.weights)
+        if state.keys() != model.trained_state().keys():
+            raise ValueError("it holds other weights")
+        model.load_state_dict(state, strict=False)
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise TrainingError(
+            f"Weights {teacher.weights} of teacher {teacher.run.run_id} cannot be read ({_first_line(error)}). "
+            f"{_made_again(teacher.run)}"
+        ) from None
+    return TeacherModel(model, encoder.model.config), encoder.tokenizer
+
+
+def _open_checkpoint(teacher: Teacher) -> tuple[TeacherModel, PreTrainedTokenizerBase]:
+    folder = teacher.files.folder
+    try:
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise EncoderError(f"Teacher {teacher.name} cannot be read ({_first_line(error)}).") from None
+    if missing := sorted(info["missing_keys"]):
+        raise ConfigError(
+            f"Teacher {teacher.name} is no fine-tuned classifier: its checkpoint lacks {len(missing)} of the weights, "
+            f"first {missing[0]}."
+        )
+    return TeacherModel(model, model.config, teacher.order), tokenizer
+
+
+@torch.no_grad()
+def teacher_logits(
+    teacher: TeacherModel,
+    examples: TokenizedExamples,
+    collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]],
+    write: Callable[[str], Any] | None = None,
+) -> NDArray[np.float32]:
+    """What a teacher says of each example, ``(n, n_classes)``: computed once, because it does not change in training.
+
+    Parameters
+    ----------
+    teacher
+        From `load_teacher`.
+    examples, collator
+        Tokenised examples, and what makes padded batches of them.
+    write
+        Prints a line of progress; None works in silence.
+    """
+    n, last_line = len(examples), time.monotonic()
+    device = next(teacher.parameters()).device
+    if write:
+        write(f"teacher: its answers to {n:,} training examples, once")
+    # Of similar length, so that batches waste no padding.
+    order = np.argsort(examples.lengths, kind="stable")
+    parts = []
+    for start in range(0, n, BATCH_SIZE):
+        batch = collator([examples[i] for i in order[start : start + BATCH_SIZE]])
+        parts.append(teacher(**{name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}).cpu())
+        if write and time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
+            last_line = time.monotonic()
+            write(f"teacher: {start + BATCH_SIZE:,} of {n:,}")
+    answers = torch.cat(parts).numpy()
+    logits = np.empty_like(answers)
+    logits[order] = answers
+    return logits
