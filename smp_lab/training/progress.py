@@ -26,6 +26,8 @@ class Progress(TrainerCallback):
     def __init__(self, log: Log, write: Callable[[str], Any]) -> None:
         self._log, self._write = log, write
         self._bar: tqdm | None = None
+        # A control is evaluated with no training before it.
+        self._first_step, self._start = 0, time.monotonic()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Open the bar at the step the run stands at."""

@@ -12,6 +12,8 @@ from smp_lab import cli
 from smp_lab.storage.runs import list_runs
 
 RTE = ["--task", "rte", "--remaining", "0.5"]
+RANDOM = [*RTE, "--method", "random"]
+DENSE = ["--task", "rte", "--method", "dense"]
 
 
 def shell(monkeypatch, capsys, *arguments):
@@ -34,6 +36,24 @@ def shell(monkeypatch, capsys, *arguments):
         (["--task", "wnli", "--remaining", 0.5, "--recipe", "paper"], "The paper has no recipe for task 'wnli'"),
         ([*RTE, "--label-words", "yes"], "Task 'rte' needs 2 label words; got 1"),
         ([*RTE, "--schedule", "foo"], "Unknown schedule 'foo'. Choose one of: cubic, linear"),
+        ([*RTE, "--threshold", 0.2], "Method 'smp_s' has no use for threshold. These have: smp_t, soft_movement."),
+        (
+            [*RTE, "--weight-learning-rate", 1e-5],
+            "Method 'smp_s' has no use for weight_learning_rate. These have: dense, magnitude, movement, soft_movement",
+        ),
+        ([*RTE, "--head-learning-rate", 1e-4], "Head 'label_words' is frozen and has no use for head_learning_rate."),
+        ([*RANDOM, "--head-learning-rate", 1e-4], "Method 'random' has no use for head_learning_rate."),
+        ([*RANDOM, "--epochs", 2], "Method 'random' has no use for epochs. These have: smp_l, smp_s, smp_g, smp_t"),
+        ([*RANDOM, "--head", "linear"], "Method 'random' is not trained, so a new linear head would say nothing."),
+        ([*DENSE, "--score-learning-rate", 0.1], "Method 'dense' has no use for score_learning_rate."),
+        ([*DENSE, "--schedule", "linear"], "Method 'dense' has no use for schedule."),
+        ([*DENSE, "--regularizer", 10], "Method 'dense' has no use for regularizer."),
+        (
+            [*RTE, "--method", "soft_movement"],
+            "Method 'soft_movement' takes no remaining fraction (got 0.5): it comes out of training.",
+        ),
+        ([*RTE, "--kl-direction", "student_teacher"], "Distillation needs all of teacher"),
+        ([*RTE, "--teacher", "./none"], "Teacher './none' is neither a run in "),
         ([*RTE, "--glue-dir", "/no/such/folder"], "GLUE folder /no/such/folder is not a folder"),
         ([*RTE, "--encoder", "./no-such-folder"], "Encoder folder ./no-such-folder does not exist"),
     ],
@@ -72,6 +92,32 @@ def test_a_run_from_the_command_line(runs, bert_folder, glue):
     assert command.startswith("smp-lab train --task rte") and "--epochs 2" in command
     assert "--encoder tiny-bert " in command
     assert not any(str(folder) in command for folder in (glue, runs, bert_folder))
+
+
+def test_a_control_is_evaluated_and_recorded(runs, bert_folder, glue):
+    arguments = ["train", *RANDOM, "--encoder", str(bert_folder), "--glue-dir", str(glue), "--runs", str(runs)]
+    result = CliRunner().invoke(cli.commands, [*arguments, "--max-length", "40"], catch_exceptions=False)
+    assert result.exit_code == 0
+    (record,) = list_runs([runs]).runs.values()
+    record.verify()
+    assert record.remaining == 0.5
+    assert [line for line in result.stdout.splitlines() if line.startswith("step 0/0  accuracy ")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        (["--method", "soft_movement", "--threshold", "0.3"], {"threshold": 0.3}),
+        (["--method", "smp_t", "--head", "linear", "--head-learning-rate", "0.001"], {"head_learning_rate": 0.001}),
+        (["--method", "dense", "--weight-learning-rate", "1e-4"], {"weight_learning_rate": 1e-4}),
+    ],
+)
+def test_ablations_are_switches(runs, bert_folder, glue, arguments, settings):
+    arguments = ["train", "--task", "rte", *arguments, "--encoder", str(bert_folder), "--glue-dir", str(glue)]
+    arguments += ["--runs", str(runs), "--max-length", "40", "--epochs", "1", "--precision", "fp32"]
+    assert CliRunner().invoke(cli.commands, arguments, catch_exceptions=False).exit_code == 0
+    (record,) = list_runs([runs]).runs.values()
+    assert {name: getattr(record.config, name) for name in settings} == settings
 
 
 def test_without_torch_the_extra_is_named(runs):

@@ -264,7 +264,7 @@ def test_a_regression_has_no_teacher(taught, dense):
 
 def test_a_control_has_no_teacher(taught, dense):
     with pytest.raises(ConfigError, match="Method 'random' is not trained, so a teacher has no use there"):
-        taught(dense.run_id, method="random", epochs=0)
+        taught(dense.run_id, method="random", epochs=None)
 
 
 def test_details_of_distillation_need_a_teacher(prepared):
