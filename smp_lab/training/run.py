@@ -266,7 +266,7 @@ def _train(
             f"Encoder {config.base_model!r} takes at most {encoder.max_length} tokens an example; got --max-length "
             f"{config.max_length}."
         )
-    train_examples = _tokenize(data.train, encoder.tokenizer, config.max_length)
+    train_examples = tokenize(data.train, encoder.tokenizer, config.max_length)
     if prepared.teacher is not None:
         file = folder / "teacher_logits.npy"
         train_examples.columns["teacher_logits"] = _ask(prepared.teacher, config, encoder, train_examples, file, write)
@@ -359,7 +359,8 @@ class StopOnRequest(TrainerCallback):
             control.should_save = control.should_training_stop = True
 
 
-def _tokenize(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenizedExamples:
+def tokenize(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenizedExamples:
+    """Examples as token numbers, cut to `max_length` tokens."""
     encoded = tokenizer(*examples.texts, truncation=True, max_length=max_length)
     return TokenizedExamples({name: encoded[name] for name in encoded}, examples.targets)
 
@@ -394,7 +395,7 @@ def development_split(
     suffix: str, examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> DevelopmentSplit:
     """A development split as `PruningTrainer` evaluates it; `suffix` is that of its metrics."""
-    tokenized = _tokenize(examples, tokenizer, max_length)
+    tokenized = tokenize(examples, tokenizer, max_length)
     order = np.argsort(tokenized.lengths, kind="stable")
     columns = {name: [column[i] for i in order] for name, column in tokenized.columns.items()}
     return DevelopmentSplit(suffix, TokenizedExamples(columns, tokenized.targets[order]), order)

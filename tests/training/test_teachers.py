@@ -58,7 +58,7 @@ def answers(name, prepared_run, runs=()):
     config, data, files = prepared_run.config, prepared_run.data, prepared_run.files
     encoder = load_encoder(files)
     teacher = find_teacher(str(name), data.task, runs=runs, encoder=files)
-    examples = training._tokenize(data.development["validation"], encoder.tokenizer, config.max_length)
+    examples = training.tokenize(data.development["validation"], encoder.tokenizer, config.max_length)
     model = load_teacher(teacher, config, encoder)
     return teachers.teacher_logits(model, examples, training.DataCollatorWithPadding(encoder.tokenizer)), examples
 
