@@ -1,4 +1,4 @@
-"""The command line: ``smp-lab app``, ``train``, ``runs``, ``summary`` and ``check``."""
+"""The command line: ``smp-lab app``, ``train``, ``runs``, ``summary``, ``check`` and ``export``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from smp_lab.storage.paths import (
     pages_folder,
     project_folder,
 )
-from smp_lab.storage.runs import RunRecord, list_runs, load_run, run_folders
+from smp_lab.storage.release import write_release
+from smp_lab.storage.runs import RunRecord, find_run, list_runs, load_run, run_folders
 from smp_lab.tasks import TASKS, get_task
 
 commands = typer.Typer(
@@ -415,6 +416,27 @@ def check(
     typer.echo(f"runs: {len(paths)}, broken: {n_broken}, size: {_megabytes(paths)}")
     if n_broken:
         raise typer.Exit(1)
+
+
+@commands.command(
+    "export",
+    epilog=_examples("smp-lab export rte-smp_s-r0.1-s0-0123abcd masks.npy", "smp-lab export runs/ID masks.npy"),
+)
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id or folder of a run.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE.npy", help="Must not be there yet.", show_default=False)],
+) -> None:
+    """Write the mask of a run in the format of the released masks of Jiang et al. (2023).
+
+    One array of bytes: the packed bits of every matrix, one after the other in the order of their names (layers 0, 1,
+    10, 11, 2 and so on). Neither the run's settings nor the matrices' shapes are in it.
+    """
+    folders = [own_runs_folder(), cached_runs_folder()]
+    record = find_run(run, folders)
+    if record is None:
+        raise RunFormatError(f"There is no run {run!r} in {' or '.join(map(str, folders))}. `smp-lab runs` lists them.")
+    write_release(record.masks, file)
+    typer.echo(f"{record.masks.kept_total:,} of {record.layout.n_weights:,} weights kept, in {file}")
 
 
 def _megabytes(folders: Iterable[Path]) -> str:

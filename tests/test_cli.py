@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from smp_lab import __version__, cli
 from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError
 from smp_lab.storage.paths import RECORD_FILE, project_folder
+from smp_lab.storage.release import read_release
 
 
 @pytest.fixture
@@ -50,6 +51,7 @@ def test_version():
             ["--folder DIR", "--task NAME", "sst2", "--method NAME", "smp_s", "smp-lab runs --task rte", "percent"],
         ),
         (["check"], ["DIR", "exit status", "smp-lab check cached_runs"]),
+        (["export"], ["RUN", "FILE.npy", "smp-lab export runs/ID masks.npy"]),
     ],
 )
 def test_help_is_enough(command, words):
@@ -216,6 +218,28 @@ def test_a_name_that_is_not_text_can_be_printed(runs):
     (runs / os.fsdecode(b"r\xffn")).mkdir()
     assert r"r\udcffn is not a run" in invoke("check", runs).stdout
     assert r"r\udcffn is not a run" in invoke("runs", "--folder", runs).stderr
+
+
+# --- export
+
+
+def test_a_mask_is_exported_by_id_and_by_folder(own, tmp_path):
+    run = make_run(own)
+    for name, file in ((run.run_id, tmp_path / "one.npy"), (run.path, tmp_path / "two.npy")):
+        result = invoke("export", name, file)
+        assert result.stdout == f"{run.kept.sum():,} of {run.layout.n_weights:,} weights kept, in {file}\n"
+        assert read_release(file, run.layout).sha256 == run.masks.sha256
+
+
+def test_what_cannot_be_exported_is_told(own, monkeypatch, capsys, tmp_path):
+    dense = make_run(own, method="dense", remaining=1)
+    for name, sentence in (
+        ("rte-none", "There is no run 'rte-none' in "),
+        (dense.run_id, f"Run {dense.run_id} (dense) holds no masks.npz."),
+    ):
+        assert run_main(monkeypatch, "export", name, tmp_path / "masks.npy") == 1
+        assert capsys.readouterr().err.startswith(f"smp-lab: {sentence}")
+    assert not (tmp_path / "masks.npy").exists()
 
 
 # --- app

@@ -272,7 +272,7 @@ class RunRecord:
             )
         try:
             return _arrays_from_npz(content)
-        except _ARCHIVE_ERRORS as error:
+        except ARCHIVE_ERRORS as error:
             raise RunFormatError(f"Run {self.run_id}: {name} is not a plain archive of numbers ({error}).") from None
 
     def verify(self) -> None:
@@ -299,7 +299,7 @@ class RunRecord:
 
 
 # What zipfile, zlib and numpy raise on bytes that are not an archive of arrays; pickled objects are a ValueError.
-_ARCHIVE_ERRORS = (
+ARCHIVE_ERRORS = (
     ValueError,
     OSError,
     EOFError,
@@ -605,6 +605,20 @@ def list_runs(folders: Iterable[Path]) -> RunIndex:
             else:
                 runs.setdefault(run.run_id, run)
     return RunIndex(dict(sorted(runs.items())), tuple(problems))
+
+
+def find_run(name: str, folders: Iterable[Path]) -> RunRecord | None:
+    """The run whose folder, or whose id in one of some folders of runs, this is; None where there is none.
+
+    Raises
+    ------
+    RunFormatError
+        If it is there and cannot be read.
+    """
+    for folder in (Path(name).expanduser(), *(folder / name for folder in folders)):
+        if (folder / RECORD_FILE).is_file():
+            return load_run(folder.resolve())
+    return None
 
 
 def run_folders(folder: Path) -> list[Path]:

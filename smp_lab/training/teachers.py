@@ -28,8 +28,8 @@ from transformers import (
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, EncoderError, TrainingError
 from smp_lab.methods import NONE
-from smp_lab.storage.paths import RECORD_FILE, cached_runs_folder, weights_file
-from smp_lab.storage.runs import RunRecord, load_run
+from smp_lab.storage.paths import cached_runs_folder, weights_file
+from smp_lab.storage.runs import RunRecord, find_run
 from smp_lab.tasks import Task
 from smp_lab.training.encoders import Encoder, EncoderFiles, find_encoder, load_encoder, max_tokens
 from smp_lab.training.model import build_model
@@ -89,9 +89,8 @@ def find_teacher(name: str, task: Task, *, runs: Sequence[Path], encoder: Encode
         If there is no such teacher, it has other classes, is a run of another task or not dense, or its weights are
         not kept.
     """
-    for folder in (Path(name).expanduser(), *(runs_folder / name for runs_folder in runs)):
-        if (folder / RECORD_FILE).is_file():
-            return _from_run(load_run(folder.resolve()), task, runs, encoder)
+    if (run := find_run(name, runs)) is not None:
+        return _from_run(run, task, runs, encoder)
     try:
         return _from_checkpoint(find_encoder(name), task)
     except EncoderError as error:

@@ -1,0 +1,84 @@
+"""Masks as the authors of Jiang et al. (2023) release them: one ``.npy`` of packed bits per task, and nothing else.
+
+The masks of all matrices, each as `numpy.packbits` lays it out (C order, first weight in the highest bit, 1 is kept),
+follow one another in the lexicographic order of ``bert.encoder.layer.{layer}.{module}.mask_scores``: layers 0, 1, 10,
+11, 2 and so on. For BERT-base these are 10,616,832 bytes. Shapes, task and class order are not in the file; in the
+authors' file of MNLI entailment is scored by "Maybe", neutral by "No", contradiction by "Yes".
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from smp_lab.bert_layout import EncoderLayout, MatrixId, parameter_name
+from smp_lab.errors import MaskFormatError, RunWriteError
+from smp_lab.masks import MaskSet
+from smp_lab.storage.runs import ARCHIVE_ERRORS
+
+
+def _order(layout: EncoderLayout) -> list[MatrixId]:
+    if any(layout.size(matrix.matrix_type) % 8 for matrix in layout.matrices):
+        raise MaskFormatError(
+            f"The release format packs eight weights a byte; a matrix of {layout} is not whole bytes."
+        )
+    return sorted(layout.matrices, key=lambda matrix: parameter_name(matrix, "bert.", "mask_scores"))
+
+
+def write_release(masks: MaskSet, file: Path) -> None:
+    """Write masks as the authors release theirs; a file that is there is not overwritten.
+
+    Raises
+    ------
+    MaskFormatError
+        If the weights of a matrix do not fill whole bytes.
+    RunWriteError
+        If the file is there or cannot be written. Nothing is left behind.
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, np.concatenate([masks.bits[matrix] for matrix in _order(masks.layout)]), allow_pickle=False)
+    try:
+        with file.open("xb") as handle:
+            try:
+                handle.write(buffer.getvalue())
+                handle.flush()
+            except OSError:
+                file.unlink()
+                raise
+    except OSError as error:
+        raise RunWriteError(
+            f"{file} cannot be written ({error.strerror}). Name a file that is not there yet."
+        ) from None
+
+
+def read_release(file: Path, layout: EncoderLayout) -> MaskSet:
+    """Masks of a file in the authors' release format.
+
+    Parameters
+    ----------
+    file
+        A ``.npy``.
+    layout
+        Of the encoder that the masks are for; the file does not say.
+
+    Raises
+    ------
+    MaskFormatError
+        If the file cannot be read, or does not hold the bits of that encoder's matrices.
+    """
+    order = _order(layout)
+    try:
+        with file.open("rb") as handle:
+            packed = np.lib.format.read_array(handle, allow_pickle=False)
+    except ARCHIVE_ERRORS as error:
+        raise MaskFormatError(f"{file} is not a plain .npy ({error}).") from None
+    n_bytes = layout.n_weights // 8
+    if packed.dtype != np.uint8 or packed.shape != (n_bytes,):
+        raise MaskFormatError(
+            f"{file} holds {packed.shape} of {packed.dtype}; expected ({n_bytes},) of uint8, the bits of "
+            f"{layout.n_weights:,} weights in {layout.n_layers} layers of width {layout.hidden_size}."
+        )
+    ends = np.cumsum([layout.size(matrix.matrix_type) // 8 for matrix in order])
+    return MaskSet(layout, dict(zip(order, np.split(packed, ends[:-1]), strict=True)))

@@ -1,0 +1,100 @@
+import hashlib
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TINY, random_masks
+
+from smp_lab.bert_layout import EncoderLayout, MatrixId, parameter_name
+from smp_lab.errors import MaskFormatError, RunWriteError
+from smp_lab.masks import MaskSet
+from smp_lab.storage.release import read_release, write_release
+
+GOLDEN = json.loads((Path(__file__).resolve().parents[1] / "golden" / "packed_release.json").read_text())
+BERT_BASE = EncoderLayout(n_layers=12, hidden_size=768, intermediate_size=3072, n_heads=12, n_parameters=109_482_240)
+TWELVE_LAYERS = EncoderLayout(n_layers=12, hidden_size=8, intermediate_size=16, n_heads=2, n_parameters=10_000)
+
+
+def golden_masks():
+    def mask(matrix):
+        key = parameter_name(matrix, "bert.", "mask_scores")
+        rng = np.random.default_rng([GOLDEN["seed"], zlib.crc32(key.encode())])
+        return rng.random(BERT_BASE.shape(matrix.matrix_type)) < 0.1
+
+    return MaskSet.from_dense(BERT_BASE, {matrix: mask(matrix) for matrix in BERT_BASE.matrices})
+
+
+def test_the_file_is_the_authors_byte_for_byte(tmp_path):
+    masks = golden_masks()
+    kept = {parameter_name(matrix, "bert.", "mask_scores"): masks.kept(matrix) for matrix in masks}
+    assert kept == GOLDEN["kept_per_key"]
+    file = tmp_path / "masks.npy"
+    write_release(masks, file)
+    content = file.read_bytes()
+    assert len(content) == GOLDEN["npy_bytes"]
+    assert BERT_BASE.n_weights // 8 == GOLDEN["payload_bytes"]
+    assert hashlib.sha256(content).hexdigest() == GOLDEN["npy_sha256"]
+    back = read_release(file, BERT_BASE)
+    assert back.layout == BERT_BASE and back.sha256 == masks.sha256
+
+
+def test_layers_lie_in_the_order_of_their_names_and_the_first_weight_in_the_highest_bit(tmp_path):
+    masks = {matrix: np.zeros(TWELVE_LAYERS.shape(matrix.matrix_type), bool) for matrix in TWELVE_LAYERS.matrices}
+    # attention.output is the first of a layer's modules by name, and layer 10 the third of the layers.
+    masks[MatrixId(10, "attention_output")][0, 0] = True
+    write_release(MaskSet.from_dense(TWELVE_LAYERS, masks), tmp_path / "masks.npy")
+    packed = np.load(tmp_path / "masks.npy")
+    bytes_a_layer = (4 * 8 * 8 + 2 * 8 * 16) // 8
+    assert np.flatnonzero(packed).tolist() == [2 * bytes_a_layer]
+    assert packed[2 * bytes_a_layer] == 0b1000_0000
+
+
+def test_what_is_written_is_read(tmp_path):
+    masks = random_masks(TINY, 0.3)
+    write_release(masks, tmp_path / "masks.npy")
+    assert read_release(tmp_path / "masks.npy", TINY).sha256 == masks.sha256
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros(511, np.uint8), r"holds \(511,\) of uint8; expected \(512,\) of uint8, the bits of 4,096 weights"),
+        (np.zeros(512, np.int8), r"holds \(512,\) of int8; expected \(512,\) of uint8"),
+        (np.zeros((2, 256), np.uint8), r"holds \(2, 256\) of uint8; expected \(512,\) of uint8"),
+        (np.zeros(4096, bool), r"holds \(4096,\) of bool; expected \(512,\) of uint8"),
+        (np.array([{}], object), r"is not a plain .npy \(Object arrays cannot be loaded"),
+    ],
+)
+def test_another_array_is_refused(tmp_path, array, words):
+    assert TINY.n_weights == 4096
+    np.save(tmp_path / "masks.npy", array, allow_pickle=True)
+    with pytest.raises(MaskFormatError, match=words):
+        read_release(tmp_path / "masks.npy", TINY)
+
+
+def test_a_file_that_is_no_array_is_refused(tmp_path):
+    file = tmp_path / "masks.npy"
+    with pytest.raises(MaskFormatError, match="is not a plain .npy .*No such file"):
+        read_release(file, TINY)
+    for content in (b"", b"text", b"PK\x03\x04", b"\x93NUMPY\x01\x00"):
+        file.write_bytes(content)
+        with pytest.raises(MaskFormatError, match="is not a plain .npy"):
+            read_release(file, TINY)
+
+
+def test_matrices_that_are_not_whole_bytes_are_refused(tmp_path):
+    layout = EncoderLayout(n_layers=1, hidden_size=2, intermediate_size=4, n_heads=1, n_parameters=100)
+    with pytest.raises(MaskFormatError, match="is not whole bytes"):
+        write_release(random_masks(layout, 0.5), tmp_path / "masks.npy")
+
+
+def test_a_file_that_is_there_is_not_overwritten(tmp_path):
+    file = tmp_path / "masks.npy"
+    file.write_text("mine")
+    with pytest.raises(RunWriteError, match=r"cannot be written \(File exists\)"):
+        write_release(random_masks(TINY, 0.5), file)
+    assert file.read_text() == "mine"
+    with pytest.raises(RunWriteError, match="No such file or directory"):
+        write_release(random_masks(TINY, 0.5), tmp_path / "none" / "masks.npy")
