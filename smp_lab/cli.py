@@ -1,10 +1,11 @@
-"""The command line: ``smp-lab app``, ``train``, ``runs``, ``summary``, ``check`` and ``export``."""
+"""The command line: ``smp-lab app``, ``train``, ``transfer``, ``runs``, ``summary``, ``check`` and ``export``."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,9 +24,11 @@ from smp_lab.storage.paths import (
     own_runs_folder,
     pages_folder,
     project_folder,
+    transfers_folder,
 )
 from smp_lab.storage.release import write_release
 from smp_lab.storage.runs import RunRecord, find_run, list_runs, load_run, run_folders
+from smp_lab.storage.transfers import load_transfer, transfer_files
 from smp_lab.tasks import TASKS, get_task
 
 commands = typer.Typer(
@@ -145,6 +148,35 @@ _RECIPE_SETTINGS = (
 )
 
 
+# Options that commands share.
+_GlueFolder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help=f"Folder of GLUE's tab-separated files: DIR/RTE/train.tsv and so on.  [default: {GLUE_VARIABLE}]",
+    ),
+]
+_Source = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="folder, hub or toy.  [default: toy for toy tasks, folder where one is named, else hub]",
+    ),
+]
+
+
+@contextmanager
+def _extras_for(what: str) -> Iterator[None]:
+    """Name the extras where an import fails for want of them."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"{what} needs the package {error.name!r}, which is not installed. Install the extras in the clone with: "
+            "pip install -e '.[train,encoder]'"
+        ) from None
+
+
 def _recipe_option(explanation: str, default: str = "the recipe's") -> Any:
     return typer.Option(help=f"{explanation}  [default: {default}]")
 
@@ -173,20 +205,8 @@ def train(
             help="minilm-l6 (the packaged one), a folder, or a model of the Hugging Face hub; BERT or RoBERTa layout.",
         ),
     ] = "minilm-l6",
-    glue_dir: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help=f"Folder of GLUE's tab-separated files: DIR/RTE/train.tsv and so on.  [default: {GLUE_VARIABLE}]",
-        ),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="folder, hub or toy.  [default: toy for toy tasks, folder where one is named, else hub]",
-        ),
-    ] = None,
+    glue_dir: _GlueFolder = None,
+    source: _Source = None,
     runs: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help=f"Where the run goes.  [default: {RUNS_VARIABLE}, else runs/ in the clone]"),
@@ -255,13 +275,8 @@ def train(
     """
     # First what needs no torch: a wrong name is told without waiting for it.
     get_task(task), get_method(method)
-    try:
+    with _extras_for("Training"):
         from smp_lab.training import run as training
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"Training needs the package {error.name!r}, which is not installed. Install the extras in the clone with: "
-            "pip install -e '.[train,encoder]'"
-        ) from None
     settings = {name: context.params[name] for name in _RECIPE_SETTINGS}
     settings["label_words"] = tuple(label_words.split(",")) if label_words is not None else None
     folder = own_runs_folder() if runs is None else runs
@@ -294,6 +309,77 @@ def _command(context: typer.Context) -> str:
             value = Path(value).expanduser().resolve().name
         given.append(f"--{name.replace('_', '-')} {value}")
     return " ".join(["smp-lab train", *given])
+
+
+@commands.command(
+    "transfer",
+    epilog=_examples(
+        "smp-lab transfer cola-smp_s-r0.1-s0-01234567 rte-smp_s-r0.1-s0-89abcdef",
+        "smp-lab transfer cached_runs/*-smp_s-r0.5-* --glue-dir ~/glue",
+        "smp-lab transfer runs/mrpc-smp_s-r0.1-s0-01234567 --task qqp --task rte",
+    ),
+)
+def transfer_masks(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="Ids or folders of runs of one encoder.", show_default=False),
+    ],
+    task: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Score on this one; can be repeated.  [default: the tasks of the runs]"),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Where the encoder of the runs is, as of train.  [default: by its name]"),
+    ] = None,
+    glue_dir: _GlueFolder = None,
+    source: _Source = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help=f"Folder of runs whose transfers/ gets the results.  [default: {RUNS_VARIABLE}, else runs/ in the "
+            "clone]",
+        ),
+    ] = None,
+) -> None:
+    """Score masks on other tasks than their own.
+
+    The mask of every run is put into the classifier of every task: the frozen encoder with the label words of that
+    task, nothing trained. Beside it stand the task's own run where it is named too, and random and magnitude masks of
+    the same densities. A line and a small file per mask and task; what is there already is left as it is. The overlap
+    page shows the matrix.
+    """
+    folder = own_runs_folder() if runs is None else runs
+    for name in task or ():
+        get_task(name)
+    chosen = list({run.run_id: run for run in map(_named_run, names)}.values())
+    with _extras_for("Evaluating a mask"):
+        from smp_lab.training.transfer import transfer
+    transfer(
+        chosen,
+        list(dict.fromkeys(task or (run.config.task for run in chosen))),
+        folder,
+        command=" ".join(
+            ["smp-lab transfer", *(run.run_id for run in chosen), *(f"--task {name}" for name in task or ())]
+        ),
+        encoder=encoder,
+        glue_folder=glue_dir,
+        source=source,
+        write=typer.echo,
+    )
+    typer.echo(f"kept in {transfers_folder(folder)}")
+
+
+def _named_run(name: str) -> RunRecord:
+    """A run by its folder, or by its id among one's own and the cached ones."""
+    folders = [own_runs_folder(), cached_runs_folder()]
+    run = find_run(name, folders)
+    if run is None:
+        raise RunFormatError(
+            f"There is no run {name!r} in {' or '.join(map(str, folders))}. `smp-lab runs` lists them."
+        )
+    return run
 
 
 @commands.command(
@@ -396,26 +482,50 @@ def print_summary(
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs, or one run.", show_default=False)],
 ) -> None:
-    """Read and verify every file of every run in DIR.
+    """Read and verify every file of every run in DIR, and what its masks score on other tasks.
 
-    A line per run, then their number and size. The exit status is 1 where a run is broken, or where there is none.
+    A line per run and per transfer, then their number and size. The exit status is 1 where one is broken, or where
+    there is no run.
     """
     folder = _existing(folder).resolve()
     paths = [folder] if (folder / RECORD_FILE).exists() else run_folders(folder)
     if not paths:
         raise RunFormatError(f"Folder {folder} holds no runs.")
+    transfers = [] if folder in paths else transfer_files(folder)
+    broken_transfers = _check_each(transfers, _check_transfer)
+    if transfers:
+        typer.echo(f"transfers: {len(transfers)}, broken: {broken_transfers}, size: {_megabytes(transfers)}")
+    broken_runs = _check_each(paths, lambda path: load_run(path).verify())
+    typer.echo(f"runs: {len(paths)}, broken: {broken_runs}, size: {_megabytes(paths)}")
+    if broken_runs + broken_transfers:
+        raise typer.Exit(1)
+
+
+def _check_each(paths: Iterable[Path], verify: Callable[[Path], None]) -> int:
+    """A line for each; returns how many are broken."""
     n_broken = 0
     for path in paths:
         try:
-            load_run(path).verify()
+            verify(path)
         except SmpLabError as error:
             n_broken += 1
             typer.echo(f"BROKEN  {error}")
         else:
             typer.echo(f"ok      {path.name}  {_megabytes([path])}")
-    typer.echo(f"runs: {len(paths)}, broken: {n_broken}, size: {_megabytes(paths)}")
-    if n_broken:
-        raise typer.Exit(1)
+    return n_broken
+
+
+def _check_transfer(file: Path) -> None:
+    transfer = load_transfer(file)
+    run_id = transfer.settings.mask_run
+    # The run may lie in another folder, or nowhere any more.
+    if run_id is not None and (run := file.parents[1] / run_id).is_dir():
+        transfer.check_mask(load_run(run))
+
+
+def _megabytes(paths: Iterable[Path]) -> str:
+    files = (file for path in paths for file in (path.iterdir() if path.is_dir() else [path]))
+    return f"{sum(file.stat().st_size for file in files if file.is_file()) / 1e6:.2f} MB"
 
 
 @commands.command(
@@ -431,17 +541,9 @@ def export(
     One array of bytes: the packed bits of every matrix, one after the other in the order of their names (layers 0, 1,
     10, 11, 2 and so on). Neither the run's settings nor the matrices' shapes are in it.
     """
-    folders = [own_runs_folder(), cached_runs_folder()]
-    record = find_run(run, folders)
-    if record is None:
-        raise RunFormatError(f"There is no run {run!r} in {' or '.join(map(str, folders))}. `smp-lab runs` lists them.")
+    record = _named_run(run)
     write_release(record.masks, file)
     typer.echo(f"{record.masks.kept_total:,} of {record.layout.n_weights:,} weights kept, in {file}")
-
-
-def _megabytes(folders: Iterable[Path]) -> str:
-    n_bytes = sum(file.stat().st_size for folder in folders for file in folder.iterdir() if file.is_file())
-    return f"{n_bytes / 1e6:.2f} MB"
 
 
 if __name__ == "__main__":

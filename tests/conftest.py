@@ -14,6 +14,7 @@ from smp_lab.bert_layout import EncoderLayout
 from smp_lab.config import RunConfig
 from smp_lab.masks import MaskSet, kept_count, top_k
 from smp_lab.storage.runs import RunRecord, ScoreHistory, save_run
+from smp_lab.storage.transfers import TransferRecord, TransferSettings, save_transfer
 
 TINY = EncoderLayout(n_layers=2, hidden_size=16, intermediate_size=32, n_heads=2, n_parameters=6000)
 
@@ -80,6 +81,24 @@ def tiny_scores(masks: MaskSet, n_moments: int = 4) -> ScoreHistory:
     )
 
 
+PROVENANCE = {
+    "created_utc": "2026-01-01T00:00:00+00:00",
+    "smp_lab_version": "0.1.0",
+    "git_commit": None,
+    "git_dirty": None,
+    "python": "3.11.7",
+    "platform": "test",
+    "processor": "test",
+    "threads": 2,
+    "packages": {"torch": "2.13.0"},
+    "wall_seconds": 12.5,
+    "data_source": "made up for a test",
+    "base_model_source": "made up for a test",
+    "command": "smp-lab train --task rte",
+    "resumed": 0,
+}
+
+
 def make_run(
     runs: Path,
     *,
@@ -94,7 +113,6 @@ def make_run(
     if masks is None and config.method != "dense":
         masks = random_masks(layout, config.remaining or 0.4, mask_seed)
     n_examples, n_steps = 40, 30
-    targets, correct = np.arange(n_examples) % 2, np.arange(n_examples) < accuracy * n_examples
     metrics = {metric: accuracy for metric in config.task_info.metrics}
     evaluation = {"step": n_steps, "epoch": config.epochs, "remaining": config.remaining, "loss": 0.6, **metrics}
     steps = np.arange(3, n_steps + 1, 3)
@@ -119,22 +137,7 @@ def make_run(
         runs,
         config=config,
         layout=layout,
-        provenance={
-            "created_utc": "2026-01-01T00:00:00+00:00",
-            "smp_lab_version": "0.1.0",
-            "git_commit": None,
-            "git_dirty": None,
-            "python": "3.11.7",
-            "platform": "test",
-            "processor": "test",
-            "threads": 2,
-            "packages": {"torch": "2.13.0"},
-            "wall_seconds": 12.5,
-            "data_source": "made up for a test",
-            "base_model_source": "made up for a test",
-            "command": "smp-lab train --task rte",
-            "resumed": 0,
-        },
+        provenance=PROVENANCE,
         results={
             "metrics": metrics,
             "n_examples": {split: n_examples for _, split in config.task_info.splits},
@@ -149,13 +152,57 @@ def make_run(
         history=history,
         masks=masks,
         scores=tiny_scores(masks) if masks is not None and config.method_info.trains_scores else None,
-        predictions=pd.DataFrame(
-            {
-                "split": np.zeros(n_examples, np.uint8),
-                "prediction": np.where(correct, targets, 1 - targets).astype(np.uint8),
-                "correct": correct,
-            }
-        ),
+        predictions=_predictions(accuracy, n_examples),
+    )
+
+
+def _predictions(accuracy: float, n_examples: int) -> pd.DataFrame:
+    """Two classes in turn; the first examples are right."""
+    targets, correct = np.arange(n_examples) % 2, np.arange(n_examples) < accuracy * n_examples
+    return pd.DataFrame(
+        {
+            "split": np.zeros(n_examples, np.uint8),
+            "prediction": np.where(correct, targets, 1 - targets).astype(np.uint8),
+            "correct": correct,
+        }
+    )
+
+
+def make_transfer(
+    runs: Path,
+    run: RunRecord | None,
+    task: str,
+    *,
+    accuracy: float = 0.6,
+    majority: float = 0.5,
+    **changes: Any,
+) -> TransferRecord:
+    """Write a transfer of a run's mask, or of a control mask, with made-up numbers into a folder of runs."""
+    config = tiny_config(task=task)
+    mask: dict[str, Any] = {
+        "mask_run": run.run_id if run else None,
+        "mask_task": run.config.task if run else None,
+        "mask_method": run.config.method if run else "random",
+        "mask_remaining": run.config.remaining if run else 0.5,
+        "mask_seed": run.config.seed if run else 0,
+        "mask_sha256": run.masks.sha256 if run else "c" * 64,
+    }
+    shared = ("base_model", "base_model_sha256", "label_words", "regression_head", "max_length", "precision")
+    classifier = {name: getattr(config, name) for name in shared}
+    settings = TransferSettings(**{**mask, **classifier, "task": task, "data_sha256": "d" * 64, **changes})
+    metrics, n_examples = config.task_info.metrics, 40
+    return save_transfer(
+        runs,
+        settings=settings,
+        provenance=PROVENANCE,
+        results={
+            "metrics": dict.fromkeys(metrics, accuracy),
+            "majority": dict.fromkeys(metrics, majority),
+            "n_examples": {split: n_examples for _, split in config.task_info.splits},
+            "kept": TINY.n_weights // 2,
+            "n_weights": TINY.n_weights,
+        },
+        predictions=_predictions(accuracy, n_examples),
     )
 
 

@@ -7,7 +7,7 @@ import time
 import urllib.request
 
 import pytest
-from conftest import make_run
+from conftest import make_run, make_transfer
 from typer.testing import CliRunner
 
 from smp_lab import __version__, cli
@@ -52,6 +52,7 @@ def test_version():
         ),
         (["check"], ["DIR", "exit status", "smp-lab check cached_runs"]),
         (["export"], ["RUN", "FILE.npy", "smp-lab export runs/ID masks.npy"]),
+        (["transfer"], ["RUN", "--task NAME", "--glue-dir DIR", "--runs DIR", "nothing trained"]),
     ],
 )
 def test_help_is_enough(command, words):
@@ -140,6 +141,8 @@ def test_broken_runs_are_named_beside_the_good_ones(own):
         (["runs", "--method", "smp"], ConfigError, "Unknown method 'smp'. Choose one of: smp_l, "),
         (["runs", "--folder", "nowhere"], RunFormatError, "Folder nowhere does not exist"),
         (["check", "nowhere"], RunFormatError, "Folder nowhere does not exist"),
+        (["transfer", "nowhere"], RunFormatError, "There is no run 'nowhere' in "),
+        (["transfer", "nowhere", "--task", "ret"], ConfigError, "Unknown task 'ret'. Choose one of: sst2, "),
         (["app", "--runs", "nowhere"], RunFormatError, "Folder nowhere does not exist"),
     ],
 )
@@ -204,6 +207,26 @@ def test_one_run_is_checked_by_its_own_folder(runs, monkeypatch):
     assert "runs: 1, broken: 0," in invoke("check", run.path).stdout
     monkeypatch.chdir(run.path)
     assert "runs: 1, broken: 0," in invoke("check", ".").stdout
+
+
+def test_transfers_are_checked_with_their_runs(runs):
+    run = make_run(runs)
+    whole = make_transfer(runs, run, "cola")
+    # Its run lies in another folder.
+    make_transfer(runs, run, "cola", mask_run="somewhere-else")
+    result = invoke("check", runs)
+    assert result.exit_code == 0
+    assert f"ok      {whole.path.name}" in result.stdout
+    assert "transfers: 2, broken: 0, size: 0.00 MB" in result.stdout
+    make_transfer(runs, run, "cola", mask_sha256="0" * 64)
+    whole.path.write_text("{")
+    result = invoke("check", runs)
+    assert result.exit_code == 1
+    assert f"BROKEN  {whole.path} is cut off or is not JSON" in result.stdout
+    assert f"was made with another mask than run {run.run_id} holds" in result.stdout
+    assert "transfers: 3, broken: 2," in result.stdout
+    assert "runs: 1, broken: 0," in result.stdout
+    assert "transfers" not in invoke("check", run.path).stdout
 
 
 def test_a_folder_with_no_runs_fails_the_check(runs, tmp_path, monkeypatch, capsys):

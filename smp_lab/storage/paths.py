@@ -11,6 +11,9 @@ HISTORY_FILE = "history.npz"
 SCORES_FILE = "scores.npz"
 PREDICTIONS_FILE = "predictions.npz"
 
+# A folder inside a folder of runs that holds no run: what masks score on other tasks than their own.
+TRANSFERS_FOLDER = "transfers"
+
 RUNS_VARIABLE = "SMP_LAB_RUNS"
 GLUE_VARIABLE = "SMP_LAB_GLUE_DIR"
 
@@ -45,6 +48,11 @@ def own_runs_folder() -> Path:
 def unfinished_folder(runs: Path, run_id: str) -> Path:
     """Where a run's checkpoints lie until it is finished."""
     return runs / UNFINISHED_FOLDER / run_id
+
+
+def transfers_folder(runs: Path) -> Path:
+    """What masks of these runs score on other tasks: a file each."""
+    return runs / TRANSFERS_FOLDER
 
 
 def weights_file(runs: Path, run_id: str) -> Path:

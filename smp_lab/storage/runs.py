@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import secrets
 import shutil
@@ -34,7 +33,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from smp_lab.bert_layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
-from smp_lab.config import RunConfig, canonical_json
+from smp_lab.config import RunConfig
 from smp_lab.errors import (
     ConfigError,
     MaskFormatError,
@@ -50,7 +49,9 @@ from smp_lab.storage.paths import (
     RECORD_FILE,
     SCORES_FILE,
     TEMPORARY_PREFIX,
+    TRANSFERS_FOLDER,
 )
+from smp_lab.storage.sealed import DIGEST, from_json, is_number, own_sha256, sync_folder, to_json, write_durably
 
 SCHEMA_VERSION = 1
 
@@ -411,26 +412,25 @@ def save_run(
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())},
     }
     try:
-        record["sha256"] = _own_sha256(record)
-        contents[RECORD_FILE] = (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
+        contents[RECORD_FILE] = to_json(record)
     except (TypeError, ValueError) as error:
         raise RunWriteError(
             f"Run {config.run_id} cannot be written as JSON: {error}. Results and provenance take text, finite "
             "numbers, and None where a value is missing."
         ) from None
     # A record that could not be read back must not come to stand among the runs.
-    _parse_record(target, json.loads(contents[RECORD_FILE]))
+    _parse_record(target, from_json(contents[RECORD_FILE]))
 
     temporary = runs / f"{TEMPORARY_PREFIX}{config.run_id}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         temporary.mkdir(parents=True)
         for name, content in contents.items():
-            _write_durably(temporary / name, content)
-        _sync_folder(temporary)
+            write_durably(temporary / name, content)
+        sync_folder(temporary)
         if target.exists():
             raise RunExistsError(f"Run {config.run_id} was written to {runs} by another process meanwhile.")
         temporary.rename(target)
-        _sync_folder(runs)
+        sync_folder(runs)
     except OSError as error:
         if target.exists():
             raise RunExistsError(f"Run {config.run_id} was written to {runs} by another process meanwhile.") from None
@@ -441,12 +441,6 @@ def save_run(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return load_run(target)
-
-
-def _own_sha256(record: Mapping[str, Any]) -> str:
-    """Digest of everything else in a run.json."""
-    rest = {key: value for key, value in record.items() if key != "sha256"}
-    return hashlib.sha256(canonical_json(rest).encode()).hexdigest()
 
 
 def _kept_counts(layout: EncoderLayout, masks: MaskSet | None) -> dict[str, Any]:
@@ -463,21 +457,6 @@ def _kept_counts(layout: EncoderLayout, masks: MaskSet | None) -> dict[str, Any]
     return {"kept": kept, "kept_per_head": heads}
 
 
-def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def load_run(path: Path) -> RunRecord:
     """Read run.json of one run and verify it; the arrays are verified when they are read.
 
@@ -488,19 +467,14 @@ def load_run(path: Path) -> RunRecord:
     """
     file = path / RECORD_FILE
     try:
-        content = json.loads(file.read_bytes(), parse_constant=_refuse_constant)
+        content = from_json(file.read_bytes())
     except FileNotFoundError:
         raise RunFormatError(f"{path} is not a run: it holds no {RECORD_FILE}.") from None
     except OSError as error:
         raise RunFormatError(f"{file} cannot be read ({error.strerror}).") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise RunFormatError(f"{file} is cut off or is not JSON. Restore the folder or train the run again.") from None
     return _parse_record(path, content)
-
-
-def _refuse_constant(name: str) -> None:
-    """Refuse NaN and the infinities, which Python's reader takes and JSON does not have."""
-    raise ValueError(name)
 
 
 def _parse_record(path: Path, content: Any) -> RunRecord:
@@ -533,7 +507,7 @@ def _parse_record(path: Path, content: Any) -> RunRecord:
         raise RunFormatError(f"Folder {path} holds run {run_id}; rename the folder back.")
     record = RunRecord(path, config, layout, provenance, results, files)
     _check_results(record, file)
-    if content.get("sha256") != _own_sha256(content):
+    if content.get(DIGEST) != own_sha256(content):
         raise RunFormatError(
             f"{file} was altered: its content is not what its own sha256 says. Restore the folder or train the run "
             "again."
@@ -550,7 +524,7 @@ def _check_results(record: RunRecord, file: Path) -> None:
         parameters = [results["trainable_parameters"], results["new_parameters"]]
         kept, heads = np.asarray(results["kept"]), np.asarray(results["kept_per_head"])
         holds = (
-            all(map(_is_number, [*measured, best["value"], best["step"], *parameters]))
+            all(map(is_number, [*measured, best["value"], best["step"], *parameters]))
             and all(isinstance(size, int) and size > 0 for size in sizes)
             and best["metric"] in metrics
             and isinstance(results["evaluations"], list)
@@ -565,10 +539,6 @@ def _check_results(record: RunRecord, file: Path) -> None:
         raise RunFormatError(f"{file} has incomplete results: {error!r}.") from None
     if not holds:
         raise RunFormatError(f"{file} has kept counts or metrics that do not fit its encoder or task.")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 @dataclass(frozen=True)
@@ -630,7 +600,11 @@ def run_folders(folder: Path) -> list[Path]:
         If the folder is there and cannot be read.
     """
     try:
-        return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(
+            entry
+            for entry in folder.iterdir()
+            if entry.is_dir() and entry.name != TRANSFERS_FOLDER and not entry.name.startswith(".")
+        )
     except FileNotFoundError:
         return []
     except OSError as error:

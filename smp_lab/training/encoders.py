@@ -17,6 +17,7 @@ from transformers import (
     AutoModel,
     AutoModelForMaskedLM,
     AutoTokenizer,
+    DataCollatorWithPadding,
     PretrainedConfig,
     PreTrainedTokenizerBase,
 )
@@ -144,6 +145,11 @@ class Encoder:
     def max_length(self) -> int:
         """Tokens an example may have."""
         return max_tokens(self.model.config)
+
+    @property
+    def collator(self) -> DataCollatorWithPadding:
+        """Makes padded batches."""
+        return DataCollatorWithPadding(self.tokenizer)
 
     def matrix_parameters(self) -> dict[MatrixId, tuple[str, nn.Parameter]]:
         """Each prunable matrix, in the order of ``layout.matrices``, with its parameter's name and the parameter."""

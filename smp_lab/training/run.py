@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 from filelock import FileLock, Timeout
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, set_seed
+from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, set_seed
 
 from smp_lab import __version__
 from smp_lab.config import RunConfig
@@ -289,7 +289,7 @@ def _train(
             config=config,
             train_examples=train_examples,
             development=development,
-            collator=DataCollatorWithPadding(encoder.tokenizer),
+            collator=encoder.collator,
             log=log,
             moments=moments,
             callbacks=[stop, *([Progress(log, write)] if write else [])],
@@ -378,9 +378,7 @@ def _ask(
         return np.load(file, allow_pickle=False)
     if write:
         write(f"teacher {teacher.name}: {teacher.source}")
-    logits = teacher_logits(
-        load_teacher(teacher, config, encoder), examples, DataCollatorWithPadding(encoder.tokenizer), write
-    )
+    logits = teacher_logits(load_teacher(teacher, config, encoder), examples, encoder.collator, write)
     if _is_first_process():
         temporary = file.with_suffix(".tmp")
         with temporary.open("wb") as handle:

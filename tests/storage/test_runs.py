@@ -27,6 +27,7 @@ from smp_lab.storage.paths import (
     project_folder,
 )
 from smp_lab.storage.runs import HISTORY_COLUMNS, list_runs, load_run, masks_to_bytes
+from smp_lab.storage.sealed import own_sha256
 
 ARRAY_FILES = [HISTORY_FILE, MASKS_FILE, SCORES_FILE, PREDICTIONS_FILE]
 MINILM = EncoderLayout(n_layers=6, hidden_size=384, intermediate_size=1536, n_heads=12, n_parameters=22_713_216)
@@ -38,7 +39,7 @@ def edit_record(run, edit, sealed=True):
     content = json.loads(file.read_text())
     edit(content)
     if sealed:
-        content["sha256"] = storage._own_sha256(content)
+        content["sha256"] = own_sha256(content)
     file.write_text(json.dumps(content))
 
 
@@ -604,15 +605,15 @@ def test_a_record_is_never_overwritten(runs):
 
 
 def test_a_run_that_appears_while_another_is_written_wins(runs, monkeypatch):
-    write = storage._write_durably
+    write = storage.write_durably
 
     def overtaken(path, content):
         write(path, content)
         if path.name == RECORD_FILE:
-            monkeypatch.setattr(storage, "_write_durably", write)
+            monkeypatch.setattr(storage, "write_durably", write)
             make_run(runs, accuracy=0.9)
 
-    monkeypatch.setattr(storage, "_write_durably", overtaken)
+    monkeypatch.setattr(storage, "write_durably", overtaken)
     with pytest.raises(RunExistsError, match="by another process meanwhile"):
         make_run(runs, accuracy=0.1)
     (run,) = list_runs([runs]).runs.values()

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from smp_lab import cli
 from smp_lab.storage.runs import list_runs
+from smp_lab.storage.transfers import list_transfers
 
 RTE = ["--task", "rte", "--remaining", "0.5"]
 RANDOM = [*RTE, "--method", "random"]
@@ -120,14 +121,43 @@ def test_ablations_are_switches(runs, bert_folder, glue, arguments, settings):
     assert {name: getattr(record.config, name) for name in settings} == settings
 
 
-def test_without_torch_the_extra_is_named(runs):
+def test_masks_are_scored_from_the_command_line(runs, bert_folder, glue, tmp_path, monkeypatch):
+    monkeypatch.setenv("SMP_LAB_RUNS", str(runs))
+    here = ["--encoder", str(bert_folder), "--glue-dir", str(glue)]
+    settings = ["--epochs", "1", "--batch-size", "4", "--precision", "fp32", "--max-length", "40"]
+
+    def invoke(*arguments):
+        result = CliRunner().invoke(cli.commands, [*map(str, arguments), *here], catch_exceptions=False)
+        assert result.exit_code == 0
+        return result.stdout.splitlines()
+
+    invoke("train", *RTE, *settings, "--runs", runs)
+    (record,) = list_runs([runs]).runs.values()
+    lines = invoke("transfer", record.run_id)
+    assert lines[0].startswith(f"{record.run_id}-on-rte-")
+    assert lines[0].endswith(f"accuracy {record.main_value:.4f}, as its run has it")
+    assert lines[-1] == f"kept in {runs / 'transfers'}"
+    assert all("is there already" in line for line in invoke("transfer", record.path)[:-1])
+    elsewhere = invoke("transfer", record.run_id, record.path, "--runs", tmp_path / "elsewhere", "--task", "rte")
+    assert len(elsewhere) == len(lines)
+    transfers = list_transfers([tmp_path / "elsewhere"]).transfers.values()
+    assert {transfer.provenance["command"] for transfer in transfers} == {
+        f"smp-lab transfer {record.run_id} --task rte"
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [("train --task rte --remaining 0.5", "Training"), ("transfer RUN", "Evaluating a mask")],
+)
+def test_without_torch_the_extra_is_named(write_run, arguments, what):
+    arguments = f"smp-lab {arguments}".replace("RUN", str(write_run().path))
     script = (
-        "import sys; sys.modules['torch'] = None; sys.argv = 'smp-lab train --task rte --remaining 0.5'.split(); "
-        "from smp_lab.cli import main; main()"
+        f"import sys; sys.modules['torch'] = None; sys.argv = {arguments.split()}; from smp_lab.cli import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert "Training needs the package 'torch', which is not installed" in done.stderr
+    assert f"{what} needs the package 'torch', which is not installed" in done.stderr
     assert "pip install -e '.[train,encoder]'" in done.stderr
     assert done.stderr.count("\n") == 1
 

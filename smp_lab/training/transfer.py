@@ -1,0 +1,308 @@
+"""Finished masks on other tasks than their own, beside random and magnitude masks of the same density.
+
+Where weights are frozen, a mask, the encoder and a task's label words are a whole classifier: nothing is trained here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smp_lab.errors import ConfigError, DataError, TrainingError
+from smp_lab.masks import MaskSet
+from smp_lab.methods import METHODS
+from smp_lab.storage.runs import RunRecord
+from smp_lab.storage.transfers import TransferRecord, TransferSettings, load_transfer, save_transfer, transfer_file
+from smp_lab.tasks import Task, get_task
+from smp_lab.training.data import TaskData
+from smp_lab.training.encoders import Encoder, load_encoder
+from smp_lab.training.masking import Given
+from smp_lab.training.metrics import compute_metrics
+from smp_lab.training.model import build_model
+from smp_lab.training.pruned_weights import MaskedWeights
+from smp_lab.training.recorder import MomentRecorder
+from smp_lab.training.run import (
+    Prepared,
+    code_version,
+    development_split,
+    predictions_table,
+    prepare,
+    provenance,
+)
+from smp_lab.training.trainer import DevelopmentSplit, Log, PruningTrainer, training_arguments
+
+RANDOM, MAGNITUDE = "random", "magnitude_frozen"
+# One draw says little: some draws answer one class for all, others the other.
+RANDOM_SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class _Mask:
+    """A mask and where it comes from; the fields of `TransferSettings` without ``mask_`` before them."""
+
+    run: str | None
+    task: str | None
+    method: str
+    remaining: float
+    seed: int
+    masks: MaskSet
+
+
+def transfer(
+    runs: Sequence[RunRecord],
+    tasks: Sequence[str],
+    folder: Path,
+    *,
+    command: str,
+    encoder: str | None = None,
+    glue_folder: Path | None = None,
+    source: str | None = None,
+    write: Callable[[str], Any] | None = None,
+) -> list[TransferRecord]:
+    """Score the mask of every run, and control masks of the same densities, on every task; keep what is new.
+
+    A task is scored with the label words, lengths and precision of its own run among `runs`, and with the task's own
+    words and the first run's lengths and precision where there is none. So the mask of a run on its own task gives the
+    metrics of its record, on the same machine to the last digit.
+
+    Parameters
+    ----------
+    runs
+        Runs with masks over frozen weights of one encoder and with label words.
+    tasks
+        Names of the tasks to score them on.
+    folder
+        Folder of runs that gets the transfers.
+    command
+        Command line that makes them, for the records.
+    encoder
+        As in `find_encoder`; None takes the name that the runs have.
+    glue_folder, source
+        As in `load_task_data`.
+    write
+        Prints a line per mask and task; None evaluates in silence.
+
+    Returns
+    -------
+    list of TransferRecord
+        By task, then mask: also those that were there already.
+
+    Raises
+    ------
+    TrainingError
+        If a run's mask says nothing without what was trained beside it.
+    ConfigError
+        If two runs of one task differ in their classifier, or a label word is no token of the encoder.
+    DataError
+        If the examples of a task are not those of its run.
+    SmpLabError
+        If something else cannot be read or written.
+    """
+    for run in runs:
+        _check_transferable(run)
+    code = code_version()
+    loaded: Encoder | None = None
+    masks: list[_Mask] = []
+    found = []
+    for task in tasks:
+        prepared = _prepare(task, runs, encoder, glue_folder, source)
+        for run in runs:
+            _check_fits(run, prepared)
+        if loaded is None:
+            loaded = load_encoder(prepared.files)
+            masks = [*map(_of_run, runs), *_controls(runs, prepared, loaded)]
+        splits: list[DevelopmentSplit] = []
+        for mask in masks:
+            settings = _settings(mask, prepared)
+            file = transfer_file(folder, settings)
+            if file.exists():
+                found.append(load_transfer(file))
+                if write:
+                    write(f"{settings.transfer_id}  is there already")
+                continue
+            splits = splits or _development(prepared, loaded)
+            found.append(_evaluate(mask, settings, prepared, loaded, splits, folder, command, code))
+            if write:
+                write(_line(found[-1], runs))
+    return found
+
+
+def _check_transferable(run: RunRecord) -> None:
+    config = run.config
+    if config.method_info.trains_weights:
+        raise TrainingError(
+            f"Run {run.run_id} ({config.method}) trained the weights themselves, and its record does not hold them: "
+            "it has no mask for another task. Name runs of methods with frozen weights: "
+            f"{', '.join(name for name, method in METHODS.items() if not method.trains_weights)}."
+        )
+    if config.head != "label_words":
+        raise TrainingError(
+            f"Run {run.run_id} trained a new linear head, which its record does not hold: its mask says nothing "
+            "without it. Name runs with label words."
+        )
+
+
+def _check_fits(run: RunRecord, prepared: Prepared) -> None:
+    config, files, data = run.config, prepared.files, prepared.data
+    if config.base_model_sha256 != files.sha256:
+        raise TrainingError(
+            f"Run {run.run_id} has a mask over {config.base_model} ({config.base_model_sha256[:8]}); the encoder here "
+            f"is {files.name} ({files.sha256[:8]}). Name runs of one encoder, and that one with --encoder."
+        )
+    if config.task == data.task.name and config.data_sha256 != data.sha256:
+        raise DataError(
+            f"The examples of task {config.task!r} here ({data.source}) are not those of run {run.run_id}: their "
+            "fingerprints differ. Name the data that it was trained on."
+        )
+
+
+def _prepare(
+    task: str, runs: Sequence[RunRecord], encoder: str | None, glue_folder: Path | None, source: str | None
+) -> Prepared:
+    """The classifier of a task, as settings of a control run, with its data and encoder."""
+    own = [run for run in runs if run.config.task == task]
+    like = (own or runs)[0].config
+    for run in own:
+        for name in ("label_words", "regression_head", "max_length", "precision", "train_examples"):
+            if getattr(run.config, name) != getattr(like, name):
+                raise ConfigError(
+                    f"Runs {own[0].run_id} and {run.run_id} of task {task!r} differ in {name} and cannot be scored at "
+                    "once. Name one of the two here, and the other in a second command."
+                )
+    return prepare(
+        task,
+        MAGNITUDE,
+        remaining=1.0,
+        encoder=encoder or runs[0].config.base_model,
+        glue_folder=glue_folder,
+        source=source,
+        train_examples=like.train_examples if own else None,
+        label_words=like.label_words if own else None,
+        regression_head=like.regression_head if own else None,
+        max_length=like.max_length,
+        precision=like.precision,
+    )
+
+
+def _of_run(run: RunRecord) -> _Mask:
+    config = run.config
+    return _Mask(run.run_id, config.task, config.method, _level(run), config.seed, run.masks)
+
+
+def _level(run: RunRecord) -> float:
+    return run.remaining if run.config.remaining is None else run.config.remaining
+
+
+def _controls(runs: Sequence[RunRecord], prepared: Prepared, encoder: Encoder) -> Iterator[_Mask]:
+    """Random and magnitude masks at every density of the runs, as control runs have them."""
+    for remaining in dict.fromkeys(map(_level, runs)):
+        for method, seed in (*((RANDOM, seed) for seed in RANDOM_SEEDS), (MAGNITUDE, 0)):
+            control = replace(prepared.config, method=method, remaining=remaining, seed=seed)
+            pruned = build_model(control, encoder, total_steps=0).pruned
+            pruned.update(0)
+            yield _Mask(None, None, method, remaining, seed, pruned.mask_set())
+
+
+def _settings(mask: _Mask, prepared: Prepared) -> TransferSettings:
+    config = prepared.config
+    return TransferSettings(
+        mask_run=mask.run,
+        mask_task=mask.task,
+        mask_method=mask.method,
+        mask_remaining=mask.remaining,
+        mask_seed=mask.seed,
+        mask_sha256=mask.masks.sha256,
+        base_model=config.base_model,
+        base_model_sha256=config.base_model_sha256,
+        task=config.task,
+        data_sha256=prepared.data.development_sha256,
+        label_words=config.label_words or (),
+        regression_head=config.regression_head,
+        max_length=config.max_length,
+        precision=config.precision,
+    )
+
+
+def _development(prepared: Prepared, encoder: Encoder) -> list[DevelopmentSplit]:
+    return [
+        development_split(suffix, prepared.data.development[name], encoder.tokenizer, prepared.config.max_length)
+        for suffix, name in prepared.data.task.splits
+    ]
+
+
+def _evaluate(
+    mask: _Mask,
+    settings: TransferSettings,
+    prepared: Prepared,
+    encoder: Encoder,
+    splits: Sequence[DevelopmentSplit],
+    folder: Path,
+    command: str,
+    code: Mapping[str, Any],
+) -> TransferRecord:
+    """Evaluate one mask on one task as the last evaluation of a run does, and write it down."""
+    config = prepared.config
+    model = build_model(config, encoder, total_steps=0)
+    made_for = model.pruned
+    model.pruned = MaskedWeights(
+        made_for.layout,
+        made_for.weights,
+        made_for.schedule,
+        made_for.dtype,
+        masking=Given(mask.masks),
+        with_scores=False,
+    )
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = PruningTrainer(
+            model,
+            training_arguments(config, Path(scratch), total_steps=0),
+            config=config,
+            # Nothing is trained on them; the library asks for some.
+            train_examples=splits[0].examples,
+            development=splits,
+            collator=encoder.collator,
+            log=Log(),
+            moments=MomentRecorder(Path(scratch), 0),
+        )
+        metrics = trainer.evaluate()
+    trainer.run_log.seconds = time.monotonic() - start
+    return save_transfer(
+        folder,
+        settings=settings,
+        provenance=provenance(prepared, trainer.run_log, command, code),
+        results={
+            "metrics": metrics,
+            "majority": _majority(prepared.data),
+            "n_examples": {name: len(prepared.data.development[name]) for _, name in prepared.data.task.splits},
+            "kept": mask.masks.kept_total,
+            "n_weights": mask.masks.layout.n_weights,
+        },
+        predictions=predictions_table(trainer),
+    )
+
+
+def _majority(data: TaskData) -> dict[str, float]:
+    """Metrics of one and the same answer for all examples: the most frequent class, or any number."""
+    metrics: dict[str, float] = {}
+    for suffix, name in data.task.splits:
+        targets = data.development[name].targets
+        answer = 0.0 if data.task.is_regression else np.bincount(targets).argmax()
+        metrics |= compute_metrics(data.task, suffix, targets, np.full_like(targets, answer))
+    return metrics
+
+
+def _line(made: TransferRecord, runs: Sequence[RunRecord]) -> str:
+    task: Task = get_task(made.settings.task)
+    line = f"{made.transfer_id}  {task.main_metric} {made.results['metrics'][task.main_metric]:.4f}"
+    for run in runs:
+        if (run.run_id, run.config.task) == (made.settings.mask_run, made.settings.task):
+            same = all(made.results["metrics"][name] == run.results["metrics"][name] for name in task.metrics)
+            line += ", as its run has it" if same else f"; its run has {run.main_value:.4f}, made elsewhere"
+    return line

@@ -1,0 +1,178 @@
+import errno
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import make_transfer, random_masks
+
+from smp_lab.errors import MaskFormatError, RunFormatError, RunWriteError
+from smp_lab.storage.runs import list_runs
+from smp_lab.storage.sealed import own_sha256
+from smp_lab.storage.transfers import list_transfers, load_transfer, save_transfer, transfer_file
+
+
+def edit(transfer, change, sealed=True):
+    """Change a file; `sealed` as one who also mends its digest."""
+    content = json.loads(transfer.path.read_text())
+    change(content)
+    if sealed:
+        content["sha256"] = own_sha256(content)
+    transfer.path.write_text(json.dumps(content))
+
+
+def save_like(transfer, runs, predictions, n_examples, **settings):
+    """Write another task's transfer with the predictions of a test, all metrics 0.5."""
+    changed = replace(transfer.settings, **settings)
+    metrics = dict.fromkeys(changed.task_info.metrics, 0.5)
+    results = {**transfer.results, "metrics": metrics, "majority": metrics, "n_examples": n_examples}
+    return save_transfer(
+        runs, settings=changed, provenance=transfer.provenance, results=results, predictions=predictions
+    )
+
+
+def test_what_is_written_is_read(runs, write_run):
+    run = write_run(task="cola")
+    saved = make_transfer(runs, run, "rte", accuracy=0.55)
+    (read,) = list_transfers([runs]).transfers.values()
+    assert read == saved
+    assert read.path == transfer_file(runs, saved.settings) == runs / "transfers" / f"{read.transfer_id}.json"
+    assert read.transfer_id.startswith(f"{run.run_id}-on-rte-")
+    assert read.results["metrics"] == {"accuracy": 0.55}
+    assert read.predictions["correct"].mean() == 0.55
+    assert read.predictions.dtypes.astype(str).to_dict() == {"split": "uint8", "prediction": "uint8", "correct": "bool"}
+    read.check_mask(run)
+
+
+def test_a_control_has_no_run(runs):
+    transfer = make_transfer(runs, None, "rte", mask_seed=2)
+    assert transfer.transfer_id.startswith("random-r0.5-s2-on-rte-")
+
+
+def test_numbers_of_a_regression_come_back_exactly(runs):
+    rng = np.random.default_rng(0)
+    numbers = {name: rng.normal(size=40).astype(np.float32) for name in ("prediction", "error")}
+    predictions = pd.DataFrame({"split": np.zeros(40, np.uint8), **numbers})
+    saved = save_like(
+        make_transfer(runs, None, "rte"), runs, predictions, {"validation": 40}, task="stsb", regression_head="poles"
+    )
+    pd.testing.assert_frame_equal(saved.predictions, predictions)
+
+
+def test_two_splits_come_back_one_after_the_other(runs):
+    first = make_transfer(runs, None, "rte")
+    predictions = first.predictions.assign(split=np.repeat(np.array([0, 1], np.uint8), [30, 10]))
+    sizes = {"validation_matched": 30, "validation_mismatched": 10}
+    saved = save_like(first, runs, predictions, sizes, task="mnli", label_words=("yes", "maybe", "no"))
+    pd.testing.assert_frame_equal(saved.predictions, predictions)
+
+
+def test_every_setting_is_part_of_the_identity(runs):
+    changes = [
+        {},
+        {"mask_seed": 1},
+        {"mask_sha256": "e" * 64},
+        {"mask_remaining": 0.1},
+        {"mask_method": "magnitude_frozen"},
+        {"max_length": 64},
+        {"precision": "bf16"},
+        {"label_words": ("great", "terrible")},
+        {"data_sha256": "f" * 64},
+        {"base_model_sha256": "f" * 64},
+    ]
+    assert len({make_transfer(runs, None, "rte", **change).transfer_id for change in changes}) == len(changes)
+
+
+def test_the_folder_of_transfers_is_no_run(runs, write_run):
+    run = write_run()
+    make_transfer(runs, run, "rte")
+    index = list_runs([runs])
+    assert (list(index.runs), index.problems) == ([run.run_id], ())
+    assert list_transfers([runs / "nowhere"]).transfers == {}
+
+
+def test_one_that_is_there_is_left_as_it_is(runs):
+    first = make_transfer(runs, None, "rte", accuracy=0.5)
+    assert make_transfer(runs, None, "rte", accuracy=0.9).results == first.results
+    assert list(first.path.parent.iterdir()) == [first.path]
+
+
+def test_another_mask_than_its_run_has_is_told(runs, write_run):
+    run = write_run()
+    transfer = make_transfer(runs, run, "rte", mask_sha256=random_masks(run.layout, 0.5, seed=9).sha256)
+    with pytest.raises(MaskFormatError, match=f"made with another mask than run {run.run_id} holds. Delete it"):
+        transfer.check_mask(run)
+
+
+def set_to(*path):
+    """A change of what lies at a path."""
+    *path, last, value = path
+
+    def change(content):
+        for key in path:
+            content = content[key]
+        content[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "sealed", "sentence"),
+    [
+        (set_to("schema_version", 2), True, "has schema version 2; this SMP Lab reads transfers of version 1"),
+        (set_to("results", "metrics", "accuracy", 0.9), False, "its content is not what its own sha256 says"),
+        (set_to("settings", "max_length", 64), True, "but its settings are those of random-r0.5-s0-on-rte-"),
+        (set_to("settings", "max_length", "64"), True, "max_length = '64' of a transfer is not of type int"),
+        (set_to("settings", "task", "foo"), True, "Unknown task 'foo'"),
+        (set_to("settings", "mask_method", "foo"), True, "Unknown method 'foo'"),
+        (set_to("settings", "speed", 1), True, "Settings of a transfer do not fit"),
+        (set_to("settings", None), True, "lacks a part or has one of another kind"),
+        (lambda content: content.pop("provenance"), True, "lacks a part or has one of another kind: KeyError"),
+        (lambda content: content["results"].pop("majority"), True, "lacks a part or has one of another kind: KeyError"),
+        (set_to("results", "predictions", "correct", "1 0"), True, "metrics, counts or predictions that do not fit"),
+        (set_to("results", "predictions", "correct", "yes"), True, "lacks a part or has one of another kind"),
+        (set_to("results", "predictions", {"error": "0"}), True, "metrics, counts or predictions that do not fit"),
+        (set_to("results", "kept", 10**9), True, "metrics, counts or predictions that do not fit"),
+        (set_to("results", "metrics", "accuracy", True), True, "metrics, counts or predictions that do not fit"),
+    ],
+)
+def test_a_damaged_transfer_is_one_sentence(runs, change, sealed, sentence):
+    whole, broken = make_transfer(runs, None, "rte", mask_seed=1), make_transfer(runs, None, "rte")
+    edit(broken, change, sealed)
+    index = list_transfers([runs])
+    assert list(index.transfers) == [whole.transfer_id]
+    ((file, told),) = index.problems
+    assert file == broken.path
+    assert sentence in told
+    assert told.endswith(".")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"schema_version": NaN}', b"[" * 100_000])
+def test_what_is_no_transfer_is_one_sentence(runs, content):
+    file = make_transfer(runs, None, "rte").path
+    file.write_bytes(content)
+    with pytest.raises(RunFormatError, match="is cut off or is not JSON|has schema version None"):
+        load_transfer(file)
+
+
+def test_a_file_in_place_of_the_folder_is_a_problem(runs):
+    (runs / "transfers").write_text("x")
+    ((_, sentence),) = list_transfers([runs]).problems
+    assert sentence.endswith("of transfers cannot be read (Not a directory).")
+
+
+def test_a_full_disk_leaves_nothing_behind(runs, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunWriteError, match="could not be written to .*: No space left on device. Nothing was left"):
+        make_transfer(runs, None, "rte")
+    assert list((runs / "transfers").iterdir()) == []
+
+
+def test_a_result_that_is_not_json_is_a_sentence(runs):
+    with pytest.raises(RunWriteError, match="cannot be written as JSON"):
+        make_transfer(runs, None, "rte", accuracy=float("nan"))
