@@ -39,6 +39,11 @@ def cached_runs_folder() -> Path:
     return project_folder() / "cached_runs"
 
 
+def grid_file() -> Path:
+    """What the runs that come with the project are: see `smp_lab.grid`."""
+    return cached_runs_folder() / "corpus.toml"
+
+
 def own_runs_folder() -> Path:
     """Where new runs are written: SMP_LAB_RUNS, else runs/ in the clone."""
     chosen = os.environ.get(RUNS_VARIABLE)

@@ -1,0 +1,136 @@
+"""A grid of runs in one file: groups of task x method x remaining x settings x seed, in order of worth.
+
+::
+
+    [[group]]
+    name = "smp_s over five levels"
+    tasks = ["sst2", "rte"]
+    methods = ["smp_s"]
+    remaining = [0.5, 0.1]                  # left out where the method measures it or has none
+    seeds = [0, 1]
+    settings = [{}, {regularizer = 0}]      # options of `smp-lab train`, a table for each variant; left out for none
+
+The seed varies slowest and the task fastest, so that a grid that is cut off holds whole levels.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smp_lab.errors import ConfigError
+from smp_lab.methods import SET, get_method
+from smp_lab.tasks import get_task
+
+_KEYS = {"name": str, "tasks": list, "methods": list, "remaining": list, "seeds": list, "settings": list}
+_NEEDED = ("name", "tasks", "methods", "seeds")
+
+# A teacher by what it is, since its run id is known only with data and encoder at hand: the dense run of task and seed.
+DENSE_TEACHER = "dense"
+
+
+@dataclass(frozen=True)
+class GridRun:
+    """One run of a grid, as it is asked for.
+
+    Parameters
+    ----------
+    group
+        Number of its group in the file, from 1.
+    task, method, remaining, seed
+        As in `RunConfig`.
+    settings
+        What replaces the recipe's, by the names of `RunConfig`.
+    """
+
+    group: int
+    task: str
+    method: str
+    remaining: float | None
+    seed: int
+    settings: Mapping[str, Any]
+
+    def options(self) -> list[str]:
+        """Options of `smp-lab train` that ask for this run."""
+        asked = {"task": self.task, "method": self.method, "remaining": self.remaining, "seed": self.seed}
+        return [
+            word
+            for name, value in (asked | dict(self.settings)).items()
+            if value is not None
+            for word in (f"--{name.replace('_', '-')}", str(value))
+        ]
+
+    def __str__(self) -> str:
+        return " ".join(self.options())
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All runs of a file.
+
+    Parameters
+    ----------
+    groups
+        Name of each group.
+    runs
+        In the order in which they should be made.
+    """
+
+    groups: tuple[str, ...]
+    runs: tuple[GridRun, ...]
+
+
+def load_grid(path: Path) -> Grid:
+    """Read and check a grid.
+
+    Raises
+    ------
+    ConfigError
+        If the file is not there, is not TOML, or names something unknown or something twice.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"Grid {path} cannot be read ({error.strerror}).") from None
+    except ValueError as error:
+        raise ConfigError(f"Grid {path} is not TOML: {error}.") from None
+    groups = content.get("group", [])
+    if set(content) - {"group"} or not isinstance(groups, list) or not groups:
+        raise ConfigError(f"Grid {path} should hold [[group]] tables and nothing else; it holds {', '.join(content)}.")
+    runs = [run for number, group in enumerate(groups, 1) for run in _runs_of(number, group, path)]
+    if len(set(map(str, runs))) < len(runs):
+        twice = next(text for text in map(str, runs) if sum(text == str(run) for run in runs) > 1)
+        raise ConfigError(f"Grid {path} asks twice for: {twice}.")
+    return Grid(tuple(group["name"] for group in groups), tuple(runs))
+
+
+def _runs_of(number: int, group: Any, path: Path) -> list[GridRun]:
+    where = f"Grid {path}, group {number}"
+    if not isinstance(group, dict):
+        raise ConfigError(f"{where} is not a table.")
+    if wrong := sorted(set(group) - set(_KEYS)):
+        raise ConfigError(f"{where} has unknown keys: {', '.join(wrong)}. Known: {', '.join(_KEYS)}.")
+    for key, kind in _KEYS.items():
+        if key not in group and key in _NEEDED:
+            raise ConfigError(f"{where} lacks {key!r}.")
+        if key in group and (not isinstance(group[key], kind) or not group[key]):
+            raise ConfigError(f"{where}: {key!r} should be a {kind.__name__} that is not empty; got {group[key]!r}.")
+    for method in map(get_method, group["methods"]):
+        if (method.remaining == SET) != ("remaining" in group):
+            raise ConfigError(
+                f"{where}: method {method.name!r} {'needs' if method.remaining == SET else 'takes no'} 'remaining'."
+            )
+    return [
+        GridRun(number, get_task(task).name, method, remaining, seed, settings)
+        for seed, method, remaining, settings, task in itertools.product(
+            group["seeds"],
+            group["methods"],
+            group.get("remaining", [None]),
+            group.get("settings", [{}]),
+            group["tasks"],
+        )
+    ]

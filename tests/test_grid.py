@@ -1,0 +1,93 @@
+"""Grids: what a file asks for, in which order, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smp_lab.errors import ConfigError
+from smp_lab.grid import load_grid
+from smp_lab.storage.paths import grid_file
+
+GOOD = """
+[[group]]
+name = "first"
+tasks = ["rte", "cola"]
+methods = ["dense"]
+seeds = [0]
+
+[[group]]
+name = "second"
+tasks = ["rte", "cola"]
+methods = ["smp_s"]
+remaining = [0.5, 0.1]
+seeds = [0, 1]
+settings = [{}, { regularizer = 0 }]
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    """Writes a grid and gives its path."""
+
+    def write(content: str) -> Path:
+        path = tmp_path / "grid.toml"
+        path.write_text(content)
+        return path
+
+    return write
+
+
+def test_seeds_vary_slowest_and_tasks_fastest(write) -> None:
+    grid = load_grid(write(GOOD))
+    assert grid.groups == ("first", "second")
+    assert [run.group for run in grid.runs] == [1] * 2 + [2] * 16
+    assert [str(run) for run in grid.runs[:2]] == [f"--task {task} --method dense --seed 0" for task in ("rte", "cola")]
+    second = [(run.seed, run.remaining, dict(run.settings), run.task) for run in grid.runs[2:7]]
+    assert second == [
+        (0, 0.5, {}, "rte"),
+        (0, 0.5, {}, "cola"),
+        (0, 0.5, {"regularizer": 0}, "rte"),
+        (0, 0.5, {"regularizer": 0}, "cola"),
+        (0, 0.1, {}, "rte"),
+    ]
+    assert grid.runs[4].options() == [
+        *("--task", "rte", "--method", "smp_s", "--remaining", "0.5", "--seed", "0", "--regularizer", "0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        ('"rte", "cola"', '"rte", "rte"', "asks twice for: --task rte --method dense"),
+        ("[0]", "[]", "'seeds' should be a list that is not empty"),
+        ("dense", "thick", "Unknown method 'thick'"),
+        ('tasks = ["rte"', 'tasks = ["sudoku"', "Unknown task 'sudoku'"),
+        ('["dense"]', '["magnitude"]', "method 'magnitude' needs 'remaining'"),
+        ('"smp_s"', '"soft_movement"', "method 'soft_movement' takes no 'remaining'"),
+        ("name = ", "nam = ", "unknown keys: nam"),
+        ('name = "first"', "", "group 1 lacks 'name'"),
+        ("[[group]]", "[group", "is not TOML"),
+        ("[[group]]", "[[groups]]", "nothing else; it holds groups"),
+    ],
+)
+def test_what_is_wrong_is_said(write, before: str, after: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match="Grid|Unknown") as caught:
+        load_grid(write(GOOD.replace(before, after)))
+    assert sentence in str(caught.value)
+
+
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_grid(tmp_path / "none.toml")
+
+
+def test_the_projects_own_grid_holds_what_comparisons_need() -> None:
+    runs = load_grid(grid_file()).runs
+    tasks = {"sst2", "cola", "mrpc", "rte", "stsb"}
+    asked = {(run.task, run.method, run.remaining, run.seed) for run in runs}
+    assert asked >= {(task, "dense", None, seed) for task in tasks for seed in (0, 1)}
+    assert asked >= {(task, "smp_s", level, 0) for task in tasks for level in (0.8, 0.5, 0.3, 0.1, 0.03)}
+    assert asked >= {(task, "magnitude", level, 0) for task in tasks for level in (0.5, 0.3, 0.1, 0.03)}
+    assert asked >= {(task, "smp_s", level, seed) for task in tasks for level in (0.5, 0.1) for seed in (1, 2)}

@@ -1,0 +1,112 @@
+"""``smp-lab corpus``: makes what is missing, passes over what is there, goes on with what was stopped."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from smp_lab import cli
+from smp_lab.errors import TrainingError
+from smp_lab.storage.paths import LOGS_FOLDER, UNFINISHED_FOLDER
+from smp_lab.storage.runs import list_runs
+
+SETTINGS = 'encoder = "{encoder}", batch_size = 4, precision = "fp32", max_length = 40'
+GRID = f"""
+[[group]]
+name = "dense"
+tasks = ["rte"]
+methods = ["dense"]
+seeds = [0]
+settings = [{{{{ {SETTINGS}, epochs = 1 }}}}]
+
+[[group]]
+name = "masks"
+tasks = ["rte"]
+methods = ["smp_s"]
+remaining = [0.5, 0.1]
+seeds = [0]
+settings = [{{{{ {SETTINGS}, epochs = {{epochs}} }}}}]
+
+[[group]]
+name = "one that fails"
+tasks = ["rte"]
+methods = ["random"]
+remaining = [0.5]
+seeds = [0]
+settings = [{{{{ encoder = "{{encoder}}", precision = "fp32", max_length = 400 }}}}]
+"""
+
+
+@pytest.fixture
+def arguments(bert_folder: Path, glue: Path, runs: Path, tmp_path: Path):
+    """Arguments of ``smp-lab corpus`` on a grid of so many epochs."""
+
+    def arguments(*options: str, epochs: int = 2) -> list[str]:
+        grid = tmp_path / "grid.toml"
+        grid.write_text(GRID.format(encoder=bert_folder, epochs=epochs))
+        return ["corpus", str(grid), *options, "--runs", str(runs), "--glue-dir", str(glue)]
+
+    return arguments
+
+
+def invoke(arguments: list[str]) -> Result:
+    """The command in this process; the runs that it starts are processes all the same."""
+    return CliRunner().invoke(cli.commands, arguments)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 240) -> None:
+    """Until it holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_makes_what_is_missing_and_says_what_failed(arguments, runs: Path) -> None:
+    assert invoke(arguments("--list")).stdout.splitlines()[-1] == "missing: 4"
+
+    result = invoke(arguments("--jobs", "2"))
+    assert isinstance(result.exception, TrainingError)
+    assert str(result.exception).startswith("3 of 4 runs are done, 1 failed.")
+    assert result.stdout.count("start ") == 4 and result.stdout.count("done ") == 3
+    assert "failed  --task rte --method random" in result.stdout and "takes at most 40 tokens" in result.stdout
+    made = list_runs([runs])
+    assert not made.problems
+    assert sorted(run.config.method for run in made.runs.values()) == ["dense", "smp_s", "smp_s"]
+
+    times = {run.path: run.path.stat().st_mtime_ns for run in made.runs.values()}
+    assert invoke(arguments("--group", "1", "--group", "2")).stdout.strip() == "3 of 3 runs are done."
+    assert times == {path: path.stat().st_mtime_ns for path in times}
+
+
+def test_a_stop_leaves_a_checkpoint_that_the_same_command_goes_on_from(arguments, runs: Path) -> None:
+    asked = arguments("--group", "2", epochs=40)
+    process = subprocess.Popen([sys.executable, "-m", "smp_lab.cli", *asked], stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: any("step" in log.read_text() for log in (runs / LOGS_FOLDER).glob("rte-*.txt")))
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "0 of 2 runs are done, 0 failed, stopped on request." in error
+    assert len(list((runs / UNFINISHED_FOLDER).glob("*/checkpoint-*"))) == 1
+    assert not list_runs([runs]).runs
+    states = [line.split()[0] for line in invoke([*asked, "--list"]).stdout.splitlines()[:-1]]
+    assert states == ["unfinished", "missing"]
+
+    command = [sys.executable, "-m", "smp_lab.cli", *asked, "--background"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "goes on by itself" in told.stdout
+    log = runs / LOGS_FOLDER / "corpus.txt"
+    wait_until(lambda: "2 of 2 runs are done." in log.read_text())
+    assert sorted(run.provenance["resumed"] for run in list_runs([runs]).runs.values()) == [0, 1]
+
+
+def test_a_group_that_is_not_in_the_grid_is_refused(arguments) -> None:
+    assert str(invoke(arguments("--group", "7")).exception) == "The grid has groups 1 to 3; got 7."
