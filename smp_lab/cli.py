@@ -1,4 +1,4 @@
-"""The command line: ``smp-lab app``, ``train``, ``corpus``, ``transfer``, ``runs``, ``summary``, ``check`` and ``export``."""
+"""The command line, `smp-lab`: a function for each of its commands."""
 
 from __future__ import annotations
 
