@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,12 @@ import streamlit as st
 
 from smp_lab.analysis import overlap
 from smp_lab.analysis.clustering import average_linkage
+from smp_lab.analysis.transfer import transfer_table
 from smp_lab.figures import overlap as figures
+from smp_lab.figures.transfer import plot_transfer
 from smp_lab.storage.runs import RunRecord
+from smp_lab.storage.transfers import TransferRecord
+from smp_lab.tasks import TASKS
 from smp_lab.ui import cache, controls, links, messages
 
 _PAIR = ["run_a", "run_b"]
@@ -47,6 +51,7 @@ def main() -> None:
         by_id = {run.run_id: run for run in runs}
         _one_pair(counts, pairs, by_id[a], by_id[b], labels, measure)
     _several(runs, labels)
+    _transfers(runs, labels)
 
 
 def _comparable(runs: Sequence[RunRecord]) -> list[RunRecord]:
@@ -314,6 +319,98 @@ def _several(runs: Sequence[RunRecord], labels: dict[str, str]) -> None:
         "Density in percent of the encoder's prunable weights. By chance: the masks independent in every matrix."
     )
     controls.csv_download(table, "consensus")
+
+
+def _transfers(runs: Sequence[RunRecord], labels: dict[str, str]) -> None:
+    """What the masks score on one another's tasks, where it was measured."""
+    st.subheader("Mask transfer")
+    st.markdown(
+        "Where the weights are frozen, a mask, the encoder and a task's label words are a whole classifier. So the "
+        "mask of one task can be put into the classifier of another, with nothing trained."
+    )
+    index = cache.transfer_index()
+    for _, sentence in index.problems:
+        st.error(sentence)
+    measured = _of_these(index.transfers.values(), runs)
+    levels = sorted({_level(transfer) for transfer in measured}, key=lambda level: float(level.split()[0]))
+    if levels:
+        level = levels[0]
+        if len(levels) > 1:
+            level = st.selectbox("Remaining", levels, key="transfer_level", bind="query-params", width=160)
+        _transfer_matrix([transfer for transfer in measured if _level(transfer) == level], labels)
+    able = [run for run in runs if run.config.head == "label_words" and not run.config.method_info.trains_weights]
+    done = {(transfer.settings.mask_run, transfer.settings.task) for transfer in measured}
+    if not {(run.run_id, other.config.task) for run in able for other in able} <= done:
+        st.caption("Not every mask was scored on every task here yet. What is missing is filled by:")
+        st.code(f"smp-lab transfer {' '.join(run.run_id for run in able)}", language="shell", wrap_lines=True)
+    elif not able:
+        st.info("These runs train the weights or a head, which no record holds: their masks fit their own task alone.")
+
+
+def _level(transfer: TransferRecord) -> str:
+    return controls.percent(transfer.settings.mask_remaining)
+
+
+def _of_these(transfers: Iterable[TransferRecord], runs: Sequence[RunRecord]) -> list[TransferRecord]:
+    """Transfers of the masks that these runs hold now, and of control masks of the same densities and encoder."""
+    digests = {run.run_id: cache.mask_sha256(run) for run in runs}
+    candidates = [t for t in transfers if t.settings.mask_run in digests]
+    found = [t for t in candidates if digests[str(t.settings.mask_run)] == t.settings.mask_sha256]
+    if stale := sorted({str(t.settings.mask_run) for t in candidates} - {str(t.settings.mask_run) for t in found}):
+        st.warning(f"Measured with another mask than the run holds now, and left out: {', '.join(stale)}.")
+    kinds = {(t.settings.base_model_sha256, t.settings.mask_remaining) for t in found}
+    return found + [
+        t
+        for t in transfers
+        if t.settings.mask_run is None and (t.settings.base_model_sha256, t.settings.mask_remaining) in kinds
+    ]
+
+
+def _transfer_matrix(transfers: Sequence[TransferRecord], labels: dict[str, str]) -> None:
+    places = {task: place for place, task in enumerate(TASKS)}
+    rows = []
+    for transfer in transfers:
+        settings = transfer.settings
+        metric = settings.task_info.main_metric
+        low, high, n_examples = cache.transfer_interval(transfer, metric)
+        control = controls.method_name(settings.mask_method)
+        if settings.mask_method == "random":
+            control += f", draw {settings.mask_seed}"
+        rows.append(
+            {
+                "transfer_id": transfer.transfer_id,
+                "label": labels.get(str(settings.mask_run), control),
+                "mask_run": settings.mask_run,
+                "mask_task": settings.mask_task,
+                "mask_method": settings.mask_method,
+                "mask_seed": settings.mask_seed,
+                "task": settings.task,
+                "classifier": settings.classifier,
+                "metric": metric,
+                "value": transfer.results["metrics"][metric],
+                "low": low,
+                "high": high,
+                "n_examples": n_examples,
+                "majority": transfer.results["majority"][metric],
+            }
+        )
+    table = pd.DataFrame(rows)
+    table = table.assign(
+        mask_place=table["mask_task"].map(places).fillna(len(places)), task_place=table["task"].map(places)
+    ).sort_values(["mask_place", "label", "task_place"], kind="stable", ignore_index=True)
+    table = transfer_table(table.drop(columns=["mask_place", "task_place"]))
+    controls.show_figure(
+        plot_transfer(table),
+        table,
+        key="transfer",
+        alt=f"Main metric of {table['label'].nunique()} masks on {table['task'].nunique()} tasks, with control masks.",
+        min_width=360 + 110 * table["task"].nunique(),
+    )
+    st.caption(
+        "Colours go from one and the same answer for all examples, the majority's, to the task's own masks, and are "
+        "neutral where those are no better than that. Random masks are draws; magnitude keeps the largest weights of "
+        "every matrix. Differences inside the intervals of a development set are noise."
+    )
 
 
 main()

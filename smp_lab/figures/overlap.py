@@ -7,7 +7,6 @@ is clicked is known by the first two values of its point's customdata, the run i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +26,7 @@ from smp_lab.figures.style import (
     TASK_COLORS,
     dress,
     empty_figure,
+    frame_cell,
     legend_room,
     new_figure,
 )
@@ -73,8 +73,6 @@ MOST_WITH_NUMBERS = 12
 # Smallest range of the colours on either side of chance: below it, noise would look like a finding.
 _LEAST_RANGE = 0.05
 _DENDROGRAM_PIXELS = 70
-# Dark on white: one of the two stands out from any colour.
-_FRAME = ({"color": "#FFFFFF", "width": 4}, {"color": "#1F2933", "width": 1.5})
 _COUNTS = (
     "A keeps %{customdata[2]:,}, B %{customdata[3]:,}, both %{customdata[4]:,}<br>"
     "%{customdata[5]:,.0f} by chance within matrices"
@@ -155,9 +153,8 @@ def plot_pairs(
     )
     if framed is not None and set(framed) <= set(place):
         one, other = (place[run] for run in framed)
-        for (column, row), line in product(((one, other), (other, one)), _FRAME):
-            cell = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
-            figure.add_shape(cell, type="rect", line=line, row=2, col=1)
+        frame_cell(figure, one, other, row=2, col=1)
+        frame_cell(figure, other, one, row=2, col=1)
     height = 150 + _DENDROGRAM_PIXELS + _row_pixels(n) * n
     dress(figure, title, f"{SCALES[measure].title}, {_chance_in_words(measure)}; scope: encoder", height=height)
     # A click anywhere in a cell takes its point.

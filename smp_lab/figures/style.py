@@ -118,6 +118,9 @@ _DIVERGING: Mapping[str, tuple[str, ...]] = {
     DARK: ("#8CC4F2", "#3A76AC", "#272E36", "#B5651D", "#FFB870"),
 }
 
+# Dark on white: one of the two stands out from any colour.
+_FRAME = ({"color": "#FFFFFF", "width": 4}, {"color": "#1F2933", "width": 1.5})
+
 FONT = '"Source Sans", "Source Sans 3", "Source Sans Pro", "Helvetica Neue", Arial, sans-serif'
 
 
@@ -238,6 +241,13 @@ def empty_figure(title: str, sentence: str) -> go.Figure:
     figure.update_yaxes(visible=False)
     figure.add_annotation(text=sentence, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     return figure
+
+
+def frame_cell(figure: go.Figure, x: int, y: int, **subplot: int) -> None:
+    """Mark one cell of a heat map whose cells are one unit wide; `subplot` is its row and col, if there are several."""
+    cell = {"x0": x - 0.5, "x1": x + 0.5, "y0": y - 0.5, "y1": y + 0.5}
+    for line in _FRAME:
+        figure.add_shape(cell, type="rect", line=line, **subplot)
 
 
 def run_marks(run: pd.Series[Any], color_by: str) -> dict[str, Any]:

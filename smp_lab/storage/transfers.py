@@ -101,6 +101,11 @@ class TransferSettings:
         """Entry of the task table for the task that the mask is scored on."""
         return get_task(self.task)
 
+    @property
+    def classifier(self) -> str:
+        """One text of all settings but the mask's: transfers to one task that agree in it can be compared."""
+        return canonical_json({name: value for name, value in asdict(self).items() if not name.startswith("mask_")})
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TransferSettings:
         """Inverse of `asdict`, for values from JSON.

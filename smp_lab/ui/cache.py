@@ -1,4 +1,6 @@
-"""All caches of the app. Keys are a run's folder and the time its run.json was written; every cache is bounded.
+"""All caches of the app; every one is bounded.
+
+Keys are a run's folder and the time its run.json was written, or a transfer's file and the time of that.
 
 Records are read-only and shared by all sessions. Their arrays are read through a second, unshared record, so that a
 record in the index stays as small as its run.json.
@@ -6,7 +8,7 @@ record in the index stays as small as its run.json.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -18,22 +20,34 @@ from smp_lab.masks import MaskSet
 from smp_lab.storage import paths
 from smp_lab.storage.published import published_ablations, published_points
 from smp_lab.storage.runs import RunIndex, RunRecord, ScoreHistory, list_runs, load_run, run_folders
+from smp_lab.storage.transfers import TransferIndex, TransferRecord, list_transfers, load_transfer, transfer_files
 
 Stamp = tuple[str, int]
 
 
 def run_index() -> RunIndex:
     """Own and cached runs, read again when a run was added, changed or removed."""
-    folders = (paths.own_runs_folder(), paths.cached_runs_folder())
-    return _run_index(folders, tuple(stamp for folder in folders for stamp in _stamps_in(folder)))
+    return _run_index(_folders(), _stamps_in(run_folders, _stamp))
 
 
-def _stamps_in(folder: Path) -> list[Stamp]:
-    try:
-        return [_stamp(run) for run in run_folders(folder)]
-    except RunFormatError:
-        # The index says why; once the folder can be read it has another stamp.
-        return [(str(folder), 0)]
+def transfer_index() -> TransferIndex:
+    """Transfers of own and cached runs, read again when one was added, changed or removed."""
+    return _transfer_index(_folders(), _stamps_in(transfer_files, _file_stamp))
+
+
+def _folders() -> tuple[Path, ...]:
+    return paths.own_runs_folder(), paths.cached_runs_folder()
+
+
+def _stamps_in(find: Callable[[Path], list[Path]], stamp: Callable[[Path], Stamp]) -> tuple[Stamp, ...]:
+    stamps = []
+    for folder in _folders():
+        try:
+            stamps += [stamp(path) for path in find(folder)]
+        except RunFormatError:
+            # The index says why; once the folder can be read it has another stamp.
+            stamps.append((str(folder), 0))
+    return tuple(stamps)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -41,12 +55,21 @@ def _run_index(folders: tuple[Path, ...], stamps: tuple[Stamp, ...]) -> RunIndex
     return list_runs(folders)
 
 
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _transfer_index(folders: tuple[Path, ...], stamps: tuple[Stamp, ...]) -> TransferIndex:
+    return list_transfers(folders)
+
+
 def _stamp(run: Path) -> Stamp:
+    return str(run), _file_stamp(run / paths.RECORD_FILE)[1]
+
+
+def _file_stamp(file: Path) -> Stamp:
     try:
-        written = (run / paths.RECORD_FILE).stat().st_mtime_ns
+        written = file.stat().st_mtime_ns
     except OSError:
         written = 0
-    return str(run), written
+    return str(file), written
 
 
 def masks(run: RunRecord) -> MaskSet:
@@ -58,6 +81,16 @@ def masks(run: RunRecord) -> MaskSet:
 @st.cache_resource(max_entries=32, show_spinner="Reading the mask")
 def _masks(stamp: Stamp) -> MaskSet:
     return load_run(Path(stamp[0])).masks
+
+
+def mask_sha256(run: RunRecord) -> str:
+    """Digest of the final mask; raises what `RunRecord.masks` raises."""
+    return _mask_sha256(_stamp(run.path))
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _mask_sha256(stamp: Stamp) -> str:
+    return _masks(stamp).sha256
 
 
 def history(run: RunRecord) -> pd.DataFrame:
@@ -93,6 +126,18 @@ def sampling_interval(run: RunRecord, metric: str) -> tuple[float, float, int]:
 def _sampling_interval(stamp: Stamp, metric: str) -> tuple[float, float, int]:
     run = load_run(Path(stamp[0]))
     examples, name = sampling.of_metric(run.predictions, run.config.task_info, metric)
+    return *sampling.sampling_interval(examples, name), len(examples)
+
+
+def transfer_interval(transfer: TransferRecord, metric: str) -> tuple[float, float, int]:
+    """The same of a transfer."""
+    return _transfer_interval(_file_stamp(transfer.path), metric)
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _transfer_interval(stamp: Stamp, metric: str) -> tuple[float, float, int]:
+    transfer = load_transfer(Path(stamp[0]))
+    examples, name = sampling.of_metric(transfer.predictions, transfer.settings.task_info, metric)
     return *sampling.sampling_interval(examples, name), len(examples)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import TINY, make_run
+from conftest import TINY, make_run, make_transfer
 
 from smp_lab.analysis.overlap import MEASURES, measure_overlap, pairwise_overlap
 from smp_lab.bert_layout import EncoderLayout
@@ -204,3 +204,61 @@ def test_unknown_run_in_the_address(open_page, three):
     app = open_page(PAGE, "no-such-run", three[0].run_id, three[1].run_id)
     assert "There is no run 'no-such-run' here" in sentences(app.warning)
     assert len(charts(app)) == 5
+
+
+@pytest.fixture
+def transferred(runs, three):
+    """Masks of two tasks at 50 %, scored on both, and one at 10 % that was scored on its own task alone."""
+    rte, cola = three[0], make_run(runs, task="cola", mask_seed=4)
+    return [
+        *(make_transfer(runs, run, task, accuracy=0.55) for run in (rte, cola) for task in ("rte", "cola")),
+        make_transfer(runs, None, "rte", accuracy=0.5),
+        make_transfer(runs, None, "rte", accuracy=0.5, base_model_sha256="f" * 64),
+        make_transfer(runs, three[2], "cola"),
+    ]
+
+
+def matrix(app):
+    (chart,) = [chart for chart in charts(app) if "each mask scores" in chart.proto.spec]
+    return json.loads(chart.proto.spec)
+
+
+def test_where_nothing_was_transferred_the_command_is_named(open_page, three):
+    app = open_page(PAGE)
+    assert "Not every mask was scored" in sentences(app.caption)
+    assert app.code[-1].value == "smp-lab transfer " + " ".join(sorted(run.run_id for run in three))
+    assert len(charts(app)) == 6
+
+
+def test_masks_on_one_anothers_tasks(open_page, transferred):
+    own, other = (transferred[0].settings.mask_run, transferred[2].settings.mask_run)
+    app = open_page(PAGE, own, other)
+    spec = matrix(app)
+    assert spec["layout"]["yaxis"]["ticktext"][-1] == "Random mask, draw 0"
+    assert len(spec["layout"]["yaxis"]["ticktext"]) == 3
+    assert len(spec["layout"]["shapes"]) == 4
+    assert not app.code
+    assert not app.warning
+
+
+def test_densities_of_transfers_are_chosen_in_the_address(open_page, transferred):
+    assert open_page(PAGE).selectbox(key="transfer_level").options == ["10 %", "50 %"]
+    app = open_page(PAGE, transfer_level="50 %")
+    assert len(matrix(app)["layout"]["yaxis"]["ticktext"]) == 3
+    assert "smp-lab transfer" in app.code[-1].value
+
+
+def test_a_transfer_of_another_mask_is_left_out(open_page, runs, three):
+    make_transfer(runs, three[0], "rte", mask_sha256="0" * 64)
+    app = open_page(PAGE)
+    assert f"Measured with another mask than the run holds now, and left out: {three[0].run_id}." in sentences(
+        app.warning
+    )
+    assert len(charts(app)) == 6
+
+
+def test_a_broken_transfer_is_told(open_page, transferred):
+    transferred[0].path.write_text("{")
+    app = open_page(PAGE)
+    assert "is cut off or is not JSON" in sentences(app.error)
+    assert len(charts(app)) == 7
