@@ -9,7 +9,6 @@ from smp_lab.analysis import curves as analysis
 from smp_lab.analysis.sampling import Comparison
 from smp_lab.figures import curves as figures
 from smp_lab.figures.style import METRIC_TITLES
-from smp_lab.storage.paths import MASKS_FILE
 from smp_lab.storage.published import SOURCE
 from smp_lab.storage.runs import RunRecord
 from smp_lab.tasks import TASKS
@@ -239,7 +238,7 @@ def _costs(runs: list[RunRecord]) -> None:
             "encoder": run.remaining,
             "model": analysis.model_remaining(run.layout, int(run.kept.sum())),
             "packed": analysis.plain_mask_bytes(run.layout) if run.has_masks else None,
-            "stored": (run.path / MASKS_FILE).stat().st_size if run.has_masks else None,
+            "stored": run.masks_file.stat().st_size if run.has_masks else None,
             "base_model": run.config.base_model,
             "run_id": run.run_id,
         }
@@ -295,7 +294,7 @@ def _many_tasks(runs: list[RunRecord]) -> None:
     )
     first = runs[0]
     same = [run for run in runs if run.layout == first.layout]
-    stored = sum((run.path / MASKS_FILE).stat().st_size for run in same) / len(same)
+    stored = sum(run.masks_file.stat().st_size for run in same) / len(same)
     table = analysis.storage_of_tasks(first.layout, n_tasks, stored)
     with st.container(horizontal=True):
         for row in table.itertuples():

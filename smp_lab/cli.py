@@ -23,6 +23,7 @@ from smp_lab.storage.paths import (
     LOGS_FOLDER,
     RECORD_FILE,
     RUNS_VARIABLE,
+    SHARED_MASKS_FOLDER,
     cached_runs_folder,
     grid_file,
     own_runs_folder,
@@ -560,7 +561,8 @@ def check(
     if transfers:
         typer.echo(f"transfers: {len(transfers)}, broken: {broken_transfers}, size: {_megabytes(transfers)}")
     broken_runs = _check_each(paths, lambda path: load_run(path).verify())
-    typer.echo(f"runs: {len(paths)}, broken: {broken_runs}, size: {_megabytes(paths)}")
+    shared = [folder / SHARED_MASKS_FOLDER] if (folder / SHARED_MASKS_FOLDER).is_dir() else []
+    typer.echo(f"runs: {len(paths)}, broken: {broken_runs}, size: {_megabytes([*paths, *shared])}")
     if broken_runs + broken_transfers:
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ PREDICTIONS_FILE = "predictions.npz"
 
 # A folder inside a folder of runs that holds no run: what masks score on other tasks than their own.
 TRANSFERS_FOLDER = "transfers"
+SHARED_MASKS_FOLDER = "shared_masks"
 
 RUNS_VARIABLE = "SMP_LAB_RUNS"
 GLUE_VARIABLE = "SMP_LAB_GLUE_DIR"
@@ -63,3 +64,8 @@ def transfers_folder(runs: Path) -> Path:
 def weights_file(runs: Path, run_id: str) -> Path:
     """Trained weights of a dense run. They are not part of its record: nothing breaks where they are deleted."""
     return runs / WEIGHTS_FOLDER / run_id / "model.safetensors"
+
+
+def shared_masks_file(runs: Path, sha256: str) -> Path:
+    """Mask that several runs of a folder have in common, by the sha256 of its file."""
+    return runs / SHARED_MASKS_FOLDER / f"{sha256}.npz"

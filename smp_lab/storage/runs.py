@@ -9,7 +9,8 @@
       scores.npz       score histograms, kept counts and flips at some twenty moments of training
       predictions.npz  what the final model said on each development example
 
-A run without scores (a control) has no scores.npz, a run without a mask (dense) no masks.npz.
+A run without scores (a control) has no scores.npz, a run without a mask (dense) no masks.npz. The mask of a control is
+the same for every task, so it lies once in the folder shared_masks/ beside the runs, under its sha256.
 """
 
 from __future__ import annotations
@@ -48,8 +49,10 @@ from smp_lab.storage.paths import (
     PREDICTIONS_FILE,
     RECORD_FILE,
     SCORES_FILE,
+    SHARED_MASKS_FOLDER,
     TEMPORARY_PREFIX,
     TRANSFERS_FOLDER,
+    shared_masks_file,
 )
 from smp_lab.storage.sealed import DIGEST, from_json, is_number, own_sha256, sync_folder, to_json, write_durably
 
@@ -204,6 +207,14 @@ class RunRecord:
         return MASKS_FILE in self.file_sha256
 
     @property
+    def masks_file(self) -> Path:
+        """Where its mask lies: in its own folder, or, for a control, once for all runs that share it."""
+        own = self.path / MASKS_FILE
+        if own.exists() or not self.config.method_info.is_control:
+            return own
+        return shared_masks_file(self.path.parent, self.file_sha256[MASKS_FILE])
+
+    @property
     def has_scores(self) -> bool:
         """Whether a score history is stored."""
         return SCORES_FILE in self.file_sha256
@@ -262,10 +273,13 @@ class RunRecord:
         want = self.file_sha256.get(name)
         if want is None:
             raise RunFormatError(f"Run {self.run_id} ({self.config.method}) holds no {name}.")
+        file = self.masks_file if name == MASKS_FILE else self.path / name
         try:
-            content = (self.path / name).read_bytes()
+            content = file.read_bytes()
         except OSError as error:
-            raise RunFormatError(f"Run {self.run_id}: {name} cannot be read ({error.strerror}).") from None
+            raise RunFormatError(
+                f"Run {self.run_id}: {file.relative_to(self.path.parent)} cannot be read ({error.strerror})."
+            ) from None
         if hashlib.sha256(content).hexdigest() != want:
             raise RunFormatError(
                 f"Run {self.run_id}: {name} is cut off or was altered (its sha256 is not the one in {RECORD_FILE}). "
@@ -424,6 +438,12 @@ def save_run(
     temporary = runs / f"{TEMPORARY_PREFIX}{config.run_id}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         temporary.mkdir(parents=True)
+        if config.method_info.is_control and masks is not None:
+            shared = shared_masks_file(runs, record["files"][MASKS_FILE])
+            shared.parent.mkdir(exist_ok=True)
+            write_durably(temporary / MASKS_FILE, contents.pop(MASKS_FILE))
+            (temporary / MASKS_FILE).replace(shared)
+            sync_folder(shared.parent)
         for name, content in contents.items():
             write_durably(temporary / name, content)
         sync_folder(temporary)
@@ -603,7 +623,9 @@ def run_folders(folder: Path) -> list[Path]:
         return sorted(
             entry
             for entry in folder.iterdir()
-            if entry.is_dir() and entry.name != TRANSFERS_FOLDER and not entry.name.startswith(".")
+            if entry.is_dir()
+            and entry.name not in (TRANSFERS_FOLDER, SHARED_MASKS_FOLDER)
+            and not entry.name.startswith(".")
         )
     except FileNotFoundError:
         return []

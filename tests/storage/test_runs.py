@@ -23,6 +23,7 @@ from smp_lab.storage.paths import (
     PREDICTIONS_FILE,
     RECORD_FILE,
     SCORES_FILE,
+    SHARED_MASKS_FOLDER,
     own_runs_folder,
     project_folder,
 )
@@ -761,3 +762,30 @@ def test_every_refusal_is_an_error_of_the_library(runs):
         else:
             replace_file(run, name, whole)
     load_run(run.path).verify()
+
+
+def test_controls_share_one_mask_whatever_their_task(runs):
+    controls = [make_run(runs, task=task, method="random", mask_seed=1) for task in ("rte", "cola")]
+    controls.append(make_run(runs, task="rte", method="random", mask_seed=2, seed=1))
+    folder = runs / SHARED_MASKS_FOLDER
+    assert len(list(folder.iterdir())) == 2
+    assert controls[0].masks_file == controls[1].masks_file != controls[2].masks_file
+    for control in list_runs([runs]).runs.values():
+        control.verify()
+        assert not (control.path / MASKS_FILE).exists()
+    assert all(np.array_equal(controls[0].masks.bits[m], controls[1].masks.bits[m]) for m in controls[0].masks)
+    assert not list_runs([runs]).problems
+
+
+def test_a_shared_mask_that_is_altered_or_gone_is_said(runs):
+    control = make_run(runs, method="random")
+    content = control.masks_file.read_bytes()
+    control.masks_file.write_bytes(content[:-1])
+    with pytest.raises(RunFormatError, match=r"masks.npz is cut off or was altered"):
+        load_run(control.path).verify()
+    control.masks_file.unlink()
+    with pytest.raises(RunFormatError, match=rf"{SHARED_MASKS_FOLDER}/[0-9a-f]{{64}}.npz cannot be read"):
+        load_run(control.path).verify()
+    # A run that is copied by itself takes its mask along under the usual name.
+    (control.path / MASKS_FILE).write_bytes(content)
+    load_run(control.path).verify()
