@@ -416,6 +416,7 @@ def save_run(
         contents[MASKS_FILE] = masks_to_bytes(masks)
     if scores is not None:
         contents[SCORES_FILE] = _npz({field.name: getattr(scores, field.name) for field in fields(scores)})
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
     record = {
         "schema_version": SCHEMA_VERSION,
         "run_id": config.run_id,
@@ -423,7 +424,7 @@ def save_run(
         "layout": layout.to_dict(),
         "provenance": dict(provenance),
         "results": {**results, **_kept_counts(layout, masks)},
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())},
+        "files": digests,
     }
     try:
         contents[RECORD_FILE] = to_json(record)
@@ -439,7 +440,7 @@ def save_run(
     try:
         temporary.mkdir(parents=True)
         if config.method_info.is_control and masks is not None:
-            shared = shared_masks_file(runs, record["files"][MASKS_FILE])
+            shared = shared_masks_file(runs, digests[MASKS_FILE])
             shared.parent.mkdir(exist_ok=True)
             write_durably(temporary / MASKS_FILE, contents.pop(MASKS_FILE))
             (temporary / MASKS_FILE).replace(shared)
