@@ -13,8 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from smp_lab import __version__
-from smp_lab.analysis.curves import settings_but_seed
-from smp_lab.analysis.summary import summarize
+from smp_lab.analysis.curves import settings_but_seed, variants
+from smp_lab.analysis.sampling import of_metric, sampling_interval
+from smp_lab.analysis.summary import summarize, summary_as_markdown
 from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError, SmpLabError
 from smp_lab.grid import load_grid
 from smp_lab.methods import METHODS, get_method
@@ -507,38 +508,37 @@ def _aligned(rows: Sequence[Sequence[str]], right: set[int]) -> Iterable[str]:
 def print_summary(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs.", show_default=False)],
 ) -> None:
-    """Print the runs of DIR as a Markdown table: a row per task, method, level and recipe, over seeds.
+    """Print the runs of DIR as a Markdown table: a row per method and level, a column per task.
 
-    Values are the main metric at the last evaluation, times 100: the mean over seeds, and the lowest and highest where
-    there are several. Remaining is measured, in percent of the encoder's prunable weights.
+    Values are the task's main metric at the last evaluation, times 100: the mean over seeds, with half the 95 %
+    interval of the development set's own sampling error, and the range over seeds where there are several. Remaining is
+    the percentage of the encoder's prunable weights that is kept. A run with other settings than the most usual ones of
+    its task and method has a row of its own that names them.
     """
     index = list_runs([_existing(folder)])
     for _, sentence in index.problems:
         typer.echo(f"smp-lab: {sentence}", err=True)
+    if not index.runs:
+        raise RunFormatError(f"Folder {folder} holds no runs.")
+    runs = list(index.runs.values())
     table = summarize(
         {
             "task": run.config.task,
             "method": run.config.method,
+            "variant": variant,
             "settings": settings_but_seed(run.config),
             "seed": run.config.seed,
+            "level": run.config.remaining,
             "remaining": run.remaining,
             "metric": run.main_metric,
             "value": run.main_value,
+            "sampling_interval": sampling_interval(*of_metric(run.predictions, run.config.task_info, run.main_metric)),
             "n_examples": run.n_examples,
             "base_model": run.config.base_model,
         }
-        for run in index.runs.values()
+        for run, variant in zip(runs, variants([run.config for run in runs]), strict=True)
     )
-    if table.empty:
-        raise RunFormatError(f"Folder {folder} holds no runs.")
-    typer.echo("| task | method | remaining % | metric | value x 100 | seeds | dev examples | encoder |")
-    typer.echo("| --- | --- | ---: | --- | ---: | ---: | ---: | --- |")
-    for row in table.to_dict("records"):
-        spread = f" ({100 * row['lowest']:.1f} to {100 * row['highest']:.1f})" if row["n_seeds"] > 1 else ""
-        typer.echo(
-            f"| {row['task']} | {row['method']} | {100 * row['remaining']:.1f} | {row['metric']} "
-            f"| {100 * row['mean']:.1f}{spread} | {row['n_seeds']} | {row['n_examples']} | {row['base_model']} |"
-        )
+    typer.echo(summary_as_markdown(table))
 
 
 @commands.command(

@@ -11,6 +11,7 @@ from conftest import make_run, make_transfer
 from typer.testing import CliRunner
 
 from smp_lab import __version__, cli
+from smp_lab.analysis.sampling import wilson_interval
 from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError
 from smp_lab.storage.paths import RECORD_FILE, project_folder
 from smp_lab.storage.release import read_release
@@ -117,10 +118,13 @@ def test_summary_averages_seeds_and_nothing_else(own):
     make_run(own, accuracy=0.5)
     make_run(own, accuracy=0.7, seed=1)
     make_run(own, accuracy=0.9, epochs=60)
-    assert set(invoke("summary", own).stdout.splitlines()[2:]) == {
-        "| rte | smp_s | 50.0 | accuracy | 60.0 (50.0 to 70.0) | 2 | 40 | tiny-test-encoder |",
-        "| rte | smp_s | 50.0 | accuracy | 90.0 | 1 | 40 | tiny-test-encoder |",
-    }
+    low, high = wilson_interval(20, 40)
+    error = 100 * (high - low) / 2
+    first, _, usual, longer = invoke("summary", own).stdout.splitlines()
+    assert first == "| method | remaining % | rte accuracy, n 40 | mean |"
+    assert usual.startswith("| smp_s | 50 | 60.0 ± ") and usual.endswith(" (50.0 to 70.0, 2 seeds) | 60.0 |")
+    assert longer.startswith("| smp_s, epochs 60 | 50 | 90.0 ± ")
+    assert 0 < float(usual.split("± ")[1].split()[0]) <= round(error, 1)
 
 
 def test_broken_runs_are_named_beside_the_good_ones(own):

@@ -1,12 +1,30 @@
-"""The runs of a folder in one table: a row per setting, over seeds."""
+"""The runs of a folder in one table: a row per method and level, a column per task, over seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
-COLUMNS = ["task", "method", "remaining", "metric", "mean", "lowest", "highest", "n_seeds", "n_examples", "base_model"]
+from smp_lab.methods import METHODS, NONE
+from smp_lab.tasks import TASKS
+
+COLUMNS = [
+    "method",
+    "variant",
+    "level",
+    "task",
+    "metric",
+    "remaining",
+    "mean",
+    "lowest",
+    "highest",
+    "n_seeds",
+    "sampling_error",
+    "n_examples",
+    "base_model",
+]
 
 
 def summarize(runs: Iterable[dict[str, object]]) -> pd.DataFrame:
@@ -15,26 +33,94 @@ def summarize(runs: Iterable[dict[str, object]]) -> pd.DataFrame:
     Parameters
     ----------
     runs
-        A dict per run: settings (all but the seed, as of `curves.settings_but_seed`), seed, task, method, remaining
-        (measured fraction), metric (its name), value (a fraction), n_examples (of the development set), base_model.
+        A dict per run: settings (all but the seed, as of `curves.settings_but_seed`), seed, task, method, variant (of
+        `curves.variants`), level (the remaining fraction that was asked for, NaN where none was), remaining (measured
+        fraction), metric (its name), value and sampling_interval (fractions), n_examples (of the development set),
+        base_model.
 
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`, in order of task, method and falling remaining fraction. remaining is the mean of the
-        measured fractions; mean, lowest and highest are of the metric, fractions.
+        Columns `COLUMNS`, in order of `METHODS` with the dense runs first, usual variants first, falling level and
+        `TASKS`. remaining is the mean of the measured fractions; mean, lowest and highest are of the metric over seeds;
+        sampling_error is half the width of the sampling interval, the mean over seeds. All are fractions.
     """
     table = pd.DataFrame(list(runs))
     if table.empty:
         return pd.DataFrame(columns=COLUMNS)
-    facts = ["task", "method", "metric", "n_examples", "base_model"]
-    summary = table.groupby(["settings", *facts], as_index=False, sort=False).agg(
+    table["sampling_error"] = [(high - low) / 2 for low, high in table["sampling_interval"]]
+    facts = ["method", "variant", "level", "task", "metric", "n_examples", "base_model"]
+    summary = table.groupby(["settings", *facts], as_index=False, sort=False, dropna=False).agg(
         remaining=("remaining", "mean"),
         mean=("value", "mean"),
         lowest=("value", "min"),
         highest=("value", "max"),
         n_seeds=("seed", "nunique"),
+        sampling_error=("sampling_error", "mean"),
     )
-    return summary.sort_values(
-        ["task", "method", "remaining"], ascending=[True, True, False], kind="stable", ignore_index=True
-    )[COLUMNS]
+    methods = sorted(METHODS, key=lambda name: METHODS[name].remaining != NONE)
+    order = summary.assign(
+        method=summary["method"].map(methods.index),
+        task=summary["task"].map(list(TASKS).index),
+        level=-summary["level"].fillna(summary["remaining"]),
+    ).sort_values(["method", "variant", "level", "task"], kind="stable")
+    return summary.loc[order.index, COLUMNS].reset_index(drop=True)
+
+
+def summary_as_markdown(summary: pd.DataFrame) -> str:
+    """The table as people read it: values times 100, with both spreads.
+
+    Parameters
+    ----------
+    summary
+        From `summarize`, not empty.
+
+    Returns
+    -------
+    str
+        A cell is "88.5 ± 2.1": the mean over seeds and the sampling error of the development set. With several seeds
+        their range and number follow. The last column is the mean over tasks, where no task is missing. Where the
+        method measures the remaining fraction, it stands in each cell.
+    """
+    columns = summary[["task", "metric", "n_examples", "base_model"]].drop_duplicates()
+    columns = columns.loc[columns["task"].map(list(TASKS).index).sort_values(kind="stable").index]
+    one_encoder = len(set(summary["base_model"])) == 1
+    heads = [
+        f"{task} {metric}, n {n}" + ("" if one_encoder else f", {base_model}")
+        for task, metric, n, base_model in columns.itertuples(index=False)
+    ]
+    lines = [
+        " | ".join(["| method", "remaining %", *heads, "mean |"]),
+        " | ".join(["| ---", "---:", *["---:"] * len(heads), "---: |"]),
+    ]
+    rows = summary.assign(level=summary["level"].fillna(-1)).groupby(["method", "variant", "level"], sort=False)
+    for (method, variant, _), row in rows:
+        level = float(row["level"].iloc[0])
+        # Two settings that differ in what no variant names, such as altered data, are two cells of one place.
+        cells = [
+            "; ".join(
+                _cell(entry, with_level=level < 0)
+                for entry in row.to_dict("records")
+                if tuple(entry[name] for name in columns) == place
+            )
+            for place in columns.itertuples(index=False, name=None)
+        ]
+        whole = len(row) == len(columns) and all(cells)
+        lines.append(
+            " | ".join(
+                [
+                    f"| {method}{f', {variant}' if variant else ''}",
+                    f"{100 * level:g}" if level >= 0 else "measured",
+                    *(cell or "-" for cell in cells),
+                    f"{100 * row['mean'].mean():.1f} |" if whole else "- |",
+                ]
+            )
+        )
+    return "\n".join(lines)
+
+
+def _cell(entry: Mapping[Any, Any], *, with_level: bool) -> str:
+    text = f"{100 * entry['mean']:.1f} ± {100 * entry['sampling_error']:.1f}"
+    if entry["n_seeds"] > 1:
+        text += f" ({100 * entry['lowest']:.1f} to {100 * entry['highest']:.1f}, {entry['n_seeds']} seeds)"
+    return f"{text} at {100 * entry['remaining']:.1f} %" if with_level else text

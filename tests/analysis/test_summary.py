@@ -1,15 +1,19 @@
+import math
+
 import pytest
 
-from smp_lab.analysis.summary import COLUMNS, summarize
+from smp_lab.analysis.summary import COLUMNS, summarize, summary_as_markdown
 
 
 def run(settings="usual", seed=0, remaining=0.5, value=0.6, **rest):
-    facts = {"settings": settings, "seed": seed, "remaining": remaining, "value": value}
+    facts = {"settings": settings, "seed": seed, "remaining": remaining, "level": remaining, "value": value}
     return {
         **facts,
         "task": "rte",
         "method": "smp_s",
+        "variant": "",
         "metric": "accuracy",
+        "sampling_interval": (value - 0.05, value + 0.07),
         "n_examples": 277,
         "base_model": "tiny",
     } | rest
@@ -22,6 +26,7 @@ def test_seeds_of_one_level_are_one_row():
     assert first["n_seeds"] == 2 and second["n_seeds"] == 1
     assert first["mean"] == pytest.approx(0.65)
     assert (first["lowest"], first["highest"]) == (0.6, 0.7)
+    assert first["sampling_error"] == pytest.approx(0.06)
     assert first["remaining"] > second["remaining"]
 
 
@@ -33,10 +38,38 @@ def test_recipes_encoders_and_development_sets_are_kept_apart():
 
 
 def test_measured_fractions_are_averaged_over_seeds():
-    (row,) = summarize([run(remaining=0.31), run(seed=1, remaining=0.33)]).to_dict("records")
+    rows = [run(method="l0", remaining=0.31, level=math.nan), run(method="l0", seed=1, remaining=0.33, level=math.nan)]
+    (row,) = summarize(rows).to_dict("records")
     assert (row["remaining"], row["n_seeds"]) == (pytest.approx(0.32), 2)
 
 
 def test_no_runs_give_an_empty_table():
     assert summarize([]).empty
     assert list(summarize([]).columns) == COLUMNS
+
+
+def test_the_table_that_people_read():
+    rows = [
+        run(remaining=0.1, value=0.5),
+        run(value=0.6),
+        run(seed=1, value=0.7),
+        run(task="sst2", n_examples=872, value=0.9),
+        run("head", variant="head linear", value=0.4),
+        run(method="l0", remaining=0.32, level=math.nan, value=0.55),
+        run(method="dense", remaining=1.0, value=0.7),
+    ]
+    assert summary_as_markdown(summarize(rows)).splitlines() == [
+        "| method | remaining % | sst2 accuracy, n 872 | rte accuracy, n 277 | mean |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| dense | 100 | - | 70.0 ± 6.0 | - |",
+        "| smp_s | 50 | 90.0 ± 6.0 | 65.0 ± 6.0 (60.0 to 70.0, 2 seeds) | 77.5 |",
+        "| smp_s | 10 | - | 50.0 ± 6.0 | - |",
+        "| smp_s, head linear | 50 | - | 40.0 ± 6.0 | - |",
+        "| l0 | measured | - | 55.0 ± 6.0 at 32.0 % | - |",
+    ]
+
+
+def test_two_encoders_are_named_in_the_columns():
+    text = summary_as_markdown(summarize([run(), run(base_model="other", value=0.8)]))
+    assert "rte accuracy, n 277, tiny | rte accuracy, n 277, other" in text.splitlines()[0]
+    assert text.splitlines()[2] == "| smp_s | 50 | 60.0 ± 6.0 | 80.0 ± 6.0 | 70.0 |"
