@@ -24,7 +24,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """All settings of one run. Equal configs give equal masks on the same machine.
+    """All settings of one run. Equal configs give equal masks on the same machine, with as many threads.
+
+    Another number of CPU threads sums in another order: gradients differ in their last bits, and after some steps the
+    masks do in a few weights in a hundred thousand. A set fraction is kept to the weight all the same.
 
     Data and encoder stand in it by the fingerprint of their content, so that a run is the same wherever its files lie,
     and another one where they differ.

@@ -154,7 +154,7 @@ class Encoder:
     def matrix_parameters(self) -> dict[MatrixId, tuple[str, nn.Parameter]]:
         """Each prunable matrix, in the order of ``layout.matrices``, with its parameter's name and the parameter."""
         found = {}
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self.model.named_parameters(remove_duplicate=False):
             if matrix := parse_parameter_name(name):
                 found[matrix] = (name, parameter)
         return {matrix: found[matrix] for matrix in self.layout.matrices}

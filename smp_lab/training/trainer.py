@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import Dataset, SequentialSampler
@@ -29,6 +30,8 @@ from smp_lab.training.recorder import MomentRecorder
 N_LOGGED = 200
 N_EVALUATIONS = 10
 SECONDS_BETWEEN_CHECKPOINTS = 120
+# How often several processes ask the first one for its clock: often enough, and too seldom for a device to wait.
+STEPS_BETWEEN_QUESTIONS = 16
 
 
 class TokenizedExamples(Dataset):
@@ -199,11 +202,8 @@ class PruningTrainer(Trainer):
     def compute_loss(self, model: nn.Module, inputs: dict, return_outputs: bool = False, **kwargs: Any) -> Any:
         """Task loss of a batch; a loss that is not a number ends the run."""
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
-        if loss.device.type == "cpu" and model.training and not math.isfinite(loss.item()):
-            raise TrainingError(
-                f"The loss is {loss.item()} at step {self.state.global_step}. The last whole checkpoint is kept; "
-                "try a smaller learning rate or --precision fp32."
-            )
+        if loss.device.type == "cpu" and model.training:
+            _require_finite(loss.item(), self.state.global_step)
         return (loss, outputs) if return_outputs else loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -238,6 +238,8 @@ class PruningTrainer(Trainer):
         """Note a row of history; loggers that the user has set up get it too."""
         step, pruned = self.state.global_step, self.model.pruned
         if "loss" in logs and step:
+            # An accelerator's losses are not waited for before they are logged.
+            _require_finite(logs["loss"], step)
             pruned.update(step)
             flips_in, flips_out = pruned.flips()
             row = {
@@ -306,7 +308,11 @@ class _PruningSteps(TrainerCallback):
         self._last_clock = now
         control.should_log = state.global_step in self._logged
         control.should_evaluate = state.global_step in self._evaluated
-        if now - self._last_save > SECONDS_BETWEEN_CHECKPOINTS:
+        due = now - self._last_save > SECONDS_BETWEEN_CHECKPOINTS
+        if args.world_size > 1:
+            # Saving has all processes wait for one another: it is for all of them or for none.
+            due = state.global_step % STEPS_BETWEEN_QUESTIONS == 0 and broadcast_object_list([due])[0]
+        if due:
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -318,6 +324,14 @@ class _PruningSteps(TrainerCallback):
             pruned.update(state.global_step)
             if state.is_world_process_zero:
                 self.trainer.moments.record(pruned)
+
+
+def _require_finite(loss: float, step: int) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"The loss is {loss} at step {step}. The last whole checkpoint is kept; try a smaller learning rate or "
+            "--precision fp32."
+        )
 
 
 def _evenly(total_steps: int, count: int) -> set[int]:

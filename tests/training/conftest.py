@@ -58,26 +58,26 @@ SIZES = {
 }
 
 
-def _bert(folder: Path, model_class: type) -> Path:
+def bert_checkpoint(folder: Path, model_class: type, **sizes: int) -> Path:
     torch.manual_seed(0)
     folder.mkdir()
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "un", "##real"]
     (folder / "vocab.txt").write_text("\n".join(vocabulary))
     BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
-    model_class(BertConfig(vocab_size=len(vocabulary), **SIZES)).save_pretrained(folder)
+    model_class(BertConfig(vocab_size=len(vocabulary), **(SIZES | sizes))).save_pretrained(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def bert_folder(tmp_path_factory) -> Path:
     """BERT layout without a masked-language-model head."""
-    return _bert(tmp_path_factory.mktemp("encoders") / "tiny-bert", BertModel)
+    return bert_checkpoint(tmp_path_factory.mktemp("encoders") / "tiny-bert", BertModel)
 
 
 @pytest.fixture(scope="session")
 def bert_with_head_folder(tmp_path_factory) -> Path:
     """BERT layout with a masked-language-model head."""
-    return _bert(tmp_path_factory.mktemp("encoders") / "tiny-bert-mlm", BertForMaskedLM)
+    return bert_checkpoint(tmp_path_factory.mktemp("encoders") / "tiny-bert-mlm", BertForMaskedLM)
 
 
 @pytest.fixture(scope="session")

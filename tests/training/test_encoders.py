@@ -115,6 +115,20 @@ def test_a_checkpoint_without_a_matrix_is_refused(bert_folder, tmp_path):
         load_encoder(find_encoder(str(folder)))
 
 
+def test_tied_matrices_are_refused(bert_folder, monkeypatch):
+    class Tied(encoders.AutoModelForMaskedLM):
+        @classmethod
+        def from_pretrained(cls, *arguments, **options):
+            model, info = super().from_pretrained(*arguments, **options)
+            first, second = (layer.attention.self for layer in model.base_model.encoder.layer)
+            second.query.weight = first.query.weight
+            return model, info
+
+    monkeypatch.setattr(encoders, "AutoModelForMaskedLM", Tied)
+    with pytest.raises(EncoderError, match="'tiny-bert' shares matrices between layers; each needs its own mask"):
+        load_encoder(find_encoder(str(bert_folder)))
+
+
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b""])
 def test_a_broken_config_is_refused(bert_folder, tmp_path, content):
     folder = tmp_path / "broken"

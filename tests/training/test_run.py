@@ -228,6 +228,23 @@ def test_a_loss_that_is_not_a_number_ends_the_run_and_says_where(prepared, runs,
     assert list(runs.glob(".unfinished/*")) == []
 
 
+def test_a_loss_that_is_not_a_number_leaves_the_last_checkpoint(prepared, runs, monkeypatch):
+    from smp_lab.training.heads import Classes
+
+    undisturbed = train(prepared(), runs / "whole", command="")
+    ask_at(8, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(prepared(), runs, command="")
+    monkeypatch.undo()
+    monkeypatch.setattr(Classes, "loss", lambda self, scores, targets: scores.sum() * torch.nan)
+    with pytest.raises(TrainingError, match="The loss is nan at step 8. The last whole checkpoint is kept"):
+        train(prepared(), runs, command="")
+    monkeypatch.undo()
+    ready = prepared()
+    assert newest_whole(unfinished_folder(runs, ready.config.run_id), ready.config)[0].name == "checkpoint-8"
+    assert same_masks(train(ready, runs, command=""), undisturbed)
+
+
 def test_a_dense_run_leaves_its_weights_beside_its_record_and_no_other_does(prepared, runs, monkeypatch, bert_folder):
     models = []
     build = training.build_model
@@ -290,17 +307,33 @@ def test_processes_that_do_not_divide_the_batch_are_refused(prepared, runs, monk
         train(prepared(), runs, command="")
 
 
+# Only the first process finds that time for a checkpoint has come, at every step.
+TWO_CLOCKS = """
+import os, sys
+from smp_lab import cli
+from smp_lab.training import trainer
+
+trainer.SECONDS_BETWEEN_CHECKPOINTS = 0 if os.environ["RANK"] == "0" else 1e9
+trainer.STEPS_BETWEEN_QUESTIONS = 3
+save = trainer.PruningTrainer._save_checkpoint
+
+def save_and_tell(self, *given):
+    save(self, *given)
+    os.write(1, f"rank {os.environ['RANK']} saved {self.state.global_step}\\n".encode())
+
+trainer.PruningTrainer._save_checkpoint = save_and_tell
+cli.main()
+"""
+
+
 @pytest.mark.slow
-def test_two_processes_share_a_run(bert_folder, runs, tmp_path):
-    folder = tmp_path / "glue" / "RTE"
-    folder.mkdir(parents=True)
-    rows = [f"{i}\tthe cat sat\ta dog ran\t{('entailment', 'not_entailment')[i % 2]}" for i in range(32)]
-    for name in ("train", "dev"):
-        (folder / f"{name}.tsv").write_text("index\tsentence1\tsentence2\tlabel\n" + "\n".join(rows) + "\n")
+def test_two_processes_share_a_run(bert_folder, runs, glue, tmp_path):
+    program = tmp_path / "two_clocks.py"
+    program.write_text(TWO_CLOCKS)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "smp_lab.cli", "train", "--task", "rte", "--remaining", "0.4", "--precision", "fp32"]
-    command += ["--encoder", str(bert_folder), "--glue-dir", str(folder.parent), "--runs", str(runs)]
-    command += ["--batch-size", "8", "--epochs", "2", "--max-length", "40"]
+    command += [str(program), "train", "--task", "rte", "--remaining", "0.4", "--precision", "fp32"]
+    command += ["--encoder", str(bert_folder), "--glue-dir", str(glue), "--runs", str(runs)]
+    command += ["--batch-size", "4", "--epochs", "1.6", "--max-length", "40"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
     assert done.returncode == 0, done.stderr
@@ -309,6 +342,8 @@ def test_two_processes_share_a_run(bert_folder, runs, tmp_path):
     assert record.history["step"].tolist() == list(range(1, 9))
     assert record.kept.sum() == sum(kept_count(0.4, 2 * record.layout.size(kind)) for kind in MATRIX_TYPES)
     assert done.stdout.count(f"run {record.run_id}") == 1
+    saved = sorted(line for line in done.stdout.splitlines() if "saved" in line)
+    assert saved == [f"rank {rank} saved {step}" for rank in (0, 1) for step in (3, 6)]
 
 
 def test_score_bins_cover_everything_once():

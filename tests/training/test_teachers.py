@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from training.conftest import SIZES, ask_at, same_masks
-from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast, DataCollatorWithPadding
 from typer.testing import CliRunner
 
 from smp_lab import cli
@@ -60,7 +60,7 @@ def answers(name, prepared_run, runs=()):
     teacher = find_teacher(str(name), data.task, runs=runs, encoder=files)
     examples = training.tokenize(data.development["validation"], encoder.tokenizer, config.max_length)
     model = load_teacher(teacher, config, encoder)
-    return teachers.teacher_logits(model, examples, training.DataCollatorWithPadding(encoder.tokenizer)), examples
+    return teachers.teacher_logits(model, examples, DataCollatorWithPadding(encoder.tokenizer)), examples
 
 
 def test_a_run_with_a_teacher_from_the_command_line(runs, bert_folder, glue):
