@@ -88,8 +88,8 @@ def _curves(runs: list[RunRecord]) -> pd.DataFrame:
         figure = figures.plot_difference(*drawn, scale=scale, color_by=controls.color_by())
         alt = f"Difference of the main metric to dense fine-tuning against remaining weights in percent for {names}."
     data = pd.concat([drawn[0].assign(source="measured"), drawn[2]], ignore_index=True)
-    panels = min(len(tasks), 3) if view == _METRIC else 1
-    controls.show_figure(figure, data, key="curves", alt=alt, min_width=300 * panels if panels > 1 else None)
+    panels = figures.panels_per_row(len(tasks)) if view == _METRIC else 1
+    controls.show_figure(figure, data, key="curves", alt=alt, min_width=280 * panels if panels > 1 else None)
     return means
 
 
@@ -188,7 +188,7 @@ def _ablations() -> None:
             alt="Tables 3 to 5 of the paper: masking functions, heads and the regulariser compared",
         )
         st.caption(f"{SOURCE}, Tables 3 to 5, BERT-base. Of another encoder than the measured runs.")
-        controls.csv_download(table, "published-ablations")
+        controls.data_downloads(table, "published-ablations")
 
 
 def _spread(means: pd.DataFrame) -> None:
@@ -223,7 +223,7 @@ def _spread(means: pd.DataFrame) -> None:
         hide_index=True,
         alt="Mean over seeds of the metric with its spread over seeds and over development sets",
     )
-    controls.csv_download(means, "spread")
+    controls.data_downloads(means, "spread")
 
 
 def _costs(runs: list[RunRecord]) -> None:
@@ -279,7 +279,7 @@ def _costs(runs: list[RunRecord]) -> None:
         hide_index=True,
         alt="Trainable and new parameters, remaining fractions and bytes of a mask for each run",
     )
-    controls.csv_download(table, "costs")
+    controls.data_downloads(table, "costs")
     st.caption(
         "A mask saves storage, not time: an empty row or column could be cut out; " + messages.ZEROS_SAVE_NO_TIME + "."
     )
@@ -312,7 +312,7 @@ def _many_tasks(runs: list[RunRecord]) -> None:
         f"{n_tasks} fine-tuned model{'s' * (n_tasks > 1)} against one encoder and a mask each "
         f"({stored / _MEGABYTE:.3f} MB as stored{several})."
     )
-    controls.csv_download(table, "storage-of-tasks")
+    controls.data_downloads(table, "storage-of-tasks")
 
 
 def _pair(runs: list[RunRecord]) -> None:
@@ -363,7 +363,7 @@ def _pair(runs: list[RunRecord]) -> None:
 def _verdict(found: Comparison) -> str:
     name = METRIC_TITLES[found.metric]
     words = "distinguishable" if found.distinguishable else "not distinguishable"
-    facts = f"b minus a: **{100 * found.difference:+.1f}** points of {name} on {found.n_examples:,} examples"
+    facts = f"b minus a: **{100 * found.difference:+z.1f}** points of {name} on {found.n_examples:,} examples"
     if found.p_value is not None and found.outcomes:
         unlike = found.outcomes.only_a + found.outcomes.only_b
         facts += (
@@ -372,7 +372,7 @@ def _verdict(found: Comparison) -> str:
         )
     elif found.interval:
         low, high = found.interval
-        facts += f", 95 % interval {100 * low:+.1f} to {100 * high:+.1f} (paired bootstrap over the examples)"
+        facts += f", 95 % interval {100 * low:+z.1f} to {100 * high:+z.1f} (paired bootstrap over the examples)"
     return f"The two runs are **{words}** on these examples. {facts}."
 
 

@@ -57,18 +57,20 @@ def main() -> None:
 def _comparable(runs: Sequence[RunRecord]) -> list[RunRecord]:
     """The runs with readable masks of one encoder; which encoder is asked where nobody chose runs of one."""
     dense = [run for run in runs if not run.has_masks]
-    if dense:
-        names = ", ".join(run.run_id for run in dense)
-        st.caption(f"Without a mask, and so left out: {names}.")
+    with messages.slot():
+        if dense:
+            names = ", ".join(run.run_id for run in dense)
+            st.caption(f"Without a mask, and so left out: {names}.")
     runs = [run for run in runs if run.has_masks]
     with messages.sentence_on_error():
         if st.session_state.get(links.RUNS):
             overlap.check_one_encoder({run.run_id: run.config for run in runs})
     encoders = Counter(_encoder(run) for run in runs)
-    if len(encoders) > 1:
-        by_size = [encoder for encoder, _ in encoders.most_common()]
-        encoder = st.selectbox("Encoder", by_size, key="encoder", bind="query-params")
-        runs = [run for run in runs if _encoder(run) == encoder]
+    with messages.slot():
+        if len(encoders) > 1:
+            by_size = [encoder for encoder, _ in encoders.most_common()]
+            encoder = st.selectbox("Encoder", by_size, key="encoder", bind="query-params")
+            runs = [run for run in runs if _encoder(run) == encoder]
     return [run for run, _ in messages.readable(runs, cache.magnitudes)]
 
 
@@ -96,6 +98,14 @@ def _pick_measure(pairs: pd.DataFrame) -> str:
     name = st.selectbox("Measure", list(overlap.MEASURES), key="measure", bind="query-params", width=260)
     measure = overlap.MEASURES[name]
     st.markdown(f"{measure.answers} &nbsp; `{name} = {measure.formula}`")
+    with messages.slot():
+        _caution(pairs, name)
+    return name
+
+
+def _caution(pairs: pd.DataFrame, name: str) -> None:
+    """What to know before reading this measure of these pairs."""
+    measure = overlap.MEASURES[name]
     capped = pairs["capped"]
     if measure.capped and capped.any():
         lowest = pairs[f"{name}_max"].min()
@@ -113,7 +123,6 @@ def _pick_measure(pairs: pd.DataFrame) -> str:
             if name == "phi_partial"
             else "phi_magnitude is unknown for all of these pairs: it needs the scores of both runs over one |W|."
         )
-    return name
 
 
 def _all_pairs(pairs: pd.DataFrame, labels: dict[str, str], measure: str, framed: tuple[str, str]) -> None:
@@ -211,7 +220,7 @@ def _one_pair(
             by_head,
             key="pair-heads",
             alt=f"{per_head} by layer and attention head. {title}.",
-            min_width=420,
+            min_width=400,
         )
     _measures(pair)
 
@@ -264,7 +273,7 @@ def _measures(pair: pd.Series[Any]) -> None:
         "e = ab/N is o by chance, v = a(N - a)/N and w the same of b; sums run over the matrices. There are no "
         "p-values: with millions of weights everything is significant, and seeds are the unit to count."
     )
-    controls.csv_download(table, "pair-measures")
+    controls.data_downloads(table, "pair-measures")
 
 
 def _number(value: float) -> str:
@@ -318,7 +327,7 @@ def _several(runs: Sequence[RunRecord], labels: dict[str, str]) -> None:
     st.caption(
         "Density in percent of the encoder's prunable weights. By chance: the masks independent in every matrix."
     )
-    controls.csv_download(table, "consensus")
+    controls.data_downloads(table, "consensus")
 
 
 def _transfers(runs: Sequence[RunRecord], labels: dict[str, str]) -> None:

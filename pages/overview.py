@@ -154,7 +154,7 @@ def _choose(table: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         links.page_link(links.SPARSITY, "Where the chosen runs keep weights")
         links.page_link(links.TRAINING, "How they were trained")
-        controls.csv_download(shown.drop(columns="settings"), "runs")
+        controls.data_downloads(shown.drop(columns="settings"), "runs")
 
 
 def _take_rows(shown: list[str]) -> None:

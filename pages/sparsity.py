@@ -89,7 +89,7 @@ def _counts(runs: list[RunRecord]) -> None:
         hide_index=True,
         alt="Kept weights by matrix type, of the encoder and of the whole model, for each chosen run",
     )
-    controls.csv_download(table, "kept-weights")
+    controls.data_downloads(table, "kept-weights")
 
 
 def _matrix(runs: list[RunRecord]) -> None:

@@ -41,6 +41,11 @@ def task_title(task: str) -> str:
     return TASKS[task].title if task in TASKS else {"squad": "SQuAD"}[task]
 
 
+def panels_per_row(n_tasks: int) -> int:
+    """How many panels of `plot_curves` stand side by side."""
+    return 2 if n_tasks == 4 else min(n_tasks, _PANELS_PER_ROW)
+
+
 def plot_curves(
     runs: pd.DataFrame,
     means: pd.DataFrame,
@@ -69,7 +74,7 @@ def plot_curves(
     tasks = list(dict.fromkeys([*runs.get("task", []), *published.get("task", [])]))
     if not tasks:
         return empty_figure(title, "No run and no published number is chosen.")
-    columns = 2 if len(tasks) == 4 else min(len(tasks), _PANELS_PER_ROW)
+    columns = panels_per_row(len(tasks))
     rows = -(-len(tasks) // columns)
     figure = make_subplots(
         rows=rows,

@@ -14,10 +14,22 @@ import streamlit as st
 from smp_lab.figures import style
 from smp_lab.methods import get_method
 from smp_lab.storage.runs import RunIndex, RunRecord
-from smp_lab.ui import links
+from smp_lab.ui import lecture, links, messages
 
 IMAGE_FORMATS = ("svg", "png")
+_TYPES = {"csv": "text/csv", "json": "application/json"}
 _FEW = 4
+# A figure's heading is for screen readers, and what a link to the figure names: to the eye the figure has its title.
+_STYLE_SHEET = """<style>
+[class*="-frame st-"] {position: relative}
+[data-testid=stLayoutWrapper]:has(> [class*="-figure-heading st-"]) {
+    position: absolute; height: 1px; overflow: hidden; clip-path: inset(50%)
+}
+[class*="-figure-heading st-"] [data-testid=stHeaderActionElements] {display: none}
+[class*="-figure-heading st-"] h3 {scroll-margin-top: 5rem}
+.figure-link {font-size: 0.93rem; color: inherit; text-decoration: none}
+.figure-link:hover, .figure-link:focus-visible {text-decoration: underline}
+</style>"""
 
 
 def percent(fraction: float) -> str:
@@ -105,15 +117,15 @@ def chosen_runs(index: RunIndex, *, most: int | None = _FEW) -> list[RunRecord]:
         no_runs()
         st.stop()
     chosen: list[str] = st.session_state.get(links.RUNS, [])
-    for run_id in chosen:
-        if run_id not in index.runs:
-            st.warning(f"There is no run {run_id!r} here. If it lies in another folder, set SMP_LAB_RUNS to that.")
     runs = [index.runs[run_id] for run_id in chosen if run_id in index.runs]
-    if runs:
-        return runs
-    few = list(index.runs.values())[:most]
-    those = f"{_first(len(few))} shown" if most else f"all {len(few)} are at hand"
-    st.caption(f"No run is chosen, so {those}. Choose runs in the sidebar or on the overview.")
+    few = runs or list(index.runs.values())[:most]
+    with messages.slot():
+        for run_id in chosen:
+            if run_id not in index.runs:
+                st.warning(f"There is no run {run_id!r} here. If it lies in another folder, set SMP_LAB_RUNS to that.")
+        if not runs:
+            those = f"{_first(len(few))} shown" if most else f"all {len(few)} are at hand"
+            st.caption(f"No run is chosen, so {those}. Choose runs in the sidebar or on the overview.")
     return few
 
 
@@ -125,6 +137,11 @@ def no_runs() -> None:
     """What to do where there is no run at all."""
     st.info("There are no runs yet. Train one, then reload this page:")
     st.code("smp-lab train --task rte --method smp_s --remaining 0.1", language="shell")
+
+
+def style_sheet() -> None:
+    """What Streamlit has no word for; to be drawn once a page."""
+    st.html(_STYLE_SHEET)
 
 
 def figure_settings() -> None:
@@ -181,9 +198,14 @@ def show_figure(
         Called with the customdata of the point that was clicked, before the page is drawn again.
     """
     figure.update_layout(template=style.template(theme()), uirevision=key)
+    title = figure.layout.title.text
+    scale = lecture.SCALE if links.in_lecture() else 1
+    if scale != 1:
+        figure = style.enlarge(figure, scale)
     image = str(st.session_state.get("image") or IMAGE_FORMATS[0])
     config = {
         "displaylogo": False,
+        "displayModeBar": "hover" if scale == 1 else False,
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
         "toImageButtonOptions": {"format": image, "filename": key, "scale": 3 if image == "png" else 1},
     }
@@ -191,8 +213,11 @@ def show_figure(
         if min_width:
             st.html(
                 f"<style>.st-key-{key}-frame {{overflow-x: auto}} "
-                f".st-key-{key}-frame .st-key-{key} {{min-width: {min_width}px}}</style>"
+                f".st-key-{key}-frame .st-key-{key} {{min-width: {scale * min_width:.0f}px}}</style>"
             )
+        # Read by screen readers, and what a link to the figure names; to the eye the figure has a title.
+        with st.container(key=f"{key}-figure-heading"):
+            st.subheader(title, anchor=key)
         st.plotly_chart(
             figure,
             key=key,
@@ -202,7 +227,7 @@ def show_figure(
             on_select="ignore" if on_click is None else lambda: _report_click(key, on_click),
             selection_mode="points",
         )
-    csv_download(table, key)
+    data_downloads(table, key, link=True)
 
 
 def _report_click(key: str, on_click: Callable[[Sequence[Any]], None]) -> None:
@@ -211,16 +236,18 @@ def _report_click(key: str, on_click: Callable[[Sequence[Any]], None]) -> None:
         on_click(point["customdata"])
 
 
-def csv_download(table: pd.DataFrame, key: str) -> None:
-    """A quiet button that saves a table as CSV; the text is made when it is pressed."""
-    text_download(
-        "Data (CSV)",
-        lambda: table.to_csv(index=False),
-        f"{key}.csv",
-        "text/csv",
-        key=f"{key}-csv",
-        disabled=table.empty,
-    )
+def data_downloads(table: pd.DataFrame, key: str, *, link: bool = False) -> None:
+    """Quiet buttons that save a table as CSV and as JSON (a list of rows), and a link to the figure of that key."""
+    write: dict[str, Callable[[], str]] = {
+        "csv": lambda: table.to_csv(index=False),
+        "json": lambda: str(table.to_json(orient="records", double_precision=15)),
+    }
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for kind, make in write.items():
+            text_download(kind.upper(), make, f"{key}.{kind}", _TYPES[kind], key=f"{key}-{kind}", disabled=table.empty)
+        if link:
+            # Relative, so that it names whatever the address says when it is followed or copied.
+            st.html(f'<a class="figure-link" href="#{key}">Link to this figure</a>', width="content")
 
 
 def text_download(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab.errors import SmpLabError
 
@@ -17,6 +18,15 @@ ZEROS_SAVE_NO_TIME = (
 
 Run = TypeVar("Run")
 Content = TypeVar("Content")
+
+
+def slot() -> DeltaGenerator:
+    """A place for sentences that come and go.
+
+    Whether it is full or empty, what follows keeps its place on the page. Without it, widgets in columns below would be
+    made anew, and Streamlit then no longer writes what they are set to into the URL.
+    """
+    return st.container()
 
 
 @contextmanager
@@ -32,9 +42,10 @@ def sentence_on_error() -> Iterator[None]:
 def readable(runs: Iterable[Run], read: Callable[[Run], Content]) -> list[tuple[Run, Content]]:
     """Read something of each run; one that cannot be read gets its sentence, and the others go on."""
     found = []
-    for run in runs:
-        try:
-            found.append((run, read(run)))
-        except SmpLabError as error:
-            st.error(str(error))
+    with slot():
+        for run in runs:
+            try:
+                found.append((run, read(run)))
+            except SmpLabError as error:
+                st.error(str(error))
     return found

@@ -92,3 +92,21 @@ def test_empty_figure_has_title_and_sentence():
     assert isinstance(figure, go.Figure)
     assert figure.layout.title.text == "A title"
     assert [note.text for note in figure.layout.annotations] == ["Nothing is chosen."]
+
+
+def test_an_enlarged_figure_is_the_same_figure_larger():
+    figure = style.new_figure("A title", "In a unit", height=300)
+    figure.add_scatter(x=[1, 2], y=[3, 4], line={"width": 2}, marker={"size": 5}, customdata=[[7], [8]])
+    figure.add_bar(x=[1, 2], y=[3, 4], width=0.85)
+    figure.add_annotation(text="a word", font_size=12)
+    larger = style.enlarge(figure, 1.5)
+    line, bar = larger.data
+    assert (larger.layout.height, line.line.width, line.marker.size) == (450, 3, 7.5)
+    assert (larger.layout.annotations[0].font.size, larger.layout.template.layout.font.size) == (18, 19.5)
+    assert larger.layout.template.layout.margin.t == 90
+    # What is in the units of the data stays, and so does the figure that it was made of.
+    assert bar.width == 0.85
+    assert [list(line.x), list(line.y)] == [[1, 2], [3, 4]]
+    assert larger.layout.title.text == "A title"
+    assert figure.layout.height == 300
+    assert style.enlarge(figure, 1) == figure

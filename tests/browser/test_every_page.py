@@ -1,0 +1,154 @@
+"""What holds on every page: links that open the same elsewhere, the lecture view, and a figure's data and pictures."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pandas as pd
+import pytest
+
+from .harness import settle
+
+pytestmark = pytest.mark.browser
+
+CHARTS = {"/": 0, "/sparsity": 3, "/overlap": 6, "/training": 5, "/curves": 1, "/scores": 1}
+
+# All that a page draws, in its order: titles, and the decoded values of every trace.
+_DRAWN = """() => JSON.stringify([...document.querySelectorAll('.js-plotly-plot')].map(plot => [
+    plot._fullLayout.title.text, plot._fullLayout.title.subtitle.text, plot._fullLayout.xaxis.type,
+    plot._fullData.map(trace => [trace.name, trace.x, trace.y, trace.z])
+]), (key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value)"""
+_SIZE = "element => parseFloat(getComputedStyle(element).fontSize)"
+
+
+def press(label):
+    return lambda page, _: page.get_by_text(label, exact=True).first.click()
+
+
+def pick(key, option):
+    def pick(page, records):
+        box = page.locator(f".st-key-{key} input")
+        # Its list closes when the page moves.
+        box.evaluate("element => element.scrollIntoView({block: 'center'})")
+        page.wait_for_timeout(300)
+        box.click()
+        name = records[option].run_id if option in records else option
+        page.get_by_role("option", name=name, exact=True).click()
+
+    return pick
+
+
+def slide(key, arrow, times):
+    def slide(page, _):
+        slider = page.locator(f".st-key-{key}").get_by_role("slider")
+        slider.focus()
+        for _ in range(times):
+            slider.press(arrow)
+
+    return slide
+
+
+# Page -> what is done there, and how many charts that leaves.
+STATES = {
+    "/sparsity": ([press("value"), pick("layer", "2"), pick("matrix", "output"), slide("column", "ArrowRight", 3)], 3),
+    "/overlap": ([pick("measure", "containment"), pick("pair_a", "rte10"), pick("pair_b", "cola")], 6),
+    "/training": ([press("epoch"), press("method")], 5),
+    "/curves": ([pick("task", "RTE"), press("linear"), press("figure 1")], 1),
+    "/scores": ([pick("beside", "cola"), pick("score_type", "value"), slide("moment", "ArrowLeft", 8)], 2),
+}
+
+
+def address(path, records):
+    return path + "?" + "&".join(f"runs={run.run_id}" for run in records.values())
+
+
+@pytest.mark.parametrize("path", STATES)
+def test_a_copied_link_opens_the_same_elsewhere(visit, records, path):
+    page = visit(address(path, records), CHARTS[path])
+    before = page.evaluate(_DRAWN)
+    steps, n_charts = STATES[path]
+    for step in steps:
+        url = page.url
+        step(page, records)
+        page.wait_for_function("url => location.href !== url", arg=url)
+        settle(page, n_charts)
+    drawn = page.evaluate(_DRAWN)
+    assert drawn != before
+    assert visit(page.url, n_charts).evaluate(_DRAWN) == drawn
+
+
+@pytest.mark.parametrize("path", CHARTS)
+def test_lecture_view_is_large_and_has_no_controls(visit, records, path):
+    plain = visit(address(path, records), CHARTS[path])
+    text = plain.locator("[data-testid=stMain] h1").evaluate(_SIZE)
+    plain.get_by_role("button", name="Lecture view").click()
+    plain.wait_for_function("() => location.search.includes('lecture=1')")
+    page = visit(plain.url, CHARTS[path])
+    assert page.locator("[data-testid=stMain] h1").evaluate(_SIZE) >= 1.4 * text
+    for control in ("stSidebar", "stHeader", "stWidgetLabel", "stDownloadButton"):
+        assert page.locator(f"[data-testid={control}]").filter(visible=True).count() == 0
+    if CHARTS[path]:
+        sizes = [
+            page.locator(f".js-plotly-plot {mark}").first.evaluate(_SIZE)
+            for mark in (".gtitle", ".cartesianlayer text")
+        ]
+        assert min(sizes) >= 18
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 1366
+    page.get_by_role("button", name="Show the controls").click()
+    page.get_by_role("button", name="Lecture view").wait_for()
+    assert "lecture" not in page.url
+    assert records["rte"].run_id in page.url
+
+
+def test_lecture_goes_on_from_page_to_page(visit, records):
+    page = visit(address("/sparsity", records) + "&lecture=1", 3)
+    page.get_by_role("link", name="Overlap").filter(visible=True).click()
+    settle(page, 6)
+    assert "lecture=1" in page.url
+    assert records["cola"].run_id in page.url
+
+
+def test_a_figures_link_opens_at_the_figure(visit, records):
+    page = visit(address("/overlap", records) + "&measure=lift", 6)
+    page.locator("a.figure-link[href='#pair-heads']").click()
+    assert page.url.endswith("#pair-heads")
+    copied = visit(page.url, 6)
+    figure = copied.locator(".st-key-pair-heads")
+    copied.wait_for_function(
+        "() => document.querySelector('.st-key-pair-heads').getBoundingClientRect().top < innerHeight / 2"
+    )
+    assert figure.bounding_box()["y"] >= 0
+    assert "Lift" in copied.locator(".st-key-all-pairs .gtitle-subtitle").text_content()
+
+
+def download(page, button):
+    with page.expect_download() as started:
+        button.click()
+    return started.value
+
+
+def test_csv_and_json_hold_the_same_rows(visit, records):
+    page = visit(address("/scores", records), 1)
+    csv, rows = (
+        download(page, page.locator(f".st-key-score-distribution-{kind} button")).path() for kind in ("csv", "json")
+    )
+    table = pd.DataFrame(json.loads(rows.read_text()))
+    # JSON has no infinity: the bins without an end have none.
+    wanted = pd.read_csv(csv).replace([float("inf"), float("-inf")], float("nan"))
+    pd.testing.assert_frame_equal(table, wanted, check_dtype=False)
+
+
+@pytest.mark.parametrize("kind", ["svg", "png"])
+def test_the_camera_saves_a_picture(visit, records, kind):
+    page = visit(address("/training", records) + f"&image={kind}", 5)
+    page.locator(".st-key-task-loss .js-plotly-plot").hover()
+    saved = download(page, page.locator(".st-key-task-loss [data-title^=Download]"))
+    assert saved.suggested_filename == f"task-loss.{kind}"
+    content = saved.path().read_bytes()
+    if kind == "svg":
+        words = "".join(ElementTree.fromstring(content).itertext())
+        assert "Task loss" in words
+        assert "CoLA · SMP-S · 10 %" in words
+    else:
+        assert content.startswith(b"\x89PNG")
