@@ -193,11 +193,12 @@ def _one_pair(
         f"Both keep **{pair['n_both']:,}**, {chance} that chance within each matrix gives; that is "
         f"{_share(pair['n_both'], pair['n_a'])} of A and {_share(pair['n_both'], pair['n_b'])} of B."
     )
+    shared = overlap.shared_circles(pair)
     controls.show_figure(
-        figures.plot_shared(pair, labels[a], labels[b]),
-        pair.to_frame().T,
+        figures.plot_shared(shared, labels[a], labels[b]),
+        shared,
         key="shared-weights",
-        alt=f"Weights that A alone, both and B alone keep, counted and by chance. {title}.",
+        alt=f"Two circles for the weights of A and of B, and what they share, counted and by chance. {title}.",
         min_width=520,
     )
     # In one matrix nothing lies between matrices, and a record has the sizes of weights by matrix, not by head.

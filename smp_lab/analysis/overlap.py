@@ -7,8 +7,10 @@ of them, so nothing here is a p-value: other seeds of the same task say what a d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -381,6 +383,42 @@ def _size_terms(
         variance = (kept * (n - kept) / n).sum(axis=1)
         v_a[:, matrix], v_b[:, matrix] = variance[a], variance[b]
     return {"magnitude_a": by_rank[a], "magnitude_b": by_rank[b], **dict(zip(_SIZE_TERMS, terms, strict=True))}
+
+
+def shared_circles(pair: pd.Series[Any]) -> pd.DataFrame:
+    """Two circles for a pair of masks: their areas, and the area that they share, are counts of weights.
+
+    Parameters
+    ----------
+    pair
+        n_a, n_b, n_both and expected, as in a row of `measure_overlap`.
+
+    Returns
+    -------
+    DataFrame
+        Rows "counted" and "by chance" (column case): n_a, n_b, n_both (counts), and radius_a, radius_b and distance of
+        the centres (square roots of counts).
+    """
+    rows = []
+    for case, n_both in (("counted", pair["n_both"]), ("by chance", pair["expected"])):
+        a, b = (math.sqrt(n / math.pi) for n in (pair["n_a"], pair["n_b"]))
+        # What circles share shrinks as they part: halve until the distance is found.
+        near, far = abs(a - b), a + b
+        for _ in range(60):
+            middle = (near + far) / 2
+            near, far = (middle, far) if _lens(a, b, middle) > n_both else (near, middle)
+        rows.append((case, pair["n_a"], pair["n_b"], n_both, a, b, (near + far) / 2))
+    return pd.DataFrame(rows, columns=["case", "n_a", "n_b", "n_both", "radius_a", "radius_b", "distance"])
+
+
+def _lens(a: float, b: float, distance: float) -> float:
+    """Area that two circles share, neither inside the other: two sectors less the two triangles in them."""
+    to_chord = (distance**2 + a**2 - b**2) / (2 * distance) if distance else a
+    sectors = 0.0
+    for radius, height in ((a, to_chord), (b, distance - to_chord)):
+        height = max(-radius, min(radius, height))
+        sectors += radius**2 * math.acos(height / radius) - height * math.sqrt(radius**2 - height**2) if radius else 0.0
+    return sectors
 
 
 def region_counts(masks_by_run: Mapping[str, MaskSet]) -> pd.DataFrame:

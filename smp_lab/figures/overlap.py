@@ -282,38 +282,77 @@ def plot_heads(table: pd.DataFrame, measure: str, matrices: str, pair: str) -> g
     return figure
 
 
-def plot_shared(counts: pd.Series[Any], name_a: str, name_b: str) -> go.Figure:
-    """Weights of one pair kept by one alone and by both, as counted above what chance would give.
+def plot_shared(counts: pd.DataFrame, name_a: str, name_b: str) -> go.Figure:
+    """Two circles of which areas are weights, as counted beside what chance would give.
 
     Parameters
     ----------
     counts
-        n_a, n_b, n_both, n_weights and expected of the pair.
+        Rows of `shared_circles`.
     name_a, name_b
         Of the two runs.
     """
-    figure = new_figure("Kept by one or by both", f"Weights (count); A: {name_a}; B: {name_b}", height=230)
-    rows = ["By chance", "Counted"]
-    both = np.array([counts["expected"], counts["n_both"]])
-    for name, values, color in (
-        ("A alone", counts["n_a"] - both, REMOVED_COLOR),
-        ("both", both, KEPT_COLOR),
-        ("B alone", counts["n_b"] - both, REMOVED_COLOR),
-    ):
-        figure.add_bar(
-            y=rows,
-            x=values,
-            orientation="h",
-            name=name,
-            marker={"color": color, "line": {"width": 0}},
-            text=[f"{name}<br>{value:,.0f}" for value in values],
-            textposition="inside",
-            insidetextanchor="middle",
-            textangle=0,
-            hovertemplate=f"{name}: %{{x:,.0f}} weights<extra></extra>",
+    title = "Kept by one or by both"
+    if counts.empty:
+        return empty_figure(title, _NO_PAIR)
+    figure = make_subplots(rows=1, cols=len(counts), horizontal_spacing=0.02, subplot_titles=list(counts["case"]))
+    half = 1.08 * float(counts[["radius_a", "radius_b"]].to_numpy().max())
+    widest = (counts["radius_a"] + counts["radius_b"] + counts["distance"]).max() / 2
+    # Room for three numbers side by side, wherever the circles lie.
+    widest = max(widest, 1.5 * half)
+    for column, case in enumerate(counts.to_dict("records"), start=1):
+        cell = {"row": 1, "col": column}
+        a, b, distance = case["radius_a"], case["radius_b"], case["distance"]
+        # The left end of A and the right end of B are as far from the middle.
+        centre_a = (a - b - distance) / 2
+        centre_b = centre_a + distance
+        left, right = max(centre_a - a, centre_b - b), min(centre_a + a, centre_b + b)
+        turn = np.linspace(0, 2 * np.pi, 181)
+        outlines = [
+            (centre + radius * np.cos(turn), radius * np.sin(turn)) for centre, radius in ((centre_a, a), (centre_b, b))
+        ]
+        x = np.linspace(left, right, 121)
+        height = np.sqrt(np.clip(np.minimum(a**2 - (x - centre_a) ** 2, b**2 - (x - centre_b) ** 2), 0, None))
+        lens = np.append(x, x[::-1]), np.append(height, -height[::-1])
+        both = case["n_both"]
+        for (at_x, at_y), name, count, color in (
+            (outlines[0], "A", case["n_a"], REMOVED_COLOR),
+            (outlines[1], "B", case["n_b"], REMOVED_COLOR),
+            (lens, "both", both, KEPT_COLOR),
+        ):
+            figure.add_scatter(
+                x=at_x,
+                y=at_y,
+                mode="lines",
+                fill="toself",
+                line={"color": color, "width": 1.5},
+                hoveron="fills",
+                name=f"{name}: {count:,.0f} weights",
+                hoverinfo="name",
+                showlegend=False,
+                **cell,
+            )
+        for place, anchor, name, count in (
+            (-widest, "left", "A alone", case["n_a"] - both),
+            (0, "center", "both", both),
+            (widest, "right", "B alone", case["n_b"] - both),
+        ):
+            figure.add_annotation(
+                x=place,
+                y=-half,
+                text=f"{name}<br><b>{count:,.0f}</b>",
+                showarrow=False,
+                xanchor=anchor,
+                yanchor="top",
+                align=anchor,
+                **cell,
+            )
+    dress(figure, title, f"Areas are weights, scope: encoder; A: {name_a}; B: {name_b}", height=360)
+    figure.update_xaxes(visible=False, range=[-1.02 * widest, 1.02 * widest])
+    for column in range(1, len(counts) + 1):
+        figure.update_yaxes(
+            visible=False, range=[-1.5 * half, half], scaleanchor=f"x{column}".removesuffix("1"), col=column
         )
-    figure.update_layout(barmode="stack", bargap=0.2, showlegend=False)
-    figure.update_xaxes(title_text="Weights (count), encoder", exponentformat="none", separatethousands=True)
     return figure
 
 

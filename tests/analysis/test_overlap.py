@@ -22,6 +22,7 @@ from smp_lab.analysis.overlap import (
     pair_kind,
     pairwise_overlap,
     region_counts,
+    shared_circles,
 )
 from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.errors import MaskFormatError
@@ -509,3 +510,20 @@ def test_kinds_of_pairs():
     assert pair_kind(run, tiny_config(task="cola")) == OTHER_TASK
     control = tiny_config(method="random")
     assert pair_kind(run, control) == pair_kind(control, run) == WITH_CONTROL
+
+
+@pytest.mark.parametrize(
+    ("n_a", "n_b", "n_both"),
+    [(100, 100, 40), (100, 10, 3), (7, 90, 7), (50, 50, 50), (30, 20, 0), (0, 20, 0), (0, 0, 0)],
+)
+def test_circles_share_the_area_of_the_common_weights(n_a, n_b, n_both):
+    counted, by_chance = shared_circles(
+        pd.Series({"n_a": n_a, "n_b": n_b, "n_both": n_both, "expected": 0.0})
+    ).itertuples()
+    assert [np.pi * radius**2 for radius in (counted.radius_a, counted.radius_b)] == pytest.approx([n_a, n_b])
+    # Another way: the share of a fine grid that lies in both.
+    x, y = np.meshgrid(np.linspace(-20, 20, 2001), np.linspace(-20, 20, 2001))
+    inside = (np.hypot(x, y) < counted.radius_a) & (np.hypot(x - counted.distance, y) < counted.radius_b)
+    assert inside.sum() * 0.02**2 == pytest.approx(n_both, abs=0.1)
+    # Circles that share nothing only touch.
+    assert by_chance.distance == pytest.approx(by_chance.radius_a + by_chance.radius_b)

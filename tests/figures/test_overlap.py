@@ -14,6 +14,7 @@ from smp_lab.analysis.overlap import (
     measure_overlap,
     pairwise_overlap,
     region_counts,
+    shared_circles,
 )
 from smp_lab.bert_layout import MATRIX_TYPES
 from smp_lab.figures import overlap as figures
@@ -180,13 +181,25 @@ def test_heads_are_at_their_layer_and_head():
     assert figure.layout.xaxis.title.text == "Head (query, key, value and attention output)"
 
 
-def test_shared_weights_add_up():
-    counts = pairs().iloc[0]
-    figure = figures.plot_shared(counts, "RTE", "RTE again")
-    bars = {bar.name: np.array(bar.x) for bar in figure.data}
-    assert bars["both"].tolist() == [counts["expected"], counts["n_both"]]
-    np.testing.assert_allclose(bars["A alone"] + bars["both"], counts["n_a"])
-    np.testing.assert_allclose(bars["B alone"] + bars["both"], counts["n_b"])
+def area(trace):
+    """Of a polygon, by its corners (Gauss)."""
+    x, y = np.array(trace.x), np.array(trace.y)
+    return abs(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)) / 2
+
+
+@pytest.mark.parametrize(("a", "b"), [("x", "y"), ("x", "z")])
+def test_areas_of_the_circles_are_the_counts(a, b):
+    pair = pairs().set_index(["run_a", "run_b"]).loc[(a, b)]
+    figure = figures.plot_shared(shared_circles(pair), NAMES[a], NAMES[b])
+    for both, drawn in ((pair["n_both"], figure.data[:3]), (pair["expected"], figure.data[3:])):
+        assert [area(trace) for trace in drawn] == pytest.approx([pair["n_a"], pair["n_b"], both], rel=2e-3)
+    words = [note.text for note in figure.layout.annotations]
+    assert words[:2] == ["counted", "by chance"]
+    assert f"A alone<br><b>{pair['n_a'] - pair['n_both']:,}</b>" in words
+    assert f"both<br><b>{pair['n_both']:,}</b>" in words
+    # A circle stays one.
+    assert figure.layout.yaxis.scaleanchor == "x"
+    assert figure.layout.yaxis2.scaleanchor == "x2"
 
 
 def test_regions_are_drawn_over_their_runs():
