@@ -24,6 +24,12 @@ _DISTRIBUTION, _HISTORY, _WEIGHTS, _DECISION = _VIEWS = (
     "when decided",
 )
 
+_MOMENT = "moment"
+_PERCENT_STEP = 5
+# How many moments have been played since the button was pressed; None where nothing plays.
+_PLAYED = "moments_played"
+_SECONDS_A_MOMENT = 0.8
+
 Chosen = Sequence[tuple[RunRecord, ScoreHistory]]
 
 
@@ -40,7 +46,10 @@ def main() -> None:
     if view == _DECISION:
         _decision(chosen)
     elif view == _DISTRIBUTION:
-        _distribution(chosen, kind, layer, _moment(chosen, "moment", 100))
+        _play(chosen)
+        playing = st.session_state.get(_PLAYED) is not None
+        # While it plays, this part of the page alone is drawn again and again.
+        st.fragment(_distribution, run_every=_SECONDS_A_MOMENT if playing else None)(chosen, kind, layer)
     elif view == _HISTORY:
         _history(chosen, kind, layer)
     else:
@@ -75,7 +84,7 @@ def _matrices(chosen: Chosen) -> tuple[str, int | None]:
 
 def _moment(chosen: Chosen, key: str, first: int) -> float:
     """A share of training, because runs differ in their steps."""
-    if all(len(scores.steps) == 1 for _, scores in chosen):
+    if _still(chosen):
         st.caption("One moment of training was recorded, so there is nothing to move through.")
         return 1.0
     percent = st.slider(
@@ -83,12 +92,48 @@ def _moment(chosen: Chosen, key: str, first: int) -> float:
         0,
         100,
         first,
-        step=5,
+        step=_PERCENT_STEP,
         key=key,
         bind="query-params",
         help="The recorded moment nearest to it. The slider moves with the arrow keys.",
     )
     return int(percent) / 100
+
+
+def _still(chosen: Chosen) -> bool:
+    return all(len(scores.steps) == 1 for _, scores in chosen)
+
+
+def _play(chosen: Chosen) -> None:
+    """A button that moves through training, or stops there."""
+    if _still(chosen):
+        st.session_state[_PLAYED] = None
+    elif st.session_state.get(_PLAYED) is None:
+        st.button("Play", icon=":material/play_arrow:", on_click=_start, help="Move through the recorded moments.")
+    else:
+        st.button("Stop", icon=":material/stop:", on_click=lambda: st.session_state.update({_PLAYED: None}))
+
+
+def _start() -> None:
+    st.session_state[_PLAYED] = 0
+    if st.session_state[_MOMENT] == 100:
+        st.session_state[_MOMENT] = 0
+
+
+def _step_on() -> None:
+    """One moment further where it plays; the first picture is the one that it starts from."""
+    played = st.session_state.get(_PLAYED)
+    if played is None:
+        return
+    if played:
+        st.session_state[_MOMENT] = min(100, st.session_state[_MOMENT] + _PERCENT_STEP)
+    st.session_state[_PLAYED] = played + 1
+
+
+def _stop_at_the_end() -> None:
+    if st.session_state.get(_PLAYED) is not None and st.session_state[_MOMENT] == 100:
+        st.session_state[_PLAYED] = None
+        st.rerun()
 
 
 def _words(kind: str, layer: int | None) -> str:
@@ -112,6 +157,11 @@ def _side_by_side(
             )
 
 
+def _with_lines(bins: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
+    """What a figure of bins and lines draws, in one table: the column drawn says which a row is."""
+    return pd.concat([bins.assign(drawn="bin"), lines.assign(drawn="line")], ignore_index=True)
+
+
 def _beyond(tables: Sequence[pd.DataFrame]) -> None:
     """How many weights are not drawn, because their bin has no end."""
     count = sum(int(table.loc[table["density"].isna(), "count"].sum()) for table in tables)
@@ -119,7 +169,9 @@ def _beyond(tables: Sequence[pd.DataFrame]) -> None:
         st.caption(f"{count:,} weights lie in bins that have no end, and are in the data but not in the picture.")
 
 
-def _distribution(chosen: Chosen, kind: str, layer: int | None, share: float) -> None:
+def _distribution(chosen: Chosen, kind: str, layer: int | None) -> None:
+    _step_on()
+    share = _moment(chosen, _MOMENT, 100)
     labels = controls.run_labels([run for run, _ in chosen])
     tables, cuts, names, ranges = [], [], [], []
     for run, scores in chosen:
@@ -144,13 +196,17 @@ def _distribution(chosen: Chosen, kind: str, layer: int | None, share: float) ->
     ]
     _side_by_side(
         chosen,
-        list(zip(drawn, tables, strict=True)),
+        [
+            (figure, _with_lines(table, cut.drop(columns="step")))
+            for figure, table, cut in zip(drawn, tables, cuts, strict=True)
+        ],
         "score-distribution",
         lambda label: (
             f"Distribution of the scores of kept and removed weights of {label} by layer, {_words(kind, layer)}."
         ),
     )
     _beyond(tables)
+    _stop_at_the_end()
 
 
 def _history(chosen: Chosen, kind: str, layer: int | None) -> None:
@@ -205,18 +261,22 @@ def _weights(chosen: Chosen, kind: str, layer: int | None) -> None:
     drawn = []
     for table, (run, scores) in zip(tables, chosen, strict=True):
         cuts = analysis.score_cuts(scores.steps[-1:], scores.score_cut[-1:], run.layout, kind, layer)
+        by_size = analysis.magnitude_cuts(
+            scores.weight_edges, scores.weight_score_histogram, scores.kept[-1], run.layout, kind, layer
+        )
         name = f"{labels[run.run_id]}, {_words(kind, layer)}"
-        drawn.append(figures.plot_weight_scores(table, cuts["score_cut"], name, **scales))
+        figure = figures.plot_weight_scores(table, cuts["score_cut"], by_size["magnitude_cut"], name, **scales)
+        drawn.append((figure, _with_lines(table, cuts.merge(by_size))))
     _side_by_side(
         chosen,
-        list(zip(drawn, tables, strict=True)),
+        drawn,
         "score-and-weight",
         lambda label: f"Final scores of {label} against the absolute pre-trained weights, {_words(kind, layer)}.",
     )
     _beyond(tables)
     st.markdown(
-        "Magnitude pruning keeps what is far to the **right**: it looks at |W| alone (zeroth order). A learned score "
-        "keeps what is **above** the line: where the loss wants the weight further from zero (first order)."
+        "Magnitude pruning keeps what is to the **right** of its line: it looks at |W| alone (zeroth order). A learned "
+        "score keeps what is **above** the other line: where the loss wants the weight further from zero (first order)."
     )
     shares = [
         analysis.kept_by_magnitude(scores.kept_by_magnitude, scores.kept[-1], run.layout) for run, scores in chosen

@@ -245,6 +245,45 @@ def kept_by_magnitude(both: Ints, kept: Ints, layout: EncoderLayout) -> pd.DataF
     )
 
 
+def magnitude_cuts(
+    weight_edges: Floats,
+    histogram: Ints,
+    kept: Ints,
+    layout: EncoderLayout,
+    matrix_type: str = ALL_TYPES,
+    layer: int | None = None,
+) -> pd.DataFrame:
+    """The size of weight at which magnitude pruning would cut each matrix, to keep as many weights as its mask.
+
+    Parameters
+    ----------
+    weight_edges
+        ``(n_weight_bins + 1,)`` of log10 abs(W); the first and last are infinite.
+    histogram
+        ``(n_matrices, n_weight_bins, n_bins)`` counts, by abs(W) and score.
+    kept
+        ``(n_matrices,)`` weights of the mask.
+    layout
+        Of the encoder.
+    matrix_type, layer
+        As in `places`.
+
+    Returns
+    -------
+    DataFrame
+        A row per matrix: layer, matrix_type, magnitude_cut (log10 abs(W); NaN where nothing is kept, or where the cut
+        lies in a bin without an end). Inside a bin weights are taken to be spread evenly.
+    """
+    rows = []
+    for place in places(layout, matrix_type, layer):
+        # Weights above each edge that has an end, from the largest edge down: they only grow.
+        above = np.cumsum(histogram[place].sum(axis=1, dtype=np.int64)[::-1])[:-1]
+        cut = np.interp(kept[place], above, weight_edges[-2:0:-1], left=np.nan, right=np.nan)
+        matrix = layout.matrices[place]
+        rows.append((matrix.layer, matrix.matrix_type, cut if kept[place] else np.nan))
+    return pd.DataFrame(rows, columns=["layer", "matrix_type", "magnitude_cut"])
+
+
 def similarity_to_final(steps: Ints, kept: Ints, kept_in_final: Ints, layout: EncoderLayout) -> pd.DataFrame:
     """How like the final mask each moment's mask was: over all matrices, by type, and for each matrix.
 

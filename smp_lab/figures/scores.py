@@ -224,16 +224,23 @@ def _add_cut(figure: go.Figure, line: pd.DataFrame, kind: str, legend: bool, row
 
 
 def plot_weight_scores(
-    table: pd.DataFrame, cuts: pd.Series[float], name: str, *, weights: Range, scores: Range, densities: Range
+    table: pd.DataFrame,
+    cuts: pd.Series[float],
+    magnitude_cuts: pd.Series[float],
+    name: str,
+    *,
+    weights: Range,
+    scores: Range,
+    densities: Range,
 ) -> go.Figure:
-    """Final scores against the absolute pre-trained weights, and where the mask is cut.
+    """Final scores against the absolute pre-trained weights, and where the mask and magnitude pruning cut.
 
     Parameters
     ----------
     table
         Rows of `weight_scores`.
-    cuts
-        score_cut of every matrix that was added up; several are drawn as a band.
+    cuts, magnitude_cuts
+        score_cut and magnitude_cut (log10 abs(W)) of every matrix that was added up; several are drawn as a band.
     name
         Of run and matrices.
     weights, scores, densities
@@ -245,8 +252,8 @@ def plot_weight_scores(
         return empty_figure(title, _NO_SCORES if table.empty else "No weight lies in a bin that has an end.")
     figure = new_figure(
         title,
-        f"{name}<br>Colour: weights per decade of |W| and unit of score. Above score_cut: kept",
-        height=480,
+        f"{name}<br>Colour: weights per decade of |W| and unit of score",
+        height=500,
     )
     rows, columns = cells["weight_low"].unique(), cells["low"].unique()
     shape = (len(rows), len(columns))
@@ -263,19 +270,8 @@ def plot_weight_scores(
         hovertemplate="|W| %{customdata[0]:.2g} to %{customdata[1]:.2g}<br>scores %{customdata[2]:.3g} to "
         "%{customdata[3]:.3g}: %{customdata[4]:,} weights<extra></extra>",
     )
-    known = cuts.dropna()
-    bounds = sorted({known.min(), known.max()}) if len(known) else []
-    if len(bounds) == 2:
-        figure.add_hrect(y0=bounds[0], y1=bounds[1], fillcolor=_CUT_COLOR, opacity=0.25, line_width=0)
-    for value in bounds:
-        figure.add_scatter(
-            x=weights,
-            y=[value] * 2,
-            mode="lines",
-            line={"color": _CUT_COLOR, "width": 1.75},
-            showlegend=False,
-            hovertemplate="score_cut %{y:.3f}<extra></extra>",
-        )
+    _add_band(figure, cuts, "y", weights, "score_cut: the mask is above", "solid")
+    _add_band(figure, magnitude_cuts, "x", scores, "cut of magnitude pruning: it keeps what is to the right", "dash")
     powers = range(int(np.floor(weights[0])), int(np.ceil(weights[1])) + 1)
     figure.update_xaxes(
         title_text="|W|, pre-trained, frozen (no unit)",
@@ -288,6 +284,27 @@ def plot_weight_scores(
     figure.update_layout(margin_t=78)
     figure.update_coloraxes(_log_colors(densities, "Weights per decade and unit"))
     return figure
+
+
+def _add_band(figure: go.Figure, cuts: pd.Series[float], axis: str, across: Range, name: str, dash: str) -> None:
+    """Lines across the figure at the lowest and highest cut on an axis, and a veil between them."""
+    known = cuts.dropna()
+    bounds = sorted({known.min(), known.max()}) if len(known) else []
+    if len(bounds) == 2:
+        add = figure.add_hrect if axis == "y" else figure.add_vrect
+        add(**dict(zip((f"{axis}0", f"{axis}1"), bounds, strict=True)), fillcolor=_CUT_COLOR, opacity=0.2, line_width=0)
+    for place, bound in enumerate(bounds):
+        line = {"x": across, "y": across} | {axis: [bound] * 2}
+        written = "score_cut %{y:.3f}" if axis == "y" else f"|W| {10**bound:.3g}"
+        figure.add_scatter(
+            **line,
+            mode="lines",
+            name=name,
+            legendgroup=axis,
+            showlegend=place == 0,
+            line={"color": _CUT_COLOR, "width": 1.75, "dash": dash},
+            hovertemplate=f"{written}<extra></extra>",
+        )
 
 
 def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> go.Figure:

@@ -41,6 +41,34 @@ def test_a_single_moment_is_every_moment():
     assert analysis.moment_at(np.array([0]), 0.7) == 0
 
 
+def test_magnitude_cuts_by_hand():
+    weight_edges = np.array([-np.inf, -3, -2, -1, np.inf])
+    histogram = np.zeros((len(SIZES), 4, 6), np.uint32)
+    # The query of layer 0: 100 weights below 10^-3, then 60, 80, and 16 above 10^-1.
+    histogram[:, :, 2] = [100, 60, 80, 16]
+    kept = np.zeros(len(SIZES), int)
+    kept[:6] = [16, 96, 56, 156, 8, 200]
+    table = analysis.magnitude_cuts(weight_edges, histogram, kept, TINY)
+    # At an edge, at an edge, half way through a bin, at the lowest edge; then beyond both ends, and nothing kept.
+    assert table["magnitude_cut"].tolist()[:4] == pytest.approx([-1, -2, -1.5, -3])
+    assert table["magnitude_cut"].isna().tolist()[4:] == [True] * 8
+    assert table["layer"].tolist() == [0] * 6 + [1] * 6
+    one = analysis.magnitude_cuts(weight_edges, histogram, kept, TINY, "value", 0)
+    assert one.to_dict("records") == [{"layer": 0, "matrix_type": "value", "magnitude_cut": pytest.approx(-1.5)}]
+
+
+def test_as_many_weights_lie_above_the_magnitude_cut_as_are_kept():
+    rng = np.random.default_rng(2)
+    weight_edges = np.array([-np.inf, *np.linspace(-4, 1, 501), np.inf])
+    sizes = [np.log10(np.abs(rng.standard_normal(size))) for size in SIZES]
+    histogram = np.stack([np.histogram(of_matrix, weight_edges)[0] for of_matrix in sizes])[:, :, None]
+    kept = SIZES * 3 // 10
+    cuts = analysis.magnitude_cuts(weight_edges, histogram, kept, TINY)["magnitude_cut"]
+    for of_matrix, cut, wanted in zip(sizes, cuts, kept, strict=True):
+        # Within what one bin holds.
+        assert abs((of_matrix > cut).sum() - wanted) <= np.histogram(of_matrix, weight_edges)[0].max()
+
+
 def test_distribution_by_hand():
     kept, removed = np.zeros((2, len(SIZES), 6), np.uint32)
     # 256 weights of layer 0's query: 64 kept above 0, 128 removed in [-1, -0.5), 64 in [-0.5, 0).

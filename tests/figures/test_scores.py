@@ -116,8 +116,8 @@ def weight_table():
 
 def test_weights_against_scores_with_one_cut_or_a_band():
     scales = {"weights": (-2.0, -1.0), **SCALES}
-    figure = figures.plot_weight_scores(weight_table(), pd.Series([0.2]), "a run", **scales)
-    heat, line = figure.data
+    figure = figures.plot_weight_scores(weight_table(), pd.Series([0.2]), pd.Series([-1.2]), "a run", **scales)
+    heat, line, by_size = figure.data
     assert list(heat.x) == [-2, -1.5, -1]
     assert list(heat.y) == [-0.5, 0, 3]
     # Two matrices of ten weights in half a decade and half a unit.
@@ -126,11 +126,22 @@ def test_weights_against_scores_with_one_cut_or_a_band():
     assert np.isnan(heat.z[0, 1])
     assert heat.customdata[0][0].tolist() == pytest.approx([0.01, 10**-1.5, -0.5, 0, 20])
     assert list(line.y) == [0.2, 0.2]
+    assert list(by_size.x) == [-1.2, -1.2]
+    assert list(by_size.y) == list(scales["scores"])
+    assert by_size.line.dash != line.line.dash
     assert not figure.layout.shapes
-    band = figures.plot_weight_scores(weight_table(), pd.Series([0.2, np.nan, 0.7]), "a run", **scales)
+    several = pd.Series([0.2, np.nan, 0.7]), pd.Series([-1.2, -1.1, -1.4])
+    band = figures.plot_weight_scores(weight_table(), *several, "a run", **scales)
     assert (band.layout.shapes[0].y0, band.layout.shapes[0].y1) == (0.2, 0.7)
-    assert len(band.data) == 3
-    nothing_kept = figures.plot_weight_scores(weight_table(), pd.Series([np.nan]), "a run", **scales)
+    assert (band.layout.shapes[1].x0, band.layout.shapes[1].x1) == (-1.4, -1.1)
+    assert len(band.data) == 5
+    assert [trace.name.split(":")[0] for trace in band.data if trace.showlegend] == [
+        "score_cut",
+        "cut of magnitude pruning",
+    ]
+    nothing_kept = figures.plot_weight_scores(
+        weight_table(), pd.Series([np.nan]), pd.Series([np.nan]), "a run", **scales
+    )
     assert len(nothing_kept.data) == 1
 
 
@@ -203,9 +214,9 @@ def test_kept_and_removed_are_the_two_sides_of_real_masks():
     [
         figures.plot_distribution(pd.DataFrame(), pd.DataFrame(), "", **SCALES),
         figures.plot_score_history(pd.DataFrame(), pd.DataFrame(), "", columns=2, **SCALES),
-        figures.plot_weight_scores(pd.DataFrame(), pd.Series([]), "", weights=(0, 1), **SCALES),
+        figures.plot_weight_scores(pd.DataFrame(), pd.Series([]), pd.Series([]), "", weights=(0, 1), **SCALES),
         figures.plot_weight_scores(
-            weight_table().assign(density=np.nan), pd.Series([1.0]), "", weights=(0, 1), **SCALES
+            weight_table().assign(density=np.nan), pd.Series([1.0]), pd.Series([]), "", weights=(0, 1), **SCALES
         ),
         figures.plot_similarity(pd.DataFrame(), "recall"),
         figures.plot_moment_flips(pd.DataFrame()),

@@ -134,3 +134,33 @@ def test_every_similarity(open_page, write_run, measure):
     app = open_page(PAGE, write_run().run_id, view="when decided", similarity=measure)
     assert len(charts(app)) == 4
     assert np.all(["phi" in text.lower() for text in subtitles(app)[:1]]) == (measure == "Phi")
+
+
+def test_play_moves_through_training_and_ends(open_page, write_run):
+    app = open_page(PAGE, write_run().run_id, moment="90")
+    press(app, "Play")
+    seen = [app.slider(key="moment").value]
+    for _ in range(3):
+        app.run()
+        seen.append(app.slider(key="moment").value)
+    assert seen == [90, 95, 100, 100]
+    assert "step 30 of 30" in subtitles(app)[0]
+    # From the end it starts anew, and can be stopped on the way.
+    press(app, "Play")
+    app.run()
+    assert app.slider(key="moment").value == 5
+    press(app, "Stop")
+    app.run()
+    assert app.slider(key="moment").value == 5
+    assert "step 0 of 30" in subtitles(app)[0]
+
+
+def press(app, label):
+    (button,) = (button for button in app.button if button.label == label)
+    button.click().run()
+
+
+def test_both_cuts_are_named(open_page, write_run):
+    app = open_page(PAGE, write_run().run_id, view="score and weight")
+    names = [trace["name"] for trace in json.loads(charts(app)[0].proto.spec)["data"] if trace.get("showlegend", False)]
+    assert [name.split(":")[0] for name in names] == ["score_cut", "cut of magnitude pruning"]
