@@ -16,7 +16,6 @@ from smp_lab.storage.runs import RunRecord, ScoreHistory
 from smp_lab.ui import cache, controls, messages
 
 _EVERY = "all"
-_NONE = "none"
 _DISTRIBUTION, _HISTORY, _WEIGHTS, _DECISION = _VIEWS = (
     "distribution",
     "over training",
@@ -66,9 +65,9 @@ def _pick(runs: list[RunRecord]) -> Chosen:
     first = left.selectbox("Run", list(with_scores), key="score_run", bind="query-params")
     others = [run_id for run_id in with_scores if run_id != first]
     second = right.selectbox(
-        "Beside it", [_NONE, *others], key="beside", bind="query-params", help="On the same scales."
+        "Beside it", [controls.NONE, *others], key="beside", bind="query-params", help="On the same scales."
     )
-    picked = [with_scores[run_id] for run_id in (first, second) if run_id != _NONE]
+    picked = [with_scores[run_id] for run_id in (first, second) if run_id != controls.NONE]
     chosen = messages.readable(picked, cache.scores)
     if not chosen:
         st.stop()

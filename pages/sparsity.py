@@ -99,38 +99,52 @@ def _matrix(runs: list[RunRecord]) -> None:
         st.info("None of the chosen runs holds a mask.")
         return
     labels = controls.run_labels(runs)
-    pick_run, pick_layer, pick_type = st.columns([3, 1, 2])
-    run_id = pick_run.selectbox("Run", list(with_masks), key="matrix_run", bind="query-params")
-    run = with_masks[run_id]
-    layer = pick_layer.selectbox("Layer", range(run.layout.n_layers), key="layer", bind="query-params")
-    kind = pick_type.selectbox("Matrix type", MATRIX_TYPES, key="matrix", bind="query-params")
-    matrix = MatrixId(layer, kind)
-    with messages.sentence_on_error():
-        mask = cache.masks(run).dense(matrix)
+    pick_run, pick_second, pick_layer, pick_type = st.columns([3, 3, 1, 2])
+    first = pick_run.selectbox("Run", list(with_masks), key="matrix_run", bind="query-params")
+    others = [run_id for run_id in with_masks if run_id != first]
+    second = pick_second.selectbox(
+        "Beside it", [controls.NONE, *others], key="matrix_beside", bind="query-params", help="On the same scale."
+    )
+    chosen = [with_masks[run_id] for run_id in (first, second) if run_id != controls.NONE]
+    n_layers = min(run.layout.n_layers for run in chosen)
+    layer = pick_layer.selectbox("Layer", range(n_layers), key="layer", bind="query-params")
+    matrix = MatrixId(layer, pick_type.selectbox("Matrix type", MATRIX_TYPES, key="matrix", bind="query-params"))
+    masks = messages.readable(chosen, lambda run: cache.masks(run).dense(matrix))
+    if not masks:
+        return
+    square = _square(min(mask.shape for _, mask in masks))
+    blocks = [sparsity.block_fractions(mask) for _, mask in masks]
+    highest = max(float(table["remaining"].max()) for table in blocks)
+    # One run has its square at the right of its picture, two have theirs below.
+    places = st.columns([3, 2] if len(masks) == 1 else 2, gap="medium")
+    for place, ((run, mask), table) in enumerate(zip(masks, blocks, strict=True)):
+        name = labels[run.run_id]
+        with places[place]:
+            controls.show_figure(
+                figures.plot_matrix(table, f"{name}, {matrix}", square, highest or 1),
+                table,
+                key="mask-picture" + ("-beside" if place else ""),
+                alt=f"Share of kept weights by block of the mask of {matrix} in {name}.",
+            )
+            _empty_lines(mask)
+        with places[-1] if len(masks) == 1 else places[place]:
+            _zoom(mask, matrix, run.run_id, square)
 
-    blocks = sparsity.block_fractions(mask)
-    picture, zoom = st.columns([3, 2], gap="medium")
-    with zoom:
-        square = _zoom(mask, matrix, run_id)
-    with picture:
-        controls.show_figure(
-            figures.plot_matrix(blocks, f"{labels[run_id]}, {matrix}", square),
-            blocks,
-            key="mask-picture",
-            alt=f"Share of kept weights by block of the mask of {matrix} in {labels[run_id]}.",
-        )
-        _empty_lines(mask)
 
-
-def _zoom(mask: BoolArray, matrix: MatrixId, run_id: str) -> tuple[int, int, int]:
-    """A square of the matrix at full resolution, and the whole of it to save; first row, first column and side."""
-    n_out, n_in = mask.shape
-    side = min(_ZOOM_SIDE, n_out, n_in)
+def _square(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """First row, first column and side of the square that is shown weight by weight."""
+    side = min(_ZOOM_SIDE, *shape)
     from_row, from_column = st.columns(2)
     with from_row:
-        row = _corner("First row", n_out - side, "row")
+        row = _corner("First row", shape[0] - side, "row")
     with from_column:
-        column = _corner("First column", n_in - side, "column")
+        column = _corner("First column", shape[1] - side, "column")
+    return row, column, side
+
+
+def _zoom(mask: BoolArray, matrix: MatrixId, run_id: str, square: tuple[int, int, int]) -> None:
+    """A square of the matrix at full resolution, and the whole of it to save."""
+    row, column, side = square
     region = mask[row : row + side, column : column + side]
     kept = int(region.sum())
     st.image(
@@ -141,16 +155,15 @@ def _zoom(mask: BoolArray, matrix: MatrixId, run_id: str) -> tuple[int, int, int
         alt=f"Every weight of a {side} x {side} square of {matrix}; kept weights are bright.",
     )
     st.download_button(
-        f"Whole mask, {n_out} x {n_in} (PNG)",
+        f"Whole mask, {' x '.join(map(str, mask.shape))} (PNG)",
         data=lambda: _png(mask, 1),
         file_name=f"{run_id}-layer{matrix.layer}-{matrix.matrix_type}.png",
         mime="image/png",
-        key="mask-png",
+        key=f"mask-png-{run_id}",
         on_click="ignore",
         type="tertiary",
         icon=":material/download:",
     )
-    return row, column, side
 
 
 def _corner(label: str, highest: int, key: str) -> int:

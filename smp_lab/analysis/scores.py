@@ -7,6 +7,8 @@ bins without an end have none, and their counts stand in the tables all the same
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -64,14 +66,10 @@ def score_distribution(
         A row per (layer, side, bin) between the lowest and the highest occupied bin: low and high (scores), count,
         n_weights (of the layer's matrices), density (share of them per unit of score; NaN for a bin without an end).
     """
-    chosen = places(layout, matrix_type, layer)
-    layers = np.array([layout.matrices[place].layer for place in chosen])
-    bins = _occupied((kept + removed)[chosen].sum(axis=0))
+    bins = _occupied((kept + removed)[places(layout, matrix_type, layer)].sum(axis=0))
     low, high = edges[bins], edges[bins + 1]
     tables = []
-    for number in np.unique(layers):
-        of_layer = np.array(chosen)[layers == number]
-        n_weights = sum(layout.size(layout.matrices[place].matrix_type) for place in of_layer)
+    for number, of_layer, n_weights in _layers(layout, matrix_type, layer):
         for side, histogram in zip(SIDES, (kept, removed), strict=True):
             count = histogram[of_layer][:, bins].sum(axis=0, dtype=np.int64)
             tables.append(
@@ -119,15 +117,11 @@ def score_history(
         A row per (layer, step, bin) between the lowest and highest bin ever occupied: low and high (scores), count,
         density (share of the layer's weights per unit of score; NaN for a bin without an end).
     """
-    chosen = places(layout, matrix_type, layer)
-    layers = np.array([layout.matrices[place].layer for place in chosen])
-    bins = _occupied(counts[:, chosen].sum(axis=(0, 1)))
+    bins = _occupied(counts[:, places(layout, matrix_type, layer)].sum(axis=(0, 1)))
     width = edges[bins + 1] - edges[bins]
     tables = []
-    for number in np.unique(layers):
-        of_layer = np.array(chosen)[layers == number]
+    for number, of_layer, n_weights in _layers(layout, matrix_type, layer):
         count = counts[:, of_layer][:, :, bins].sum(axis=1, dtype=np.int64)
-        n_weights = sum(layout.size(layout.matrices[place].matrix_type) for place in of_layer)
         tables.append(
             pd.DataFrame(
                 {
@@ -365,6 +359,13 @@ def flips_between_moments(steps: Ints, flips_in: Ints, flips_out: Ints, layout: 
     table["forced"] = (table["flips_out"] - table["flips_in"]).abs()
     table["swaps_between"] = table[["flips_in", "flips_out"]].min(axis=1) - table["swaps_within"]
     return table[["layer", "matrix_type", "step", "flips_in", "flips_out", "forced", "swaps_within", "swaps_between"]]
+
+
+def _layers(layout: EncoderLayout, matrix_type: str, layer: int | None) -> Iterator[tuple[int, list[int], int]]:
+    """Each chosen layer with the places of its chosen matrices, and how many weights these have."""
+    for number in range(layout.n_layers) if layer is None else (layer,):
+        of_layer = places(layout, matrix_type, number)
+        yield number, of_layer, sum(layout.size(layout.matrices[place].matrix_type) for place in of_layer)
 
 
 def _by_matrix(

@@ -24,8 +24,11 @@ from smp_lab.figures.style import (
     dress,
     empty_figure,
     legend_room,
+    name_panel_axes,
     new_figure,
+    panel_of,
     run_marks,
+    type_panels,
 )
 
 Range = tuple[float, float]
@@ -322,21 +325,10 @@ def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> 
     title = "When is the mask decided?"
     if table.empty:
         return empty_figure(title, _NO_SCORES)
-    panels = ("all", *MATRIX_TYPES)
     reference, words = ("max", "the most that the densities allow") if measure == "phi_within" else ("chance", "chance")
-    figure = make_subplots(
-        rows=2,
-        cols=4,
-        shared_xaxes="all",
-        shared_yaxes="all",
-        horizontal_spacing=0.02,
-        vertical_spacing=0.14,
-        subplot_titles=[MATRIX_TITLES[kind] for kind in panels],
-    )
+    figure = type_panels()
     for (run, kind), line in table.groupby(["run", "matrix_type"], sort=False):
-        row, column = divmod(panels.index(str(kind)), 4)
-        marks = run_marks(line.iloc[0], color_by)
-        place = {"row": row + 1, "col": column + 1}
+        marks, place = run_marks(line.iloc[0], color_by), panel_of(str(kind))
         figure.add_scatter(
             x=line["step"],
             y=line[measure],
@@ -368,11 +360,9 @@ def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> 
         f"{SIMILARITY_TITLES[measure]}; dotted: {words}",
         height=500 + legend_room(table["run"].nunique()),
     )
-    figure.update_xaxes(showticklabels=True, rangemode="tozero")
-    figure.update_xaxes(title_text="Optimiser step", row=2)
-    figure.update_xaxes(title_text="Optimiser step", row=1, col=4)
+    name_panel_axes(figure, "Optimiser step", "Similarity (no unit)")
+    figure.update_xaxes(rangemode="tozero")
     figure.update_yaxes(range=[0, 1.03])
-    figure.update_yaxes(title_text="Similarity (no unit)", col=1)
     return figure
 
 

@@ -11,15 +11,16 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from smp_lab.bert_layout import MATRIX_TYPES
 from smp_lab.figures.style import (
     FRACTION_SCALE,
-    MATRIX_TITLES,
     TASK,
     dress,
     empty_figure,
+    name_panel_axes,
     new_figure,
+    panel_of,
     run_marks,
+    type_panels,
 )
 
 _HEADS_PER_ROW = 4
@@ -31,19 +32,8 @@ def plot_remaining_per_layer(table: pd.DataFrame, color_by: str = TASK) -> go.Fi
     title = "Remaining weights per layer"
     if table.empty:
         return empty_figure(title, "No run with kept counts is chosen.")
-    panels = ("all", *MATRIX_TYPES)
-    figure = make_subplots(
-        rows=2,
-        cols=4,
-        shared_xaxes="all",
-        shared_yaxes="all",
-        horizontal_spacing=0.02,
-        vertical_spacing=0.14,
-        subplot_titles=[MATRIX_TITLES[kind] for kind in panels],
-    )
-    # The overall panel stands alone in front, the attention types above the feed-forward ones.
+    figure = type_panels()
     for (run, kind), lines in table.groupby(["run", "matrix_type"], sort=False):
-        row, column = divmod(panels.index(kind), 4)
         figure.add_scatter(
             x=lines["layer"],
             y=100 * lines["remaining"],
@@ -53,16 +43,13 @@ def plot_remaining_per_layer(table: pd.DataFrame, color_by: str = TASK) -> go.Fi
             legendgroup=run,
             showlegend=kind == "all",
             hovertemplate=f"{_PERCENT} of layer %{{x}}<br>%{{customdata[0]:,}} of %{{customdata[1]:,}} weights",
-            row=row + 1,
-            col=column + 1,
+            **panel_of(str(kind)),
             **run_marks(lines.iloc[0], color_by),
         )
     dress(figure, title, "Kept weights (% of the weights of that type in the layer); scope: encoder", height=520)
-    figure.update_xaxes(dtick=1 if table["layer"].max() < 12 else 2, showticklabels=True)
-    figure.update_xaxes(title_text="Layer", row=2)
-    figure.update_xaxes(title_text="Layer", row=1, col=4)
+    name_panel_axes(figure, "Layer", "Remaining weights (%)")
+    figure.update_xaxes(dtick=1 if table["layer"].max() < 12 else 2)
     figure.update_yaxes(rangemode="tozero")
-    figure.update_yaxes(title_text="Remaining weights (%)", col=1)
     return figure
 
 
@@ -122,7 +109,7 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
     return figure
 
 
-def plot_matrix(table: pd.DataFrame, name: str, square: tuple[int, int, int]) -> go.Figure:
+def plot_matrix(table: pd.DataFrame, name: str, square: tuple[int, int, int], highest: float) -> go.Figure:
     """One mask as a picture: share of kept weights in each block.
 
     Parameters
@@ -133,6 +120,8 @@ def plot_matrix(table: pd.DataFrame, name: str, square: tuple[int, int, int]) ->
         Of run and matrix, for the subtitle.
     square
         First row, first column and side of a square to frame.
+    highest
+        Remaining fraction at the bright end of the colours.
     """
     title = "A mask as a picture"
     if table.empty:
@@ -160,5 +149,5 @@ def plot_matrix(table: pd.DataFrame, name: str, square: tuple[int, int, int]) ->
     )
     figure.update_xaxes(title_text="Column (input)", showgrid=False, showline=False)
     figure.update_yaxes(title_text="Row (output)", showgrid=False, showline=False, autorange="reversed")
-    figure.update_layout(coloraxis={"colorscale": FRACTION_SCALE, "cmin": 0, "colorbar_title_text": "Kept (%)"})
+    figure.update_coloraxes(colorscale=FRACTION_SCALE, cmin=0, cmax=100 * highest, colorbar_title_text="Kept (%)")
     return figure

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
-from smp_lab.bert_layout import ATTENTION_OUTPUT, INTERMEDIATE, KEY, OUTPUT, QUERY, VALUE
+from smp_lab.bert_layout import ATTENTION_OUTPUT, INTERMEDIATE, KEY, MATRIX_TYPES, OUTPUT, QUERY, VALUE
 
 LIGHT, DARK = "light", "dark"
 TASK, METHOD = COLOR_BY = ("task", "method")
@@ -228,6 +229,40 @@ def dress(figure: go.Figure, title: str, subtitle: str, *, height: int) -> go.Fi
     figure.update_layout(template=template(LIGHT), title=_title(title, subtitle), height=height, margin_t=84)
     figure.update_annotations(font_size=13)
     return figure
+
+
+PANEL_TYPES = ("all", *MATRIX_TYPES)
+_TYPES_PER_ROW = 4
+
+
+def type_panels() -> go.Figure:
+    """A panel for all matrices and one for each matrix type, on the same axes.
+
+    The overall panel stands alone in front, the attention types above the feed-forward ones.
+    """
+    return make_subplots(
+        rows=2,
+        cols=_TYPES_PER_ROW,
+        shared_xaxes="all",
+        shared_yaxes="all",
+        horizontal_spacing=0.02,
+        vertical_spacing=0.14,
+        subplot_titles=[MATRIX_TITLES[kind] for kind in PANEL_TYPES],
+    )
+
+
+def panel_of(kind: str) -> dict[str, int]:
+    """Where `type_panels` has a matrix type, or "all"."""
+    row, column = divmod(PANEL_TYPES.index(kind), _TYPES_PER_ROW)
+    return {"row": row + 1, "col": column + 1}
+
+
+def name_panel_axes(figure: go.Figure, x: str, y: str) -> None:
+    """Axis titles at the left of `type_panels`, and below whatever has no panel below it."""
+    figure.update_xaxes(showticklabels=True)
+    figure.update_xaxes(title_text=x, row=2)
+    figure.update_xaxes(title_text=x, row=1, col=_TYPES_PER_ROW)
+    figure.update_yaxes(title_text=y, col=1)
 
 
 def _title(title: str, subtitle: str) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from smp_lab.ui import lecture, links, messages
 
 IMAGE_FORMATS = ("svg", "png")
 _TYPES = {"csv": "text/csv", "json": "application/json"}
+# Where a second run stands beside the first: none does.
+NONE = "none"
 _FEW = 4
 # A figure's heading is for screen readers, and what a link to the figure names: to the eye the figure has its title.
 _STYLE_SHEET = """<style>

@@ -107,7 +107,7 @@ def test_link_opens_a_matrix_and_its_png_is_the_mask(visit, records):
     page = visit("/sparsity" + choice(run) + "&layer=4&matrix=output&column=1024", 3)
     assert "layer 4 output" in page.locator(".st-key-mask-picture .gtitle-subtitle").text_content()
     with page.expect_download() as download:
-        page.locator(".st-key-mask-png button").click()
+        page.locator("[class*=st-key-mask-png] button").click()
     content = download.value.path().read_bytes()
     bright = np.asarray(Image.open(io.BytesIO(content)).convert("L")) > 128
     matrix = next(matrix for matrix in run.masks if matrix == (4, "output"))

@@ -52,7 +52,7 @@ def slide(key, arrow, times):
 # Page -> what is done there, and how many charts that leaves.
 STATES = {
     "/sparsity": ([press("value"), pick("layer", "2"), pick("matrix", "output"), slide("column", "ArrowRight", 3)], 3),
-    "/overlap": ([pick("measure", "containment"), pick("pair_a", "rte10"), pick("pair_b", "cola")], 6),
+    "/overlap": ([pick("measure", "containment"), pick("pair_b", "cola"), pick("pair_a", "rte10")], 6),
     "/training": ([press("epoch"), press("method")], 5),
     "/curves": ([pick("task", "RTE"), press("linear"), press("figure 1")], 1),
     "/scores": ([pick("beside", "cola"), pick("score_type", "value"), slide("moment", "ArrowLeft", 8)], 2),

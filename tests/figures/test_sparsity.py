@@ -74,7 +74,7 @@ def test_remaining_per_head_draws_layer_by_head():
 
 def test_matrix_draws_blocks_at_their_place():
     mask = MASKS.dense(MatrixId(1, "intermediate"))
-    figure = plot_matrix(block_fractions(mask, max_side=16), "RTE, layer 1 intermediate", (8, 0, 4))
+    figure = plot_matrix(block_fractions(mask, max_side=16), "RTE, layer 1 intermediate", (8, 0, 4), 0.8)
     (heat,) = figure.data
     assert heat.z == pytest.approx(100 * mask.reshape(16, 2, 16).mean(axis=1))
     assert heat.z.dtype == np.float32
@@ -90,7 +90,7 @@ def test_matrix_draws_blocks_at_their_place():
     [
         plot_remaining_per_layer(pd.DataFrame()),
         plot_remaining_per_head(pd.DataFrame(), "query"),
-        plot_matrix(pd.DataFrame(), "none", (0, 0, 1)),
+        plot_matrix(pd.DataFrame(), "none", (0, 0, 1), 1),
     ],
 )
 def test_an_empty_table_gives_a_titled_figure_that_says_so(figure):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -98,6 +99,19 @@ def test_altered_mask_leaves_the_counts(open_page, write_run):
     assert "masks.npz is cut off or was altered" in sentences(app.error)
     assert len(charts(app)) == 2
     assert app.dataframe
+
+
+def test_two_masks_stand_side_by_side_on_one_scale(open_page, write_run):
+    half, tenth = write_run(remaining=0.5), write_run(task="cola", remaining=0.1)
+    app = open_page("sparsity.py", half.run_id, tenth.run_id, matrix_beside=tenth.run_id, matrix="output", layer="1")
+    ours, theirs = (json.loads(chart.proto.spec)["layout"] for chart in charts(app)[2:])
+    assert ours["coloraxis"]["cmax"] == theirs["coloraxis"]["cmax"] == 100
+    for layout, name in ((ours, "RTE"), (theirs, "CoLA")):
+        assert layout["title"]["subtitle"]["text"].startswith(name)
+        assert "layer 1 output" in layout["title"]["subtitle"]["text"]
+    assert sum(button.label.startswith("Whole mask") for button in app.get("download_button")) == 2
+    app.selectbox(key="matrix_beside").set_value("none").run()
+    assert len(charts(app)) == CHARTS["sparsity.py"]
 
 
 def test_a_run_that_vanished(open_page, write_run):
