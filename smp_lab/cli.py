@@ -277,8 +277,8 @@ def train(
     several processes (torchrun --nproc-per-node 2 -m smp_lab.cli train ...); stopping and going on is for one process.
 
     The same command gives the same mask bit for bit on the same machine with as many CPU threads (OMP_NUM_THREADS).
-    With another number sums are taken in another order, and a few weights in a hundred thousand change places; as many
-    are kept.
+    With another number sums are taken in another order and the masks drift apart: as many weights are kept, but after
+    30 steps 3 in 100,000 differ in fp32, and 6 in 100 in bf16.
 
     A dense run leaves its trained weights in the hidden folder .weights/ID/ of the folder of runs, outside its record.
     They can be deleted at any time; then the run can no longer be a --teacher.

@@ -26,8 +26,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class RunConfig:
     """All settings of one run. Equal configs give equal masks on the same machine, with as many threads.
 
-    Another number of CPU threads sums in another order: gradients differ in their last bits, and after some steps the
-    masks do in a few weights in a hundred thousand. A set fraction is kept to the weight all the same.
+    Another number of CPU threads sums in another order: gradients differ in their last bits, and masks drift apart from
+    there. After 30 steps with one thread and two, 3 bits in 100,000 differed in fp32, and 6 in 100 in bf16. A set
+    fraction is kept to the weight all the same.
 
     Data and encoder stand in it by the fingerprint of their content, so that a run is the same wherever its files lie,
     and another one where they differ.

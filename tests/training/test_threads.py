@@ -1,9 +1,8 @@
-"""What one thread and two agree on: how many weights are kept, and all but a few of which.
+"""What one thread and two agree on: how many weights are kept, and a step's gradients but for rounding.
 
-The library splits its work between threads, and computes a sum or the rest of a vector in another order. Measured: the
-forward pass is equal to the bit, gradients differ by 1e-7 of the largest, and from there on masks drift apart. After 30
-steps of all-MiniLM-L6-v2 on RTE (smp_s, fp32) 324 of 10,616,832 bits differed, the kept weights of a matrix by one, of
-all together by none, and no prediction.
+The library splits its work between threads, and computes a sum or the rest of a vector in another order. From there on
+masks drift apart, fast where products are rounded to bf16. Measured on all-MiniLM-L6-v2 after 30 steps of RTE (smp_s):
+324 of 10,616,832 bits differ in fp32, 645,658 in bf16; the same number of weights is kept by all matrices together.
 """
 
 import numpy as np
@@ -66,7 +65,7 @@ def test_gradients_of_a_step_differ_in_the_last_bits_at_most(prepared, wide_fold
 
 
 @pytest.mark.slow
-def test_masks_keep_the_same_number_and_differ_in_few_weights(prepared, runs, wide_folder, under):
+def test_masks_keep_the_same_number_and_differ_in_few_weights_in_fp32(prepared, runs, wide_folder, under):
     ready = prepared(method="smp_l", encoder=str(wide_folder), n_train=48, epochs=1)
     one = under(1, lambda: training.train(ready, runs / "one", command=""))
     two = under(2, lambda: training.train(ready, runs / "two", command=""))
