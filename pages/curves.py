@@ -23,8 +23,9 @@ _MEGABYTE = 1e6
 def main() -> None:
     st.title("Curves")
     runs = controls.chosen_runs(cache.run_index(), most=None)
-    shown = _curves(runs)
-    _spread(shown)
+    with messages.slot():
+        shown = _curves(runs)
+        _spread(shown)
     _costs(runs)
     _pair(runs)
     _ablations()
@@ -110,7 +111,8 @@ def _metric(runs: list[RunRecord], published: pd.DataFrame, task: str) -> str:
 def _table_of_runs(runs: list[RunRecord], metric: str | None) -> pd.DataFrame:
     """A row per run with what `analysis.over_seeds` and the figures need."""
     several = len({run.config.base_model for run in runs}) > 1
-    with_intervals = messages.readable(runs, lambda run: cache.sampling_interval(run, metric or run.main_metric))
+    with st.spinner("Resampling the development sets", show_time=True):
+        with_intervals = messages.readable(runs, lambda run: cache.sampling_interval(run, metric or run.main_metric))
     variants = analysis.variants([run.config for run, _ in with_intervals])
     rows = []
     for (run, (low, high, n_examples)), variant in zip(with_intervals, variants, strict=True):

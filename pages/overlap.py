@@ -45,11 +45,12 @@ def main() -> None:
     a, b = _pick_pair(list(labels))
     with above:
         _all_pairs(pairs, labels, measure, (a, b))
-    if a == b:
-        st.info("A and B are the same run. Choose two.")
-    else:
-        by_id = {run.run_id: run for run in runs}
-        _one_pair(counts, pairs, by_id[a], by_id[b], labels, measure)
+    with messages.slot():
+        if a == b:
+            st.info("A and B are the same run. Choose two.")
+        else:
+            by_id = {run.run_id: run for run in runs}
+            _one_pair(counts, pairs, by_id[a], by_id[b], labels, measure)
     _several(runs, labels)
     _transfers(runs, labels)
 
@@ -71,7 +72,8 @@ def _comparable(runs: Sequence[RunRecord]) -> list[RunRecord]:
             by_size = [encoder for encoder, _ in encoders.most_common()]
             encoder = st.selectbox("Encoder", by_size, key="encoder", bind="query-params")
             runs = [run for run in runs if _encoder(run) == encoder]
-    return [run for run, _ in messages.readable(runs, cache.magnitudes)]
+    with st.spinner("Reading the masks", show_time=True):
+        return [run for run, _ in messages.readable(runs, cache.magnitudes)]
 
 
 def _encoder(run: RunRecord) -> str:
@@ -187,6 +189,7 @@ def _one_pair(
     # Every pair is in the tables once, in the order of the runs; A and B are whatever was asked for.
     pair = _turned(pairs, a, b).iloc[0]
     title = f"A: {labels[a]}; B: {labels[b]}"
+    in_two_lines = title.replace("; B:", "<br>B:")
     chance = "none" if pair["expected"] == 0 else f"{100 * pair['lift']:.1f} % of the {pair['expected']:,.0f}"
     st.markdown(
         f"A keeps {pair['n_a']:,} of {pair['n_weights']:,} weights, B {pair['n_b']:,}. "
@@ -208,7 +211,7 @@ def _one_pair(
     with left:
         by_matrix = overlap.measure_overlap(_turned(counts, a, b), ["layer", "matrix_type"])
         controls.show_figure(
-            figures.plot_matrices(by_matrix, per_matrix, title),
+            figures.plot_matrices(by_matrix, per_matrix, in_two_lines),
             by_matrix,
             key="pair-matrices",
             alt=f"{per_matrix} by layer and matrix type. {title}.",
@@ -217,7 +220,7 @@ def _one_pair(
     with right:
         by_head = overlap.measure_overlap(cache.head_overlap(run_a, run_b), ["layer", "head"])
         controls.show_figure(
-            figures.plot_heads(by_head, per_head, "query, key, value and attention output", title),
+            figures.plot_heads(by_head, per_head, "query, key, value and attention output", in_two_lines),
             by_head,
             key="pair-heads",
             alt=f"{per_head} by layer and attention head. {title}.",

@@ -82,6 +82,11 @@ def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:
     if config.regression_head == "poles":
         sentences.append("The target is read between two label words as poles; the authors score one word with MSE.")
     method = config.method_info
+    if method.trains_weights and config.head == "label_words":
+        sentences.append(
+            "Classes are scored by the embeddings of label words, as for the masks beside it; published baselines have "
+            "a head of their own."
+        )
     if not method.trains_scores or method.trains_weights:
         return sentences
     if paper_epochs is not None and config.epochs != paper_epochs:

@@ -280,9 +280,9 @@ def _add_published(
 
 
 def _set_scale(figure: go.Figure, scale: str, *lowest: float) -> None:
-    """From a little below the lowest percentage to a little above 100."""
+    """From a little below the lowest percentage, or below 10, to a little above 100."""
     if scale == LOG:
-        ends = [math.log10(0.85 * min(lowest)), math.log10(112)]
+        ends = [math.log10(0.85 * min(10, *lowest)), math.log10(112)]
         figure.update_xaxes(type="log", range=ends, tickvals=_TICKS, ticktext=[str(tick) for tick in _TICKS])
     else:
         figure.update_xaxes(range=[0, 103])

@@ -508,7 +508,7 @@ def _layer_grid(
     if np.isnan(values).all():
         return _unknown(title, measure)
     colors, axis = _colors(values, measure)
-    figure = new_figure(title, subtitle, height=150 + max(22 * len(layers), 150))
+    figure = new_figure(title, subtitle, height=168 + max(22 * len(layers), 150))
     figure.add_heatmap(
         x=list(range(len(columns))),
         y=layers,
@@ -525,7 +525,7 @@ def _layer_grid(
         "<br>A keeps %{customdata[1]:,}, B %{customdata[2]:,}, both %{customdata[3]:,}"
         "<br>%{customdata[4]:,.0f} by chance<extra></extra>",
     )
-    figure.update_layout(coloraxis=axis)
+    figure.update_layout(coloraxis=axis, margin_t=78)
     figure.update_xaxes(
         showgrid=False, showline=False, tickvals=list(range(len(columns))), ticktext=list(columns.values())
     )

@@ -78,7 +78,7 @@ def masks(run: RunRecord) -> MaskSet:
 
 
 # Those of 32 MiniLM runs are 43 MB; of BERT-base one is 11 MB.
-@st.cache_resource(max_entries=32, show_spinner="Reading the mask")
+@st.cache_resource(max_entries=32, show_spinner="Reading the mask", show_time=True)
 def _masks(stamp: Stamp) -> MaskSet:
     return load_run(Path(stamp[0])).masks
 
@@ -109,7 +109,7 @@ def scores(run: RunRecord) -> ScoreHistory:
 
 
 # Of BERT-base 7 MB each, of MiniLM 4 MB.
-@st.cache_resource(max_entries=8, show_spinner="Reading the scores")
+@st.cache_resource(max_entries=8, show_spinner="Reading the scores", show_time=True)
 def _scores(stamp: Stamp) -> ScoreHistory:
     return load_run(Path(stamp[0])).scores
 
@@ -146,7 +146,7 @@ def comparison(run_a: RunRecord, run_b: RunRecord, metric: str) -> sampling.Comp
     return _comparison(_stamp(run_a.path), _stamp(run_b.path), metric)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=64, show_spinner="Comparing the predictions", show_time=True)
 def _comparison(stamp_a: Stamp, stamp_b: Stamp, metric: str) -> sampling.Comparison:
     run_a, run_b = (load_run(Path(folder)) for folder, _ in (stamp_a, stamp_b))
     examples_a, name = sampling.of_metric(run_a.predictions, run_a.config.task_info, metric)
@@ -176,7 +176,7 @@ def magnitudes(run: RunRecord) -> overlap.Magnitudes | None:
 
 
 # 30 kB each.
-@st.cache_resource(max_entries=256, show_spinner="Reading the masks")
+@st.cache_resource(max_entries=256, show_spinner="Reading the masks", show_time=True)
 def _magnitudes(stamp: Stamp) -> overlap.Magnitudes | None:
     _masks(stamp)
     run = load_run(Path(stamp[0]))
@@ -196,7 +196,7 @@ def pairwise_overlap(runs: Sequence[RunRecord]) -> pd.DataFrame:
     return _pairwise_overlap(_stamps(runs))
 
 
-@st.cache_data(max_entries=8, show_spinner="Comparing the masks")
+@st.cache_data(max_entries=8, show_spinner="Comparing the masks", show_time=True)
 def _pairwise_overlap(stamps: tuple[Stamp, ...]) -> pd.DataFrame:
     found = {Path(stamp[0]).name: _magnitudes(stamp) for stamp in stamps}
     known = {run_id: sizes for run_id, sizes in found.items() if sizes is not None}
@@ -208,7 +208,7 @@ def head_overlap(run_a: RunRecord, run_b: RunRecord) -> pd.DataFrame:
     return _head_overlap(_stamp(run_a.path), _stamp(run_b.path))
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=64, show_spinner="Comparing the heads", show_time=True)
 def _head_overlap(stamp_a: Stamp, stamp_b: Stamp) -> pd.DataFrame:
     return overlap.head_overlap(_masks(stamp_a), _masks(stamp_b))
 
@@ -218,7 +218,7 @@ def region_counts(runs: Sequence[RunRecord]) -> pd.DataFrame:
     return _region_counts(_stamps(runs))
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=64, show_spinner="Counting the intersections", show_time=True)
 def _region_counts(stamps: tuple[Stamp, ...]) -> pd.DataFrame:
     return overlap.region_counts(_masks_by_run(stamps))
 

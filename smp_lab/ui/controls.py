@@ -21,6 +21,7 @@ _TYPES = {"csv": "text/csv", "json": "application/json"}
 # Where a second run stands beside the first: none does.
 NONE = "none"
 _FEW = 4
+# Tables of words scroll on a phone instead of becoming columns of single words.
 # A figure's heading is for screen readers, and what a link to the figure names: to the eye the figure has its title.
 _STYLE_SHEET = """<style>
 [class*="-frame st-"] {position: relative}
@@ -29,6 +30,7 @@ _STYLE_SHEET = """<style>
 }
 [class*="-figure-heading st-"] [data-testid=stHeaderActionElements] {display: none}
 [class*="-figure-heading st-"] h3 {scroll-margin-top: 5rem}
+[data-testid=stTable] table {min-width: 44rem}
 .figure-link {font-size: 0.93rem; color: inherit; text-decoration: none}
 .figure-link:hover, .figure-link:focus-visible {text-decoration: underline}
 </style>"""

@@ -8,6 +8,7 @@ from smp_lab.bert_layout import EncoderLayout
 from smp_lab.tasks import TASKS
 
 BERT_BASE = EncoderLayout(n_layers=12, hidden_size=768, intermediate_size=3072, n_heads=12, n_parameters=109_482_240)
+BASELINE = {"score_learning_rate": None, "weight_learning_rate": 3e-5}
 PROVENANCE = {
     "created_utc": "2026-01-01T00:00:00+00:00",
     "git_commit": "0123abc",
@@ -111,6 +112,13 @@ def test_a_record_without_a_command_has_none():
             ["first 2,000", "poles"],
         ),
         ({"method": "random", "score_learning_rate": None}, BERT_BASE, []),
+        (
+            {"method": "dense", "remaining": 1.0, "schedule": None, "schedule_fraction": None} | BASELINE,
+            BERT_BASE,
+            ["published baselines have a head of their own"],
+        ),
+        ({"method": "magnitude"} | BASELINE, BERT_BASE, ["published baselines have a head of their own"]),
+        ({"method": "magnitude", "head": "linear", "label_words": None} | BASELINE, BERT_BASE, []),
         (
             {"task": "toy-sentiment", "label_words": ("terrible", "great"), "method": "random"},
             BERT_BASE,

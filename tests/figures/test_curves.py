@@ -111,6 +111,14 @@ def test_both_scales_hold_every_point():
     assert high > 100
 
 
+def test_a_log_scale_of_high_fractions_alone_still_has_ticks():
+    points = published("rte", "accuracy")
+    assert 100 * points["remaining"].min() > 50
+    axis = plot_curves(runs()[:0], runs()[:0], points[~points["read_off"]]).layout.xaxis
+    shown = [tick for tick in axis.tickvals if axis.range[0] <= np.log10(tick) <= axis.range[1]]
+    assert shown == [10, 30, 50, 100]
+
+
 @pytest.mark.parametrize("color_by", ["task", METHOD])
 def test_differences_of_all_tasks_in_one_figure(color_by):
     both = pd.concat([runs("rte"), runs("sst2")], ignore_index=True)
