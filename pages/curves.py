@@ -88,7 +88,9 @@ def _curves(runs: list[RunRecord]) -> pd.DataFrame:
             )
         figure = figures.plot_difference(*drawn, scale=scale, color_by=controls.color_by())
         alt = f"Difference of the main metric to dense fine-tuning against remaining weights in percent for {names}."
-    data = pd.concat([drawn[0].assign(source="measured"), drawn[2]], ignore_index=True)
+    dots, lines, points = drawn
+    sources = [dots.assign(source="measured"), lines.assign(source="measured, mean over seeds"), points]
+    data = pd.concat(sources, ignore_index=True)
     panels = figures.panels_per_row(len(tasks)) if view == _METRIC else 1
     controls.show_figure(figure, data, key="curves", alt=alt, min_width=280 * panels if panels > 1 else None)
     return means

@@ -24,7 +24,8 @@ def test_drawn_points_are_the_downloaded_data(visit):
     table = pd.read_csv(download.value.path())
     measured = table[table["source"] == "measured"]
     assert len(measured) == 3
-    for kind, wanted in (("published", table[table["source"] != "measured"]), ("measured", measured)):
+    published = table[~table["source"].str.startswith("measured")]
+    for kind, wanted in (("published", published), ("measured", measured)):
         drawn = [
             trace
             for trace in traces(page)
@@ -33,6 +34,9 @@ def test_drawn_points_are_the_downloaded_data(visit):
         assert all(("open" in trace["symbol"]) == (kind == "published") for trace in drawn)
         values = sorted(value for trace in drawn for value in trace["y"])
         np.testing.assert_allclose(values, sorted(100 * wanted["value"]))
+    lines = [trace for trace in traces(page) if trace["mode"] == "lines"]
+    means = table[table["source"] == "measured, mean over seeds"]
+    assert sorted(y for line in lines for y in line["y"]) == pytest.approx(sorted(100 * means["mean"]))
 
 
 def test_link_opens_task_scale_and_quantity(visit):

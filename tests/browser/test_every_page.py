@@ -152,3 +152,29 @@ def test_the_camera_saves_a_picture(visit, records, kind):
         assert "CoLA · SMP-S · 10 %" in words
     else:
         assert content.startswith(b"\x89PNG")
+
+
+def test_keyboard_reaches_a_figures_data_and_shows_where_it_is(visit, records):
+    page = visit(address("/training", records), 5)
+    page.locator(".st-key-task-loss-csv button").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('.st-key-task-loss-json') !== null")
+    page.keyboard.press("Tab")
+    link = page.locator("a.figure-link:focus-visible")
+    assert link.get_attribute("href") == "#task-loss"
+    assert link.evaluate("element => getComputedStyle(element).textDecorationLine") == "underline"
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#task-loss")
+
+
+def test_play_moves_and_its_moment_is_in_the_address(visit, records):
+    page = visit(address("/scores", records) + "&moment=60", 1)
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("() => location.search.includes('moment=75')")
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Play").wait_for()
+    settle(page, 1)
+    moment = int(page.url.split("moment=")[1].split("&")[0])
+    assert 75 <= moment < 100
+    assert page.get_by_role("slider").input_value() == str(moment)
+    assert visit(page.url, 1).evaluate(_DRAWN) == page.evaluate(_DRAWN)
