@@ -18,6 +18,7 @@ from smp_lab.tasks import TASKS
 from smp_lab.ui import cache, controls, links
 
 _TABLE = "run_table"
+_CARD = "card"
 _WHAT_IT_IS = """
 A pre-trained encoder stays as it is: none of its weights is trained. What is learned for a task is which weights to
 keep, from one score per weight that grows while the loss wants that weight further from zero. After training only the
@@ -166,10 +167,11 @@ def _take_rows(shown: list[str]) -> None:
 
 def _card(index: RunIndex) -> None:
     """What the record of one run says about itself."""
-    chosen = [index.runs[run_id] for run_id in st.session_state.get(links.RUNS, []) if run_id in index.runs]
-    labels = controls.run_labels(chosen or list(index.runs.values()))
-    with st.expander("Run card: settings, provenance and the command that makes a run again"):
-        run = index.runs[st.selectbox("Run", list(labels), format_func=labels.__getitem__, key="card")]
+    chosen = [run_id for run_id in st.session_state.get(links.RUNS, []) if run_id in index.runs]
+    # Open where a link asks for one; later choices are not to fold it.
+    asked_for = st.session_state.setdefault("card_in_link", _CARD in st.query_params)
+    with st.expander("Run card: settings, provenance and the command that makes a run again", expanded=asked_for):
+        run = index.runs[st.selectbox("Run", chosen or list(index.runs), key=_CARD, bind="query-params")]
         card = run_card(run.config, run.layout, run.provenance, run.results)
         st.markdown(card_markdown(card, level=4))
         with st.container(horizontal=True):

@@ -178,6 +178,16 @@ def test_run_card_follows_the_choice(open_page, write_run):
     assert rte.run_id in app.expander[0].markdown[0].value
 
 
+def test_link_opens_the_card_of_a_run(open_page, write_run):
+    rte, cola = write_run(), write_run(task="cola")
+    cards = [open_page("overview.py", card=run.run_id).expander[0] for run in (rte, cola)]
+    for card, run in zip(cards, (rte, cola), strict=True):
+        assert run.run_id in card.markdown[0].value
+        assert card.selectbox[0].options == sorted([rte.run_id, cola.run_id])
+    assert all(card.proto.expanded for card in cards)
+    assert not open_page("overview.py").expander[0].proto.expanded
+
+
 def test_filters_hide_rows_and_keep_the_choice(open_page, write_run):
     rte, cola = write_run(), write_run(task="cola")
     app = open_page("overview.py", rte.run_id, cola.run_id)
