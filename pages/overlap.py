@@ -353,7 +353,8 @@ def _transfers(runs: Sequence[RunRecord], labels: dict[str, str]) -> None:
         _transfer_matrix([transfer for transfer in measured if _level(transfer) == level], labels)
     able = [run for run in runs if run.config.head == "label_words" and not run.config.method_info.trains_weights]
     done = {(transfer.settings.mask_run, transfer.settings.task) for transfer in measured}
-    if not {(run.run_id, other.config.task) for run in able for other in able} <= done:
+    tasks = {run.config.task for run in able}
+    if not {(run.run_id, task) for run in able for task in tasks} <= done:
         st.caption("Not every mask was scored on every task here yet. What is missing is filled by:")
         st.code(f"smp-lab transfer {' '.join(run.run_id for run in able)}", language="shell", wrap_lines=True)
     elif not able:
@@ -366,8 +367,10 @@ def _level(transfer: TransferRecord) -> str:
 
 def _of_these(transfers: Iterable[TransferRecord], runs: Sequence[RunRecord]) -> list[TransferRecord]:
     """Transfers of the masks that these runs hold now, and of control masks of the same densities and encoder."""
-    digests = {run.run_id: cache.mask_sha256(run) for run in runs}
-    candidates = [t for t in transfers if t.settings.mask_run in digests]
+    chosen = {run.run_id: run for run in runs}
+    candidates = [t for t in transfers if t.settings.mask_run in chosen]
+    # Not of every run: with many of them each digest is a mask read again.
+    digests = {run: cache.mask_sha256(chosen[run]) for run in {str(t.settings.mask_run) for t in candidates}}
     found = [t for t in candidates if digests[str(t.settings.mask_run)] == t.settings.mask_sha256]
     if stale := sorted({str(t.settings.mask_run) for t in candidates} - {str(t.settings.mask_run) for t in found}):
         st.warning(f"Measured with another mask than the run holds now, and left out: {', '.join(stale)}.")

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from smp_lab.errors import ConfigError
@@ -258,9 +259,9 @@ class RunConfig:
         remaining = "free" if self.remaining is None else f"{self.remaining:g}"
         return f"{self.task}-{self.method}-r{remaining}-s{self.seed}-{self.sha256[:8]}"
 
-    @property
+    @cached_property
     def sha256(self) -> str:
-        """Of `canonical_json`."""
+        """Of `canonical_json`; pages ask for it thousands of times."""
         return hashlib.sha256(canonical_json(self.to_dict()).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smp_lab.bert_layout import EncoderLayout
+from smp_lab.bert_layout import OUTPUT, EncoderLayout
 from smp_lab.config import RunConfig
 from smp_lab.masks import MaskSet, kept_count, top_k
 from smp_lab.storage.runs import RunRecord, ScoreHistory, save_run
 from smp_lab.storage.transfers import TransferRecord, TransferSettings, save_transfer
 
 TINY = EncoderLayout(n_layers=2, hidden_size=16, intermediate_size=32, n_heads=2, n_parameters=6000)
+MINILM = EncoderLayout(n_layers=6, hidden_size=384, intermediate_size=1536, n_heads=12, n_parameters=22_713_216)
 
 
 def tiny_config(**changes: Any) -> RunConfig:
@@ -47,6 +48,19 @@ def random_masks(layout: EncoderLayout, remaining: float, seed: int = 0) -> Mask
         scores = rng.random(layout.shape(matrix.matrix_type))
         dense[matrix] = top_k(scores, kept_count(remaining, scores.size))
     return MaskSet.from_dense(layout, dense)
+
+
+def uneven_masks(remaining, seed):
+    """Masks whose fraction falls with the layer, with fuller and emptier rows and columns."""
+    rng = np.random.default_rng(seed)
+    dense = {}
+    for matrix in MINILM.matrices:
+        n_out, n_in = MINILM.shape(matrix.matrix_type)
+        scores = rng.random((n_out, n_in), np.float32) + rng.random((n_out, 1)) + rng.random((1, n_in))
+        lean = 0.2 * matrix.layer
+        share = remaining * (0.5 + lean if matrix.matrix_type == OUTPUT else 1.5 - lean)
+        dense[matrix] = top_k(scores, kept_count(share, scores.size))
+    return MaskSet.from_dense(MINILM, dense)
 
 
 def tiny_scores(masks: MaskSet, n_moments: int = 4) -> ScoreHistory:
@@ -104,6 +118,7 @@ def make_run(
     *,
     layout: EncoderLayout = TINY,
     masks: MaskSet | None = None,
+    scores: ScoreHistory | None = None,
     accuracy: float = 0.6,
     mask_seed: int = 0,
     **changes: Any,
@@ -112,6 +127,8 @@ def make_run(
     config = tiny_config(**changes)
     if masks is None and config.method != "dense":
         masks = random_masks(layout, config.remaining or 0.4, mask_seed)
+    if scores is None and masks is not None and config.method_info.trains_scores:
+        scores = tiny_scores(masks)
     n_examples, n_steps = 40, 30
     metrics = {metric: accuracy for metric in config.task_info.metrics}
     evaluation = {"step": n_steps, "epoch": config.epochs, "remaining": config.remaining, "loss": 0.6, **metrics}
@@ -151,7 +168,7 @@ def make_run(
         },
         history=history,
         masks=masks,
-        scores=tiny_scores(masks) if masks is not None and config.method_info.trains_scores else None,
+        scores=scores,
         predictions=_predictions(accuracy, n_examples),
     )
 

@@ -3,7 +3,7 @@ import zlib
 
 import numpy as np
 import pytest
-from conftest import TINY, random_masks
+from conftest import MINILM, TINY, random_masks
 
 from smp_lab.bert_layout import EncoderLayout, MatrixId
 from smp_lab.errors import MaskFormatError
@@ -18,7 +18,6 @@ from smp_lab.masks import (
 )
 from smp_lab.storage.runs import masks_to_bytes
 
-MINILM = EncoderLayout(n_layers=6, hidden_size=384, intermediate_size=1536, n_heads=12, n_parameters=22_713_216)
 # 5 x 5 and 7 x 5 weights: neither fills whole bytes.
 ODD = EncoderLayout(n_layers=1, hidden_size=5, intermediate_size=7, n_heads=5, n_parameters=1000)
 

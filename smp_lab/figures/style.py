@@ -7,6 +7,7 @@ page. Five are those of Okabe and Ito (2008), "Color Universal Design"; a test h
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -141,8 +142,12 @@ INKS: Mapping[str, Ink] = {
 }
 
 
+@cache
 def template(theme: str) -> go.layout.Template:
-    """The one plotly template, for `LIGHT` or `DARK` pages. Backgrounds are transparent."""
+    """The one plotly template, for `LIGHT` or `DARK` pages. Backgrounds are transparent.
+
+    Made once: a figure takes a copy, and to make it anew is half of what an empty figure costs.
+    """
     ink = INKS[theme]
     axis = {
         "gridcolor": ink.grid,

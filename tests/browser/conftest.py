@@ -4,30 +4,11 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
 import pytest
-from conftest import make_run
+from conftest import MINILM, make_run, uneven_masks
 from playwright.sync_api import sync_playwright
 
-from smp_lab.bert_layout import OUTPUT, EncoderLayout
-from smp_lab.masks import MaskSet, kept_count, top_k
-
 from . import harness
-
-MINILM = EncoderLayout(n_layers=6, hidden_size=384, intermediate_size=1536, n_heads=12, n_parameters=22_713_216)
-
-
-def uneven_masks(remaining, seed):
-    """Masks whose fraction falls with the layer, with fuller and emptier rows and columns."""
-    rng = np.random.default_rng(seed)
-    dense = {}
-    for matrix in MINILM.matrices:
-        n_out, n_in = MINILM.shape(matrix.matrix_type)
-        scores = rng.random((n_out, n_in), np.float32) + rng.random((n_out, 1)) + rng.random((1, n_in))
-        lean = 0.2 * matrix.layer
-        share = remaining * (0.5 + lean if matrix.matrix_type == OUTPUT else 1.5 - lean)
-        dense[matrix] = top_k(scores, kept_count(share, scores.size))
-    return MaskSet.from_dense(MINILM, dense)
 
 
 @pytest.fixture(scope="session")

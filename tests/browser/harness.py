@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,10 +26,10 @@ CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-network
 # Streamlit looks for its server below the page's own path first: its own 404, and no defect of a page.
 _PROBE = re.compile(r"/_stcore/(health|host-config)$")
 
-_MARKS = ".scatterlayer .js-line, .scatterlayer .point, .barlayer .point, .heatmaplayer image"
+MARKS = ".scatterlayer .js-line, .scatterlayer .point, .barlayer .point, .heatmaplayer image"
 _ALL_DRAWN = f"""n => {{
     const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart] .js-plotly-plot')];
-    const drawn = chart => [...chart.querySelectorAll('{_MARKS}')].some(mark => {{
+    const drawn = chart => [...chart.querySelectorAll('{MARKS}')].some(mark => {{
         const box = mark.getBoundingClientRect();
         return box.width > 0 || box.height > 0; // a level line has no height
     }});
@@ -51,11 +51,24 @@ def launch(playwright: Playwright) -> Browser:
 @contextmanager
 def running_app(script: Path, runs: Path, log: Path) -> Iterator[str]:
     """`ROUTER` or `OWN_RUNS_ALONE` on a free port with these own runs; yields its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(script)]
     command += ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
+    with serving(command, runs, log) as server:
+        wait_until_healthy(port, server, log)
+        yield f"http://127.0.0.1:{port}"
+
+
+def free_port() -> int:
+    """A port that nobody listens to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextmanager
+def serving(command: Sequence[str], runs: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A server with these own runs, from its start until the end of the block; it need not answer yet."""
     with log.open("wb") as output:
         server = subprocess.Popen(
             command,
@@ -65,23 +78,22 @@ def running_app(script: Path, runs: Path, log: Path) -> Iterator[str]:
             stderr=subprocess.STDOUT,
         )
         try:
-            address = f"http://127.0.0.1:{port}"
-            _wait_until_healthy(address, server, log)
-            yield address
+            yield server
         finally:
             server.terminate()
             server.wait(10)
 
 
-def _wait_until_healthy(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(150):
+def wait_until_healthy(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers."""
+    for _ in range(600):
         if server.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1):
                 return
         except (urllib.error.URLError, TimeoutError):
-            time.sleep(0.2)
+            time.sleep(0.05)
     raise RuntimeError(f"The app did not start:\n{log.read_text()}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY, make_run, random_masks, tiny_config
+from conftest import MINILM, TINY, make_run, random_masks, tiny_config
 
 from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.errors import MaskFormatError, RunExistsError, RunFormatError, RunWriteError, SmpLabError
@@ -31,7 +31,6 @@ from smp_lab.storage.runs import HISTORY_COLUMNS, list_runs, load_run, masks_to_
 from smp_lab.storage.sealed import own_sha256
 
 ARRAY_FILES = [HISTORY_FILE, MASKS_FILE, SCORES_FILE, PREDICTIONS_FILE]
-MINILM = EncoderLayout(n_layers=6, hidden_size=384, intermediate_size=1536, n_heads=12, n_parameters=22_713_216)
 
 
 def edit_record(run, edit, sealed=True):
