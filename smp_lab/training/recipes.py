@@ -17,14 +17,15 @@ from smp_lab.tasks import PAPER_EPOCHS
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of mask training for one task.
+    """Settings of training for one task.
 
     Parameters
     ----------
     epochs, batch_size, max_length
         Passes over the training data, examples a step, tokens an example at most.
-    score_learning_rate
-        Start of the linear decay to 0.
+    score_learning_rate, weight_learning_rate
+        Start of the linear decay to 0, where a method trains scores, and where it trains the encoder's own weights with
+        a new head.
     regularizer
         lambda_max.
     schedule_fraction, schedule_steps
@@ -36,7 +37,8 @@ class Recipe:
     epochs: float
     batch_size: int = 32
     max_length: int = 128
-    score_learning_rate: float = 2e-2
+    score_learning_rate: float | None = 2e-2
+    weight_learning_rate: float | None = 1e-4
     regularizer: float = 400.0
     schedule_fraction: float | None = 0.7
     schedule_steps: int | None = None
@@ -64,8 +66,10 @@ _PAPER_EPOCHS_ABOVE_70 = 7
 
 RECIPES = ("desk", "paper")
 
-# Of a new linear head, and of the encoder's own weights where a method trains them (Sanh et al. 2020).
-HEAD_LEARNING_RATE = WEIGHT_LEARNING_RATE = 3e-5
+# Of a new linear head on a frozen encoder (Jiang et al. 2023).
+_HEAD_LEARNING_RATE = 3e-5
+# Of the encoder's own weights in the paper (Sanh et al. 2020). It suits BERT-base; MiniLM learns too little with it.
+_PAPER_WEIGHT_LEARNING_RATE = 3e-5
 # Of scores beside moving weights (Sanh et al. 2020).
 _SCORE_LEARNING_RATE_BESIDE_WEIGHTS = 1e-2
 _FINAL_THRESHOLD = 0.1
@@ -81,12 +85,14 @@ DISTILLATION: Mapping[str, Any] = {
 def method_settings(recipe: Recipe, method: Method) -> dict[str, Any]:
     """A recipe as fields of `RunConfig`, with what a method adds to it or has no use for.
 
-    Fine-tuning all weights needs no schedule and 4 epochs at most; a control is not trained at all.
+    The rate of a new head is there for whoever chooses a linear one. Fine-tuning all weights needs no schedule and 4
+    epochs at most; a control is not trained at all.
     """
     settings: dict[str, Any] = dict(vars(recipe))
     settings["head"] = "linear" if method.trains_weights else "label_words"
-    if method.trains_weights:
-        settings["weight_learning_rate"] = WEIGHT_LEARNING_RATE
+    settings["head_learning_rate"] = recipe.weight_learning_rate if method.trains_weights else _HEAD_LEARNING_RATE
+    if not method.trains_weights:
+        settings["weight_learning_rate"] = None
     if not method.trains_scores:
         settings |= {"score_learning_rate": None, "regularizer": 0.0, "regularizer_ramp": None}
     elif method.trains_weights:
@@ -129,5 +135,7 @@ def get_recipe(name: str, task: str, remaining: float | None) -> Recipe:
         raise ConfigError(f"The paper has no recipe for task {task!r}; it has for: {', '.join(PAPER_EPOCHS)}.")
     epochs = PAPER_EPOCHS[task]
     if remaining is not None and remaining >= 0.7:
-        return Recipe(epochs, schedule_fraction=_PAPER_EPOCHS_ABOVE_70 / epochs)
-    return Recipe(epochs, schedule_fraction=None, schedule_steps=_PAPER_STEPS)
+        schedule = {"schedule_fraction": _PAPER_EPOCHS_ABOVE_70 / epochs}
+    else:
+        schedule = {"schedule_fraction": None, "schedule_steps": _PAPER_STEPS}
+    return Recipe(epochs, weight_learning_rate=_PAPER_WEIGHT_LEARNING_RATE, **schedule)

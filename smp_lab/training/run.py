@@ -35,7 +35,7 @@ from smp_lab.training.encoders import PACKAGED_ENCODER, Encoder, EncoderFiles, f
 from smp_lab.training.kept_weights import keep_weights
 from smp_lab.training.model import build_model
 from smp_lab.training.progress import Progress
-from smp_lab.training.recipes import DISTILLATION, HEAD_LEARNING_RATE, get_recipe, method_settings
+from smp_lab.training.recipes import DISTILLATION, get_recipe, method_settings
 from smp_lab.training.recorder import MomentRecorder
 from smp_lab.training.teachers import Teacher, find_teacher, load_teacher, teacher_logits
 from smp_lab.training.trainer import DevelopmentSplit, Log, PruningTrainer, TokenizedExamples, training_arguments
@@ -104,7 +104,7 @@ def prepare(
     settings |= {
         "label_words": words if by_words else None,
         "regression_head": regression_head,
-        "head_learning_rate": None if by_words or method_info.is_control else HEAD_LEARNING_RATE,
+        "head_learning_rate": None if by_words or method_info.is_control else settings["head_learning_rate"],
         "precision": fastest_precision(),
         **(DISTILLATION if teacher is not None else {}),
         **chosen,

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
+from smp_lab.errors import TrainingError
 from smp_lab.masks import kept_count, top_k
 from smp_lab.training.masking import Global, Local, Share, Threshold
 from smp_lab.training.masking.share import share_among_layers, whole_counts
@@ -100,3 +101,26 @@ def test_threshold_keeps_each_score_for_itself():
     scores = random_scores(3)
     for score, mask in zip(scores, masks_of(Threshold, scores, 0.3), strict=True):
         np.testing.assert_array_equal(mask, 1 / (1 + np.exp(-score.numpy().astype(np.float64))) > 0.3)
+
+
+@pytest.mark.parametrize("make", [Local, Share])
+def test_threads_change_nothing(make):
+    scores, threads = random_scores(3), torch.get_num_threads()
+    alone = masks_of(make, scores, 0.3)
+    try:
+        torch.set_num_threads(3)
+        together = masks_of(make, scores, 0.3)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+def test_an_error_in_a_thread_is_not_lost():
+    scores, threads = random_scores(3), torch.get_num_threads()
+    scores[-1].fill_(torch.nan)
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(TrainingError, match="Scores hold NaN"):
+            masks_of(Local, scores, 0.3)
+    finally:
+        torch.set_num_threads(threads)

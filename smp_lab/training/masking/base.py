@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from smp_lab.bert_layout import EncoderLayout
@@ -45,5 +47,16 @@ class PerMatrix:
     def __call__(self, scores: Sequence[Tensor], schedule: Schedule, step: int, masks: Sequence[Tensor]) -> None:
         """Write the masks; see `MaskingFunction`."""
         counts = self.kept_counts(scores, schedule.remaining(step))
-        for score, count, mask in zip(scores, counts, masks, strict=True):
-            select_top_k(score, count, mask)
+        for_each(select_top_k, scores, counts, masks)
+
+
+def for_each(action: Callable[..., None], *arguments: Sequence[Any]) -> None:
+    """Call `action` for each matrix, on as many threads as torch uses: numpy's own selection takes one."""
+    threads = torch.get_num_threads()
+    if threads == 1 or arguments[0][0].device.type != "cpu":
+        for row in zip(*arguments, strict=True):
+            action(*row)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        # The list waits for all of them and raises what one of them raised.
+        list(pool.map(action, *arguments))
