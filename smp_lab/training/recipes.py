@@ -46,16 +46,17 @@ class Recipe:
 
 
 # About 2000 updates each, where the data allow: with 700 a mask of MRPC at 10 % never left the majority class, because
-# the schedule took the weights before the scores had learned anything.
+# the schedule took the weights before the scores had learned anything. The small tasks take them in half batches, which
+# cost half and gave MRPC the same accuracy.
 _DESK: Mapping[str, Recipe] = {
     "sst2": Recipe(epochs=1),
     "cola": Recipe(epochs=8),
-    "mrpc": Recipe(epochs=20),
+    "mrpc": Recipe(epochs=10, batch_size=16),
     "qqp": Recipe(epochs=1),
     "stsb": Recipe(epochs=12),
     "mnli": Recipe(epochs=1),
     "qnli": Recipe(epochs=1),
-    "rte": Recipe(epochs=20),
+    "rte": Recipe(epochs=12, batch_size=16),
     "wnli": Recipe(epochs=20),
     "toy-sentiment": Recipe(epochs=5),
     "toy-acceptability": Recipe(epochs=20),
