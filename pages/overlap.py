@@ -342,9 +342,10 @@ def _transfers(runs: Sequence[RunRecord], labels: dict[str, str]) -> None:
         "mask of one task can be put into the classifier of another, with nothing trained."
     )
     index = cache.transfer_index()
-    for _, sentence in index.problems:
-        st.error(sentence)
-    measured = _of_these(index.transfers.values(), runs)
+    with messages.slot():
+        for _, sentence in index.problems:
+            st.error(sentence)
+        measured = _of_these(index.transfers.values(), runs)
     levels = sorted({_level(transfer) for transfer in measured}, key=lambda level: float(level.split()[0]))
     if levels:
         level = levels[0]
