@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,16 @@ def seal(checkpoint: Path, config: RunConfig, state: Mapping[str, Any]) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     temporary.replace(checkpoint / SEAL_FILE)
+
+
+def remove_torn(folder: Path) -> None:
+    """Remove checkpoints without a seal: the library counts them among those it keeps, and drops a whole one instead.
+
+    Only the one process that holds the run's lock may do so.
+    """
+    for path in folder.glob("checkpoint-*"):
+        if not (path / SEAL_FILE).is_file():
+            shutil.rmtree(path)
 
 
 def newest_whole(folder: Path, config: RunConfig) -> tuple[Path, dict[str, Any]] | None:

@@ -29,7 +29,7 @@ from smp_lab.methods import METHODS, NONE, Method, get_method
 from smp_lab.storage.paths import LOGS_FOLDER, project_folder, unfinished_folder
 from smp_lab.storage.runs import HISTORY_COLUMNS, RunRecord, save_run
 from smp_lab.tasks import get_task
-from smp_lab.training.checkpoints import newest_whole
+from smp_lab.training.checkpoints import newest_whole, remove_torn
 from smp_lab.training.data import Examples, TaskData, load_task_data
 from smp_lab.training.encoders import PACKAGED_ENCODER, Encoder, EncoderFiles, find_encoder, load_encoder
 from smp_lab.training.kept_weights import keep_weights
@@ -222,6 +222,7 @@ def train(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock", timeout=0):
+            remove_torn(folder)
             try:
                 return _train(prepared, runs, folder, command, write, report_to)
             finally:

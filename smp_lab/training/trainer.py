@@ -312,7 +312,8 @@ class _PruningSteps(TrainerCallback):
         if args.world_size > 1:
             # Saving has all processes wait for one another: it is for all of them or for none.
             due = state.global_step % STEPS_BETWEEN_QUESTIONS == 0 and broadcast_object_list([due])[0]
-        if due:
+        # After the last step there is nothing to go on with: a run that started there would not be evaluated.
+        if due and state.global_step < state.max_steps:
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

@@ -128,11 +128,71 @@ def test_a_checkpoint_without_its_seal_is_passed_over(prepared, runs, tmp_path, 
     monkeypatch.undo()
     ready = prepared()
     folder = unfinished_folder(runs, ready.config.run_id)
-    half = folder / "checkpoint-30"
-    half.mkdir()
-    (half / "model.safetensors").write_bytes(b"cut off")
+    half = torn_checkpoint(folder, 30)
     assert newest_whole(folder, ready.config)[0].name == "checkpoint-20"
     assert same_masks(undisturbed, train(ready, runs, command=""))
+    assert not half.exists()
+
+
+def torn_checkpoint(folder, step):
+    half = folder / f"checkpoint-{step}"
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"cut off")
+    return half
+
+
+def test_a_checkpoint_without_its_seal_does_not_take_the_place_of_a_whole_one(prepared, runs, tmp_path, monkeypatch):
+    undisturbed = train(prepared(), tmp_path / "whole", command="")
+    ask_at(8, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(prepared(), runs, command="")
+    monkeypatch.undo()
+    ready = prepared()
+    folder = unfinished_folder(runs, ready.config.run_id)
+    torn_checkpoint(folder, 12)
+
+    # The next checkpoint is torn as well: all its files are there, and the seal is not.
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    ask_at(16, monkeypatch)
+    monkeypatch.setattr(trainer_module, "seal", fail)
+    with pytest.raises(RunWriteError, match="checkpoint-16 could not be written"):
+        train(prepared(), runs, command="")
+    monkeypatch.undo()
+    ready = prepared()
+    assert newest_whole(folder, ready.config)[0].name == "checkpoint-8"
+    assert same_masks(undisturbed, train(ready, runs, command=""))
+
+
+@pytest.mark.parametrize("epochs", [1, 1.5])
+def test_a_run_whose_record_could_not_be_written_is_finished_by_the_same_command(
+    prepared, runs, tmp_path, monkeypatch, epochs
+):
+    undisturbed = train(prepared(epochs=epochs), tmp_path / "whole", command="")
+    monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_CHECKPOINTS", -1)
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(training, "save_run", fail)
+    with pytest.raises(RunWriteError, match="the same command goes on from the last checkpoint"):
+        train(prepared(epochs=epochs), runs, command="")
+    monkeypatch.undo()
+    resumed = train(prepared(epochs=epochs), runs, command="")
+    resumed.verify()
+    assert resumed.provenance["resumed"] == 1
+    assert resumed.results["evaluations"] == undisturbed.results["evaluations"]
+    assert resumed.predictions.equals(undisturbed.predictions)
+    assert same_masks(undisturbed, resumed)
+
+
+def test_a_stop_asked_for_in_the_last_step_is_the_end_of_the_run(prepared, runs, monkeypatch):
+    monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_CHECKPOINTS", -1)
+    ask_at(8, monkeypatch)
+    record = train(prepared(epochs=1), runs, command="")
+    record.verify()
+    assert record.results["evaluations"][-1]["step"] == 8
 
 
 def test_checkpoints_of_other_settings_or_another_version_are_refused(prepared, runs, monkeypatch):
