@@ -28,9 +28,9 @@ def apply_dropout(values: Tensor, probability: float) -> Tensor:
     values
         Any shape, on the processor.
     probability
-        In [0, 1); rounded to a multiple of 2 ** -16, the scale being that of the rounded one.
+        In [0, 1); rounded to a multiple of 2 ** -16 below 1, the scale being that of the rounded one.
     """
-    n_dropped = round(probability * 2**_BITS)
+    n_dropped = min(round(probability * 2**_BITS), 2**_BITS - 1)
     n_words = -(-values.numel() // _DRAWS_PER_WORD)
     # All 64 bits: without bounds the sign bit would always be 0.
     words = torch.empty(n_words, dtype=torch.int64).random_(-(2**63), None)

@@ -58,7 +58,7 @@ class PrunedWeights(nn.Module):
         self.scores = nn.ParameterList()
         # A plain list: the parameters stay the encoder's.
         self.weights = list(weights)
-        self._previous_masks: list[Tensor] = []
+        self._flips = (0, 0)
         self._cached: list[Tensor] | None = None
 
     def importance(self) -> Iterable[Tensor]:
@@ -78,15 +78,26 @@ class PrunedWeights(nn.Module):
         return float("nan")
 
     @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Make the masks of `step`: those after so many updates. Calling it again for the same step changes nothing."""
+    def update(self, step: int, *, count_flips: bool = False) -> None:
+        """Make the masks of `step`: those after so many updates. Calling it again for the same step changes nothing.
+
+        Parameters
+        ----------
+        step
+            Of the schedule.
+        count_flips
+            Whether `flips` is wanted; masks are then held twice for a moment.
+        """
         if step == self.step:
             return
         self.step = step
         self._cached = None
-        new = self._previous_masks or [torch.empty_like(weight, dtype=torch.bool) for weight in self.weights]
-        self._previous_masks, self.masks = self.masks, new
+        before = [mask.clone() for mask in self.masks] if count_flips else []
+        self.masks = self.masks or [torch.empty_like(weight, dtype=torch.bool) for weight in self.weights]
         self.make_masks(self.masks)
+        flips_in = sum(_count(mask & ~old) for mask, old in zip(self.masks, before, strict=False))
+        flips_out = sum(_count(old & ~mask) for mask, old in zip(self.masks, before, strict=False))
+        self._flips = (flips_in, flips_out)
 
     def forward(self) -> list[Tensor]:
         """W' of each matrix; without gradients they are made once a step."""
@@ -106,12 +117,8 @@ class PrunedWeights(nn.Module):
         return sum(_count(mask) for mask in self.masks)
 
     def flips(self) -> tuple[int, int]:
-        """Weights that came into the mask, and that left it, from the step before to the present one."""
-        if not self._previous_masks:
-            return 0, 0
-        flips_in = sum(_count(mask & ~before) for mask, before in zip(self.masks, self._previous_masks, strict=True))
-        kept_before = sum(_count(mask) for mask in self._previous_masks)
-        return flips_in, kept_before + flips_in - self.kept()
+        """Weights that came into the mask, and that left it, at the last update that counted them."""
+        return self._flips
 
     def mask_set(self) -> MaskSet | None:
         """The present masks, packed; None for a method that has none."""
@@ -134,7 +141,7 @@ class PrunedWeights(nn.Module):
 class WholeWeights(PrunedWeights):
     """Every weight as it is: for a method without a mask."""
 
-    def update(self, step: int) -> None:
+    def update(self, step: int, *, count_flips: bool = False) -> None:
         """Note the step; there is no mask to make."""
         self.step = step
 

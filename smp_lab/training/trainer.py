@@ -240,7 +240,7 @@ class PruningTrainer(Trainer):
         if "loss" in logs and step:
             # An accelerator's losses are not waited for before they are logged.
             _require_finite(logs["loss"], step)
-            pruned.update(step)
+            pruned.update(step, count_flips=True)
             flips_in, flips_out = pruned.flips()
             row = {
                 "step": step,

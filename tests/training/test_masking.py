@@ -46,8 +46,12 @@ def test_share_keeps_exactly_its_fraction_of_every_type(remaining, spread):
             np.testing.assert_array_equal(masks[i], top_k(scores[i].numpy(), int(masks[i].sum())))
 
 
+def tensor(values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
 def test_share_is_the_formula_where_nothing_is_cut_off():
-    means = np.array([[0.2, 0.5], [0.4, 0.5], [0.3, 0.5]])
+    means = tensor([[0.2, 0.5], [0.4, 0.5], [0.3, 0.5]])
     v = 0.3
     for layer in range(3):
         for kind in range(2):
@@ -57,35 +61,46 @@ def test_share_is_the_formula_where_nothing_is_cut_off():
 
 def test_share_redistributes_what_a_full_matrix_cannot_take():
     # v L = 2.4 of 3; the first asks for 2.4 * 0.8 / 1.0 = 1.92, is full at 1, and leaves 1.4 for the others, 1 : 1.
-    np.testing.assert_allclose(share_among_layers(np.array([[0.8], [0.1], [0.1]]), 0.8)[:, 0], [1, 0.7, 0.7])
+    np.testing.assert_allclose(share_among_layers(tensor([[0.8], [0.1], [0.1]]), 0.8)[:, 0], [1, 0.7, 0.7])
     # Twice: after the first is full, the second asks for 1.4 * 0.19 / 0.2 = 1.33.
-    np.testing.assert_allclose(share_among_layers(np.array([[0.8], [0.19], [0.01]]), 0.8)[:, 0], [1, 1, 0.4])
+    np.testing.assert_allclose(share_among_layers(tensor([[0.8], [0.19], [0.01]]), 0.8)[:, 0], [1, 1, 0.4])
 
 
 @pytest.mark.parametrize("n_layers", [1, 2, 3, 6, 12, 24])
 @pytest.mark.parametrize("n_weights", [1000, 147_456, 250_000, 589_824, 1_000_000])
 def test_equal_layers_share_exactly_at_any_level(n_layers, n_weights):
-    means = np.full((n_layers, 1), 0.5)
-    for v in [*np.linspace(0.001, 1, 1000), *np.random.default_rng(0).uniform(0, 1, 200)]:
-        total = kept_count(v, n_layers * n_weights)
-        counts = whole_counts(share_among_layers(means, v)[:, 0], n_weights, total)
-        assert counts.sum() == total, v
-        assert counts.min() >= 0 and counts.max() <= n_weights
-        assert np.ptp(counts) <= 1
+    levels = [*np.linspace(0.001, 1, 1000), *np.random.default_rng(0).uniform(0, 1, 200)]
+    totals = torch.tensor([kept_count(v, n_layers * n_weights) for v in levels])
+    # A column per level.
+    shares = share_among_layers(torch.full((n_layers, len(levels)), 0.5, dtype=torch.float64), tensor(levels))
+    counts = whole_counts(shares, torch.full((len(levels),), float(n_weights)), totals)
+    assert torch.equal(counts.sum(dim=0), totals)
+    assert counts.min() >= 0 and counts.max() <= n_weights
+    assert np.ptp(counts.numpy(), axis=0).max() <= 1
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_shares_are_fractions_whose_mean_is_the_remaining_one(seed):
     rng = np.random.default_rng(seed)
-    means, v = rng.uniform(0.001, 1, (6, 6)) ** 3, rng.uniform(0.01, 1)
+    means, v = tensor(rng.uniform(0.001, 1, (6, 6)) ** 3), rng.uniform(0.01, 1)
     shares = share_among_layers(means, v)
     assert shares.min() > 0 and shares.max() <= 1
     np.testing.assert_allclose(shares.mean(axis=0), v)
 
 
 def test_whole_counts_give_the_rest_to_the_largest_fractions():
-    assert whole_counts(np.array([0.25, 0.36, 0.29]), 10, 9).tolist() == [2, 4, 3]
-    assert whole_counts(np.array([1.0, 0.55, 0.55]), 10, 21).tolist() == [10, 6, 5]
+    shares = tensor([[0.25, 1.0], [0.36, 0.55], [0.29, 0.55]])
+    counts = whole_counts(shares, tensor([10, 10]), torch.tensor([9, 21]))
+    assert counts.T.tolist() == [[2, 4, 3], [10, 6, 5]]
+
+
+@pytest.mark.parametrize("function", [Local, Share, Global])
+@pytest.mark.parametrize("others", ["ties", "random"])
+def test_one_nan_is_refused(function, others):
+    scores = random_scores(4) if others == "random" else [torch.zeros_like(score) for score in random_scores(4)]
+    scores[7][1, 2] = torch.nan
+    with pytest.raises(TrainingError, match="Scores hold NaN"):
+        masks_of(function, scores, 0.4)
 
 
 @pytest.mark.parametrize("remaining", [1.0, 0.5, 0.1, 0.003])
@@ -106,8 +121,9 @@ def test_threshold_keeps_each_score_for_itself():
 @pytest.mark.parametrize("make", [Local, Share])
 def test_threads_change_nothing(make):
     scores, threads = random_scores(3), torch.get_num_threads()
-    alone = masks_of(make, scores, 0.3)
     try:
+        torch.set_num_threads(1)
+        alone = masks_of(make, scores, 0.3)
         torch.set_num_threads(3)
         together = masks_of(make, scores, 0.3)
     finally:

@@ -62,7 +62,7 @@ def test_a_set_fraction_is_kept_to_the_weight(method, remaining):
 def test_magnitude_keeps_the_largest_present_weights_and_moves_only_those():
     pruned = METHOD_WEIGHTS["magnitude"](prunable(0.3))
     gradient = backward(pruned)
-    weight, mask = pruned.weights[0], pruned.masks[0]
+    weight, mask = pruned.weights[0], pruned.masks[0].clone()
     np.testing.assert_array_equal(mask, top_k(np.abs(weight.detach().numpy()), kept_count(0.3, 64)))
     torch.testing.assert_close(weight.grad, gradient * mask)
     assert not list(pruned.scores)

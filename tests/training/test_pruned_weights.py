@@ -78,7 +78,7 @@ def test_flips_are_those_between_two_steps():
     before = [mask.clone() for mask in masked.masks]
     with torch.no_grad():
         masked.scores[0].neg_()
-    masked.update(1)
+    masked.update(1, count_flips=True)
     want_in = sum(int((new & ~old).sum()) for new, old in zip(masked.masks, before, strict=True))
     want_out = sum(int((old & ~new).sum()) for new, old in zip(masked.masks, before, strict=True))
     assert masked.flips() == (want_in, want_out)
@@ -90,7 +90,7 @@ def test_update_twice_for_one_step_keeps_the_step_before():
     masked.update(0)
     with torch.no_grad():
         masked.scores[0].neg_()
-    masked.update(1)
+    masked.update(1, count_flips=True)
     flips = masked.flips()
     masked.update(1)
     assert masked.flips() == flips != (0, 0)

@@ -55,3 +55,17 @@ def test_nan_is_refused():
     scores = torch.full((8,), torch.nan)
     with pytest.raises(TrainingError, match="Scores hold NaN"):
         select_top_k(scores, 3, torch.empty(8, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("share_of_ties", [0.0, 0.3, 0.9, 1.0])
+@pytest.mark.parametrize("fraction", [0.001, 0.05, 0.1, 0.5, 0.95, 0.999])
+def test_many_equal_scores_take_the_other_way_to_the_same_mask(share_of_ties, fraction):
+    rng = np.random.default_rng(2)
+    scores = rng.normal(size=30_000).astype(np.float32)
+    scores[rng.random(scores.size) < share_of_ties] = 0.25
+    k = int(fraction * scores.size)
+    mask = torch.empty(scores.size, dtype=torch.bool)
+    select_top_k(torch.from_numpy(scores), k, mask)
+    np.testing.assert_array_equal(mask.numpy(), top_k(scores, k))
+    _select_by_sorting(torch.from_numpy(scores), torch.tensor(k), mask)
+    np.testing.assert_array_equal(mask.numpy(), top_k(scores, k))

@@ -40,14 +40,14 @@ class PerMatrix:
     def __init__(self, layout: EncoderLayout) -> None:
         self.layout = layout
 
-    def kept_counts(self, scores: Sequence[Tensor], remaining: float) -> list[int]:
-        """Weights to keep in each matrix."""
+    def kept_counts(self, scores: Sequence[Tensor], remaining: float) -> Sequence[int] | Tensor:
+        """Weights to keep in each matrix; a tensor ``(n_matrices,)`` where they follow from the scores."""
         raise NotImplementedError
 
     def __call__(self, scores: Sequence[Tensor], schedule: Schedule, step: int, masks: Sequence[Tensor]) -> None:
         """Write the masks; see `MaskingFunction`."""
         counts = self.kept_counts(scores, schedule.remaining(step))
-        for_each(select_top_k, scores, counts, masks)
+        for_each(select_top_k, scores, list(counts), masks)
 
 
 def for_each(action: Callable[..., None], *arguments: Sequence[Any]) -> None:

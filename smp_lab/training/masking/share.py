@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -20,71 +18,71 @@ class Share(PerMatrix):
     So every type keeps v over the layers together, and a layer keeps more of it where its scores are high.
     """
 
-    def kept_counts(self, scores: Sequence[Tensor], remaining: float) -> list[int]:
+    def kept_counts(self, scores: Sequence[Tensor], remaining: float) -> Tensor:
         """v_tl * n for every matrix, rounded so that each type keeps exactly floor(v * L * n)."""
-        means = torch.stack([torch.sigmoid(score.detach()).mean() for score in scores]).double().cpu().numpy()
-        shares = share_among_layers(means.reshape(self.layout.n_layers, len(MATRIX_TYPES)), remaining)
-        counts = np.empty(shares.shape, np.int64)
-        for column, matrix_type in enumerate(MATRIX_TYPES):
-            size = self.layout.size(matrix_type)
-            total = kept_count(remaining, self.layout.n_layers * size)
-            counts[:, column] = whole_counts(shares[:, column], size, total)
-        return counts.reshape(-1).tolist()
+        means = torch.stack([torch.sigmoid(score.detach()).mean() for score in scores]).double()
+        n_layers = self.layout.n_layers
+        sizes = torch.tensor([self.layout.size(matrix_type) for matrix_type in MATRIX_TYPES], dtype=torch.float64)
+        totals = torch.tensor([kept_count(remaining, n_layers * int(size)) for size in sizes])
+        shares = share_among_layers(means.view(n_layers, len(MATRIX_TYPES)), remaining)
+        return whole_counts(shares, sizes.to(means.device), totals.to(means.device)).view(-1)
 
 
-def whole_counts(shares: npt.NDArray[np.float64], n_weights: int, total: int) -> npt.NDArray[np.int64]:
-    """Shares of one matrix type as whole numbers of weights that add up to `total`.
+def whole_counts(shares: Tensor, sizes: Tensor, totals: Tensor) -> Tensor:
+    """Shares as whole numbers of weights that add up to the totals of their matrix types.
 
-    Each layer gets ``floor(share * n_weights)``; what is left, less than one weight a layer, goes to the largest
-    fractional parts, earlier layers first (the authors' code leaves it out).
+    Each layer gets ``floor(share * size)``; what is left, less than one weight a layer, goes to the largest fractional
+    parts, earlier layers first (the authors' code leaves it out). Nothing here waits for an accelerator.
 
     Parameters
     ----------
     shares
-        ``(n_layers,)`` in [0, 1].
-    n_weights
-        In each matrix of the type.
-    total
-        To be kept over all layers.
+        float64 ``(n_layers, n_types)`` in [0, 1].
+    sizes
+        float64 ``(n_types,)`` weights in each matrix.
+    totals
+        int64 ``(n_types,)`` weights to be kept over all layers.
+
+    Returns
+    -------
+    Tensor
+        int64 ``(n_layers, n_types)``.
     """
-    exact = shares * n_weights
+    exact = shares * sizes
     # Shares are products of floats: a hair above a whole number must not claim one weight more than there is to share.
-    counts = np.floor(exact - 1e-6).clip(0).astype(np.int64)
-    order = np.argsort(counts - exact, kind="stable")
-    order = order[counts[order] < n_weights]
-    counts[order[: total - counts.sum()]] += 1
-    return counts
+    counts = torch.floor(exact - 1e-6).clamp(min=0)
+    # A full matrix has no room for one more, and comes last.
+    fractions = torch.where(counts < sizes, exact - counts, -1.0)
+    order = torch.argsort(fractions, dim=0, descending=True, stable=True)
+    ranks = torch.argsort(order, dim=0)
+    missing = totals - counts.sum(dim=0)
+    return (counts + (ranks < missing)).long()
 
 
-def share_among_layers(means: npt.NDArray[np.float64], remaining: float) -> npt.NDArray[np.float64]:
+def share_among_layers(means: Tensor, remaining: float | Tensor) -> Tensor:
     """Keep fraction of each layer and matrix type.
 
     Parameters
     ----------
     means
-        ``(n_layers, n_types)`` mean sigmoid of the scores, above 0.
+        float64 ``(n_layers, n_types)`` mean sigmoid of the scores, above 0.
     remaining
-        v, in (0, 1].
+        v, in (0, 1]; a float64 tensor ``(n_types,)`` where the columns of `means` have one each.
 
     Returns
     -------
-    ndarray
-        ``(n_layers, n_types)`` fractions in [0, 1]; their mean over layers is v for each type. Where the formula asks
-        for more than a whole matrix, the matrix is kept whole and the other layers share what is cut off by the same
-        rule, again until no share is above 1 (the authors' code loses it).
+    Tensor
+        float64 ``(n_layers, n_types)`` fractions in [0, 1]; their mean over layers is v for each type. Where the
+        formula asks for more than a whole matrix, the matrix is kept whole and the other layers share what is cut off
+        by the same rule, again until no share is above 1 (the authors' code loses it).
     """
     n_layers = len(means)
-    shares = np.empty_like(means)
-    for column, mean in enumerate(means.T):
-        open_layers = np.ones(n_layers, bool)
-        share = np.ones(n_layers)
-        while open_layers.any():
-            budget = remaining * n_layers - (~open_layers).sum()
-            share[open_layers] = budget * mean[open_layers] / mean[open_layers].sum()
-            whole = open_layers & (share >= 1)
-            if not whole.any():
-                break
-            share[whole] = 1
-            open_layers &= ~whole
-        shares[:, column] = share
-    return shares
+    whole = torch.zeros_like(means, dtype=torch.bool)
+    shares = torch.ones_like(means)
+    # Each round fills at least one layer of a type or changes nothing more; asking which would wait for an accelerator.
+    for _ in range(n_layers):
+        still = torch.where(whole, 0.0, means)
+        budget = remaining * n_layers - whole.sum(dim=0, dtype=means.dtype)
+        shares = torch.where(whole, 1.0, budget * still / still.sum(dim=0).clamp(min=torch.finfo(still.dtype).tiny))
+        whole = whole | (shares >= 1)
+    return shares.clamp(max=1)
