@@ -88,3 +88,7 @@ def test_encoder_trains_with_it_and_evaluates_as_before() -> None:
     torch.testing.assert_close(model(**tokens).last_hidden_state, before)
     draws = torch.stack([model.train()(**tokens).last_hidden_state.detach() for _ in range(2)])
     assert not torch.equal(draws[0], draws[1])
+
+
+def test_a_probability_next_to_one_leaves_finite_values() -> None:
+    assert apply_dropout(torch.ones(1000), 0.9999999).isfinite().all()
