@@ -275,7 +275,8 @@ def _train(
         development_split(suffix, data.development[name], encoder.tokenizer, config.max_length)
         for suffix, name in data.task.splits
     ]
-    total_steps = math.ceil(config.epochs * math.ceil(len(train_examples) / config.batch_size))
+    # Rounded first: 1.1 epochs of 50 steps are 55.00000000000001 in floating point.
+    total_steps = math.ceil(round(config.epochs * math.ceil(len(train_examples) / config.batch_size), 9))
     model = build_model(config, encoder, total_steps)
     moments = MomentRecorder(folder / "moments", total_steps)
     stop = StopOnRequest()
@@ -305,6 +306,7 @@ def _train(
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         else:
             trainer.evaluate()
+    log.tick()
     if trainer.state.global_step < total_steps:
         raise Interrupted(
             f"Stopped at step {trainer.state.global_step} of {total_steps}; a checkpoint is kept. Start the same "

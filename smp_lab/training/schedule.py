@@ -45,7 +45,8 @@ class Schedule:
         if config.schedule_steps is not None:
             schedule_steps = min(config.schedule_steps, total_steps)
         else:
-            schedule_steps = math.floor((config.schedule_fraction or 0.0) * total_steps)
+            # Rounded first: 0.29 of 100 steps are 28.999999999999996 in floating point.
+            schedule_steps = math.floor(round((config.schedule_fraction or 0.0) * total_steps, 9))
         return cls(
             total_steps=total_steps,
             schedule_steps=schedule_steps,

@@ -80,7 +80,7 @@ class DevelopmentSplit:
 
 @dataclass
 class Log:
-    """What a run notes while it trains; it is part of every checkpoint.
+    """What a run notes while it trains; it is part of every checkpoint. Its clock runs from when it is made.
 
     Parameters
     ----------
@@ -89,7 +89,8 @@ class Log:
     evaluations
         A dict per evaluation.
     seconds
-        Wall time up to now, over all its processes.
+        Wall time up to the last `tick`, over all its processes: with loading, a teacher's answers and evaluations,
+        without what a process did after its last checkpoint.
     resumed
         How often it went on from a checkpoint.
     """
@@ -98,6 +99,15 @@ class Log:
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     resumed: int = 0
+
+    def __post_init__(self) -> None:
+        self._last_tick = time.monotonic()
+
+    def tick(self) -> None:
+        """Count the time since the last call."""
+        now = time.monotonic()
+        self.seconds += now - self._last_tick
+        self._last_tick = now
 
 
 class LengthGroupedByEpoch(LengthGroupedSampler):
@@ -203,8 +213,15 @@ class PruningTrainer(Trainer):
         """Task loss of a batch; a loss that is not a number ends the run."""
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
         if loss.device.type == "cpu" and model.training:
-            _require_finite(loss.item(), self.state.global_step)
+            self._require_finite(loss.item())
         return (loss, outputs) if return_outputs else loss
+
+    def _require_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"The loss is {loss} at step {self.state.global_step}: training has diverged. Try a smaller learning "
+                f"rate{' or --precision fp32' if self.config.precision == 'bf16' else ''}."
+            )
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Metrics of every development split under the masks of the present step; predictions stay in `predictions`."""
@@ -239,7 +256,7 @@ class PruningTrainer(Trainer):
         step, pruned = self.state.global_step, self.model.pruned
         if "loss" in logs and step:
             # An accelerator's losses are not waited for before they are logged.
-            _require_finite(logs["loss"], step)
+            self._require_finite(logs["loss"])
             pruned.update(step, count_flips=True)
             flips_in, flips_out = pruned.flips()
             row = {
@@ -273,6 +290,7 @@ class PruningTrainer(Trainer):
         try:
             super()._save_checkpoint(model, trial)
             if self.args.should_save:
+                self.run_log.tick()
                 seal(checkpoint, self.config, asdict(self.run_log))
         except (OSError, RuntimeError, SafetensorError) as error:
             # A full disk is an error of another kind in each of the libraries that write here.
@@ -289,12 +307,12 @@ class _PruningSteps(TrainerCallback):
     def __init__(self, trainer: PruningTrainer) -> None:
         self.trainer = trainer
         self._logged = self._evaluated = frozenset[int]()
-        self._last_clock = self._last_save = time.monotonic()
+        self._last_save = time.monotonic()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._logged = frozenset(_evenly(state.max_steps, N_LOGGED))
         self._evaluated = frozenset(_evenly(state.max_steps, N_EVALUATIONS))
-        self._last_clock = self._last_save = time.monotonic()
+        self._last_save = time.monotonic()
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         pruned = self.trainer.model.pruned
@@ -303,12 +321,10 @@ class _PruningSteps(TrainerCallback):
             self.trainer.moments.record(pruned)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        now = time.monotonic()
-        self.trainer.run_log.seconds += now - self._last_clock
-        self._last_clock = now
+        self.trainer.run_log.tick()
         control.should_log = state.global_step in self._logged
         control.should_evaluate = state.global_step in self._evaluated
-        due = now - self._last_save > SECONDS_BETWEEN_CHECKPOINTS
+        due = time.monotonic() - self._last_save > SECONDS_BETWEEN_CHECKPOINTS
         if args.world_size > 1:
             # Saving has all processes wait for one another: it is for all of them or for none.
             due = state.global_step % STEPS_BETWEEN_QUESTIONS == 0 and broadcast_object_list([due])[0]
@@ -325,14 +341,6 @@ class _PruningSteps(TrainerCallback):
             pruned.update(state.global_step)
             if state.is_world_process_zero:
                 self.trainer.moments.record(pruned)
-
-
-def _require_finite(loss: float, step: int) -> None:
-    if not math.isfinite(loss):
-        raise TrainingError(
-            f"The loss is {loss} at step {step}. The last whole checkpoint is kept; try a smaller learning rate or "
-            "--precision fp32."
-        )
 
 
 def _evenly(total_steps: int, count: int) -> set[int]:

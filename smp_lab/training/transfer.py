@@ -6,7 +6,6 @@ Where weights are frozen, a mask, the encoder and a task's label words are a who
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -258,7 +257,6 @@ def _evaluate(
         masking=Given(mask.masks),
         with_scores=False,
     )
-    start = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         trainer = PruningTrainer(
             model,
@@ -272,7 +270,7 @@ def _evaluate(
             moments=MomentRecorder(Path(scratch), 0),
         )
         metrics = trainer.evaluate()
-    trainer.run_log.seconds = time.monotonic() - start
+    trainer.run_log.tick()
     return save_transfer(
         folder,
         settings=settings,

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -283,9 +284,17 @@ def test_a_loss_that_is_not_a_number_ends_the_run_and_says_where(prepared, runs,
         return plain(self, scores, targets) * (torch.nan if len(calls) == 3 else 1)
 
     monkeypatch.setattr(Classes, "loss", break_later)
-    with pytest.raises(TrainingError, match="The loss is nan at step 2"):
+    with pytest.raises(TrainingError, match=r"nan at step 2: training has diverged. Try a smaller learning rate\.$"):
         train(prepared(), runs, command="")
     assert list(runs.glob(".unfinished/*")) == []
+
+
+def test_fp32_is_advised_to_a_run_that_has_another_precision(prepared, runs, monkeypatch):
+    from smp_lab.training.heads import Classes
+
+    monkeypatch.setattr(Classes, "loss", lambda self, scores, targets: scores.sum() * torch.nan)
+    with pytest.raises(TrainingError, match=r"Try a smaller learning rate or --precision fp32\.$"):
+        train(prepared(precision="bf16"), runs, command="")
 
 
 def test_a_loss_that_is_not_a_number_leaves_the_last_checkpoint(prepared, runs, monkeypatch):
@@ -297,7 +306,7 @@ def test_a_loss_that_is_not_a_number_leaves_the_last_checkpoint(prepared, runs, 
         train(prepared(), runs, command="")
     monkeypatch.undo()
     monkeypatch.setattr(Classes, "loss", lambda self, scores, targets: scores.sum() * torch.nan)
-    with pytest.raises(TrainingError, match="The loss is nan at step 8. The last whole checkpoint is kept"):
+    with pytest.raises(TrainingError, match="The loss is nan at step 8: training has diverged"):
         train(prepared(), runs, command="")
     monkeypatch.undo()
     ready = prepared()
@@ -343,6 +352,41 @@ def test_weights_that_cannot_be_written_are_told_and_leave_no_record(prepared, r
 def test_examples_longer_than_the_encoder_takes_are_refused(prepared, runs):
     with pytest.raises(ConfigError, match="'tiny-bert' takes at most 40 tokens an example; got --max-length 41"):
         train(prepared(max_length=41), runs, command="")
+
+
+@pytest.mark.parametrize("method", ["random", "smp_l"])
+def test_the_last_evaluation_is_part_of_the_time(prepared, runs, monkeypatch, method):
+    evaluate = trainer_module.PruningTrainer.evaluate
+
+    def slowly(self, *given, **named):
+        time.sleep(0.3)
+        return evaluate(self, *given, **named)
+
+    monkeypatch.setattr(trainer_module, "N_EVALUATIONS", 1)
+    monkeypatch.setattr(trainer_module.PruningTrainer, "evaluate", slowly)
+    epochs = {} if method == "smp_l" else {"epochs": None}
+    record = train(prepared(method=method, n_train=8, **epochs), runs, command="")
+    assert record.provenance["wall_seconds"] >= 0.3
+
+
+def test_time_goes_on_after_a_resume(prepared, runs, monkeypatch):
+    ask_at(20, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(prepared(), runs, command="")
+    monkeypatch.undo()
+    ready = prepared()
+    checkpoint = newest_whole(unfinished_folder(runs, ready.config.run_id), ready.config)
+    record = train(ready, runs, command="")
+    seconds = record.history["seconds"].to_numpy()
+    assert (np.diff(seconds) > 0).all()
+    assert seconds[19] <= checkpoint[1]["seconds"] < seconds[20]
+    assert seconds[-1] <= record.provenance["wall_seconds"] + 0.05
+
+
+def test_fractions_of_an_epoch_are_counted_as_they_are_written(prepared, runs):
+    # 1.1 * 50 is 55.00000000000001 in floating point.
+    record = train(prepared(n_train=50, batch_size=1, epochs=1.1), runs, command="")
+    assert record.results["total_steps"] == 55
 
 
 def test_an_unknown_logger_is_told(prepared, runs):
