@@ -7,7 +7,7 @@ import pytest
 import torch
 from training.conftest import tiny_data
 
-from smp_lab.bert_layout import EncoderLayout
+from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.errors import ConfigError
 from smp_lab.masks import kept_count, top_k
 from smp_lab.methods import METHODS
@@ -31,6 +31,15 @@ def prunable(remaining=0.3, seed=0, trained=True, **schedule):
     return Prunable(LAYOUT, weights, Schedule(10, 0, remaining, **schedule), torch.float32, seed)
 
 
+def kept_in_all(method, remaining, layout):
+    """Weights that a method with a set fraction keeps: of all matrices, of those of a type, or of each."""
+    if method == "smp_g":
+        return kept_count(remaining, layout.n_weights)
+    if method == "smp_s":
+        return sum(kept_count(remaining, layout.n_layers * layout.size(kind)) for kind in MATRIX_TYPES)
+    return sum(kept_count(remaining, layout.size(matrix.matrix_type)) for matrix in layout.matrices)
+
+
 def backward(pruned, seed=1):
     """Gradient of one product with the first matrix, and dL/dW' of it by hand for L = sum(tanh(x W'^T))."""
     pruned.update(0)
@@ -50,12 +59,9 @@ def test_every_method_of_the_table_has_its_weights():
 def test_a_set_fraction_is_kept_to_the_weight(method, remaining):
     pruned = METHOD_WEIGHTS[method](prunable(remaining))
     pruned.update(0)
-    sizes = [weight.numel() for weight in pruned.weights]
-    if method == "smp_g":
-        assert pruned.kept() == kept_count(remaining, sum(sizes))
-    elif method == "smp_s":
-        assert pruned.kept() == sum(kept_count(remaining, 2 * size) for size in sizes[:6])
-    else:
+    assert pruned.kept() == kept_in_all(method, remaining, LAYOUT)
+    if method not in ("smp_s", "smp_g"):
+        sizes = [weight.numel() for weight in pruned.weights]
         assert [int(mask.sum()) for mask in pruned.masks] == [kept_count(remaining, size) for size in sizes]
 
 
@@ -205,9 +211,17 @@ def test_every_method_runs_and_trains_what_it_says(method, bert_folder, runs, mo
     if not info.trains_weights:
         assert results["new_parameters"] == layout.n_weights / 32
     if info.remaining == "set":
-        assert record.remaining == pytest.approx(0.4, abs=0.01)
+        assert record.kept.sum() == kept_in_all(method, 0.4, layout)
+        planned = record.history["remaining"]
+        assert record.history["kept"].tolist() == [kept_in_all(method, level, layout) for level in planned]
+    elif info.remaining == "measured":
+        assert record.history["remaining"].isna().all()
     else:
-        assert len(record.history) and record.history["remaining"].isna().all() == (info.remaining == "measured")
+        assert (record.history["kept"] == layout.n_weights).all()
+    if not info.is_control:
+        assert record.history["step"].tolist() == list(range(1, 7))
+    if record.has_masks and not info.is_control:
+        assert record.history["kept"].iloc[-1] == record.kept.sum()
 
 
 def test_a_set_fraction_for_a_method_that_measures_it_is_refused(bert_folder):

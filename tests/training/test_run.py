@@ -78,6 +78,29 @@ def test_regression_and_two_development_splits(prepared, runs, task, metric):
         np.testing.assert_allclose(record.predictions["prediction"] - targets, record.predictions["error"], atol=1e-6)
 
 
+@pytest.mark.parametrize("method", ["smp_s", "movement"])
+def test_a_whole_run_on_the_layout_of_roberta(prepared, runs, tmp_path, monkeypatch, roberta_folder, method):
+    def ready():
+        return prepared(method=method, encoder=str(roberta_folder), max_length=38)
+
+    undisturbed = train(ready(), tmp_path / "whole", command="")
+    ask_at(21, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(ready(), runs, command="")
+    monkeypatch.undo()
+    record = train(ready(), runs, command="")
+    record.verify()
+    layout = record.layout
+    assert layout == load_encoder(find_encoder(str(roberta_folder))).layout
+    per_matrix = [kept_count(0.4, layout.size(matrix.matrix_type)) for matrix in layout.matrices]
+    per_type = [kept_count(0.4, 2 * layout.size(kind)) for kind in MATRIX_TYPES]
+    assert record.kept.sum() == sum(per_type if method == "smp_s" else per_matrix)
+    assert record.provenance["resumed"] == 1
+    assert same_masks(undisturbed, record)
+    assert record.predictions.equals(undisturbed.predictions)
+    assert record.results["evaluations"] == undisturbed.results["evaluations"]
+
+
 def test_no_frozen_parameter_changes_by_a_bit(prepared, runs, bert_folder, monkeypatch):
     models = []
     build = training.build_model
