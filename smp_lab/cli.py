@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,9 +17,10 @@ from smp_lab import __version__
 from smp_lab.analysis.curves import settings_but_seed, variants
 from smp_lab.analysis.sampling import of_metric, sampling_interval
 from smp_lab.analysis.summary import summarize, summary_as_markdown
+from smp_lab.config import USED_BY, RunConfig
 from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError, SmpLabError
 from smp_lab.grid import load_grid
-from smp_lab.methods import METHODS, get_method
+from smp_lab.methods import METHODS, SET, get_method
 from smp_lab.storage.paths import (
     GLUE_VARIABLE,
     LOGS_FOLDER,
@@ -303,22 +305,38 @@ def train(
         teacher_runs=[folder, cached_runs_folder()],
         **settings,
     )
-    record = training.train(prepared, folder, command=_command(context), write=typer.echo, report_to=report_to)
+    record = training.train(
+        prepared, folder, command=_command(prepared.config, source), write=typer.echo, report_to=report_to
+    )
     if record is not None:
         metric = f"{record.main_metric} {record.main_value:.4f}"
         typer.echo(f"{metric} on {record.n_examples} examples, kept in {record.path}")
 
 
-def _command(context: typer.Context) -> str:
-    """Command line of a run without what differs between machines: folders, but for the names of models'."""
-    given = []
-    for name, value in context.params.items():
-        if value is None or name in ("glue_dir", "runs", "report_to"):
-            continue
-        if name in ("encoder", "teacher") and Path(value).expanduser().is_dir():
-            value = Path(value).expanduser().resolve().name
-        given.append(f"--{name.replace('_', '-')} {value}")
-    return " ".join(["smp-lab train", *given])
+def _command(config: RunConfig, source: str | None) -> str:
+    """Command line of a run with every setting, so that it asks for the same one whatever becomes of the recipes.
+
+    What differs between machines is not in it: folders, but for the names of models'.
+    """
+    method = config.method_info
+    options = {
+        "task": config.task,
+        "method": config.method,
+        "remaining": config.remaining if method.remaining == SET else None,
+        "seed": config.seed,
+        "encoder": config.base_model,
+        "source": source,
+        "teacher": config.teacher and config.teacher.rpartition("@")[0],
+        "label_words": config.label_words and ",".join(config.label_words),
+        **{name: getattr(config, name) for name in _RECIPE_SETTINGS if name not in USED_BY or USED_BY[name](method)},
+    }
+    words = (
+        word
+        for name, value in options.items()
+        if value is not None
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    )
+    return shlex.join(["smp-lab", "train", *words])
 
 
 @commands.command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,20 @@ REGULARIZER_RAMPS = ("code", "paper")
 KL_DIRECTIONS = ("teacher_student", "student_teacher")
 PRECISIONS = ("bf16", "fp32")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+# Which methods look at a setting, where not all do.
+USED_BY: Mapping[str, Callable[[Method], bool]] = {
+    "epochs": lambda method: not method.is_control,
+    "score_learning_rate": lambda method: method.trains_scores,
+    "weight_learning_rate": lambda method: method.trains_weights,
+    "head_learning_rate": lambda method: not method.is_control,
+    "regularizer": lambda method: method.trains_scores,
+    "regularizer_ramp": lambda method: method.trains_scores,
+    "schedule": lambda method: method.remaining != NONE and not method.is_control,
+    "schedule_fraction": lambda method: method.remaining != NONE and not method.is_control,
+    "schedule_steps": lambda method: method.remaining != NONE and not method.is_control,
+    "threshold": lambda method: method.by_threshold,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

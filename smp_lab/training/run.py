@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, set_seed
 
 from smp_lab import __version__
-from smp_lab.config import RunConfig
+from smp_lab.config import USED_BY, RunConfig
 from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
 from smp_lab.methods import METHODS, NONE, Method, get_method
 from smp_lab.storage.paths import LOGS_FOLDER, project_folder, unfinished_folder
@@ -134,24 +134,9 @@ def prepare(
     return Prepared(config, data, files, found)
 
 
-# Which methods look at a setting, where not all do.
-_USED_BY: Mapping[str, Callable[[Method], bool]] = {
-    "epochs": lambda method: not method.is_control,
-    "score_learning_rate": lambda method: method.trains_scores,
-    "weight_learning_rate": lambda method: method.trains_weights,
-    "head_learning_rate": lambda method: not method.is_control,
-    "regularizer": lambda method: method.trains_scores,
-    "regularizer_ramp": lambda method: method.trains_scores,
-    "schedule": lambda method: method.remaining != NONE and not method.is_control,
-    "schedule_fraction": lambda method: method.remaining != NONE and not method.is_control,
-    "schedule_steps": lambda method: method.remaining != NONE and not method.is_control,
-    "threshold": lambda method: method.by_threshold,
-}
-
-
 def _refuse_unused(chosen: Mapping[str, Any], method: Method, head: str) -> None:
     """Refuse what a run would not look at: it would be another run by name and the same by content."""
-    for name, uses in _USED_BY.items():
+    for name, uses in USED_BY.items():
         if name in chosen and not uses(method):
             users = ", ".join(other.name for other in METHODS.values() if uses(other))
             raise ConfigError(f"Method {method.name!r} has no use for {name}. These have: {users}.")

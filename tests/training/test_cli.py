@@ -1,16 +1,21 @@
 """``smp-lab train``: bad input is a sentence with exit status 1, and leaves nothing behind."""
 
+import shlex
 import subprocess
 import sys
 import time
 
 import pytest
 import torch
+from training.conftest import tiny_data
 from typer.testing import CliRunner
 
 from smp_lab import cli
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.transfers import list_transfers
+from smp_lab.tasks import TASKS
+from smp_lab.training import recipes
+from smp_lab.training import run as training
 
 RTE = ["--task", "rte", "--remaining", "0.5"]
 RANDOM = [*RTE, "--method", "random"]
@@ -93,6 +98,48 @@ def test_a_run_from_the_command_line(runs, bert_folder, glue):
     assert command.startswith("smp-lab train --task rte") and "--epochs 2" in command
     assert "--encoder tiny-bert " in command
     assert not any(str(folder) in command for folder in (glue, runs, bert_folder))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--task rte --remaining 0.1",
+        "--task rte --remaining 0.1 --head linear --schedule-steps 3 --dropout 0.3 --train-examples 10",
+        "--task rte --method dense",
+        "--task rte --method random --remaining 0.5 --seed 1",
+        "--task rte --method movement --remaining 0.1 --recipe paper",
+        "--task rte --method soft_movement",
+        "--task stsb --remaining 0.5 --source hub",
+        "--task stsb --remaining 0.5 --regression-head mse --label-words yes",
+    ],
+)
+def test_the_command_of_a_run_makes_it_again_with_another_recipe(monkeypatch, bert_folder, runs, options):
+    asked = []
+    monkeypatch.setattr(training, "train", lambda prepared, *_, command, **__: asked.append((prepared.config, command)))
+    monkeypatch.setattr(training, "load_task_data", lambda task, **_: tiny_data(task))
+    # A record names an encoder's folder without its path.
+    monkeypatch.chdir(bert_folder.parent)
+
+    def ask(words):
+        arguments = ["train", *words, "--runs", str(runs)]
+        assert CliRunner().invoke(cli.commands, arguments, catch_exceptions=False).exit_code == 0
+        return asked[-1]
+
+    config, command = ask([*options.split(), "--encoder", str(bert_folder)])
+    other = recipes.Recipe(
+        epochs=99,
+        batch_size=7,
+        max_length=33,
+        score_learning_rate=0.5,
+        weight_learning_rate=0.6,
+        regularizer=1.5,
+        schedule_fraction=0.123,
+    )
+    monkeypatch.setattr(recipes, "_DESK", {name: other for name in TASKS})
+    monkeypatch.setattr(training, "fastest_precision", lambda: "fp32" if config.precision == "bf16" else "bf16")
+    words = shlex.split(command)
+    assert words[:2] == ["smp-lab", "train"]
+    assert ask(words[2:]) == (config, command)
 
 
 def test_a_control_is_evaluated_and_recorded(runs, bert_folder, glue):
