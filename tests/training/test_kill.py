@@ -13,15 +13,31 @@ from smp_lab.storage.paths import unfinished_folder
 from smp_lab.storage.runs import list_runs
 from smp_lab.training.checkpoints import SEAL_FILE
 
-# A checkpoint after every step, so that a kill at any moment is likely to hit the writing of one.
+# A checkpoint after every step. The one of step HALT_AT stands still where the function HALT_IN of the trainer would
+# be called, so that the kill hits it half written.
 PROGRAM = """
+import os
 import sys
+import time
+from pathlib import Path
 import torch
 from smp_lab import cli
 from smp_lab.training import trainer
 
 torch.set_num_threads(1)
-trainer.SECONDS_BETWEEN_CHECKPOINTS = 0
+trainer.SECONDS_BETWEEN_CHECKPOINTS = -1
+if "HALT_IN" in os.environ:
+    owner = trainer if os.environ["HALT_IN"] == "seal" else trainer.PruningTrainer
+    write = getattr(owner, os.environ["HALT_IN"])
+
+    def halt(*given):
+        checkpoint = Path(given[0] if owner is trainer else given[1])
+        if checkpoint.name == "checkpoint-" + os.environ["HALT_AT"]:
+            (checkpoint / "halted").touch()
+            time.sleep(600)
+        return write(*given)
+
+    setattr(owner, os.environ["HALT_IN"], halt)
 sys.argv = ["smp-lab", "train", *sys.argv[1:]]
 cli.main()
 """
@@ -35,7 +51,7 @@ def start(bert_folder, tmp_path):
     for name in ("train", "dev"):
         (folder / f"{name}.tsv").write_text("index\tsentence1\tsentence2\tlabel\n" + "\n".join(rows) + "\n")
 
-    def run(runs):
+    def run(runs, **environment):
         arguments = ["--task", "rte", "--remaining", "0.4", "--encoder", str(bert_folder), "--runs", str(runs)]
         arguments += [
             "--glue-dir",
@@ -49,7 +65,9 @@ def start(bert_folder, tmp_path):
             "--max-length",
             "40",
         ]
-        return subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.DEVNULL)
+        return subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.DEVNULL, env=os.environ | environment
+        )
 
     return run
 
@@ -75,24 +93,33 @@ def test_kill_9_at_any_moment(start, tmp_path):
     undisturbed = the_run(whole)
     folder = unfinished_folder(disturbed, undisturbed.run_id)
 
-    def kill_when(condition):
-        process = start(disturbed)
+    def kill_when(condition, **environment):
+        process = start(disturbed, **environment)
         wait_for(condition, process)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         assert not list_runs([disturbed]).runs
 
-    # As soon as a checkpoint's folder is there, long before it is whole.
-    kill_when(lambda: (folder / "checkpoint-2").exists())
-    # While the optimiser's state is being written, with whole checkpoints before it.
-    kill_when(lambda: (folder / "checkpoint-11" / "optimizer.pt").exists())
-    # Between two.
-    kill_when(lambda: (folder / "checkpoint-17" / SEAL_FILE).exists())
+    def kill_in(writer, step, written, missing):
+        checkpoint = folder / f"checkpoint-{step}"
+        kill_when((checkpoint / "halted").exists, HALT_IN=writer, HALT_AT=str(step))
+        assert (checkpoint / written).exists() and not (checkpoint / missing).exists()
+        assert not (checkpoint / SEAL_FILE).exists()
+        whole = [path.name for path in folder.glob("checkpoint-*") if (path / SEAL_FILE).exists()]
+        assert f"checkpoint-{step - 1}" in whole
+
+    # Before the optimiser's state, after it, and with everything but the seal.
+    kill_in("_save_optimizer_and_scheduler", 2, "model.safetensors", "optimizer.pt")
+    kill_in("_save_rng_state", 11, "optimizer.pt", "rng_state.pth")
+    kill_in("seal", 14, "trainer_state.json", SEAL_FILE)
+    # At any moment after a whole one.
+    kill_when((folder / "checkpoint-17" / SEAL_FILE).exists)
     assert start(disturbed).wait(timeout=240) == 0
     resumed = the_run(disturbed)
 
-    assert resumed.provenance["resumed"] >= 2
+    assert resumed.provenance["resumed"] == 4
     assert resumed.results["evaluations"] == undisturbed.results["evaluations"]
+    assert resumed.predictions.equals(undisturbed.predictions)
     for matrix in undisturbed.masks:
         np.testing.assert_array_equal(resumed.masks.bits[matrix], undisturbed.masks.bits[matrix])
     for name, array in vars(undisturbed.scores).items():
