@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ from smp_lab.training.trainer import TokenizedExamples
 
 BATCH_SIZE = 64
 SECONDS_BETWEEN_LINES = 30
+# Of a class that nobody named, in lower case.
+_NO_NAME = re.compile(r"(label_)?[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -117,9 +120,22 @@ def _from_checkpoint(files: EncoderFiles, task: Task) -> Teacher:
 
 
 def class_order(id2label: Mapping[int, str], task: Task) -> tuple[int, ...] | None:
-    """Number in a checkpoint of each class of a task; None where its names are not the task's classes."""
+    """Number in a checkpoint of each class of a task; None where its classes have no names and keep their order.
+
+    Raises
+    ------
+    ConfigError
+        If its classes have names that are not the task's.
+    """
     numbers = {name.casefold(): number for number, name in id2label.items()}
-    return tuple(numbers[name] for name in task.classes) if sorted(numbers) == sorted(task.classes) else None
+    if sorted(numbers) == sorted(task.classes):
+        return tuple(numbers[name] for name in task.classes)
+    if all(map(_NO_NAME.fullmatch, numbers)):
+        return None
+    raise ConfigError(
+        f"The teacher's classes are {', '.join(id2label.values())}; those of task {task.name!r} are "
+        f"{', '.join(task.classes)}. They should be the same in any order, or without names, such as LABEL_0."
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -139,7 +139,7 @@ def test_the_teacher_is_known_by_its_content(taught, checkpoint):
     shutil.copytree(moved, folder)
     assert taught(folder).config.run_id == one.run_id
     config = folder / "config.json"
-    config.write_text(config.read_text().replace('"not_entailment"', '"no"'))
+    config.write_text(config.read_text().replace('"not_entailment"', '"NOT_ENTAILMENT"'))
     assert taught(folder).config.run_id != one.run_id
 
 
@@ -155,11 +155,17 @@ def test_classes_of_a_checkpoint_are_found_by_name(checkpoint, prepared, bert_fo
     assert teacher.source == "checkpoint (folder), its classes by name"
 
 
-def test_classes_without_the_task_s_names_are_taken_in_their_order(checkpoint, taught):
+def test_classes_without_names_are_taken_in_their_order(checkpoint, taught):
     source = taught(checkpoint(("LABEL_0", "LABEL_1"))).teacher.source
     assert source == "checkpoint (folder), its classes LABEL_0, LABEL_1 taken for entailment, not_entailment"
     assert class_order({0: "contradiction", 1: "ENTAILMENT", 2: "neutral"}, get_task("mnli")) == (1, 2, 0)
-    assert class_order({0: "yes", 1: "yes"}, get_task("rte")) is None
+    assert class_order({0: "0", 1: "1"}, get_task("rte")) is None
+
+
+@pytest.mark.parametrize("names", [("negative", "positive"), ("entailment", "entailment"), ("entailment", "LABEL_1")])
+def test_classes_of_another_task_are_refused(checkpoint, taught, names):
+    with pytest.raises(ConfigError, match=f"{', '.join(names)}; those of task 'rte' are entailment, not_entailment"):
+        taught(checkpoint(names))
 
 
 def test_a_teacher_of_another_label_count_is_refused(checkpoint, taught):
