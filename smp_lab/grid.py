@@ -18,19 +18,40 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError
 from smp_lab.methods import SET, get_method
 from smp_lab.tasks import get_task
 
-_KEYS = {"name": str, "tasks": list, "methods": list, "remaining": list, "seeds": list, "settings": list}
+_LISTS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
+    "tasks": (str, "names"),
+    "methods": (str, "names"),
+    "remaining": ((int, float), "numbers"),
+    "seeds": (int, "whole numbers"),
+    "settings": (dict, "tables"),
+}
+_KEYS = ("name", *_LISTS)
 _NEEDED = ("name", "tasks", "methods", "seeds")
 
-# A teacher by what it is, since its run id is known only with data and encoder at hand: the dense run of task and seed.
+# What a group's settings can name.
+SETTINGS = {"encoder", "source", "recipe"} | {field.name for field in fields(RunConfig)} - {
+    "task",
+    "method",
+    "remaining",
+    "seed",
+    "base_model",
+    "base_model_sha256",
+    "data_sha256",
+}
+
+# A teacher by what it is, since its run id is known only with data and encoder at hand: the dense run of the same task,
+# seed and these settings; all others, such as epochs and rates, are those of its recipe.
 DENSE_TEACHER = "dense"
+SHARED_WITH_TEACHER = ("encoder", "source", "recipe", "train_examples", "batch_size", "max_length", "precision")
 
 
 @dataclass(frozen=True)
@@ -44,7 +65,7 @@ class GridRun:
     task, method, remaining, seed
         As in `RunConfig`.
     settings
-        What replaces the recipe's, by the names of `RunConfig`.
+        What replaces the recipe's, by names of `SETTINGS`.
     """
 
     group: int
@@ -61,7 +82,7 @@ class GridRun:
             word
             for name, value in (asked | dict(self.settings)).items()
             if value is not None
-            for word in (f"--{name.replace('_', '-')}", str(value))
+            for word in (f"--{name.replace('_', '-')}", ",".join(value) if isinstance(value, list) else str(value))
         ]
 
     def __str__(self) -> str:
@@ -114,11 +135,21 @@ def _runs_of(number: int, group: Any, path: Path) -> list[GridRun]:
         raise ConfigError(f"{where} is not a table.")
     if wrong := sorted(set(group) - set(_KEYS)):
         raise ConfigError(f"{where} has unknown keys: {', '.join(wrong)}. Known: {', '.join(_KEYS)}.")
-    for key, kind in _KEYS.items():
-        if key not in group and key in _NEEDED:
-            raise ConfigError(f"{where} lacks {key!r}.")
-        if key in group and (not isinstance(group[key], kind) or not group[key]):
-            raise ConfigError(f"{where}: {key!r} should be a {kind.__name__} that is not empty; got {group[key]!r}.")
+    if lacking := [key for key in _NEEDED if key not in group]:
+        raise ConfigError(f"{where} lacks {lacking[0]!r}.")
+    if not isinstance(group["name"], str) or not group["name"]:
+        raise ConfigError(f"{where}: 'name' should be a text that is not empty; got {group['name']!r}.")
+    for key, (kind, what) in _LISTS.items():
+        if key not in group:
+            continue
+        entries = group[key]
+        if not isinstance(entries, list) or not entries or not all(isinstance(entry, kind) for entry in entries):
+            raise ConfigError(f"{where}: {key!r} should be a list of {what} that is not empty; got {entries!r}.")
+    for settings in group.get("settings", []):
+        if wrong := sorted(set(settings) - SETTINGS):
+            raise ConfigError(
+                f"{where} has unknown settings: {', '.join(wrong)}. Known: {', '.join(sorted(SETTINGS))}."
+            )
     for method in map(get_method, group["methods"]):
         if (method.remaining == SET) != ("remaining" in group):
             raise ConfigError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 
+from smp_lab import cli
 from smp_lab.errors import ConfigError
-from smp_lab.grid import load_grid
+from smp_lab.grid import SETTINGS, load_grid
 from smp_lab.storage.paths import grid_file
 
 GOOD = """
@@ -61,7 +63,15 @@ def test_seeds_vary_slowest_and_tasks_fastest(write) -> None:
     ("before", "after", "sentence"),
     [
         ('"rte", "cola"', '"rte", "rte"', "asks twice for: --task rte --method dense"),
-        ("[0]", "[]", "'seeds' should be a list that is not empty"),
+        ("[0]", "[]", "'seeds' should be a list of whole numbers that is not empty; got []"),
+        ("[0, 1]", '["a"]', "'seeds' should be a list of whole numbers"),
+        ('"first"', "1", "'name' should be a text that is not empty; got 1"),
+        ("[0.5, 0.1]", "0.5", "'remaining' should be a list of numbers that is not empty; got 0.5"),
+        ("[{}, { regularizer = 0 }]", '["x"]', "'settings' should be a list of tables"),
+        *(
+            ("regularizer = 0", setting, f"has unknown settings: {setting.split()[0]}. Known: batch_size, ")
+            for setting in ("foo = 1", 'report_to = "none"', "seed = 3", "remaining = 0.1")
+        ),
         ("dense", "thick", "Unknown method 'thick'"),
         ('tasks = ["rte"', 'tasks = ["sudoku"', "Unknown task 'sudoku'"),
         ('["dense"]', '["magnitude"]', "method 'magnitude' needs 'remaining'"),
@@ -76,6 +86,12 @@ def test_what_is_wrong_is_said(write, before: str, after: str, sentence: str) ->
     with pytest.raises(ConfigError, match="Grid|Unknown") as caught:
         load_grid(write(GOOD.replace(before, after)))
     assert sentence in str(caught.value)
+
+
+def test_all_settings_are_options_of_train_in_its_spelling(write) -> None:
+    assert set(inspect.signature(cli.train).parameters) >= SETTINGS
+    grid = load_grid(write(GOOD.replace("regularizer = 0", 'label_words = ["right", "wrong"]')))
+    assert grid.runs[4].options()[-2:] == ["--label-words", "right,wrong"]
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:

@@ -17,12 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from smp_lab.errors import SmpLabError, TrainingError
-from smp_lab.grid import DENSE_TEACHER, GridRun
+from smp_lab.grid import DENSE_TEACHER, SHARED_WITH_TEACHER, GridRun
 from smp_lab.storage.paths import LOGS_FOLDER, unfinished_folder
 from smp_lab.training.run import prepare
 
 DONE, UNFINISHED, MISSING = "done", "unfinished", "missing"
 _POLL_SECONDS = 1.0
+
+
+class _TeacherMissingError(TrainingError):
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"Its teacher {run_id} is not there yet.")
+        self.run_id = run_id
 
 
 class Corpus:
@@ -85,14 +91,15 @@ class Corpus:
     def _settings(self, run: GridRun) -> dict[str, Any]:
         settings = dict(run.settings)
         if settings.get("teacher") == DENSE_TEACHER:
-            teacher = self.run_id(GridRun(run.group, run.task, "dense", None, run.seed, {}))
+            shared = {name: settings[name] for name in SHARED_WITH_TEACHER if name in settings}
+            teacher = self.run_id(GridRun(run.group, run.task, "dense", None, run.seed, shared))
             if not (self.runs / teacher).exists():
-                raise TrainingError(f"Its teacher {teacher} is not there yet.")
+                raise _TeacherMissingError(teacher)
             settings["teacher"] = teacher
         return settings
 
     def make(self, wanted: Sequence[GridRun], *, jobs: int, write: Callable[[str], Any]) -> None:
-        """Train what is not done, in order, some at a time.
+        """Train what is not done, in order, some at a time. A run whose teacher is in work waits for it.
 
         A signal to stop (Ctrl-C, or a polite kill) is passed on, so that each run in work leaves a checkpoint.
 
@@ -111,7 +118,9 @@ class Corpus:
             If runs failed, after all others are made; or after a stop.
         """
         waiting = list(wanted)
-        working: dict[subprocess.Popen[bytes], tuple[GridRun, float]] = {}
+        # Until the next run in work ends.
+        postponed: list[GridRun] = []
+        working: dict[subprocess.Popen[bytes], tuple[GridRun, str, float]] = {}
         failed = n_done = 0
         logs = self.runs / LOGS_FOLDER
         logs.mkdir(parents=True, exist_ok=True)
@@ -129,6 +138,10 @@ class Corpus:
                             continue
                         command = self.command(run)
                     except SmpLabError as error:
+                        in_work = [run_id for _, run_id, _ in working.values()]
+                        if isinstance(error, _TeacherMissingError) and error.run_id in in_work:
+                            postponed.append(run)
+                            continue
                         failed += 1
                         write(f"failed  {run}: {error}")
                         continue
@@ -138,16 +151,17 @@ class Corpus:
                         process = subprocess.Popen(
                             command, stdout=log, stderr=log, env=environment, start_new_session=True
                         )
-                    working[process] = (run, time.monotonic())
+                    working[process] = (run, run_id, time.monotonic())
                 for process in [process for process in working if process.poll() is not None]:
-                    run, start = working.pop(process)
+                    run, run_id, start = working.pop(process)
+                    waiting[:0], postponed = postponed, []
                     minutes = (time.monotonic() - start) / 60
                     if process.returncode == 0:
                         n_done += 1
                         write(f"done    {run} in {minutes:.1f} min")
                     elif not stop:
                         failed += 1
-                        write(f"failed  {run}: {_last_line(logs / f'{self.run_id(run)}.txt')}")
+                        write(f"failed  {run}: {_last_line(logs / f'{run_id}.txt')}")
                 if stop and working:
                     for process in working:
                         process.send_signal(signal.SIGTERM)

@@ -87,6 +87,17 @@ def test_makes_what_is_missing_and_says_what_failed(arguments, runs: Path) -> No
     assert times == {path: path.stat().st_mtime_ns for path in times}
 
 
+def test_a_run_waits_for_its_teacher_in_work(arguments, runs: Path, tmp_path: Path) -> None:
+    asked = arguments("--jobs", "2")
+    settings = (tmp_path / "grid.toml").read_text()
+    dense, masks = settings.split("[[group]]")[1:3]
+    masks = masks.replace("0.5, 0.1", "0.5").replace("{ encoder", '{ teacher = "dense", encoder')
+    (tmp_path / "grid.toml").write_text(f"[[group]]{dense.replace(', epochs = 1', '')}[[group]]{masks}")
+    assert invoke(asked).stdout.splitlines()[-1] == "2 of 2 runs are done."
+    made = {run.config.method: run for run in list_runs([runs]).runs.values()}
+    assert made["smp_s"].config.teacher.startswith(f"{made['dense'].run_id}@")
+
+
 def test_a_stop_leaves_a_checkpoint_that_the_same_command_goes_on_from(arguments, runs: Path) -> None:
     asked = arguments("--group", "2", epochs=40)
     process = subprocess.Popen([sys.executable, "-m", "smp_lab.cli", *asked], stderr=subprocess.PIPE, text=True)
