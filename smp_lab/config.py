@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from smp_lab.errors import ConfigError
-from smp_lab.methods import MEASURED, NONE, SET, Method, get_method
+from smp_lab.methods import MEASURED, METHODS, NONE, SET, Method, get_method
 from smp_lab.tasks import Task, get_task
 
 HEADS = ("label_words", "linear")
@@ -22,19 +22,25 @@ KL_DIRECTIONS = ("teacher_student", "student_teacher")
 PRECISIONS = ("bf16", "fp32")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-# Which methods look at a setting, where not all do.
+# Which methods look at a setting, where not all do. Elsewhere it is `UNUSED`: with two values of a setting that nothing
+# looks at, runs would differ by name and be the same by content.
 USED_BY: Mapping[str, Callable[[Method], bool]] = {
+    "seed": lambda method: not method.is_control or method.name == "random",
     "epochs": lambda method: not method.is_control,
+    "dropout": lambda method: not method.is_control,
     "score_learning_rate": lambda method: method.trains_scores,
     "weight_learning_rate": lambda method: method.trains_weights,
     "head_learning_rate": lambda method: not method.is_control,
     "regularizer": lambda method: method.trains_scores,
     "regularizer_ramp": lambda method: method.trains_scores,
-    "schedule": lambda method: method.remaining != NONE and not method.is_control,
-    "schedule_fraction": lambda method: method.remaining != NONE and not method.is_control,
-    "schedule_steps": lambda method: method.remaining != NONE and not method.is_control,
+    "schedule": lambda method: method.has_schedule,
+    "schedule_fraction": lambda method: method.has_schedule,
+    "schedule_steps": lambda method: method.has_schedule,
     "threshold": lambda method: method.by_threshold,
 }
+UNUSED: Mapping[str, Any] = {name: None for name in USED_BY} | {"seed": 0, "epochs": 0.0, "regularizer": 0.0}
+# Of these, what a method that looks at them cannot do without.
+_NEEDED = ("score_learning_rate", "weight_learning_rate", "schedule", "threshold")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,7 @@ class RunConfig:
         Fraction of the encoder's prunable weights that is kept at the end, in (0, 1]; None where the method measures
         it, 1 where it has no mask.
     seed
-        Of data order, dropout and random masks.
+        Of data order, dropout and random masks; 0 where nothing is drawn.
     base_model, base_model_sha256
         Name of the pre-trained encoder, and the sha256 of its weight file.
     data_sha256
@@ -70,15 +76,15 @@ class RunConfig:
     epochs, batch_size, max_length
         Passes over the training data; examples a step; tokens an example at most.
     score_learning_rate, weight_learning_rate, head_learning_rate
-        Start of the linear decay to 0; None where nothing of the kind is trained.
+        Start of the linear decay to 0; given where something of the kind is trained, None elsewhere.
     dropout
         Of the encoder while training; None keeps what the checkpoint declares.
     schedule, schedule_fraction, schedule_steps
         How the remaining fraction falls from 1, and N, when it arrives: as a fraction of all steps or as a step number
-        (exactly one of the two).
+        (exactly one of the two). None where nothing follows it: for dense, l0 and controls.
     regularizer, regularizer_ramp
         lambda_max, the greatest weight of the regulariser, and how it grows: "code" over all steps, "paper" with the
-        sparsity.
+        sparsity. 0 and None where no scores are trained.
     threshold
         Final tau of the methods that keep sigmoid(S) > tau; None for all others.
     teacher, kl_direction, distillation_temperature, distillation_weight
@@ -129,8 +135,9 @@ class RunConfig:
         task, method = self.task_info, self.method_info
         self._check_remaining(method)
         self._check_ranges()
+        self._check_used(method)
         self._check_head(task)
-        self._check_schedule(method)
+        self._check_schedule()
         self._check_distillation()
 
     def _coerce(self, name: str, kind: str) -> None:
@@ -214,6 +221,23 @@ class RunConfig:
         if self.dropout is not None and self.dropout >= 1:
             raise ConfigError(f"Setting dropout = {self.dropout:g} is outside [0, 1).")
 
+    def _check_used(self, method: Method) -> None:
+        for name, uses in USED_BY.items():
+            value = getattr(self, name)
+            if not uses(method) and value != UNUSED[name]:
+                users = ", ".join(other.name for other in METHODS.values() if uses(other))
+                raise ConfigError(f"Method {method.name!r} has no use for {name}. These have: {users}.")
+            if name in _NEEDED and uses(method) and value is None:
+                raise ConfigError(f"Method {method.name!r} needs a {name}.")
+        if self.head == "linear" and method.is_control:
+            raise ConfigError(f"Method {method.name!r} is not trained, so a new linear head would say nothing.")
+        if self.head == "label_words" and self.head_learning_rate is not None:
+            raise ConfigError(
+                f"Head {self.head!r} is frozen and has no use for head_learning_rate. Train one with head linear."
+            )
+        if self.head == "linear" and self.head_learning_rate is None:
+            raise ConfigError("A linear head is trained and needs a head_learning_rate.")
+
     def _check_head(self, task: Task) -> None:
         if self.head == "label_words":
             words = self.label_words or ()
@@ -231,14 +255,15 @@ class RunConfig:
                 f"{self.head!r}: it is for a regression task with label words."
             )
 
-    def _check_schedule(self, method: Method) -> None:
-        if self.schedule is None:
-            if self.schedule_fraction is not None or self.schedule_steps is not None:
-                raise ConfigError("schedule_fraction and schedule_steps need a schedule.")
-        elif (self.schedule_fraction is None) == (self.schedule_steps is None):
+    def _check_schedule(self) -> None:
+        if self.schedule is not None and (self.schedule_fraction is None) == (self.schedule_steps is None):
             raise ConfigError("Set exactly one of schedule_fraction and schedule_steps.")
-        if method.trains_scores and self.score_learning_rate is None:
-            raise ConfigError(f"Method {method.name!r} trains scores and needs a score_learning_rate.")
+        if self.regularizer and self.regularizer_ramp is None:
+            raise ConfigError(f"A regularizer of {self.regularizer:g} needs a regularizer_ramp.")
+        if self.regularizer_ramp == "paper" and self.schedule is None:
+            raise ConfigError(
+                f"Method {self.method!r} has no schedule for a regularizer_ramp 'paper' to follow. Choose code."
+            )
 
     def _check_distillation(self) -> None:
         details = (self.kl_direction, self.distillation_temperature, self.distillation_weight)

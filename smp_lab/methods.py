@@ -42,6 +42,11 @@ class Method:
         """True where nothing is trained."""
         return not (self.trains_scores or self.trains_weights)
 
+    @property
+    def has_schedule(self) -> bool:
+        """True where the mask shrinks by a plan: to a set fraction, or as tau rises."""
+        return self.by_threshold or (self.remaining == SET and not self.is_control)
+
 
 METHODS: Mapping[str, Method] = {
     method.name: method

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from smp_lab.bert_layout import OUTPUT, EncoderLayout
-from smp_lab.config import RunConfig
+from smp_lab.config import UNUSED, USED_BY, RunConfig
 from smp_lab.masks import MaskSet, kept_count, top_k
+from smp_lab.methods import METHODS
 from smp_lab.storage.runs import RunRecord, ScoreHistory, save_run
 from smp_lab.storage.transfers import TransferRecord, TransferSettings, save_transfer
 
@@ -38,6 +39,13 @@ def tiny_config(**changes: Any) -> RunConfig:
     }
     words = {"sst2": ("terrible", "great"), "cola": ("incorrect", "correct"), "mrpc": ("no", "yes")}
     settings["label_words"] = words.get(changes.get("task", ""), settings["label_words"])
+    method = METHODS.get(str(changes.get("method", "smp_s")))
+    if method is not None:
+        settings |= {name: UNUSED[name] for name, uses in USED_BY.items() if not uses(method)}
+        settings |= {"weight_learning_rate": 3e-5} if method.trains_weights else {}
+        settings |= {"threshold": 0.1} if method.by_threshold else {}
+    if changes.get("head") == "linear":
+        settings["head_learning_rate"] = 3e-5
     return RunConfig(**(settings | changes))
 
 

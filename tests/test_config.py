@@ -7,7 +7,7 @@ from conftest import tiny_config
 
 from smp_lab.config import RunConfig, canonical_json
 from smp_lab.errors import ConfigError
-from smp_lab.methods import MEASURED, METHODS, NONE, Method
+from smp_lab.methods import METHODS
 from smp_lab.tasks import TASKS
 
 DISTILLATION = {
@@ -16,6 +16,9 @@ DISTILLATION = {
     "distillation_temperature": 2,
     "distillation_weight": 0.5,
 }
+LINEAR = {"head": "linear", "label_words": None}
+DENSE = {"method": "dense", "remaining": 1}
+L0 = {"method": "l0", "remaining": None}
 STSB = {"task": "stsb", "label_words": ("no", "yes"), "regression_head": "poles"}
 
 
@@ -56,7 +59,10 @@ def test_every_setting_is_part_of_the_identity():
         {"batch_size": 16},
         {"max_length": 64},
         {"score_learning_rate": 0.01},
-        {"weight_learning_rate": 3e-5},
+        {"head": "linear", "label_words": None, "head_learning_rate": 3e-5},
+        {"head": "linear", "label_words": None, "head_learning_rate": 1e-4},
+        {"method": "movement", "weight_learning_rate": 3e-5},
+        {"method": "movement", "weight_learning_rate": 1e-4},
         {"dropout": 0},
         {"schedule": "linear"},
         {"schedule_fraction": 0.6},
@@ -150,10 +156,25 @@ REFUSED = [
     ({"head": "linear"}, "A linear head has no label words."),
     ({"regression_head": "poles"}, "Setting regression_head = 'poles' does not fit task 'rte' with head 'label_words'"),
     (STSB | {"regression_head": None}, "Setting regression_head = None does not fit task 'stsb'"),
-    ({"schedule": None}, "schedule_fraction and schedule_steps need a schedule."),
     ({"schedule_fraction": None}, "Set exactly one of schedule_fraction and schedule_steps."),
     ({"schedule_steps": 10}, "Set exactly one of schedule_fraction and schedule_steps."),
-    ({"score_learning_rate": None}, "Method 'smp_s' trains scores and needs a score_learning_rate."),
+    ({"score_learning_rate": None}, "Method 'smp_s' needs a score_learning_rate."),
+    ({"schedule": None}, "Method 'smp_s' needs a schedule."),
+    ({"regularizer_ramp": None}, "A regularizer of 400 needs a regularizer_ramp."),
+    ({"threshold": 0.1}, "Method 'smp_s' has no use for threshold. These have: smp_t, soft_movement."),
+    ({"weight_learning_rate": 3e-5}, "Method 'smp_s' has no use for weight_learning_rate. These have: dense, "),
+    ({"head_learning_rate": 3e-5}, "Head 'label_words' is frozen and has no use for head_learning_rate."),
+    (LINEAR | {"head_learning_rate": None}, "A linear head is trained and needs a head_learning_rate."),
+    ({"method": "smp_t", "remaining": None, "threshold": None}, "Method 'smp_t' needs a threshold."),
+    (DENSE | {"weight_learning_rate": None}, "Method 'dense' needs a weight_learning_rate."),
+    (DENSE | {"regularizer": 400}, "Method 'dense' has no use for regularizer."),
+    (DENSE | {"score_learning_rate": 0.02}, "Method 'dense' has no use for score_learning_rate."),
+    (L0 | {"schedule": "linear"}, "Method 'l0' has no use for schedule. These have: smp_l, "),
+    (L0 | {"regularizer_ramp": "paper"}, "Method 'l0' has no schedule for a regularizer_ramp 'paper' to follow."),
+    ({"method": "random", "dropout": 0.3}, "Method 'random' has no use for dropout."),
+    ({"method": "random", "epochs": 2}, "Method 'random' has no use for epochs."),
+    ({"method": "random"} | LINEAR, "Method 'random' has no use for head_learning_rate."),
+    ({"method": "magnitude_frozen", "seed": 1}, "Method 'magnitude_frozen' has no use for seed. These have: smp_l, "),
     *((DISTILLATION | {name: None}, "Distillation needs all of teacher, ") for name in DISTILLATION),
     ({"distillation_weight": 0.5}, "Distillation needs all of teacher, "),
 ]
@@ -194,21 +215,17 @@ def test_a_setting_of_another_type_is_refused(changes):
         tiny_config(**changes)
 
 
-def test_a_measured_method_takes_no_remaining_fraction(monkeypatch):
-    method = Method("soft", "Soft", MEASURED, trains_scores=True, trains_weights=True)
-    monkeypatch.setattr("smp_lab.config.get_method", {"soft": method}.get)
-    assert tiny_config(method="soft", remaining=None).run_id.startswith("rte-soft-rfree-s0-")
-    with pytest.raises(ConfigError, match=r"Method 'soft' takes no remaining fraction \(got 0.5\)"):
-        tiny_config(method="soft")
+def test_a_measured_method_takes_no_remaining_fraction():
+    assert tiny_config(**L0).run_id.startswith("rte-l0-rfree-s0-")
+    with pytest.raises(ConfigError, match=r"Method 'l0' takes no remaining fraction \(got 0.5\)"):
+        tiny_config(method="l0")
 
 
-def test_a_method_without_a_mask_keeps_all(monkeypatch):
-    method = Method("plain", "Plain", NONE, trains_scores=False, trains_weights=True)
-    monkeypatch.setattr("smp_lab.config.get_method", {"plain": method}.get)
-    assert tiny_config(method="plain", remaining=1).run_id.startswith("rte-plain-r1-s0-")
+def test_a_method_without_a_mask_keeps_all():
+    assert tiny_config(**DENSE).run_id.startswith("rte-dense-r1-s0-")
     for remaining in (0.5, None):
-        with pytest.raises(ConfigError, match="Method 'plain' has no mask, so its remaining fraction is 1"):
-            tiny_config(method="plain", remaining=remaining)
+        with pytest.raises(ConfigError, match="Method 'dense' has no mask, so its remaining fraction is 1"):
+            tiny_config(method="dense", remaining=remaining)
 
 
 def test_unknown_settings_are_named_beside_the_known_ones():

@@ -102,7 +102,7 @@ def method_settings(recipe: Recipe, method: Method) -> dict[str, Any]:
             settings |= {"regularizer": 0.0, "regularizer_ramp": None}
     if method.by_threshold:
         settings["threshold"] = _FINAL_THRESHOLD
-    if method.remaining == NONE or method.is_control:
+    if not method.has_schedule:
         settings |= {"schedule": None, "schedule_fraction": None, "schedule_steps": None}
     if method.remaining == NONE:
         settings["epochs"] = min(recipe.epochs, _DENSE_EPOCHS)

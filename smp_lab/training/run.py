@@ -23,9 +23,9 @@ from filelock import FileLock, Timeout
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, set_seed
 
 from smp_lab import __version__
-from smp_lab.config import USED_BY, RunConfig
+from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
-from smp_lab.methods import METHODS, NONE, Method, get_method
+from smp_lab.methods import NONE, get_method
 from smp_lab.storage.paths import LOGS_FOLDER, project_folder, unfinished_folder
 from smp_lab.storage.runs import HISTORY_COLUMNS, RunRecord, save_run
 from smp_lab.tasks import get_task
@@ -96,11 +96,12 @@ def prepare(
         settings["schedule_fraction"] = None
     if "schedule_fraction" in chosen:
         settings["schedule_steps"] = None
+    if chosen.get("regularizer") and method_info.trains_scores:
+        settings["regularizer_ramp"] = "code"
     head = chosen.get("head", settings["head"])
     by_words = head == "label_words"
     regression_head = chosen.get("regression_head", "poles") if task_info.is_regression and by_words else None
     words = task_info.label_words[-1:] if regression_head == "mse" else task_info.label_words
-    _refuse_unused(chosen, method_info, head)
     settings |= {
         "label_words": words if by_words else None,
         "regression_head": regression_head,
@@ -132,18 +133,6 @@ def prepare(
         teacher=found.name if found else None,
     )
     return Prepared(config, data, files, found)
-
-
-def _refuse_unused(chosen: Mapping[str, Any], method: Method, head: str) -> None:
-    """Refuse what a run would not look at: it would be another run by name and the same by content."""
-    for name, uses in USED_BY.items():
-        if name in chosen and not uses(method):
-            users = ", ".join(other.name for other in METHODS.values() if uses(other))
-            raise ConfigError(f"Method {method.name!r} has no use for {name}. These have: {users}.")
-    if "head_learning_rate" in chosen and head != "linear":
-        raise ConfigError(f"Head {head!r} is frozen and has no use for head_learning_rate. Train one with head linear.")
-    if head == "linear" and method.is_control:
-        raise ConfigError(f"Method {method.name!r} is not trained, so a new linear head would say nothing.")
 
 
 def fastest_precision() -> str:
