@@ -218,6 +218,18 @@ def _is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+@contextmanager
+def _process_group_closed() -> Iterator[None]:
+    """Close the group of processes that the library opens: one that is open at the interpreter's end may abort it."""
+    was_open = torch.distributed.is_available() and torch.distributed.is_initialized()
+    try:
+        yield
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized() and not was_open:
+            torch.distributed.destroy_process_group()
+
+
+@_process_group_closed()
 def _train(
     prepared: Prepared,
     runs: Path,
