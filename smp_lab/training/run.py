@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import math
 import os
 import platform
@@ -220,13 +221,16 @@ def _is_first_process() -> bool:
 
 @contextmanager
 def _process_group_closed() -> Iterator[None]:
-    """Close the group of processes that the library opens: one that is open at the interpreter's end may abort it."""
+    """Close the group of processes that the library opens, once all of them are done.
+
+    What still holds the group goes with it: threads that live on into the interpreter's end abort it now and then.
+    """
     was_open = torch.distributed.is_available() and torch.distributed.is_initialized()
-    try:
-        yield
-    finally:
-        if torch.distributed.is_available() and torch.distributed.is_initialized() and not was_open:
-            torch.distributed.destroy_process_group()
+    yield
+    if not was_open and torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+        gc.collect()
 
 
 @_process_group_closed()
