@@ -205,7 +205,7 @@ def train(
         float | None,
         typer.Option(metavar="FRACTION", help="Share of the encoder's prunable weights that is KEPT, in (0, 1]."),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of data order and dropout.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of data order, dropout and random masks.")] = 0,
     encoder: Annotated[
         str,
         typer.Option(
@@ -228,9 +228,11 @@ def train(
     train_examples: Annotated[int | None, _recipe_option("Use the first N training examples.", "all")] = None,
     score_learning_rate: Annotated[float | None, _recipe_option("Of the scores; decays linearly to 0.")] = None,
     weight_learning_rate: Annotated[
-        float | None, _recipe_option("Of the encoder's weights, for methods that train them.", "3e-5")
+        float | None, _recipe_option("Of the encoder's weights, for methods that train them.")
     ] = None,
-    head_learning_rate: Annotated[float | None, _recipe_option("Of a linear head.", "3e-5")] = None,
+    head_learning_rate: Annotated[
+        float | None, _recipe_option("Of a linear head.", "the weights' where a method trains them, else 3e-5")
+    ] = None,
     dropout: Annotated[float | None, _recipe_option("Of the encoder while training.", "the checkpoint's")] = None,
     regularizer: Annotated[float | None, _recipe_option("lambda_max of the score regulariser; 0 is off.")] = None,
     regularizer_ramp: Annotated[str | None, _recipe_option("code (over all steps) or paper.", "code")] = None,
@@ -243,7 +245,12 @@ def train(
         float | None,
         _recipe_option("Final tau of smp_t and soft_movement, which keep weights with sigmoid(S) > tau.", "0.1"),
     ] = None,
-    head: Annotated[str | None, _recipe_option("label_words (frozen) or linear (trained).", "label_words")] = None,
+    head: Annotated[
+        str | None,
+        _recipe_option(
+            "label_words (frozen) or linear (trained).", "linear where a method trains weights, else label_words"
+        ),
+    ] = None,
     label_words: Annotated[str | None, _recipe_option("One word per class, with commas between.", "the task's")] = None,
     regression_head: Annotated[str | None, _recipe_option("poles or mse, for stsb.", "poles")] = None,
     teacher: Annotated[
