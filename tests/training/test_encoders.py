@@ -161,3 +161,19 @@ def test_an_unreachable_hub_is_told_in_a_sentence(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(EncoderError, match="'bert-base-uncased' could not be fetched .*Name or service not known"):
         find_encoder("bert-base-uncased")
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [("config.json", '"gelu"', '"relu"'), ("tokenizer.json", "great", "grand"), ("vocab.txt", "great", "grand")],
+)
+def test_an_encoder_is_known_by_all_that_its_output_follows_from(bert_folder, tmp_path, file, before, after):
+    folder = tmp_path / "tiny-bert"
+    shutil.copytree(bert_folder, folder)
+    same = find_encoder(str(bert_folder)).sha256
+    (folder / "README.md").write_text("another")
+    assert find_encoder(str(folder)).sha256 == same
+    text = (folder / file).read_text()
+    assert before in text
+    (folder / file).write_text(text.replace(before, after))
+    assert find_encoder(str(folder)).sha256 != same
