@@ -38,6 +38,11 @@ class Method:
     by_threshold: bool = False
 
     @property
+    def trains_embeddings(self) -> bool:
+        """True for ordinary fine-tuning. Where weights are trained and pruned, embeddings stay (Sanh et al. 2020)."""
+        return self.trains_weights and self.remaining == NONE
+
+    @property
     def is_control(self) -> bool:
         """True where nothing is trained."""
         return not (self.trains_scores or self.trains_weights)

@@ -277,7 +277,7 @@ def plot_weight_scores(
     _add_band(figure, magnitude_cuts, "x", scores, "cut of magnitude pruning: it keeps what is to the right", "dash")
     powers = range(int(np.floor(weights[0])), int(np.ceil(weights[1])) + 1)
     figure.update_xaxes(
-        title_text="|W|, pre-trained, frozen (no unit)",
+        title_text="|W|, pre-trained (no unit)",
         range=weights,
         tickvals=list(powers),
         ticktext=[f"{10.0**power:g}" for power in powers],

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from smp_lab.config import RunConfig
+from smp_lab.methods import Method
 from smp_lab.training.distillation import Distillation
 from smp_lab.training.encoders import Encoder
 from smp_lab.training.heads import Classes, LabelWordHead, LinearHead, Poles, SquaredError, Target
@@ -21,15 +22,15 @@ class PruningModel(nn.Module):
     Parameters
     ----------
     encoder
-        Loaded encoder; its parameters are trained or frozen as `trains_weights` says.
+        Loaded encoder; its parameters are trained or frozen as `method` says.
     pruned
         What the method makes of its prunable weights.
     head
         From the first token to scores.
     target
         From scores to loss and predictions.
-    trains_weights
-        Whether the encoder's own parameters are trained.
+    method
+        Whether the encoder's own parameters, and its embeddings among them, are trained.
     distillation
         What a teacher adds to the loss; None without one.
     """
@@ -41,11 +42,12 @@ class PruningModel(nn.Module):
         head: nn.Module,
         target: Target,
         *,
-        trains_weights: bool,
+        method: Method,
         distillation: Distillation | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = encoder.model.requires_grad_(trains_weights)
+        self.encoder = encoder.model.requires_grad_(method.trains_weights)
+        self.encoder.embeddings.requires_grad_(method.trains_embeddings)
         self.pruned = pruned
         self.head = head
         self.target = target
@@ -94,7 +96,7 @@ def build_model(config: RunConfig, encoder: Encoder, total_steps: int) -> Prunin
         METHOD_WEIGHTS[config.method](part),
         make_head(config, encoder),
         make_target(config),
-        trains_weights=config.method_info.trains_weights,
+        method=config.method_info,
         distillation=Distillation.from_config(config),
     )
 

@@ -43,11 +43,17 @@ class MomentRecorder:
         Where the files go; made if missing.
     total_steps
         Of the run.
+    pruned
+        Before its first step and before a checkpoint is loaded: with the weights of the pre-trained encoder.
     """
 
-    def __init__(self, folder: Path, total_steps: int) -> None:
+    def __init__(self, folder: Path, total_steps: int, pruned: PrunedWeights) -> None:
         self.folder = folder
         self.steps = moments_of(total_steps)
+        # Scores are compared with the pre-trained weights. Those that are trained will have moved by then; those that
+        # are frozen need no copy.
+        moves = bool(pruned.scores) and any(weight.requires_grad for weight in pruned.weights)
+        self._pretrained = [weight.copy() for weight in pruned.weight_arrays()] if moves else None
         folder.mkdir(parents=True, exist_ok=True)
 
     def record(self, pruned: PrunedWeights) -> None:
@@ -82,7 +88,7 @@ class MomentRecorder:
         kept = np.array([[mask.kept(matrix) for matrix in layout.matrices] for mask in masks])
         stayed = np.vstack([kept[0], np.array(flips).reshape(-1, len(layout.matrices))])
         before = np.vstack([kept[0], kept[:-1]])
-        weights = pruned.weight_arrays()
+        weights = self._pretrained or pruned.weight_arrays()
         return ScoreHistory(
             steps=np.array(self.steps),
             edges=SCORE_EDGES,

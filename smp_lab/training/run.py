@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallba
 from smp_lab import __version__
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
-from smp_lab.methods import NONE, get_method
+from smp_lab.methods import NONE, Method, get_method
 from smp_lab.storage.paths import LOGS_FOLDER, project_folder, unfinished_folder
 from smp_lab.storage.runs import HISTORY_COLUMNS, RunRecord, save_run
 from smp_lab.tasks import get_task
@@ -34,7 +34,7 @@ from smp_lab.training.checkpoints import newest_whole, remove_torn
 from smp_lab.training.data import Examples, TaskData, load_task_data
 from smp_lab.training.encoders import PACKAGED_ENCODER, Encoder, EncoderFiles, find_encoder, load_encoder
 from smp_lab.training.kept_weights import keep_weights
-from smp_lab.training.model import build_model
+from smp_lab.training.model import PruningModel, build_model
 from smp_lab.training.progress import Progress
 from smp_lab.training.recipes import DISTILLATION, get_recipe, method_settings
 from smp_lab.training.recorder import MomentRecorder
@@ -268,7 +268,7 @@ def _train(
     # Rounded first: 1.1 epochs of 50 steps are 55.00000000000001 in floating point.
     total_steps = math.ceil(round(config.epochs * math.ceil(len(train_examples) / config.batch_size), 9))
     model = build_model(config, encoder, total_steps)
-    moments = MomentRecorder(folder / "moments", total_steps)
+    moments = MomentRecorder(folder / "moments", total_steps, model.pruned)
     stop = StopOnRequest()
     if report_to != "none":
         # By default the library logs into the folder of checkpoints, which goes when the run is finished.
@@ -396,16 +396,6 @@ def _results(trainer: PruningTrainer, data: TaskData) -> dict[str, Any]:
     evaluations = trainer.run_log.evaluations
     metric = data.task.main_metric
     best = max(evaluations, key=lambda evaluation: evaluation[metric])
-    pruned, method = trainer.model.pruned, trainer.config.method_info
-    trainable = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
-    new_head = sum(p.numel() for p in trainer.model.head.parameters() if p.requires_grad)
-    if method.trains_weights:
-        # A copy of the encoder as it came out, without what its mask removes.
-        new_encoder = sum(p.numel() for p in trainer.model.encoder.parameters())
-        new_encoder -= pruned.layout.n_weights - pruned.kept()
-    else:
-        new_encoder = 0
-    mask_bits = pruned.layout.n_weights if pruned.masks else 0
     return {
         "metrics": {name: evaluations[-1][name] for name in data.task.metrics},
         "n_examples": {name: len(data.development[name]) for _, name in data.task.splits},
@@ -413,9 +403,20 @@ def _results(trainer: PruningTrainer, data: TaskData) -> dict[str, Any]:
         "total_steps": trainer.state.max_steps,
         "evaluations": evaluations,
         "best": {"metric": metric, "value": best[metric], "step": best["step"]},
-        "trainable_parameters": trainable,
-        "new_parameters": new_encoder + new_head + mask_bits / 32,
+        **parameter_counts(trainer.model, trainer.config.method_info, trainer.model.pruned.kept()),
     }
+
+
+def parameter_counts(model: PruningModel, method: Method, kept: int) -> dict[str, float]:
+    """trainable_parameters and new_parameters of a run whose mask keeps `kept` weights; as in `RunRecord.results`."""
+    scores, encoder, head = (
+        sum(parameter.numel() for parameter in part.parameters() if parameter.requires_grad)
+        for part in (model.pruned, model.encoder, model.head)
+    )
+    n_weights = model.pruned.layout.n_weights
+    removed = n_weights - kept if method.trains_weights else 0
+    mask = 0 if method.remaining == NONE else n_weights / 32
+    return {"trainable_parameters": scores + encoder + head, "new_parameters": encoder - removed + head + mask}
 
 
 def _history(log: Log) -> pd.DataFrame:

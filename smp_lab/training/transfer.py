@@ -267,7 +267,7 @@ def _evaluate(
             development=splits,
             collator=encoder.collator,
             log=Log(),
-            moments=MomentRecorder(Path(scratch), 0),
+            moments=MomentRecorder(Path(scratch), 0, model.pruned),
         )
         metrics = trainer.evaluate()
     trainer.run_log.tick()

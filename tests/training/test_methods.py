@@ -1,11 +1,13 @@
 """Each method: what it trains, what it keeps, and its formula against a slow way."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from training.conftest import tiny_data
+from transformers import BertConfig, BertModel
 
 from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.errors import ConfigError
@@ -199,14 +201,16 @@ def test_every_method_runs_and_trains_what_it_says(method, bert_folder, runs, mo
     record.verify()
     encoder = models[0].encoder
     moved = {name for name, parameter in encoder.named_parameters() if not torch.equal(parameter, before[name])}
-    assert bool(moved) == info.trains_weights
+    # Pruned models keep the embeddings of the pre-trained encoder; ordinary fine-tuning moves all there is.
+    free = set(before) if method == "dense" else {name for name in before if not name.startswith("embeddings.")}
+    assert moved == (free if info.trains_weights else set())
     assert record.has_masks == (method != "dense")
     assert record.has_scores == info.trains_scores
     results = record.results
     layout = record.layout
     trained = layout.n_weights * info.trains_scores
     if info.trains_weights:
-        trained += sum(p.numel() for p in encoder.parameters()) + sum(p.numel() for p in models[0].head.parameters())
+        trained += sum(before[name].numel() for name in free) + 16 * 2 + 2
     assert results["trainable_parameters"] == trained
     if not info.trains_weights:
         assert results["new_parameters"] == layout.n_weights / 32
@@ -222,6 +226,48 @@ def test_every_method_runs_and_trains_what_it_says(method, bert_folder, runs, mo
         assert record.history["step"].tolist() == list(range(1, 7))
     if record.has_masks and not info.is_control:
         assert record.history["kept"].iloc[-1] == record.kept.sum()
+
+
+# Of BERT-base: an encoder layer has 12 x 768^2 weights, 9 x 768 biases, 4 x 768 of LayerNorm; a head of two classes.
+_PRUNABLE = 12 * 12 * 768**2
+_LAYERS = _PRUNABLE + 12 * 13 * 768
+_EMBEDDINGS = (30522 + 512 + 2 + 2) * 768
+_HEAD = 2 * 769
+_MASK = _PRUNABLE / 32
+
+
+@pytest.mark.parametrize(
+    ("method", "remaining", "trainable", "new", "table_1"),
+    [
+        ("smp_s", 0.1, _PRUNABLE, _MASK, (85e6, 2.7e6)),
+        ("movement", 0.1, _LAYERS + _PRUNABLE + _HEAD, None, (170e6, 8.5e6 + 2.7e6)),
+        ("movement", 0.03, _LAYERS + _PRUNABLE + _HEAD, None, (170e6, 2.6e6 + 2.7e6)),
+        ("soft_movement", 0.5, _LAYERS + _PRUNABLE + _HEAD, None, (170e6, 42.5e6 + 2.7e6)),
+        ("dense", 1.0, _EMBEDDINGS + _LAYERS + _HEAD, _EMBEDDINGS + _LAYERS + _HEAD, (110e6, 110e6)),
+        ("l0", 0.1, _LAYERS + _PRUNABLE + _HEAD, None, None),
+        ("magnitude", 0.1, _LAYERS + _HEAD, None, None),
+        ("random", 0.1, 0, _MASK, None),
+    ],
+)
+def test_parameters_at_the_shape_of_bert_base_are_those_of_table_1(
+    prepared, bert_folder, method, remaining, trainable, new, table_1
+):
+    tiny = load_encoder(find_encoder(str(bert_folder)))
+    with torch.device("meta"):
+        base = BertModel(BertConfig(), add_pooling_layer=False)
+    layout = EncoderLayout(12, 768, 3072, 12, n_parameters=109_482_240)
+    changes = {"epochs": None} if METHODS[method].is_control else {}
+    config = prepared(
+        method=method, remaining=remaining if METHODS[method].remaining == "set" else None, **changes
+    ).config
+    model = build_model(config, replace(tiny, model=base, layout=layout), total_steps=10)
+    kept = round(remaining * _PRUNABLE)
+    counts = training.parameter_counts(model, METHODS[method], kept)
+    if new is None:
+        new = kept + (_LAYERS - _PRUNABLE) + _HEAD + _MASK
+    assert counts == {"trainable_parameters": trainable, "new_parameters": new}
+    if table_1 is not None:
+        assert tuple(counts.values()) == pytest.approx(table_1, rel=0.02)
 
 
 def test_a_set_fraction_for_a_method_that_measures_it_is_refused(bert_folder):

@@ -1,0 +1,33 @@
+"""What a record says of scores beside the weights of the encoder that it started from."""
+
+import numpy as np
+import pytest
+from training.conftest import ask_at
+
+from smp_lab.masks import top_k
+from smp_lab.training.encoders import find_encoder, load_encoder
+from smp_lab.training.run import Interrupted, train
+
+
+@pytest.mark.parametrize("method", ["smp_l", "movement"])
+def test_scores_are_recorded_against_the_pretrained_weights(prepared, runs, monkeypatch, bert_folder, method):
+    changes = {"weight_learning_rate": 0.05} if method == "movement" else {}
+
+    def ready():
+        return prepared(method=method, **changes)
+
+    # The process that ends the run starts from weights that have moved already.
+    ask_at(11, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(ready(), runs, command="")
+    monkeypatch.undo()
+    record = train(ready(), runs, command="")
+    assert record.provenance["resumed"] == 1
+    scores = record.scores
+    encoder = load_encoder(find_encoder(str(bert_folder)))
+    for i, (matrix, (_, weight)) in enumerate(encoder.matrix_parameters().items()):
+        size = np.abs(weight.detach().numpy())
+        counts = np.histogram(np.log10(size), bins=scores.weight_edges.astype(np.float64))[0]
+        np.testing.assert_array_equal(scores.weight_score_histogram[i].sum(axis=1), counts)
+        mask = record.masks.dense(matrix)
+        assert scores.kept_by_magnitude[i] == (top_k(size, mask.sum()) & mask).sum()
