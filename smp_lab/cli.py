@@ -35,7 +35,7 @@ from smp_lab.storage.paths import (
     transfers_folder,
 )
 from smp_lab.storage.release import write_release
-from smp_lab.storage.runs import RunRecord, find_run, list_runs, load_run, run_folders
+from smp_lab.storage.runs import RunRecord, find_run, list_runs, load_run, run_folders, unused_shared_masks
 from smp_lab.storage.transfers import load_transfer, transfer_files
 from smp_lab.tasks import TASKS, get_task
 
@@ -578,8 +578,8 @@ def check(
 ) -> None:
     """Read and verify every file of every run in DIR, and what its masks score on other tasks.
 
-    A line per run and per transfer, then their number and size. The exit status is 1 where one is broken, or where
-    there is no run.
+    A line per run and per transfer, then their number and size, and the shared masks that no run names. The
+    exit status is 1 where one is broken, or where there is no run.
     """
     folder = _existing(folder).resolve()
     paths = [folder] if (folder / RECORD_FILE).exists() else run_folders(folder)
@@ -594,6 +594,8 @@ def check(
     typer.echo(f"runs: {len(paths)}, broken: {broken_runs}, size: {_megabytes([*paths, *shared])}")
     if broken_runs + broken_transfers:
         raise typer.Exit(1)
+    for file in unused_shared_masks(folder):
+        typer.echo(f"unused: {file.relative_to(folder)}, which no run here names, may be deleted")
 
 
 def _check_each(paths: Iterable[Path], verify: Callable[[Path], None]) -> int:

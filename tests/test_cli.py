@@ -233,6 +233,16 @@ def test_transfers_are_checked_with_their_runs(runs):
     assert "transfers" not in invoke("check", run.path).stdout
 
 
+def test_a_shared_mask_that_no_run_names_is_listed_by_the_check(runs):
+    make_run(runs, method="random")
+    (runs / "shared_masks" / "left.npz").write_bytes(b"")
+    result = invoke("check", runs)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == "unused: shared_masks/left.npz, which no run here names, may be deleted"
+    (runs / "shared_masks" / "left.npz").unlink()
+    assert "unused" not in invoke("check", runs).stdout
+
+
 def test_a_folder_with_no_runs_fails_the_check(runs, tmp_path, monkeypatch, capsys):
     assert run_main(monkeypatch, "check", runs) == 1
     assert f"Folder {runs} holds no runs." in capsys.readouterr().err

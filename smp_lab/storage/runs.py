@@ -442,17 +442,17 @@ def save_run(
     temporary = runs / f"{TEMPORARY_PREFIX}{config.run_id}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         temporary.mkdir(parents=True)
-        if config.method_info.is_control and masks is not None:
-            shared = shared_masks_file(runs, digests[MASKS_FILE])
-            shared.parent.mkdir(exist_ok=True)
-            write_durably(temporary / MASKS_FILE, contents.pop(MASKS_FILE))
-            (temporary / MASKS_FILE).replace(shared)
-            sync_folder(shared.parent)
         for name, content in contents.items():
             write_durably(temporary / name, content)
         sync_folder(temporary)
         if target.exists():
             raise RunExistsError(f"Run {config.run_id} was written to {runs} by another process meanwhile.")
+        if config.method_info.is_control and masks is not None:
+            # Last, when all else is on the disk: other runs may name it at once, so it could not be taken back.
+            shared = shared_masks_file(runs, digests[MASKS_FILE])
+            shared.parent.mkdir(exist_ok=True)
+            (temporary / MASKS_FILE).replace(shared)
+            sync_folder(shared.parent)
         temporary.rename(target)
         sync_folder(runs)
     except OSError as error:
@@ -613,6 +613,18 @@ def find_run(name: str, folders: Iterable[Path]) -> RunRecord | None:
         if (folder / RECORD_FILE).is_file():
             return load_run(folder.resolve())
     return None
+
+
+def unused_shared_masks(folder: Path) -> list[Path]:
+    """Files in a folder's shared_masks/ that none of its runs names.
+
+    Raises
+    ------
+    RunFormatError
+        If one of the runs cannot be read: any of the masks may be its own.
+    """
+    named = {load_run(path).masks_file for path in run_folders(folder)}
+    return sorted(set((folder / SHARED_MASKS_FOLDER).glob("*")) - named)
 
 
 def run_folders(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -27,7 +28,7 @@ from smp_lab.storage.paths import (
     own_runs_folder,
     project_folder,
 )
-from smp_lab.storage.runs import HISTORY_COLUMNS, list_runs, load_run, masks_to_bytes
+from smp_lab.storage.runs import HISTORY_COLUMNS, list_runs, load_run, masks_to_bytes, unused_shared_masks
 from smp_lab.storage.sealed import own_sha256
 
 ARRAY_FILES = [HISTORY_FILE, MASKS_FILE, SCORES_FILE, PREDICTIONS_FILE]
@@ -659,8 +660,8 @@ def test_of_processes_that_write_the_same_run_one_wins(runs):
     assert len(list(runs.iterdir())) == 10
 
 
-@pytest.mark.parametrize("after", range(6))
-def test_a_full_disk_leaves_nothing_behind(runs, monkeypatch, after):
+def fill_disk(monkeypatch, after):
+    """Let so many files reach the disk, and no more."""
     calls = iter(range(after))
     fsync = os.fsync
 
@@ -670,8 +671,21 @@ def test_a_full_disk_leaves_nothing_behind(runs, monkeypatch, after):
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_a_full_disk_leaves_nothing_behind(runs, monkeypatch, after):
+    fill_disk(monkeypatch, after)
     with pytest.raises(RunWriteError, match="could not be written to .*: No space left on device. Nothing was left"):
         make_run(runs)
+    assert list(runs.iterdir()) == []
+
+
+@pytest.mark.parametrize("after", range(5))
+def test_a_full_disk_leaves_no_shared_mask_behind(runs, monkeypatch, after):
+    fill_disk(monkeypatch, after)
+    with pytest.raises(RunWriteError, match="No space left on device. Nothing was left behind"):
+        make_run(runs, method="random")
     assert list(runs.iterdir()) == []
 
 
@@ -774,6 +788,16 @@ def test_controls_share_one_mask_whatever_their_task(runs):
         assert not (control.path / MASKS_FILE).exists()
     assert all(np.array_equal(controls[0].masks.bits[m], controls[1].masks.bits[m]) for m in controls[0].masks)
     assert not list_runs([runs]).problems
+
+
+def test_shared_masks_that_no_run_names_are_found(runs):
+    assert unused_shared_masks(runs) == []
+    control, other = (make_run(runs, method="random", mask_seed=seed, seed=seed) for seed in (0, 1))
+    make_run(runs, method="smp_s")
+    assert unused_shared_masks(runs) == []
+    shutil.rmtree(other.path)
+    assert unused_shared_masks(runs) == [other.masks_file]
+    assert control.masks_file.exists()
 
 
 def test_a_shared_mask_that_is_altered_or_gone_is_said(runs):
