@@ -114,14 +114,14 @@ def _caution(pairs: pd.DataFrame, name: str) -> None:
         st.warning(
             f"The runs keep very different shares of the weights: in {capped.sum():,} of {len(pairs):,} pairs that "
             f"alone keeps {name} far from 1, in the most unequal one at {lowest:.2f} or below, however well the masks "
-            "agree. Compare pairs of equal density, or take phi_share, which divides by that cap, or containment, "
+            "agree. Compare pairs that keep as much, or take phi_share, which divides by that cap, or containment, "
             "which asks whether the smaller mask lies in the larger."
         )
     if pairs[name].isna().all() and name in _BY_SIZE:
         st.info(
-            "phi_partial is unknown for all of these pairs. It needs the magnitude mask at the density of both runs, "
+            "phi_partial is unknown for all of these pairs. It needs magnitude masks that keep as much as either run, "
             "and a record has each run's at its own: only runs that keep the same number of weights in every matrix, "
-            "as those of smp_l do, can be compared so. phi_magnitude asks the same of any two densities."
+            "as those of smp_l do, can be compared so. phi_magnitude asks the same of any two remaining fractions."
             if name == "phi_partial"
             else "phi_magnitude is unknown for all of these pairs: it needs the scores of both runs over one |W|."
         )
@@ -367,7 +367,7 @@ def _level(transfer: TransferRecord) -> str:
 
 
 def _of_these(transfers: Iterable[TransferRecord], runs: Sequence[RunRecord]) -> list[TransferRecord]:
-    """Transfers of the masks that these runs hold now, and of control masks of the same densities and encoder."""
+    """Transfers of the masks that these runs hold now, and of control masks that keep as much of the same encoder."""
     chosen = {run.run_id: run for run in runs}
     candidates = [t for t in transfers if t.settings.mask_run in chosen]
     # Not of every run: with many of them each digest is a mask read again.

@@ -298,7 +298,7 @@ def _weights(chosen: Chosen, kind: str, layer: int | None) -> None:
                     table.assign(percent=100 * table["share"], n_first=table["both"], n_second=table["chance"] * 100),
                     "percent",
                     "What magnitude would have kept too",
-                    f"{labels[run.run_id]}; % of the mask of each matrix, at its own density",
+                    f"{labels[run.run_id]}; % of the mask of each matrix, at its own remaining fraction",
                     "Of the mask (%)",
                     values=(0, 100),
                     hover="%{z:.1f} % of the mask, %{customdata[0]:,} weights; by chance %{customdata[1]:.1f} %",

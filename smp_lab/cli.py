@@ -381,8 +381,8 @@ def transfer_masks(
     """Score masks on other tasks than their own.
 
     The mask of every run is put into the classifier of every task: the frozen encoder with the label words of that
-    task, nothing trained. Beside it stand the task's own run where it is named too, and random and magnitude masks of
-    the same densities. A line and a small file per mask and task; what is there already is left as it is. The overlap
+    task, nothing trained. Beside it stand the task's own run where it is named too, and random and magnitude masks that
+    keep as much. A line and a small file per mask and task; what is there already is left as it is. The overlap
     page shows the matrix.
     """
     folder = own_runs_folder() if runs is None else runs

@@ -1,4 +1,4 @@
-"""How much masks of one encoder have in common, with what chance and the densities alone would give.
+"""How much masks of one encoder have in common, with what chance and the remaining fractions alone would give.
 
 All is counted on packed bits. For two masks and one matrix the counts are those of a 2 x 2 table: ``n_a`` and ``n_b``
 kept weights, ``n_both`` of them in common, of ``n_weights``. Weights are no sample of anything and there are millions
@@ -68,10 +68,11 @@ class Measure:
     answers
         The question it answers, in a sentence.
     chance
-        Its value for masks that are independent within every matrix; None where that depends on the densities: then
+        Its value for masks that are independent within every matrix; None where it depends on how much they keep: then
         the column ``{name}_chance`` of `measure_overlap` has it, if there is one.
     capped
-        Whether unequal densities keep it below 1 however well the masks agree; the column ``{name}_max`` has the cap.
+        Whether it stays below 1 for masks that keep unequally much, however well they agree; the column ``{name}_max``
+        has the cap.
     """
 
     formula: str
@@ -90,7 +91,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "phi_share": Measure(
         "phi_within / its cap, which has o = min(a, b)",
-        "How much of the agreement that the densities allow is reached?",
+        "How much of the agreement that the remaining fractions allow is reached?",
     ),
     "phi_pooled": Measure(
         "(O - AB/M) / √(A(M - A)/M · B(M - B)/M), with A = Σa, B = Σb, O = Σo, M = ΣN",
@@ -130,7 +131,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "containment": Measure(
         "Σo / min(Σa, Σb)",
-        "Which share of the smaller mask lies inside the larger? Made for unequal densities; read it against chance.",
+        "Which share of the smaller mask lies inside the larger? For unequal masks; read it against chance.",
         chance=None,
     ),
     "odds_ratio": Measure(
@@ -300,14 +301,14 @@ def measure_overlap(counts: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     -------
     DataFrame
         A row per group: `by`; n_a, n_b, n_both, n_weights (sums of counts), expected (n_both by chance within each
-        table); a column per measure; ``{measure}_max`` of those that densities cap, ``{measure}_chance`` of jaccard and
-        containment. 0 / 0 is NaN, and an odds ratio without discordant weights infinite.
+        table); a column per measure; ``{measure}_max`` of those that remaining fractions cap, ``{measure}_chance`` of
+        jaccard and containment. 0 / 0 is NaN, and an odds ratio without discordant weights infinite.
 
     Notes
     -----
     phi_within is the correlation of the two masks with the mean of each matrix taken out. phi_partial needs the
-    magnitude mask at the density of both runs, and a record has each run's at its own: it is NaN unless both keep the
-    same count in every table of the group.
+    magnitude mask at the remaining fraction of both runs, and a record has each run's at its own: it is NaN unless both
+    keep the same count in every table of the group.
     """
     n_a, n_b, n_both, n_weights = (counts[column].to_numpy() for column in ("n_a", "n_b", "n_both", "n_weights"))
     highest = np.minimum(n_a, n_b)

@@ -7,11 +7,14 @@ from typing import Any
 
 from smp_lab.analysis.curves import setting_text
 from smp_lab.bert_layout import EncoderLayout
-from smp_lab.config import RunConfig
+from smp_lab.config import USED_BY, RunConfig
 from smp_lab.tasks import PAPER_EPOCHS
 
 _FINGERPRINTS = ("base_model_sha256", "data_sha256")
 _PAPER_SHAPE = (12, 768)
+_PAPER_REGULARIZER = 400
+_PAPER_SCORE_LEARNING_RATE = 2e-2
+_PAPER_WEIGHT_LEARNING_RATE = 3e-5
 
 
 def run_card(
@@ -29,12 +32,14 @@ def run_card(
     Returns
     -------
     dict
-        run_id; settings (those that have a value); fingerprints; encoder (shapes); provenance (wall time in minutes);
-        results: metrics (per name the value at the last evaluation, a fraction, and n_examples), best_evaluation
-        (metric, value, step), remaining (measured fraction of the prunable weights), trainable_parameters and
-        new_parameters; deviations (sentences of `deviations`); command (None where the record has none).
+        run_id; settings (those that the method looks at and that have a value); fingerprints; encoder (shapes);
+        provenance (wall time in minutes); results: metrics (per name the value at the last evaluation, a
+        fraction, and n_examples), best_evaluation (metric, value, step), remaining (measured fraction of the prunable
+        weights), trainable_parameters and new_parameters; deviations (sentences of `deviations`); command (None
+        where the record has none).
     """
-    settings = {name: value for name, value in config.to_dict().items() if value is not None}
+    unused = {name for name, uses in USED_BY.items() if not uses(config.method_info)}
+    settings = {name: value for name, value in config.to_dict().items() if value is not None and name not in unused}
     fingerprints = {name: settings.pop(name) for name in _FINGERPRINTS}
     made = dict(provenance)
     command = made.pop("command", None)
@@ -87,8 +92,21 @@ def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:
             "Classes are scored by the embeddings of label words, as for the masks beside it; published baselines have "
             "a head of their own."
         )
+    if method.trains_weights and config.weight_learning_rate != _PAPER_WEIGHT_LEARNING_RATE:
+        sentences.append(
+            f"Weights are trained at {config.weight_learning_rate:g}; the paper's baselines at "
+            f"{_PAPER_WEIGHT_LEARNING_RATE:g}."
+        )
+    if config.schedule == "linear":
+        sentences.append("What remains falls in a straight line; in the paper by a cubic schedule.")
     if not method.trains_scores or method.trains_weights:
         return sentences
+    if config.score_learning_rate != _PAPER_SCORE_LEARNING_RATE:
+        sentences.append(
+            f"Scores are trained at {config.score_learning_rate:g}; the paper's at {_PAPER_SCORE_LEARNING_RATE:g}."
+        )
+    if config.regularizer != _PAPER_REGULARIZER:
+        sentences.append(f"The regulariser's weight is {config.regularizer:g}; the paper's {_PAPER_REGULARIZER}.")
     if paper_epochs is not None and config.epochs != paper_epochs:
         sentences.append(f"Trained for {config.epochs:g} epochs; the paper trains this task for {paper_epochs:g}.")
     if config.head == "linear":

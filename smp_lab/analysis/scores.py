@@ -208,7 +208,7 @@ def weight_scores(
 
 
 def kept_by_magnitude(both: Ints, kept: Ints, layout: EncoderLayout) -> pd.DataFrame:
-    """How much of each matrix's mask magnitude pruning would have kept too, at the same density.
+    """How much of each matrix's mask magnitude pruning would have kept too, if it kept as much.
 
     Parameters
     ----------
@@ -296,7 +296,7 @@ def similarity_to_final(steps: Ints, kept: Ints, kept_in_final: Ints, layout: En
         A row per step and group: layer (missing for a group of several layers), matrix_type (`ALL_TYPES` for the
         encoder), step, n_a (kept at the moment), n_b (in the final mask), n_both, n_weights (counts); recall = n_both /
         n_b, precision = n_both / n_a, jaccard, phi_within; recall_chance, precision_chance, jaccard_chance, and
-        phi_within_max, what the densities allow. Chance is that within each matrix. 0 / 0 is NaN.
+        phi_within_max, what the remaining fractions allow. Chance is that within each matrix. 0 / 0 is NaN.
     """
     counts = _by_matrix(
         steps,

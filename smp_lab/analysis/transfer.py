@@ -15,9 +15,9 @@ def transfer_table(transfers: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     transfers
-        A row per mask and task, masks of one encoder and of one density: mask_task (None for a mask that no run holds),
-        mask_method, task, classifier (text that two share if their numbers can be compared: words, lengths, precision,
-        examples), value and majority (of one metric per task, fractions).
+        A row per mask and task, masks of one encoder that keep equally much: mask_task (None for a mask that no run
+        holds), mask_method, task, classifier (text that two share if their numbers can be compared: words, lengths,
+        precision, examples), value and majority (of one metric per task, fractions).
 
     Returns
     -------

@@ -177,8 +177,8 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
     Parameters
     ----------
     table
-        A row per (run_a, run_b) with kind, capped (whether unequal densities keep the pair apart), task_a, task_b,
-        method_a and method_b.
+        A row per (run_a, run_b) with kind, capped (whether unequal remaining fractions keep the pair apart), task_a,
+        task_b, method_a and method_b.
     kinds
         Kinds of pairs to give a column, drawn or not.
     measure
@@ -199,7 +199,7 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
     table = table.assign(x=table["kind"].map(places) + 0.5 * ((rank * 0.618) % 1 - 0.5), shared=shared)
     figure = new_figure(
         title,
-        "A dot per pair, a bar at the median; triangles: very unequal densities",
+        "A dot per pair, a bar at the median; triangles: very unequal remaining fractions",
         height=400 + legend_room(shared.nunique() + 1),
     )
     colors = TASK_COLORS if color_by == TASK else METHOD_COLORS

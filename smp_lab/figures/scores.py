@@ -325,7 +325,9 @@ def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> 
     title = "When is the mask decided?"
     if table.empty:
         return empty_figure(title, _NO_SCORES)
-    reference, words = ("max", "the most that the densities allow") if measure == "phi_within" else ("chance", "chance")
+    reference, words = (
+        ("max", "the most that the remaining fractions allow") if measure == "phi_within" else ("chance", "chance")
+    )
     figure = type_panels()
     for (run, kind), line in table.groupby(["run", "matrix_type"], sort=False):
         marks, place = run_marks(line.iloc[0], color_by), panel_of(str(kind))

@@ -72,6 +72,7 @@ def read_release(file: Path, layout: EncoderLayout) -> MaskSet:
     try:
         with file.open("rb") as handle:
             packed = np.lib.format.read_array(handle, allow_pickle=False)
+            rest = len(handle.read())
     except ARCHIVE_ERRORS as error:
         raise MaskFormatError(f"{file} is not a plain .npy ({error}).") from None
     n_bytes = layout.n_weights // 8
@@ -80,5 +81,7 @@ def read_release(file: Path, layout: EncoderLayout) -> MaskSet:
             f"{file} holds {packed.shape} of {packed.dtype}; expected ({n_bytes},) of uint8, the bits of "
             f"{layout.n_weights:,} weights in {layout.n_layers} layers of width {layout.hidden_size}."
         )
+    if rest:
+        raise MaskFormatError(f"{file} goes on for {rest:,} bytes after its array; expected the array alone.")
     ends = np.cumsum([layout.size(matrix.matrix_type) // 8 for matrix in order])
     return MaskSet(layout, dict(zip(order, np.split(packed, ends[:-1]), strict=True)))

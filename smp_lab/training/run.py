@@ -474,7 +474,7 @@ def code_version() -> dict[str, Any]:
         return done.stdout.strip()
 
     commit = git("rev-parse", "HEAD")
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "smp_lab") if commit else None
+    changed = git("status", "--porcelain", "--untracked-files=normal", "--", "smp_lab") if commit else None
     return {"git_commit": commit, "git_dirty": None if changed is None else bool(changed)}
 
 

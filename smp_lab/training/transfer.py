@@ -1,4 +1,4 @@
-"""Finished masks on other tasks than their own, beside random and magnitude masks of the same density.
+"""Finished masks on other tasks than their own, beside random and magnitude masks that keep as much.
 
 Where weights are frozen, a mask, the encoder and a task's label words are a whole classifier: nothing is trained here.
 """
@@ -64,7 +64,7 @@ def transfer(
     source: str | None = None,
     write: Callable[[str], Any] | None = None,
 ) -> list[TransferRecord]:
-    """Score the mask of every run, and control masks of the same densities, on every task; keep what is new.
+    """Score the mask of every run, and control masks that keep as much, on every task; keep what is new.
 
     A task is scored with the label words, lengths and precision of its own run among `runs`, and with the task's own
     words and the first run's lengths and precision where there is none. So the mask of a run on its own task gives the
@@ -199,7 +199,7 @@ def _level(run: RunRecord) -> float:
 
 
 def _controls(runs: Sequence[RunRecord], prepared: Prepared, encoder: Encoder) -> Iterator[_Mask]:
-    """Random and magnitude masks at every density of the runs, as control runs have them."""
+    """Random and magnitude masks at every remaining fraction of the runs, as control runs have them."""
     for remaining in dict.fromkeys(map(_level, runs)):
         for method, seed in (*((RANDOM, seed) for seed in RANDOM_SEEDS), (MAGNITUDE, 0)):
             control = replace(prepared.config, method=method, remaining=remaining, seed=seed)

@@ -50,6 +50,21 @@ def test_card_holds_what_the_record_says():
     assert PROVENANCE["command"], "the record stays as it was"
 
 
+@pytest.mark.parametrize(
+    ("method", "unused"),
+    [
+        ("dense", {"regularizer", "regularizer_ramp", "schedule", "schedule_fraction", "score_learning_rate"}),
+        ("magnitude", {"regularizer", "regularizer_ramp", "score_learning_rate"}),
+        ("magnitude_frozen", {"seed", "epochs", "regularizer", "schedule"}),
+    ],
+)
+def test_a_card_has_no_settings_that_the_method_does_not_look_at(method, unused):
+    remaining = {"remaining": 1.0} if method == "dense" else {}
+    settings = run_card(tiny_config(method=method, **remaining), TINY, {}, results())["settings"]
+    assert unused.isdisjoint(settings)
+    assert {"task", "method", "batch_size", "head"} <= settings.keys()
+
+
 def test_each_metric_has_the_size_of_its_own_development_set():
     config = tiny_config(task="mnli", label_words=("yes", "maybe", "no"))
     metrics = run_card(config, TINY, PROVENANCE, results("mnli"))["results"]["metrics"]
@@ -110,6 +125,22 @@ def test_a_record_without_a_command_has_none():
             | {"regularizer_ramp": "paper", "train_examples": 2000},
             BERT_BASE,
             ["first 2,000", "poles"],
+        ),
+        (
+            {"method": "smp_l", "regularizer_ramp": "paper", "epochs": 100, "regularizer": 200.0}
+            | {"schedule": "linear", "score_learning_rate": 1e-3},
+            BERT_BASE,
+            [
+                "in a straight line",
+                "Scores are trained at 0.001; the paper's at 0.02",
+                "weight is 200; the paper's 400",
+            ],
+        ),
+        (
+            {"method": "movement", "head": "linear", "label_words": None, "score_learning_rate": 1e-2}
+            | {"weight_learning_rate": 1e-4},
+            BERT_BASE,
+            ["Weights are trained at 0.0001; the paper's baselines at 3e-05"],
         ),
         ({"method": "random", "score_learning_rate": None}, BERT_BASE, []),
         (

@@ -74,6 +74,14 @@ def test_another_array_is_refused(tmp_path, array, words):
         read_release(tmp_path / "masks.npy", TINY)
 
 
+def test_bytes_after_the_array_are_refused(tmp_path):
+    file = tmp_path / "masks.npy"
+    write_release(random_masks(TINY, 0.5), file)
+    file.write_bytes(file.read_bytes() + bytes(700))
+    with pytest.raises(MaskFormatError, match="goes on for 700 bytes after its array"):
+        read_release(file, TINY)
+
+
 def test_a_file_that_is_no_array_is_refused(tmp_path):
     file = tmp_path / "masks.npy"
     with pytest.raises(MaskFormatError, match="is not a plain .npy .*No such file"):

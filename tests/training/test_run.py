@@ -477,3 +477,20 @@ def test_score_bins_cover_everything_once():
     assert SCORE_EDGES[0] == -np.inf and SCORE_EDGES[-1] == np.inf
     assert (np.diff(SCORE_EDGES[1:-1]) > 0).all()
     assert 0 in SCORE_EDGES
+
+
+def test_a_new_file_of_the_package_makes_a_clone_dirty(tmp_path, monkeypatch):
+    def git(*arguments):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True)
+
+    monkeypatch.setattr(training, "project_folder", lambda: tmp_path)
+    (tmp_path / "smp_lab").mkdir()
+    (tmp_path / "smp_lab" / "code.py").write_text("")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "all")
+    (tmp_path / "notes").write_text("")
+    assert training.code_version()["git_dirty"] is False
+    (tmp_path / "smp_lab" / "more.py").write_text("")
+    assert training.code_version()["git_dirty"] is True
