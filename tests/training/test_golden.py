@@ -13,7 +13,7 @@ from torch.nn.functional import gelu, linear, mse_loss
 from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count
 from smp_lab.training.masking.local import Local
-from smp_lab.training.masking.share import Share
+from smp_lab.training.masking.share import Share, share_among_layers
 from smp_lab.training.pruned_weights import MaskedWeights
 from smp_lab.training.schedule import Schedule
 
@@ -32,13 +32,17 @@ def test_schedules_are_the_authors():
 
 
 class AuthorsShare(Share):
-    """The share rule as the authors' code has it: what a share above 1 cuts off is lost."""
+    """The share rule as the authors' code has it: what a share above 1 cuts off is lost. Notes the means it used."""
+
+    def __init__(self, layout):
+        super().__init__(layout)
+        self.means = []
 
     def kept_counts(self, scores, remaining):
         means = np.array([float(torch.sigmoid(score).mean()) for score in scores], np.float64).reshape(-1, 6)
-        shares = remaining * len(means) * means / means.sum(axis=0)
-        self.last_shares = shares.reshape(-1)
-        return [kept_count(share, score.numel()) for share, score in zip(self.last_shares, scores, strict=True)]
+        self.means.append(torch.from_numpy(means))
+        shares = (remaining * len(means) * means / means.sum(axis=0)).reshape(-1)
+        return [kept_count(share, score.numel()) for share, score in zip(shares, scores, strict=True)]
 
 
 def train_toy_encoder(golden, masking_function):
@@ -90,6 +94,20 @@ def test_trajectory_is_the_authors(file, masking_function):
     for name, score, mask in zip(names, masked.scores, masked.masks, strict=True):
         np.testing.assert_allclose(score.detach(), golden[f"scoresT/{name}"], atol=1e-4)
         np.testing.assert_array_equal(mask, golden[f"last_mask/{name}"])
+
+
+def test_shares_are_the_authors_where_none_is_above_a_whole_matrix():
+    golden = np.load(GOLDEN / "trajectory_share.npz")
+    authors = AuthorsShare(LAYOUT)
+    train_toy_encoder(golden, authors)
+    wanted = golden["keep_fraction"].reshape(STEPS, LAYOUT.n_layers, -1)
+    n_compared = 0
+    for means, remaining, want in zip(authors.means, golden["remaining"], wanted, strict=True):
+        within = want.max(axis=0) <= 1
+        got = share_among_layers(means, float(remaining)).numpy()
+        np.testing.assert_allclose(got[:, within], want[:, within], atol=1e-5)
+        n_compared += within.sum()
+    assert n_compared > STEPS * len(MATRIX_TYPES) / 2
 
 
 def test_redistributed_share_keeps_what_the_authors_lose():

@@ -1,45 +1,29 @@
-"""Schedules against values worked out by hand."""
+"""Schedules that the authors' numbers do not cover, by hand."""
 
 import pytest
-from conftest import tiny_config
 
 from smp_lab.training.schedule import Schedule
 
-# What the shape leaves of the way at steps 0, 2, 4, 6, 8 and 10 of 10, with N = 8.
-LEFT = {"cubic": [1, 27 / 64, 1 / 8, 1 / 64, 0, 0], "linear": [1, 3 / 4, 1 / 2, 1 / 4, 0, 0]}
-STEPS = range(0, 11, 2)
 
-
-@pytest.mark.parametrize("shape", LEFT)
-def test_remaining_falls_and_threshold_grows_along_the_shape_until_n(shape):
-    schedule = Schedule(10, 8, 0.2, shape=shape, final_threshold=0.4)
-    assert [schedule.remaining(step) for step in STEPS] == pytest.approx([0.2 + 0.8 * left for left in LEFT[shape]])
-    assert [schedule.threshold(step) for step in STEPS] == pytest.approx([0.4 - 0.4 * left for left in LEFT[shape]])
-
-
-@pytest.mark.parametrize("shape", LEFT)
-def test_the_papers_ramp_is_sparsity_over_final_sparsity(shape):
-    schedule = Schedule(10, 8, 0.2, shape=shape, regularizer=400, regularizer_ramp="paper")
-    want = [400 * (1 - schedule.remaining(step)) / (1 - 0.2) for step in STEPS]
-    assert [schedule.regularizer_weight(step) for step in STEPS] == pytest.approx(want)
-    assert want[1] == pytest.approx(400 * (1 - LEFT[shape][1]))
-
-
-@pytest.mark.parametrize("shape", LEFT)
-def test_the_codes_ramp_is_cubic_over_all_steps_whatever_the_shape(shape):
-    schedule = Schedule(10, 8, 0.2, shape=shape, regularizer=400)
-    want = [0, 400 * (1 - 0.512), 400 * (1 - 0.216), 400 * (1 - 0.064), 400 * (1 - 0.008), 400]
-    assert [schedule.regularizer_weight(step) for step in STEPS] == pytest.approx(want)
-
-
-@pytest.mark.parametrize(("fraction", "n"), [(0.29, 29), (0.7, 70), (0.295, 29), (1.0, 100)])
-def test_n_is_the_fraction_of_all_steps_rounded_down(fraction, n):
-    # 0.29 * 100 is 28.999999999999996 in floating point.
-    assert Schedule.from_config(tiny_config(schedule_fraction=fraction), 100).schedule_steps == n
-
-
-def test_a_config_says_shape_ramp_and_number_of_steps():
-    config = tiny_config(schedule="linear", regularizer_ramp="paper", schedule_fraction=None, schedule_steps=30)
-    schedule = Schedule.from_config(config, 100)
-    assert schedule == Schedule(100, 30, 0.5, "linear", config.regularizer, "paper")
-    assert Schedule.from_config(config, 20).schedule_steps == 20
+@pytest.mark.parametrize(
+    ("shape", "ramp", "step", "remaining", "threshold", "regularizer_weight"),
+    [
+        # v = 0.2, N = 4, T = 10, tau = 0.1, lambda_max = 400; a straight line has 3/4 of its way left after step 1.
+        ("linear", "paper", 0, 1.0, 0.0, 0.0),
+        ("linear", "paper", 1, 0.8, 0.025, 100.0),
+        ("linear", "paper", 3, 0.4, 0.075, 300.0),
+        ("linear", "paper", 4, 0.2, 0.1, 400.0),
+        ("linear", "paper", 10, 0.2, 0.1, 400.0),
+        # A cubic one has (1/2)^3 left after step 2.
+        ("cubic", "paper", 2, 0.3, 0.0875, 350.0),
+        ("cubic", "paper", 4, 0.2, 0.1, 400.0),
+        # The ramp of the code goes over all T steps, whatever the shape: 400 (1 - (1/2)^3) half way.
+        ("linear", "code", 5, 0.2, 0.1, 350.0),
+        ("linear", "code", 1, 0.8, 0.025, 400 * (1 - 0.9**3)),
+    ],
+)
+def test_shapes_and_ramps_by_hand(shape, ramp, step, remaining, threshold, regularizer_weight):
+    schedule = Schedule(10, 4, 0.2, shape=shape, regularizer=400, regularizer_ramp=ramp, final_threshold=0.1)
+    assert schedule.remaining(step) == pytest.approx(remaining)
+    assert schedule.threshold(step) == pytest.approx(threshold)
+    assert schedule.regularizer_weight(step) == pytest.approx(regularizer_weight)
