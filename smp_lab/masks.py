@@ -59,12 +59,6 @@ def popcount(bits: ByteArray) -> int:
     return int(np.bitwise_count(bits).sum(dtype=np.int64))
 
 
-def entropy_bytes(kept: int, n_weights: int) -> float:
-    """Bytes below which no code can store a mask whose kept weights lie at random (Shannon 1948)."""
-    p = kept / n_weights
-    return sum(-q * np.log2(q) for q in (p, 1 - p) if q > 0) * n_weights / 8
-
-
 def compress_bits(bits: ByteArray) -> ByteArray:
     """Packed bits as a zlib stream, the shorter of two: symbols only, or symbols and repeats.
 

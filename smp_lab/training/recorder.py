@@ -6,6 +6,7 @@ trained twice, before and after a resume, is written twice with the same content
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from smp_lab.bert_layout import EncoderLayout
 from smp_lab.masks import MaskSet, popcount, top_k
 from smp_lab.storage.runs import ScoreHistory
+from smp_lab.storage.sealed import replace_durably
 from smp_lab.training.pruned_weights import PrunedWeights
 
 N_MOMENTS = 21
@@ -69,10 +71,9 @@ class MomentRecorder:
             cuts.append(float(inside) if torch.isfinite(inside) else np.nan)
             bits[f"bits.{matrix.layer}.{matrix.matrix_type}"] = np.packbits(mask.cpu().numpy())
         arrays = {"kept": np.stack(kept), "removed": np.stack(removed), "score_cut": np.array(cuts, np.float32)}
-        temporary = self._file(pruned.step).with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays, **bits)
-        temporary.replace(self._file(pruned.step))
+        content = io.BytesIO()
+        np.savez(content, allow_pickle=False, **arrays, **bits)
+        replace_durably(self._file(pruned.step), content.getvalue())
 
     def score_history(self, pruned: PrunedWeights) -> ScoreHistory | None:
         """Join all moments; `pruned` is at its last step, whose masks are the final ones. None without scores."""

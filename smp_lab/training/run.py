@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gc
+import io
 import math
 import os
 import platform
@@ -29,6 +30,7 @@ from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingE
 from smp_lab.methods import NONE, Method, get_method
 from smp_lab.storage.paths import LOGS_FOLDER, project_folder, unfinished_folder
 from smp_lab.storage.runs import HISTORY_COLUMNS, RunRecord, save_run
+from smp_lab.storage.sealed import replace_durably
 from smp_lab.tasks import get_task
 from smp_lab.training.checkpoints import newest_whole, remove_torn
 from smp_lab.training.data import Examples, TaskData, load_task_data
@@ -373,12 +375,9 @@ def _ask(
         write(f"teacher {teacher.name}: {teacher.source}")
     logits = teacher_logits(load_teacher(teacher, config, encoder), examples, encoder.collator, write)
     if _is_first_process():
-        temporary = file.with_suffix(".tmp")
-        with temporary.open("wb") as handle:
-            np.save(handle, logits, allow_pickle=False)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(file)
+        content = io.BytesIO()
+        np.save(content, logits, allow_pickle=False)
+        replace_durably(file, content.getvalue())
     return logits
 
 
