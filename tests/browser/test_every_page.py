@@ -85,7 +85,11 @@ def test_lecture_view_is_large_and_has_no_controls(visit, records, path):
     plain.get_by_role("button", name="Lecture view").click()
     plain.wait_for_function("() => location.search.includes('lecture=1')")
     page = visit(plain.url, CHARTS[path])
-    assert page.locator("[data-testid=stMain] h1").evaluate(_SIZE) >= 1.4 * text
+    # A page without charts is done before its style sheet has come.
+    page.wait_for_function(
+        "size => parseFloat(getComputedStyle(document.querySelector('[data-testid=stMain] h1')).fontSize) >= size",
+        arg=1.4 * text,
+    )
     for control in ("stSidebar", "stHeader", "stWidgetLabel", "stDownloadButton"):
         assert page.locator(f"[data-testid={control}]").filter(visible=True).count() == 0
     if CHARTS[path]:
