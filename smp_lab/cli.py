@@ -15,11 +15,11 @@ import typer
 
 from smp_lab import __version__
 from smp_lab.analysis.curves import settings_but_seed, variants
-from smp_lab.analysis.sampling import of_metric, sampling_interval
+from smp_lab.analysis.sampling import interval_of_metric
 from smp_lab.analysis.summary import summarize, summary_as_markdown
 from smp_lab.config import USED_BY, RunConfig
 from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError, SmpLabError
-from smp_lab.grid import load_grid
+from smp_lab.grid import as_options, load_grid
 from smp_lab.methods import METHODS, SET, get_method
 from smp_lab.storage.paths import (
     GLUE_VARIABLE,
@@ -334,16 +334,10 @@ def _command(config: RunConfig, source: str | None) -> str:
         "encoder": config.base_model,
         "source": source,
         "teacher": config.teacher and config.teacher.rpartition("@")[0],
-        "label_words": config.label_words and ",".join(config.label_words),
+        "label_words": config.label_words,
         **{name: getattr(config, name) for name in _RECIPE_SETTINGS if name not in USED_BY or USED_BY[name](method)},
     }
-    words = (
-        word
-        for name, value in options.items()
-        if value is not None
-        for word in (f"--{name.replace('_', '-')}", str(value))
-    )
-    return shlex.join(["smp-lab", "train", *words])
+    return shlex.join(["smp-lab", "train", *as_options(options)])
 
 
 @commands.command(
@@ -561,7 +555,7 @@ def print_summary(
             "remaining": run.remaining,
             "metric": run.main_metric,
             "value": run.main_value,
-            "sampling_interval": sampling_interval(*of_metric(run.predictions, run.config.task_info, run.main_metric)),
+            "sampling_interval": interval_of_metric(run.predictions, run.config.task_info, run.main_metric)[:2],
             "n_examples": run.n_examples,
             "base_model": run.config.base_model,
         }

@@ -78,15 +78,20 @@ class GridRun:
     def options(self) -> list[str]:
         """Options of `smp-lab train` that ask for this run."""
         asked = {"task": self.task, "method": self.method, "remaining": self.remaining, "seed": self.seed}
-        return [
-            word
-            for name, value in (asked | dict(self.settings)).items()
-            if value is not None
-            for word in (f"--{name.replace('_', '-')}", ",".join(value) if isinstance(value, list) else str(value))
-        ]
+        return as_options(asked | dict(self.settings))
 
     def __str__(self) -> str:
         return " ".join(self.options())
+
+
+def as_options(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as options of the command line, those without a value left out, several words with commas between."""
+    return [
+        word
+        for name, value in settings.items()
+        if value is not None
+        for word in (f"--{name.replace('_', '-')}", ",".join(value) if isinstance(value, (list, tuple)) else str(value))
+    ]
 
 
 @dataclass(frozen=True)

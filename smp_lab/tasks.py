@@ -135,6 +135,9 @@ PAPER_EPOCHS: Mapping[str, float] = {
     "rte": 100,
 }
 
+# Of the encoder's own weights, where they are trained (Sanh et al. 2020, whose setting the paper takes over).
+PAPER_WEIGHT_LEARNING_RATE = 3e-5
+
 
 def get_task(name: str) -> Task:
     """The task of this name.

@@ -8,13 +8,12 @@ from typing import Any
 from smp_lab.analysis.curves import setting_text
 from smp_lab.bert_layout import EncoderLayout
 from smp_lab.config import USED_BY, RunConfig
-from smp_lab.tasks import PAPER_EPOCHS
+from smp_lab.tasks import PAPER_EPOCHS, PAPER_WEIGHT_LEARNING_RATE
 
 _FINGERPRINTS = ("base_model_sha256", "data_sha256")
 _PAPER_SHAPE = (12, 768)
 _PAPER_REGULARIZER = 400
 _PAPER_SCORE_LEARNING_RATE = 2e-2
-_PAPER_WEIGHT_LEARNING_RATE = 3e-5
 
 
 def run_card(
@@ -92,10 +91,10 @@ def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:
             "Classes are scored by the embeddings of label words, as for the masks beside it; published baselines have "
             "a head of their own."
         )
-    if method.trains_weights and config.weight_learning_rate != _PAPER_WEIGHT_LEARNING_RATE:
+    if method.trains_weights and config.weight_learning_rate != PAPER_WEIGHT_LEARNING_RATE:
         sentences.append(
             f"Weights are trained at {config.weight_learning_rate:g}; the paper's baselines at "
-            f"{_PAPER_WEIGHT_LEARNING_RATE:g}."
+            f"{PAPER_WEIGHT_LEARNING_RATE:g}."
         )
     if config.schedule == "linear":
         sentences.append("What remains falls in a straight line; in the paper by a cubic schedule.")

@@ -103,6 +103,18 @@ def sampling_interval(predictions: pd.DataFrame, metric: str) -> tuple[float, fl
     return _percentiles(_METRICS[metric](times, cells[:, 0], cells[:, 1]))
 
 
+def interval_of_metric(predictions: pd.DataFrame, task: Task, metric: str) -> tuple[float, float, int]:
+    """`sampling_interval` of one of a task's metrics, and how many examples it was measured on.
+
+    Parameters
+    ----------
+    predictions, task, metric
+        As in `of_metric`.
+    """
+    examples, name = of_metric(predictions, task, metric)
+    return *sampling_interval(examples, name), len(examples)
+
+
 class Outcomes(NamedTuple):
     """Examples that one, the other, both or neither of two runs predict right."""
 

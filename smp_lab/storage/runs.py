@@ -54,7 +54,16 @@ from smp_lab.storage.paths import (
     TRANSFERS_FOLDER,
     shared_masks_file,
 )
-from smp_lab.storage.sealed import DIGEST, from_json, is_number, own_sha256, sync_folder, to_json, write_durably
+from smp_lab.storage.sealed import (
+    DIGEST,
+    from_json,
+    is_number,
+    own_sha256,
+    read_all,
+    sync_folder,
+    to_json,
+    write_durably,
+)
 
 SCHEMA_VERSION = 1
 
@@ -583,22 +592,8 @@ class RunIndex:
 
 def list_runs(folders: Iterable[Path]) -> RunIndex:
     """Read run.json of every run in some folders; a missing folder counts as empty."""
-    runs: dict[str, RunRecord] = {}
-    problems = []
-    for folder in folders:
-        try:
-            paths = run_folders(folder)
-        except RunFormatError as error:
-            problems.append((folder, str(error)))
-            continue
-        for path in paths:
-            try:
-                run = load_run(path)
-            except RunFormatError as error:
-                problems.append((path, str(error)))
-            else:
-                runs.setdefault(run.run_id, run)
-    return RunIndex(dict(sorted(runs.items())), tuple(problems))
+    runs, problems = read_all(folders, run_folders, load_run)
+    return RunIndex({run.run_id: run for run in sorted(runs[::-1], key=lambda run: run.run_id)}, problems)
 
 
 def find_run(name: str, folders: Iterable[Path]) -> RunRecord | None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from smp_lab.config import canonical_json
+from smp_lab.errors import RunFormatError
+
+T = TypeVar("T")
 
 DIGEST = "sha256"
 
@@ -54,6 +57,33 @@ def _refuse_constant(name: str) -> None:
 def is_number(value: Any) -> bool:
     """Whether a value from JSON is a number that a float or an int64 holds."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**63
+
+
+def read_all(
+    folders: Iterable[Path], entries: Callable[[Path], list[Path]], read: Callable[[Path], T]
+) -> tuple[list[T], tuple[tuple[Path, str], ...]]:
+    """What can be read of all entries of some folders, and ``(path, sentence)`` for what cannot.
+
+    Parameters
+    ----------
+    folders
+        Read in this order.
+    entries, read
+        Names the entries of a folder; reads one. Each raises `RunFormatError` where that cannot be done.
+    """
+    records, problems = [], []
+    for folder in folders:
+        try:
+            paths = entries(folder)
+        except RunFormatError as error:
+            problems.append((folder, str(error)))
+            continue
+        for path in paths:
+            try:
+                records.append(read(path))
+            except RunFormatError as error:
+                problems.append((path, str(error)))
+    return records, tuple(problems)
 
 
 def write_durably(path: Path, content: bytes) -> None:

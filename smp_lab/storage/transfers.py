@@ -27,7 +27,7 @@ from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError, RunWrit
 from smp_lab.methods import get_method
 from smp_lab.storage.paths import TEMPORARY_PREFIX, transfers_folder
 from smp_lab.storage.runs import PREDICTION_COLUMNS, RunRecord
-from smp_lab.storage.sealed import DIGEST, from_json, is_number, own_sha256, to_json, write_durably
+from smp_lab.storage.sealed import DIGEST, from_json, is_number, own_sha256, read_all, to_json, write_durably
 from smp_lab.tasks import Task, get_task
 
 SCHEMA_VERSION = 1
@@ -310,22 +310,9 @@ class TransferIndex:
 
 def list_transfers(folders: Iterable[Path]) -> TransferIndex:
     """Read every transfer in some folders of runs; a folder without any counts as empty."""
-    transfers: dict[str, TransferRecord] = {}
-    problems = []
-    for folder in folders:
-        try:
-            files = transfer_files(folder)
-        except RunFormatError as error:
-            problems.append((folder, str(error)))
-            continue
-        for file in files:
-            try:
-                transfer = load_transfer(file)
-            except RunFormatError as error:
-                problems.append((file, str(error)))
-            else:
-                transfers.setdefault(transfer.transfer_id, transfer)
-    return TransferIndex(dict(sorted(transfers.items())), tuple(problems))
+    transfers, problems = read_all(folders, transfer_files, load_transfer)
+    by_id = {transfer.transfer_id: transfer for transfer in sorted(transfers[::-1], key=lambda each: each.transfer_id)}
+    return TransferIndex(by_id, problems)
 
 
 def transfer_files(runs: Path) -> list[Path]:

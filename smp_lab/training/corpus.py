@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,31 @@ class Corpus:
         self.runs = runs
         self.glue_folder = glue_folder
 
-    def run_id(self, run: GridRun) -> str:
-        """Identity of a run with the data and the encoder at hand.
+    def resolve(self, run: GridRun) -> GridRun:
+        """The run with its dense teacher by id; another run as it is.
 
         Raises
         ------
         SmpLabError
-            If it cannot be trained, or its teacher is not there yet.
+            If the teacher is not there yet.
         """
-        settings = self._settings(run)
+        if run.settings.get("teacher") != DENSE_TEACHER:
+            return run
+        shared = {name: run.settings[name] for name in SHARED_WITH_TEACHER if name in run.settings}
+        teacher = self.run_id(replace(run, method="dense", remaining=None, settings=shared))
+        if not (self.runs / teacher).exists():
+            raise _TeacherMissingError(teacher)
+        return replace(run, settings={**run.settings, "teacher": teacher})
+
+    def run_id(self, run: GridRun) -> str:
+        """Identity of a resolved run with the data and the encoder at hand.
+
+        Raises
+        ------
+        SmpLabError
+            If it cannot be trained.
+        """
+        settings = dict(run.settings)
         prepared = prepare(
             run.task,
             run.method,
@@ -73,30 +90,19 @@ class Corpus:
         Raises
         ------
         SmpLabError
-            As in `run_id`.
+            As in `resolve` and `run_id`.
         """
-        run_id = self.run_id(run)
+        run_id = self.run_id(self.resolve(run))
         if (self.runs / run_id).exists():
             return DONE
         return UNFINISHED if any(unfinished_folder(self.runs, run_id).glob("checkpoint-*")) else MISSING
 
     def command(self, run: GridRun) -> list[str]:
-        """Command that trains a run."""
-        resolved = GridRun(run.group, run.task, run.method, run.remaining, run.seed, self._settings(run))
+        """Command that trains a resolved run."""
         folders = ["--runs", str(self.runs)]
         if self.glue_folder is not None:
             folders += ["--glue-dir", str(self.glue_folder)]
-        return [sys.executable, "-m", "smp_lab.cli", "train", *resolved.options(), *folders]
-
-    def _settings(self, run: GridRun) -> dict[str, Any]:
-        settings = dict(run.settings)
-        if settings.get("teacher") == DENSE_TEACHER:
-            shared = {name: settings[name] for name in SHARED_WITH_TEACHER if name in settings}
-            teacher = self.run_id(GridRun(run.group, run.task, "dense", None, run.seed, shared))
-            if not (self.runs / teacher).exists():
-                raise _TeacherMissingError(teacher)
-            settings["teacher"] = teacher
-        return settings
+        return [sys.executable, "-m", "smp_lab.cli", "train", *run.options(), *folders]
 
     def make(self, wanted: Sequence[GridRun], *, jobs: int, write: Callable[[str], Any]) -> None:
         """Train what is not done, in order, some at a time. A run whose teacher is in work waits for it.
@@ -132,11 +138,8 @@ class Corpus:
                 while waiting and len(working) < jobs and not stop:
                     run = waiting.pop(0)
                     try:
-                        run_id = self.run_id(run)
-                        if (self.runs / run_id).exists():
-                            n_done += 1
-                            continue
-                        command = self.command(run)
+                        resolved = self.resolve(run)
+                        run_id = self.run_id(resolved)
                     except SmpLabError as error:
                         in_work = [run_id for _, run_id, _ in working.values()]
                         if isinstance(error, _TeacherMissingError) and error.run_id in in_work:
@@ -145,11 +148,14 @@ class Corpus:
                         failed += 1
                         write(f"failed  {run}: {error}")
                         continue
+                    if (self.runs / run_id).exists():
+                        n_done += 1
+                        continue
                     write(f"start   {run_id}")
                     with (logs / f"{run_id}.txt").open("ab") as log:
                         # A session of its own: the terminal's Ctrl-C must reach it once, from here.
                         process = subprocess.Popen(
-                            command, stdout=log, stderr=log, env=environment, start_new_session=True
+                            self.command(resolved), stdout=log, stderr=log, env=environment, start_new_session=True
                         )
                     working[process] = (run, run_id, time.monotonic())
                 for process in [process for process in working if process.poll() is not None]:

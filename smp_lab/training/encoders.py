@@ -91,7 +91,7 @@ def find_encoder(name: str = PACKAGED_ENCODER) -> EncoderFiles:
             )
         folder = Path(spec.submodule_search_locations[0]) / "model"
         _check_files(name, folder)
-        sha256 = _sha256(folder / WEIGHTS_FILE)
+        sha256 = file_sha256(folder / WEIGHTS_FILE)
         if sha256 != _PACKAGED_SHA256:
             raise EncoderError(
                 f"Encoder {PACKAGED_ENCODER!r} was altered: its weights have sha256 {sha256}, expected "
@@ -123,7 +123,7 @@ def _fetch_from_hub(name: str) -> Path:
 def _fingerprint(name: str, folder: Path, source: str) -> EncoderFiles:
     _check_files(name, folder)
     files = sorted(file for file in ("config.json", WEIGHTS_FILE, *TOKENIZER_FILES) if (folder / file).is_file())
-    lines = "".join(f"{file} {_sha256(folder / file)}\n" for file in files)
+    lines = "".join(f"{file} {file_sha256(folder / file)}\n" for file in files)
     return EncoderFiles(name, folder, hashlib.sha256(lines.encode()).hexdigest(), source)
 
 
@@ -133,7 +133,8 @@ def _check_files(name: str, folder: Path) -> None:
             raise EncoderError(f"Encoder {name!r} has no {file} in its folder, and cannot be loaded without.")
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Digest of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -117,7 +117,7 @@ class PrunedWeights(nn.Module):
         return sum(_count(mask) for mask in self.masks)
 
     def flips(self) -> tuple[int, int]:
-        """Weights that came into the mask, and that left it, at the last update that counted them."""
+        """Weights that came into the mask, and that left it, at the last update; 0 and 0 if it did not count them."""
         return self._flips
 
     def mask_set(self) -> MaskSet | None:

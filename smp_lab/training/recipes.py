@@ -12,7 +12,7 @@ from typing import Any
 
 from smp_lab.errors import ConfigError
 from smp_lab.methods import NONE, SET, Method
-from smp_lab.tasks import PAPER_EPOCHS
+from smp_lab.tasks import PAPER_EPOCHS, PAPER_WEIGHT_LEARNING_RATE
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,6 @@ class Recipe:
         lambda_max.
     schedule_fraction, schedule_steps
         N as a fraction of all steps, or as a step number.
-    dropout
-        None keeps the checkpoint's.
     """
 
     epochs: float
@@ -42,7 +40,6 @@ class Recipe:
     regularizer: float = 400.0
     schedule_fraction: float | None = 0.7
     schedule_steps: int | None = None
-    dropout: float | None = None
 
 
 # About 2000 updates each, where the data allow: with 700 a mask of MRPC at 10 % never left the majority class, because
@@ -69,8 +66,6 @@ RECIPES = ("desk", "paper")
 
 # Of a new linear head on a frozen encoder (Jiang et al. 2023).
 _HEAD_LEARNING_RATE = 3e-5
-# Of the encoder's own weights in the paper (Sanh et al. 2020). It suits BERT-base; MiniLM learns too little with it.
-_PAPER_WEIGHT_LEARNING_RATE = 3e-5
 # Of scores beside moving weights (Sanh et al. 2020).
 _SCORE_LEARNING_RATE_BESIDE_WEIGHTS = 1e-2
 _FINAL_THRESHOLD = 0.1
@@ -139,4 +134,4 @@ def get_recipe(name: str, task: str, remaining: float | None) -> Recipe:
         schedule = {"schedule_fraction": _PAPER_EPOCHS_ABOVE_70 / epochs}
     else:
         schedule = {"schedule_fraction": None, "schedule_steps": _PAPER_STEPS}
-    return Recipe(epochs, weight_learning_rate=_PAPER_WEIGHT_LEARNING_RATE, **schedule)
+    return Recipe(epochs, weight_learning_rate=PAPER_WEIGHT_LEARNING_RATE, **schedule)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import os
 import re
@@ -32,7 +31,7 @@ from smp_lab.methods import NONE
 from smp_lab.storage.paths import cached_runs_folder, weights_file
 from smp_lab.storage.runs import RunRecord, find_run
 from smp_lab.tasks import Task
-from smp_lab.training.encoders import Encoder, EncoderFiles, find_encoder, load_encoder, max_tokens
+from smp_lab.training.encoders import Encoder, EncoderFiles, file_sha256, find_encoder, load_encoder, max_tokens
 from smp_lab.training.model import build_model
 from smp_lab.training.trainer import TokenizedExamples
 
@@ -157,9 +156,7 @@ def _from_run(run: RunRecord, task: Task, runs: Sequence[Path], encoder: Encoder
             f"{_made_again(run)}"
         )
     files = encoder if encoder.sha256 == config.base_model_sha256 else _encoder_of(run)
-    with kept[0].open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Teacher(_identity(run.run_id, sha256), "run of this lab", files, run=run, weights=kept[0])
+    return Teacher(_identity(run.run_id, file_sha256(kept[0])), "run of this lab", files, run=run, weights=kept[0])
 
 
 def _encoder_of(run: RunRecord) -> EncoderFiles:

@@ -125,8 +125,7 @@ def sampling_interval(run: RunRecord, metric: str) -> tuple[float, float, int]:
 @st.cache_data(max_entries=1024, show_spinner=False)
 def _sampling_interval(stamp: Stamp, metric: str) -> tuple[float, float, int]:
     run = load_run(Path(stamp[0]))
-    examples, name = sampling.of_metric(run.predictions, run.config.task_info, metric)
-    return *sampling.sampling_interval(examples, name), len(examples)
+    return sampling.interval_of_metric(run.predictions, run.config.task_info, metric)
 
 
 def transfer_interval(transfer: TransferRecord, metric: str) -> tuple[float, float, int]:
@@ -137,8 +136,7 @@ def transfer_interval(transfer: TransferRecord, metric: str) -> tuple[float, flo
 @st.cache_data(max_entries=1024, show_spinner=False)
 def _transfer_interval(stamp: Stamp, metric: str) -> tuple[float, float, int]:
     transfer = load_transfer(Path(stamp[0]))
-    examples, name = sampling.of_metric(transfer.predictions, transfer.settings.task_info, metric)
-    return *sampling.sampling_interval(examples, name), len(examples)
+    return sampling.interval_of_metric(transfer.predictions, transfer.settings.task_info, metric)
 
 
 def comparison(run_a: RunRecord, run_b: RunRecord, metric: str) -> sampling.Comparison:
