@@ -26,14 +26,23 @@ CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-network
 # Streamlit looks for its server below the page's own path first: its own 404, and no defect of a page.
 _PROBE = re.compile(r"/_stcore/(health|host-config)$")
 
+# A chart takes a new figure over a moment after the script that made it has ended.
+QUIET_MS = 250
 MARKS = ".scatterlayer .js-line, .scatterlayer .point, .barlayer .point, .heatmaplayer image"
-_ALL_DRAWN = f"""n => {{
+_SETTLED = f"""n => {{
+    const app = document.querySelector('[data-testid=stApp]');
     const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart] .js-plotly-plot')];
     const drawn = chart => [...chart.querySelectorAll('{MARKS}')].some(mark => {{
         const box = mark.getBoundingClientRect();
         return box.width > 0 || box.height > 0; // a level line has no height
     }});
-    return charts.length === n && charts.every(drawn);
+    const state = app?.dataset.testScriptState + location.href;
+    const ready = app?.dataset.testScriptState === 'notRunning' && charts.length === n && charts.every(drawn);
+    if (!ready || state !== window.settledState) {{
+        window.settledState = state;
+        window.settledSince = performance.now();
+    }}
+    return ready && performance.now() - window.settledSince > {QUIET_MS};
 }}"""
 
 
@@ -111,6 +120,5 @@ def watch(page: Page) -> list[str]:
 
 
 def settle(page: Page, n_charts: int) -> None:
-    """Wait until the script has run and every chart of the page shows marks of some size."""
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=30_000)
-    page.wait_for_function(_ALL_DRAWN, arg=n_charts, timeout=20_000)
+    """Wait until the script has run, every chart of the page shows marks of some size, and both have lasted."""
+    page.wait_for_function(_SETTLED, arg=n_charts, timeout=40_000)

@@ -73,9 +73,13 @@ def test_a_copied_link_opens_the_same_elsewhere(visit, records, path):
         step(page, records)
         page.wait_for_function("url => location.href !== url", arg=url)
         settle(page, n_charts)
-    drawn = page.evaluate(_DRAWN)
-    assert drawn != before
-    assert visit(page.url, n_charts).evaluate(_DRAWN) == drawn
+    assert page.evaluate(_DRAWN) != before
+    elsewhere = visit(page.url, n_charts)
+    for _ in range(20):
+        if elsewhere.evaluate(_DRAWN) == page.evaluate(_DRAWN):
+            break
+        page.wait_for_timeout(250)
+    assert json.loads(elsewhere.evaluate(_DRAWN)) == json.loads(page.evaluate(_DRAWN))
 
 
 @pytest.mark.parametrize("path", CHARTS)
