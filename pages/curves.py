@@ -319,6 +319,7 @@ def _many_tasks(runs: list[RunRecord]) -> None:
     controls.data_downloads(table, "storage-of-tasks")
 
 
+@st.fragment
 def _pair(runs: list[RunRecord]) -> None:
     st.subheader("Two runs on the same examples")
     groups = {

@@ -41,6 +41,8 @@ def _layers(runs: list[RunRecord]) -> None:
     )
 
 
+# What is set in a fragment draws it alone: the rest of the page stays.
+@st.fragment
 def _heads(runs: list[RunRecord]) -> None:
     matrices = st.segmented_control(
         "Matrices of the heads",
@@ -92,6 +94,7 @@ def _counts(runs: list[RunRecord]) -> None:
     controls.data_downloads(table, "kept-weights")
 
 
+@st.fragment
 def _matrix(runs: list[RunRecord]) -> None:
     st.subheader("One matrix")
     with_masks = {run.run_id: run for run in runs if run.has_masks}

@@ -150,7 +150,12 @@ class Visitor:
                     if not options:
                         await self.page.keyboard.press("Escape")
                         continue
-                    return await self.time(chance.choice(options[:10]).click)
+                    option = chance.choice(options[:10])
+                    try:
+                        return await self.time(lambda option=option: option.click(timeout=5_000))
+                    except TimeoutError:
+                        # A list closes when the page below it moves, as under a visitor who acts this fast.
+                        return None
                 return await self.time(control.click)
         return None
 
