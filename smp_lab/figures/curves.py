@@ -70,7 +70,7 @@ def plot_curves(
     intervals
         Whether each dot carries the interval of its development set.
     """
-    title = "Main metric against remaining weights"
+    title = "Metric against remaining weights"
     tasks = list(dict.fromkeys([*runs.get("task", []), *published.get("task", [])]))
     if not tasks:
         return empty_figure(title, "No run and no published number is chosen.")
@@ -280,9 +280,9 @@ def _add_published(
 
 
 def _set_scale(figure: go.Figure, scale: str, *lowest: float) -> None:
-    """From a little below the lowest percentage, or below 10, to a little above 100."""
+    """From a little below the lowest percentage, or below 10, to a little above 100; a log scale has no place for 0."""
     if scale == LOG:
-        ends = [math.log10(0.85 * min(10, *lowest)), math.log10(112)]
+        ends = [math.log10(0.85 * min([10, *(value for value in lowest if value > 0)])), math.log10(112)]
         figure.update_xaxes(type="log", range=ends, tickvals=_TICKS, ticktext=[str(tick) for tick in _TICKS])
     else:
         figure.update_xaxes(range=[0, 103])

@@ -19,6 +19,7 @@ from smp_lab.bert_layout import MATRIX_TYPES
 from smp_lab.figures.style import (
     FRACTION_SCALE,
     KEPT_COLOR,
+    MATRIX_TICKS,
     MATRIX_TITLES,
     METHOD_COLORS,
     REMOVED_COLOR,
@@ -147,7 +148,7 @@ def plot_pairs(
         marker={"symbol": "square", "size": 12, "opacity": 0, "color": REMOVED_COLOR},
         selected={"marker": {"opacity": 0}},
         unselected={"marker": {"opacity": 0}},
-        hovertemplate=_pair_hover(measure),
+        hovertemplate=_pair_hover(table, measure),
         row=2,
         col=1,
     )
@@ -178,7 +179,7 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
     ----------
     table
         A row per (run_a, run_b) with kind, capped (whether unequal remaining fractions keep the pair apart), task_a,
-        task_b, method_a and method_b.
+        task_b, method_a and method_b. Where it has ``{measure}_chance``, each pair's level is drawn as a dash.
     kinds
         Kinds of pairs to give a column, drawn or not.
     measure
@@ -199,9 +200,20 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
     table = table.assign(x=table["kind"].map(places) + 0.5 * ((rank * 0.618) % 1 - 0.5), shared=shared)
     figure = new_figure(
         title,
-        "A dot per pair, a bar at the median; triangles: very unequal remaining fractions",
+        "A dot per pair, a bar at the median; triangles: very unequal remaining fractions; scope: encoder",
         height=400 + legend_room(shared.nunique() + 1),
     )
+    if f"{measure}_chance" in table:
+        figure.add_scatter(
+            x=table["x"],
+            y=table[f"{measure}_chance"],
+            customdata=_facts(table, measure),
+            mode="markers",
+            name="by chance",
+            marker={"color": REMOVED_COLOR, "symbol": "line-ew-open", "size": 9, "line": {"width": 2}},
+            unselected={"marker": {"opacity": 1}},
+            hovertemplate=_pair_hover(table, measure),
+        )
     colors = TASK_COLORS if color_by == TASK else METHOD_COLORS
     for value, rows in table.groupby("shared"):
         name, color = f"two {color_by}s", REMOVED_COLOR
@@ -220,7 +232,7 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
                 "size": 9,
             },
             unselected={"marker": {"opacity": 1}},
-            hovertemplate=_pair_hover(measure),
+            hovertemplate=_pair_hover(table, measure),
         )
     for kind, middle in table.groupby("kind")[measure].median().items():
         at = places[str(kind)]
@@ -256,7 +268,10 @@ def plot_matrices(table: pd.DataFrame, measure: str, pair: str) -> go.Figure:
     title = "Overlap of a pair, matrix by matrix"
     if table.empty:
         return empty_figure(title, _NO_PAIR)
-    return _layer_grid(table, measure, title, pair, "matrix_type", {kind: MATRIX_TITLES[kind] for kind in MATRIX_TYPES})
+    types = {kind: MATRIX_TITLES[kind] for kind in MATRIX_TYPES}
+    figure = _layer_grid(table, measure, title, pair, "matrix_type", types)
+    figure.update_xaxes(tickangle=0, ticktext=[MATRIX_TICKS[kind] for kind in types])
+    return figure
 
 
 def plot_heads(table: pd.DataFrame, measure: str, matrices: str, pair: str) -> go.Figure:
@@ -482,17 +497,30 @@ def _chance_in_words(measure: str) -> str:
     return "no unit" if chance is None else f"no unit; {chance:g} is chance"
 
 
+def _levels(table: pd.DataFrame, measure: str) -> dict[str, str]:
+    """Columns of what a value is to be read against, by chance and at most, and how hovers name them."""
+    capped = measure if f"{measure}_max" in table else "phi_within"
+    named = {f"{measure}_chance": "By chance", f"{capped}_max": f"{SCALES[capped].title}, at most"}
+    return {column: words for column, words in named.items() if column in table}
+
+
 def _facts(table: pd.DataFrame, measure: str) -> Array:
     """Customdata of points that stand for pairs; see `_COUNTS` and `_pair_hover`."""
-    columns = ["run_a", "run_b", "n_a", "n_b", "n_both", "expected", "label_a", "label_b", measure, "phi_within_max"]
-    return table[columns].to_numpy(object)
+    columns = ["run_a", "run_b", "n_a", "n_b", "n_both", "expected", "label_a", "label_b", measure]
+    return table[[*columns, *_levels(table, measure)]].to_numpy(object)
 
 
-def _pair_hover(measure: str) -> str:
-    return (
-        f"A: %{{customdata[6]}}<br>B: %{{customdata[7]}}<br>{SCALES[measure].title}: %{{customdata[8]:.4g}}"
-        f"<br>{_COUNTS}<br>phi within matrices is capped at %{{customdata[9]:.2f}}<extra></extra>"
-    )
+def _pair_hover(table: pd.DataFrame, measure: str) -> str:
+    lines = [
+        "A: %{customdata[6]}<br>B: %{customdata[7]}",
+        f"{SCALES[measure].title}: %{{customdata[8]:.4g}}",
+        *(
+            f"{words}: %{{customdata[{place}]:.4g}}"
+            for place, words in enumerate(_levels(table, measure).values(), start=9)
+        ),
+        f"{_COUNTS}<extra></extra>",
+    ]
+    return "<br>".join(lines)
 
 
 def _layer_grid(

@@ -18,6 +18,7 @@ from smp_lab.bert_layout import MATRIX_TYPES
 from smp_lab.figures.style import (
     FRACTION_SCALE,
     KEPT_COLOR,
+    MATRIX_TICKS,
     MATRIX_TITLES,
     REMOVED_COLOR,
     TASK,
@@ -451,7 +452,13 @@ def plot_matrices(
         ygap=1,
         hovertemplate=f"layer %{{y}}, %{{x}}<br>{hover}<extra></extra>",
     )
-    figure.update_xaxes(showgrid=False, showline=False)
+    figure.update_xaxes(
+        showgrid=False,
+        showline=False,
+        tickangle=0,
+        tickvals=[MATRIX_TITLES[kind] for kind in MATRIX_TYPES],
+        ticktext=[MATRIX_TICKS[kind] for kind in MATRIX_TYPES],
+    )
     figure.update_yaxes(title_text="Layer", dtick=1, showgrid=False, showline=False)
     figure.update_coloraxes(cmin=values[0], cmax=values[1], colorbar_title_text=unit)
     return figure

@@ -105,7 +105,9 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
     figure.update_xaxes(dtick=1, showgrid=False, showline=False)
     figure.update_yaxes(dtick=1, showgrid=False, showline=False)
     figure.update_yaxes(title_text="Layer", col=1)
-    figure.update_coloraxes(colorbar_title_text="Remaining weights (%)")
+    # From nothing on: the dark end of the colours says empty.
+    highest = 100 * float(table["remaining"].max())
+    figure.update_coloraxes(cmin=0, cmax=highest or 1, colorbar_title_text="Remaining weights (%)")
     return figure
 
 

@@ -98,6 +98,15 @@ MATRIX_TITLES: Mapping[str, str] = {
     INTERMEDIATE: "Intermediate (up)",
     OUTPUT: "Output (down)",
 }
+# In lines so short that six of them stand upright below a grid of half the page's width.
+MATRIX_TICKS: Mapping[str, str] = {
+    QUERY: "Query",
+    KEY: "Key",
+    VALUE: "Value",
+    ATTENTION_OUTPUT: "Attention<br>output",
+    INTERMEDIATE: "Inter-<br>mediate<br>(up)",
+    OUTPUT: "Output<br>(down)",
+}
 
 METRIC_TITLES: Mapping[str, str] = {
     "accuracy": "Accuracy",

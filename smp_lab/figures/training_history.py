@@ -113,10 +113,12 @@ def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
         figure.add_scatter(
             x=lines[x],
             y=100 * lines["value"],
-            customdata=lines[["metric", "n_examples"]].assign(percent=100 * lines["remaining"]),
+            customdata=lines[["metric", "n_examples"]].assign(
+                metric=lines["metric"].map(METRIC_TITLES), percent=100 * lines["remaining"]
+            ),
             mode="lines+markers",
             name=run,
-            hovertemplate=f"%{{customdata[0]}} %{{y:.2f}} %<br>{x} %{{x}}, n = %{{customdata[1]:,}}"
+            hovertemplate=f"%{{customdata[0]}} %{{y:.1f}} (x 100)<br>{x} %{{x}}, n = %{{customdata[1]:,}}"
             "<br>%{customdata[2]:.2f} % remaining, measured",
             **run_marks(lines.iloc[0], color_by),
         )

@@ -119,6 +119,13 @@ def test_a_log_scale_of_high_fractions_alone_still_has_ticks():
     assert shown == [10, 30, 50, 100]
 
 
+def test_a_mask_that_keeps_nothing_spoils_no_log_scale():
+    table = runs().assign(remaining=[1, 1, 0.5, 0.5, 0.0])
+    axis = plot_curves(table, over_seeds(table), POINTS[:0]).layout.xaxis
+    assert 10 ** axis.range[0] == pytest.approx(8.5)
+    assert plot_curves(table[-1:], over_seeds(table[-1:]), POINTS[:0]).layout.xaxis.range == axis.range
+
+
 @pytest.mark.parametrize("color_by", ["task", METHOD])
 def test_differences_of_all_tasks_in_one_figure(color_by):
     both = pd.concat([runs("rte"), runs("sst2")], ignore_index=True)

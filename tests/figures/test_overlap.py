@@ -18,7 +18,7 @@ from smp_lab.analysis.overlap import (
 )
 from smp_lab.bert_layout import MATRIX_TYPES
 from smp_lab.figures import overlap as figures
-from smp_lab.figures.style import DARK, LIGHT, REMOVED_COLOR, TASK_COLORS, template
+from smp_lab.figures.style import DARK, LIGHT, MATRIX_TITLES, REMOVED_COLOR, TASK_COLORS, template
 
 MASKS = {
     name: random_masks(TINY, share, seed) for seed, (name, share) in enumerate({"x": 0.5, "y": 0.5, "z": 0.1}.items())
@@ -158,6 +158,31 @@ def test_pairs_stand_in_the_column_of_their_kind():
     assert by_method.layout.yaxis.type == "log"
 
 
+def test_hovers_name_chance_and_cap_of_the_measure():
+    table = pairs()
+    for measure, words, columns in (
+        ("phi_pooled", ["Phi, pooled, at most"], ["phi_pooled_max"]),
+        ("jaccard", ["By chance", "Jaccard index, at most"], ["jaccard_chance", "jaccard_max"]),
+        ("containment", ["By chance", "Phi within matrices, at most"], ["containment_chance", "phi_within_max"]),
+        ("lift", ["Phi within matrices, at most"], ["phi_within_max"]),
+    ):
+        points = figures.plot_pairs(table, NAMES, ORDER, MERGES, measure).data[-1]
+        for place, (word, column) in enumerate(zip(words, columns, strict=True), start=9):
+            assert f"<br>{word}: %{{customdata[{place}]:.4g}}" in points.hovertemplate
+            assert [facts[place] for facts in points.customdata] == 2 * table[column].tolist()
+
+
+def test_a_level_of_chance_that_depends_on_the_pair_is_drawn_beside_it():
+    table = pairs()
+    chance, *dots = figures.plot_pair_kinds(table, KINDS, "jaccard").data
+    assert chance.name == "by chance"
+    drawn = {tuple(facts[:2]): x for dot in dots for facts, x in zip(dot.customdata, dot.x, strict=True)}
+    for row, x, y in zip(table.itertuples(), chance.x, chance.y, strict=True):
+        assert y == row.jaccard_chance
+        assert drawn[row.run_a, row.run_b] == x
+    assert "by chance" not in {trace.name for trace in figures.plot_pair_kinds(table, KINDS, "phi_within").data}
+
+
 def test_matrices_are_at_their_layer_and_type():
     table = of_pair(["layer", "matrix_type"])
     figure = figures.plot_matrices(table, "jaccard", "A: RTE; B: RTE again")
@@ -170,6 +195,16 @@ def test_matrices_are_at_their_layer_and_type():
     # Layer 0 at the bottom.
     assert list(heat(figure).y) == [0, 1]
     assert figure.layout.yaxis.autorange is None
+    assert_types_stand_upright(figure.layout.xaxis)
+
+
+def assert_types_stand_upright(axis):
+    """At 12 pixels of type a line of nine letters is about as wide as a cell of half a page's grid."""
+    assert axis.tickangle == 0
+    assert [text.replace("-<br>", "").replace("<br>", " ") for text in axis.ticktext] == [
+        MATRIX_TITLES[kind] for kind in MATRIX_TYPES
+    ]
+    assert max(len(line) for text in axis.ticktext for line in text.split("<br>")) <= 9
 
 
 def test_heads_are_at_their_layer_and_head():

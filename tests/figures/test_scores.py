@@ -9,6 +9,8 @@ from smp_lab.bert_layout import MATRIX_TYPES
 from smp_lab.figures import scores as figures
 from smp_lab.figures.style import KEPT_COLOR, REMOVED_COLOR, TASK_COLORS
 
+from .test_overlap import assert_types_stand_upright
+
 EDGES = np.array([-np.inf, -2, -1, -0.5, 0, 3, np.inf])
 WEIGHT_EDGES = np.array([-np.inf, -2, -1.5, -1, np.inf])
 STEPS = np.array([0, 10, 30])
@@ -193,6 +195,7 @@ def test_matrices_are_layer_by_type_with_layer_0_at_the_bottom():
     assert heat.z == pytest.approx(np.arange(12).reshape(2, 6) / 20)
     assert heat.customdata[1][0].tolist() == [6, 20]
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 1)
+    assert_types_stand_upright(figure.layout.xaxis)
     assert figure.layout.yaxis.autorange is None
 
 

@@ -65,6 +65,9 @@ def test_remaining_per_head_draws_layer_by_head():
     assert first.z == pytest.approx(100 * PER_HEAD.sum(axis=1) / (4 * TINY.head_size * TINY.hidden_size))
     assert first.customdata[1][0].tolist() == [PER_HEAD[1, :, 0].sum(), 4 * TINY.head_size * TINY.hidden_size]
     assert {trace.coloraxis for trace in figure.data} == {"coloraxis"}
+    # Dark is empty, not the emptiest that there is.
+    assert figure.layout.coloraxis.cmin == 0
+    assert figure.layout.coloraxis.cmax == pytest.approx(100 * table["remaining"].max())
     titled = [axis for axis in range(1, 6) if figure.layout[f"xaxis{axis if axis > 1 else ''}"].title.text == "Head"]
     assert titled == [2, 3, 4, 5]
     # Layer 0 at the bottom.
