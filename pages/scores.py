@@ -221,20 +221,21 @@ def _history(chosen: Chosen, kind: str, layer: int | None) -> None:
         )
         for run, scores in chosen
     ]
+    cuts = [analysis.score_cuts(scores.steps, scores.score_cut, run.layout, kind, layer) for run, scores in chosen]
     scales = {"scores": figures.score_range(tables), "densities": figures.density_range(tables)}
     drawn = [
         figures.plot_score_history(
             table,
-            analysis.score_cuts(scores.steps, scores.score_cut, run.layout, kind, layer),
+            cut,
             f"{labels[run.run_id]}, {_words(kind, layer)}",
             columns=3 if len(chosen) == 1 else 2,
             **scales,
         )
-        for table, (run, scores) in zip(tables, chosen, strict=True)
+        for table, cut, (run, _) in zip(tables, cuts, chosen, strict=True)
     ]
     _side_by_side(
         chosen,
-        list(zip(drawn, tables, strict=True)),
+        [(figure, _with_lines(table, cut)) for figure, table, cut in zip(drawn, tables, cuts, strict=True)],
         "score-history",
         lambda label: f"Density of the scores of {label} over the steps of training, with the line of the score_cut.",
     )
