@@ -272,8 +272,7 @@ def _costs(runs: list[RunRecord]) -> None:
             "model": st.column_config.NumberColumn(
                 "Kept, model (%)",
                 format="%.2f",
-                help="With embeddings, biases, LayerNorm and pooler, which are never pruned. BERT-base at 10 % of the "
-                "encoder keeps 30.2 % of the model.",
+                help="With embeddings, biases, LayerNorm and pooler, which are never pruned.",
             ),
             "packed": megabytes("Mask at 1 bit a weight (MB)", format="%.3f"),
             "stored": megabytes("Mask as stored (MB)", format="%.3f", help="Compressed."),
@@ -285,7 +284,10 @@ def _costs(runs: list[RunRecord]) -> None:
     )
     controls.data_downloads(table, "costs")
     st.caption(
-        "A mask saves storage, not time: an empty row or column could be cut out; " + messages.ZEROS_SAVE_NO_TIME + "."
+        "Embeddings, biases, LayerNorm and pooler are never pruned: BERT-base at 10 % of its encoder keeps 30.2 % of "
+        "the model. A mask saves storage, not time: an empty row or column could be cut out; "
+        f"{messages.ZEROS_SAVE_NO_TIME}. With its empty rows cut out, the paper's mask for MNLI at 3 % runs 1.37 times "
+        f"as fast (published: {SOURCE}, section 8)."
     )
     _many_tasks([run for run in runs if run.has_masks])
 

@@ -321,15 +321,15 @@ def _several(runs: Sequence[RunRecord], labels: dict[str, str]) -> None:
             ),
             "kept": st.column_config.NumberColumn("Kept", format="localized"),
             "n_weights": st.column_config.NumberColumn("Weights", format="localized"),
-            "remaining": st.column_config.NumberColumn("Density (%)", format="%.3f", help="Scope: encoder."),
+            "remaining": st.column_config.NumberColumn("Remaining (%)", format="%.3f", help="Scope: encoder."),
             "expected": st.column_config.NumberColumn("By chance (%)", format="%.3f"),
             "lift": st.column_config.NumberColumn("Times chance", format="%.3f"),
         },
         hide_index=True,
-        alt="Density of the union, the majority and the intersection of the chosen masks",
+        alt="Weights that remain in the union, the majority and the intersection of the chosen masks",
     )
     st.caption(
-        "Density in percent of the encoder's prunable weights. By chance: the masks independent in every matrix."
+        "Remaining: percent of the encoder's prunable weights. By chance: the masks independent in every matrix."
     )
     controls.data_downloads(table, "consensus")
 
@@ -385,11 +385,12 @@ def _of_these(transfers: Iterable[TransferRecord], runs: Sequence[RunRecord]) ->
 
 def _transfer_matrix(transfers: Sequence[TransferRecord], labels: dict[str, str]) -> None:
     places = {task: place for place, task in enumerate(TASKS)}
+    with st.spinner("Resampling the development sets", show_time=True):
+        intervals = [cache.transfer_interval(t, t.settings.task_info.main_metric) for t in transfers]
     rows = []
-    for transfer in transfers:
+    for transfer, (low, high, n_examples) in zip(transfers, intervals, strict=True):
         settings = transfer.settings
         metric = settings.task_info.main_metric
-        low, high, n_examples = cache.transfer_interval(transfer, metric)
         control = controls.method_name(settings.mask_method)
         if settings.mask_method == "random":
             control += f", draw {settings.mask_seed}"

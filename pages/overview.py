@@ -10,12 +10,13 @@ import streamlit as st
 from smp_lab.analysis.curves import settings_but_seed, variants
 from smp_lab.analysis.overview import common_level, metric_left
 from smp_lab.analysis.run_card import card_markdown, run_card
+from smp_lab.analysis.sampling import wilson_interval
 from smp_lab.figures.overview import draw_method
 from smp_lab.figures.style import METRIC_TITLES
 from smp_lab.storage import paths
 from smp_lab.storage.runs import RunIndex, RunRecord
 from smp_lab.tasks import TASKS
-from smp_lab.ui import cache, controls, links
+from smp_lab.ui import cache, controls, links, messages
 
 _TABLE = "run_table"
 _CARD = "card"
@@ -52,6 +53,7 @@ def main() -> None:
     words, picture = st.columns([2, 3], gap="large", vertical_alignment="center")
     with words:
         st.markdown(_WHAT_IT_IS)
+        st.caption(f"It saves storage, not time: {messages.NOT_FASTER}.")
         st.caption(_SOURCE + _PAPER)
     picture.image(
         draw_method(controls.theme()),
@@ -117,7 +119,19 @@ def _answer(table: pd.DataFrame) -> None:
             )
     st.caption(
         "Main metric x 100 on the development set, beside the run of the same task and encoder that keeps most. "
-        "Fractions are of the encoder's prunable weights."
+        f"Fractions are of the encoder's prunable weights. {_noise(left)}"
+    )
+    links.page_link(links.CURVES, "How far these values can be trusted")
+
+
+def _noise(left: pd.DataFrame) -> str:
+    """What the smallest development set can tell apart."""
+    fewest = left.loc[left["n_examples"].idxmin()]
+    n = int(fewest["n_examples"])
+    low, high = wilson_interval(n // 2, n)
+    return (
+        f"On the {n:,} examples of {TASKS[fewest['task']].title}, the fewest here, an accuracy near 50 % is known to "
+        f"± {50 * (high - low):.1f} points (95 %)."
     )
 
 
@@ -154,6 +168,7 @@ def _choose(table: pd.DataFrame) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         links.page_link(links.SPARSITY, "Where the chosen runs keep weights")
+        links.page_link(links.OVERLAP, "What their masks share")
         links.page_link(links.TRAINING, "How they were trained")
         controls.data_downloads(shown.drop(columns="settings"), "runs")
 

@@ -7,7 +7,7 @@ import streamlit as st
 from smp_lab import __version__
 from smp_lab.figures.overview import draw_icon, draw_wordmark
 from smp_lab.storage.paths import pages_folder
-from smp_lab.ui import cache, controls, lecture, links
+from smp_lab.ui import cache, controls, lecture, links, messages
 
 _ABOUT = f"SMP Lab {__version__}: learn binary masks over frozen pre-trained encoders, keep them, look at them."
 
@@ -25,12 +25,16 @@ def main() -> None:
         st.Page(pages_folder() / links.SCORES, title="Scores", icon=":material/bar_chart:"),
     ]
     page = st.navigation(pages)
+    asked = links.not_yet_read()
     controls.style_sheet()
     with st.sidebar:
         controls.pick_runs(cache.run_index())
         controls.figure_settings()
     lecture.switch(pages)
+    place = messages.slot()
     page.run()
+    with place:
+        messages.not_taken(links.not_taken(asked))
 
 
 if __name__ == "__main__":

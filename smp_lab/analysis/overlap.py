@@ -464,7 +464,7 @@ def region_counts(masks_by_run: Mapping[str, MaskSet]) -> pd.DataFrame:
 
 
 def consensus(regions: pd.DataFrame) -> pd.DataFrame:
-    """Density of what any, most and all of some runs keep.
+    """How much remains in the masks of what any, most and all of some runs keep.
 
     Parameters
     ----------

@@ -37,7 +37,9 @@ _STYLE_SHEET = """<style>
 
 
 def percent(fraction: float) -> str:
-    """``0.1`` as "10 %", ``0.1234`` as "12.3 %"."""
+    """``0.1`` as "10 %", ``0.1234`` as "12.3 %"; what is not the whole is never written as 100 %."""
+    if 0.9995 <= fraction < 1:
+        return f"{math.floor(1e4 * fraction) / 100:g} %"
     return f"{100 * fraction:.3g} %"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -20,6 +20,26 @@ OVERLAP = "overlap.py"
 def runs_in_url() -> list[str]:
     """Run ids that the URL names, known or not."""
     return st.query_params.get_all(RUNS)
+
+
+def not_yet_read() -> dict[str, list[str]]:
+    """What the URL asks of widgets that have no value yet; for `not_taken`, before they are drawn."""
+    return {key: st.query_params.get_all(key) for key in st.query_params if key not in st.session_state}
+
+
+def not_taken(asked: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """What was asked of widgets that are now drawn, and is not what they say.
+
+    Streamlit drops from the URL what a widget does not know, and what is its default anyhow.
+    """
+    lost = {}
+    for key, values in asked.items():
+        if key in st.session_state:
+            value = st.session_state[key]
+            default = [str(part) for part in (value if isinstance(value, list) else [value])]
+            taken = {part.casefold() for part in st.query_params.get_all(key) or default}
+            lost[key] = [part for part in values if part.casefold() not in taken]
+    return {key: values for key, values in lost.items() if values}
 
 
 def in_lecture() -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -12,9 +12,8 @@ from streamlit.delta_generator import DeltaGenerator
 from smp_lab.errors import SmpLabError
 
 # Said wherever somebody may look for a gain in time.
-ZEROS_SAVE_NO_TIME = (
-    "zeros anywhere else save storage alone, because a matrix product does not get faster by them on common hardware"
-)
+NOT_FASTER = "a matrix product does not get faster by zeros on common hardware"
+ZEROS_SAVE_NO_TIME = f"zeros anywhere else save storage alone, because {NOT_FASTER}"
 
 Run = TypeVar("Run")
 Content = TypeVar("Content")
@@ -37,6 +36,16 @@ def sentence_on_error() -> Iterator[None]:
     except SmpLabError as error:
         st.error(str(error))
         st.stop()
+
+
+def not_taken(settings: Mapping[str, Sequence[str]]) -> None:
+    """Say which settings of the URL stand for nothing here, instead of passing over them."""
+    if settings:
+        named = ", ".join(f"{key}={value}" for key, values in settings.items() for value in values)
+        st.warning(
+            f"The address asks for {named}, which this page does not have with these runs. It shows what the controls "
+            "say, and its address now says the same."
+        )
 
 
 def readable(runs: Iterable[Run], read: Callable[[Run], Content]) -> list[tuple[Run, Content]]:

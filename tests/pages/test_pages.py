@@ -11,6 +11,7 @@ import pytest
 from conftest import TINY, make_run
 
 from smp_lab.storage.paths import HISTORY_FILE, MASKS_FILE, RECORD_FILE
+from smp_lab.ui import controls
 
 from .conftest import charts, sentences
 
@@ -204,6 +205,22 @@ def test_question_is_answered_from_the_records(open_page, write_run):
     (metric,) = app.metric
     assert metric.value == "65.0"
     assert metric.delta == "-5.0 against 50 % kept"
+
+
+def test_noise_and_no_gain_in_time_are_said_where_the_numbers_are(open_page, write_run):
+    write_run(remaining=0.1)
+    words = sentences(open_page("overview.py").caption)
+    # Wilson's half width of 20 of 40.
+    assert "On the 40 examples of RTE, the fewest here, an accuracy near 50 % is known to ± 14.8 points" in words
+    assert "It saves storage, not time" in words
+
+
+@pytest.mark.parametrize(
+    ("fraction", "words"),
+    [(0.1, "10 %"), (0.1234, "12.3 %"), (1, "100 %"), (0.9994, "99.9 %"), (0.9996, "99.96 %"), (0.999999, "99.99 %")],
+)
+def test_what_is_not_the_whole_is_not_written_as_the_whole(fraction, words):
+    assert controls.percent(fraction) == words
 
 
 def test_choice_in_the_sidebar_reaches_the_page(open_page, write_run):

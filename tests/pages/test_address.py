@@ -1,0 +1,68 @@
+"""What is written into an address by hand, or for other runs: a sentence, never a traceback, never silence."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import make_run
+
+from .conftest import charts, sentences
+
+ASKED = "The address asks for"
+
+JUNK = [
+    ("overlap.py", {"measure": "agreement"}),
+    ("overlap.py", {"pair_a": "no-such-run"}),
+    ("overlap.py", {"sets": "no-such-run"}),
+    ("sparsity.py", {"layer": "99"}),
+    ("scores.py", {"moment": "many"}),
+    ("sparsity.py", {"matrix_run": "no-such-run"}),
+    ("training.py", {"x": "hours"}),
+    ("overview.py", {"color": "seed"}),
+    ("curves.py", {"n_tasks": "-3"}),
+    ("curves.py", {"n_tasks": "many"}),
+    ("curves.py", {"task": "no-such-task"}),
+    ("curves.py", {"pair_b": "no-such-run"}),
+    ("scores.py", {"moment": "5000"}),
+    ("scores.py", {"view": "sideways"}),
+    ("scores.py", {"score_layer": "1e9"}),
+    ("overview.py", {"card": "no-such-run"}),
+]
+
+
+@pytest.fixture
+def several(runs):
+    return [make_run(runs, seed=seed, mask_seed=seed) for seed in range(8)]
+
+
+@pytest.mark.parametrize(("page", "query"), JUNK)
+def test_what_a_page_does_not_have_is_named(open_page, several, page, query):
+    ((key, value),) = query.items()
+    app = open_page(page, **query)
+    assert f"{ASKED} {key}={value}," in sentences(app.warning)
+    assert not app.error
+    assert len(charts(app)) == len(charts(open_page(page)))
+    app.run()
+    assert ASKED not in sentences(app.warning)
+
+
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("overlap.py", {"measure": "lift"}),
+        ("overlap.py", {"measure": "phi_within"}),
+        ("sparsity.py", {"layer": "1", "heads": "value"}),
+        ("curves.py", {"n_tasks": "8", "intervals": "true", "published": ["tables", "figure 1"]}),
+        ("curves.py", {"task": "RTE", "metric": "Accuracy", "published": "tables", "intervals": "false"}),
+        ("scores.py", {"moment": "30", "view": "distribution", "lecture": "1"}),
+        ("scores.py", {"view": "when decided", "similarity": "Recall", "decided_by": "50"}),
+        ("overview.py", {"filter_task": "rte"}),
+        ("training.py", {"of_another_program": "1"}),
+    ],
+)
+def test_what_is_there_needs_no_words(open_page, several, page, query):
+    assert ASKED not in sentences(open_page(page, several[0].run_id, several[1].run_id, **query).warning)
+
+
+def test_more_runs_than_can_be_intersected(open_page, several):
+    app = open_page("overlap.py", sets=[run.run_id for run in several])
+    assert len(charts(app)) == 6
