@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from figures.test_style import contrast
 from PIL import Image
 
 from .harness import settle, watch
@@ -44,6 +45,32 @@ def test_page_draws_its_charts(visit, records, path, scheme):
         title = luminance(page, ".js-plotly-plot .gtitle", "fill")
         assert abs(title - background) > 150
     assert page.locator("[data-testid=stAlert]").count() == 0
+
+
+# Colour of a text and of its page, and how much of the former its surroundings let through.
+_INK = """element => {
+    let opacity = 1;
+    for (let at = element; at; at = at.parentElement) opacity *= getComputedStyle(at).opacity;
+    const page = document.querySelector('[data-testid=stApp]');
+    return [getComputedStyle(element).color, getComputedStyle(page).backgroundColor, opacity].map(String);
+}"""
+
+
+def rgb(color):
+    parts = [float(part) for part in color[color.index("(") + 1 : -1].split(",")]
+    return np.array(parts[:3]), parts[3] if len(parts) > 3 else 1.0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("element", ["p", "a"])
+def test_small_print_can_be_read(visit, scheme, element):
+    page = visit("/", 0, color_scheme=scheme)
+    ink, ground, opacity = page.locator(f"[data-testid=stCaptionContainer] {element}").first.evaluate(_INK)
+    (color, alpha), (back, _) = rgb(ink), rgb(ground)
+    alpha *= float(opacity)
+    contrast_on = "#{:02x}{:02x}{:02x}".format(*np.round(back).astype(int))
+    blended = "#{:02x}{:02x}{:02x}".format(*np.round(alpha * color + (1 - alpha) * back).astype(int))
+    assert contrast(blended, contrast_on) > 4.5
 
 
 @pytest.mark.parametrize("path", CHARTS)
