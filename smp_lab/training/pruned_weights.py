@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from smp_lab.bert_layout import EncoderLayout
+from smp_lab.errors import TrainingError
 from smp_lab.masks import MaskSet
 from smp_lab.training.masking import MaskingFunction
 from smp_lab.training.schedule import Schedule
@@ -87,6 +88,11 @@ class PrunedWeights(nn.Module):
             Of the schedule.
         count_flips
             Whether `flips` is wanted; masks are then held twice for a moment.
+
+        Raises
+        ------
+        TrainingError
+            If the masks cannot be made of what is trained.
         """
         if step == self.step:
             return
@@ -94,7 +100,10 @@ class PrunedWeights(nn.Module):
         self._cached = None
         before = [mask.clone() for mask in self.masks] if count_flips else []
         self.masks = self.masks or [torch.empty_like(weight, dtype=torch.bool) for weight in self.weights]
-        self.make_masks(self.masks)
+        try:
+            self.make_masks(self.masks)
+        except TrainingError as error:
+            raise TrainingError(f"There is no mask for step {step}: {error}") from None
         flips_in = sum(_count(mask & ~old) for mask, old in zip(self.masks, before, strict=False))
         flips_out = sum(_count(old & ~mask) for mask, old in zip(self.masks, before, strict=False))
         self._flips = (flips_in, flips_out)

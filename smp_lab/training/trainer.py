@@ -213,19 +213,28 @@ class PruningTrainer(Trainer):
         """Task loss of a batch; a loss that is not a number ends the run."""
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
         if loss.device.type == "cpu" and model.training:
-            self._require_finite(loss.item())
+            self._require_finite_loss(loss.item())
         return (loss, outputs) if return_outputs else loss
 
-    def _require_finite(self, loss: float) -> None:
+    def _require_finite_loss(self, loss: float) -> None:
         if not math.isfinite(loss):
-            raise TrainingError(
-                f"The loss is {loss} at step {self.state.global_step}: training has diverged. Try a smaller learning "
-                f"rate{' or --precision fp32' if self.config.precision == 'bf16' else ''}."
-            )
+            raise self._diverged(f"The loss is {loss}")
+
+    def _require_finite_parameters(self) -> None:
+        """End the run if an update has spoiled what is trained: its loss may have been finite all the same."""
+        if not all(tensor.isfinite().all() for tensor in self.model.trained_state().values()):
+            raise self._diverged("A trained parameter is NaN or infinite")
+
+    def _diverged(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"{what} at step {self.state.global_step}: training has diverged. Try a smaller learning rate"
+            f"{' or --precision fp32' if self.config.precision == 'bf16' else ''}."
+        )
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Metrics of every development split under the masks of the present step; predictions stay in `predictions`."""
         model, step = self.model, self.state.global_step
+        self._require_finite_parameters()
         model.pruned.update(step)
         task: Task = self.config.task_info
         metrics: dict[str, float] = {}
@@ -256,7 +265,7 @@ class PruningTrainer(Trainer):
         step, pruned = self.state.global_step, self.model.pruned
         if "loss" in logs and step:
             # An accelerator's losses are not waited for before they are logged.
-            self._require_finite(logs["loss"])
+            self._require_finite_loss(logs["loss"])
             pruned.update(step, count_flips=True)
             flips_in, flips_out = pruned.flips()
             row = {
@@ -286,6 +295,8 @@ class PruningTrainer(Trainer):
         self.model.load_state_dict(state, strict=False)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        # A run that went on from such a checkpoint would end at once, and so for ever.
+        self._require_finite_parameters()
         checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         try:
             super()._save_checkpoint(model, trial)
