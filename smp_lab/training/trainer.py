@@ -93,12 +93,16 @@ class Log:
         without what a process did after its last checkpoint.
     resumed
         How often it went on from a checkpoint.
+    unlogged_steps, unlogged_loss
+        At the checkpoint: steps since the last row of the history, and the sum of their losses.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     resumed: int = 0
+    unlogged_steps: int = 0
+    unlogged_loss: float = 0.0
 
     def __post_init__(self) -> None:
         self._last_tick = time.monotonic()
@@ -302,6 +306,8 @@ class PruningTrainer(Trainer):
             super()._save_checkpoint(model, trial)
             if self.args.should_save:
                 self.run_log.tick()
+                self.run_log.unlogged_steps = self.state.global_step - self._globalstep_last_logged
+                self.run_log.unlogged_loss = self._tr_loss.item()
                 seal(checkpoint, self.config, asdict(self.run_log))
         except (OSError, RuntimeError, SafetensorError) as error:
             # A full disk is an error of another kind in each of the libraries that write here.
@@ -324,6 +330,9 @@ class _PruningSteps(TrainerCallback):
         self._logged = frozenset(_evenly(state.max_steps, N_LOGGED))
         self._evaluated = frozenset(_evenly(state.max_steps, N_EVALUATIONS))
         self._last_save = time.monotonic()
+        # The library forgets them: the next row would be the mean of the steps since the checkpoint alone.
+        self.trainer._globalstep_last_logged -= self.trainer.run_log.unlogged_steps
+        self.trainer._tr_loss += self.trainer.run_log.unlogged_loss
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         pruned = self.trainer.model.pruned

@@ -1,4 +1,4 @@
-"""What the trainer does beyond the library's: rates, order of batches, divergence, the history of a run that goes on."""
+"""What the trainer does beyond the library's: rates, batches, divergence, the history of a run that goes on."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from smp_lab.errors import TrainingError
 from smp_lab.storage.paths import unfinished_folder
 from smp_lab.training import trainer as trainer_module
 from smp_lab.training.checkpoints import newest_whole
-from smp_lab.training.run import train
+from smp_lab.training.run import Interrupted, train
 
 
 @pytest.mark.parametrize("method", ["smp_s", "smp_t", "movement"])
@@ -42,7 +42,26 @@ def test_an_update_that_spoils_what_is_trained_ends_the_run_and_is_in_no_checkpo
         config = ready().config
         assert newest_whole(unfinished_folder(runs, config.run_id), config)[0].name == "checkpoint-5"
         patch.setattr(trainer_module, "SECONDS_BETWEEN_CHECKPOINTS", 1e9)
-        sentence = "no mask for step 6: Scores hold NaN" if method == "smp_s" else "at step (6|10): training has diverged"
+        sentence = (
+            "no mask for step 6: Scores hold NaN" if method == "smp_s" else "at step (6|10): training has diverged"
+        )
         with pytest.raises(TrainingError, match=sentence):
             train(ready(), runs, command="")
     assert same_masks(train(ready(), runs, command=""), undisturbed)
+
+
+@pytest.mark.parametrize("step", [10, 23])
+def test_a_row_of_history_is_the_mean_of_its_steps_wherever_the_run_was_stopped(
+    prepared, runs, tmp_path, monkeypatch, step
+):
+    every_step = train(prepared(), tmp_path / "every_step", command="").history["loss"]
+    monkeypatch.setattr(trainer_module, "N_LOGGED", 4)
+    undisturbed = train(prepared(), tmp_path / "whole", command="").history
+    with monkeypatch.context() as patch:
+        ask_at(step, patch)
+        with pytest.raises(Interrupted):
+            train(prepared(), runs, command="")
+    resumed = train(prepared(), runs, command="").history
+    assert undisturbed["step"].tolist() == [10, 20, 30, 40]
+    np.testing.assert_allclose(undisturbed["loss"], every_step.to_numpy().reshape(4, 10).mean(axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(resumed.drop(columns="seconds"), undisturbed.drop(columns="seconds"))
