@@ -175,7 +175,10 @@ class RunConfig:
                 "training. Set the regulariser instead, and read the measured fraction from the run."
             )
         elif method.remaining == NONE and self.remaining != 1:
-            raise ConfigError(f"Method {method.name!r} has no mask, so its remaining fraction is 1.")
+            raise ConfigError(
+                f"Method {method.name!r} has no mask, so its remaining fraction is 1; got {self.remaining}. Leave it "
+                "out."
+            )
 
     def _check_ranges(self) -> None:
         for name in ("base_model_sha256", "data_sha256"):

@@ -117,7 +117,7 @@ def prepare(
     draft = RunConfig(
         task=task,
         method=method,
-        remaining=1.0 if method_info.remaining == NONE else remaining,
+        remaining=1.0 if remaining is None and method_info.remaining == NONE else remaining,
         seed=seed,
         base_model=encoder,
         base_model_sha256="0" * 64,

@@ -51,6 +51,10 @@ def shell(monkeypatch, capsys, *arguments):
         ([*RANDOM, "--head-learning-rate", 1e-4], "Method 'random' has no use for head_learning_rate."),
         ([*RANDOM, "--epochs", 2], "Method 'random' has no use for epochs. These have: smp_l, smp_s, smp_g, smp_t"),
         ([*RANDOM, "--head", "linear"], "Method 'random' is not trained, so a new linear head would say nothing."),
+        (
+            [*DENSE, "--remaining", 0.5],
+            "Method 'dense' has no mask, so its remaining fraction is 1; got 0.5. Leave it out.",
+        ),
         ([*DENSE, "--score-learning-rate", 0.1], "Method 'dense' has no use for score_learning_rate."),
         ([*DENSE, "--schedule", "linear"], "Method 'dense' has no use for schedule."),
         ([*DENSE, "--regularizer", 10], "Method 'dense' has no use for regularizer."),
