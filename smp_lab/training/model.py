@@ -63,6 +63,8 @@ class PruningModel(nn.Module):
         teacher_logits: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Scores ``(batch, n_outputs)``; with `labels` the mean task loss, with `teacher_logits` distillation's."""
+        if attention_mask.device.type != "cpu":
+            attention_mask = full_attention_mask(attention_mask)
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
@@ -80,6 +82,15 @@ class PruningModel(nn.Module):
         """What is trained, by name: all that a checkpoint needs beside the pre-trained encoder."""
         wanted = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         return {name: tensor for name, tensor in self.state_dict().items() if name in wanted}
+
+
+def full_attention_mask(attention_mask: Tensor) -> Tensor:
+    """The mask that the library makes of ``(batch, tokens)``: bool, ``(batch, 1, tokens, tokens)``.
+
+    Of the short one the library first asks whether it masks anything, and an accelerator would be waited for.
+    """
+    n_tokens = attention_mask.shape[1]
+    return attention_mask.bool()[:, None, None, :].expand(-1, 1, n_tokens, n_tokens)
 
 
 def build_model(config: RunConfig, encoder: Encoder, total_steps: int) -> PruningModel:

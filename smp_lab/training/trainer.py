@@ -404,6 +404,8 @@ def training_arguments(config: RunConfig, folder: Path, total_steps: int) -> Tra
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
+        # Else the copy of each batch to a device would wait for the step before.
+        accelerator_config={"non_blocking": torch.cuda.is_available()},
         remove_unused_columns=False,
         ddp_find_unused_parameters=False,
         use_cpu=not torch.cuda.is_available(),

@@ -25,7 +25,9 @@ class Share(PerMatrix):
         sizes = torch.tensor([self.layout.size(matrix_type) for matrix_type in MATRIX_TYPES], dtype=torch.float64)
         totals = torch.tensor([kept_count(remaining, n_layers * int(size)) for size in sizes])
         shares = share_among_layers(means.view(n_layers, len(MATRIX_TYPES)), remaining)
-        return whole_counts(shares, sizes.to(means.device), totals.to(means.device)).view(-1)
+        # Blocking, a copy would wait for all that an accelerator still has to do.
+        sizes, totals = (numbers.to(means.device, non_blocking=True) for numbers in (sizes, totals))
+        return whole_counts(shares, sizes, totals).view(-1)
 
 
 def whole_counts(shares: Tensor, sizes: Tensor, totals: Tensor) -> Tensor:
