@@ -22,7 +22,7 @@ _MEGABYTE = 1e6
 
 def main() -> None:
     st.title("Curves")
-    runs = controls.chosen_runs(cache.run_index(), most=None)
+    runs = controls.chosen_runs(cache.run_index())
     with messages.slot():
         shown = _curves(runs)
         _spread(shown)

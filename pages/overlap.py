@@ -30,7 +30,7 @@ _LOW_CAP = 0.75
 
 def main() -> None:
     st.title("Overlap")
-    runs = _comparable(controls.chosen_runs(cache.run_index(), most=None))
+    runs = _comparable(controls.chosen_runs(cache.run_index(), otherwise=controls.ALL_SEEDS_AND_CONTROLS))
     if len(runs) < 2:
         st.info("Overlap needs two runs with masks of the same encoder. Choose or train another one.")
         return

@@ -7,8 +7,7 @@ import json
 import pandas as pd
 import streamlit as st
 
-from smp_lab.analysis.curves import settings_but_seed, variants
-from smp_lab.analysis.overview import common_level, metric_left
+from smp_lab.analysis.overview import common_level, means_beside, metric_left, widest_setting
 from smp_lab.analysis.run_card import card_markdown, run_card
 from smp_lab.analysis.sampling import wilson_interval
 from smp_lab.figures.overview import draw_method
@@ -74,25 +73,14 @@ def main() -> None:
 
 def _table(runs: list[RunRecord]) -> pd.DataFrame:
     cached = paths.cached_runs_folder()
-    return pd.DataFrame(
-        {
-            "task_title": run.config.task_info.title,
-            "method_title": run.config.method_info.title,
-            "nominal": controls.nominal(run),
-            "remaining": run.remaining,
-            "metric": METRIC_TITLES[run.main_metric],
-            "value": 100 * run.main_value,
-            "n_examples": run.n_examples,
-            "base_model": run.config.base_model,
-            "seed": run.config.seed,
-            "source": f"measured, {'cached' if run.path.parent == cached else 'own'}",
-            "run_id": run.run_id,
-            "task": run.config.task,
-            "method": run.config.method,
-            "settings": settings_but_seed(run.config),
-            "variant": variant,
-        }
-        for run, variant in zip(runs, variants([run.config for run in runs]), strict=True)
+    return controls.run_facts(runs).assign(
+        task_title=[run.config.task_info.title for run in runs],
+        method_title=[run.config.method_info.title for run in runs],
+        remaining=[run.remaining for run in runs],
+        metric=[METRIC_TITLES[run.main_metric] for run in runs],
+        value=[100 * run.main_value for run in runs],
+        n_examples=[run.n_examples for run in runs],
+        source=[f"measured, {'cached' if run.path.parent == cached else 'own'}" for run in runs],
     )
 
 
@@ -101,7 +89,8 @@ def _answer(table: pd.DataFrame) -> None:
     level = common_level(table)
     if level is None:
         return
-    left = metric_left(table, level)
+    every = metric_left(table, level)
+    left = widest_setting(every)
     st.subheader(f"How much is left at {controls.percent(level)} of the weights?")
     with st.container(horizontal=True):
         for row in left.itertuples():
@@ -117,11 +106,23 @@ def _answer(table: pd.DataFrame) -> None:
                 help=f"{row.method}, {row.base_model}; {row.n_examples:,} development examples{several}.",
                 width=200,
             )
+    _beside(means_beside(every, left), left)
     st.caption(
         "Main metric x 100 on the development set, beside the run of the same task and encoder that keeps most. "
         f"Fractions are of the encoder's prunable weights. {_noise(left)}"
     )
     links.page_link(links.CURVES, "How far these values can be trusted")
+
+
+def _beside(means: pd.Series[float], left: pd.DataFrame) -> None:
+    """What other methods have left on the same tasks at the same fraction."""
+    if len(means) < 2:
+        return
+    values = [f"{value:.1f} by {controls.method_name(str(method))}" for method, value in means.items()]
+    references = left["reference_nominal"].unique()
+    if len(references) == 1 and pd.notna(references[0]):
+        values.append(f"{left['reference_value'].mean():.1f} with {controls.percent(references[0])} kept")
+    st.markdown(f"Mean over {'this task' if len(left) == 1 else f'these {len(left)} tasks'}: {', '.join(values)}.")
 
 
 def _noise(left: pd.DataFrame) -> str:

@@ -34,7 +34,7 @@ Chosen = Sequence[tuple[RunRecord, ScoreHistory]]
 
 def main() -> None:
     st.title("Scores")
-    runs = controls.chosen_runs(cache.run_index(), most=None)
+    runs = controls.chosen_runs(cache.run_index())
     chosen = _pick(runs)
     with st.container(horizontal=True):
         view = st.segmented_control(

@@ -23,7 +23,7 @@ _ZOOM_PIXELS = 512
 
 def main() -> None:
     st.title("Sparsity")
-    runs = controls.chosen_runs(cache.run_index())
+    runs = controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK)
     _layers(runs)
     _heads(runs)
     _counts(runs)

@@ -13,7 +13,7 @@ from smp_lab.ui import cache, controls, messages
 
 def main() -> None:
     st.title("Training")
-    runs = controls.chosen_runs(cache.run_index())
+    runs = controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK)
     x = st.segmented_control(
         "Horizontal axis",
         figures.AXES,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from smp_lab.methods import METHODS
+
 
 def common_level(runs: pd.DataFrame) -> float | None:
     """The remaining fraction at which most tasks have a run; of equals the lowest.
@@ -62,3 +64,35 @@ def metric_left(runs: pd.DataFrame, level: float) -> pd.DataFrame:
     table["reference_value"] = reference["value_reference"]
     table["change"] = (table["value"] - table["reference_value"]).astype(np.float64)
     return table.drop(columns=["nominal", "settings"])
+
+
+def widest_setting(left: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `metric_left` of the encoder, method and variant with most tasks; of equals the first method."""
+    names = ["base_model", "method", "variant"]
+    settings = left.groupby(names, as_index=False, sort=False).agg(n_tasks=("task", "nunique"))
+    settings["place"] = settings["method"].map(list(METHODS).index)
+    settings["unusual"] = settings["variant"] != ""
+    best = settings.sort_values(["n_tasks", "unusual", "place"], ascending=[False, True, True], kind="stable").iloc[0]
+    return left[(left[names] == best[names]).all(axis=1)]
+
+
+def means_beside(left: pd.DataFrame, shown: pd.DataFrame) -> pd.Series:
+    """Mean of the main metrics over the tasks that are shown, for every usual setting that has all of them.
+
+    Parameters
+    ----------
+    left
+        From `metric_left`.
+    shown
+        Rows of it, of one setting.
+
+    Returns
+    -------
+    Series
+        By method, the highest first.
+    """
+    keys = ["task", "base_model", "metric", "n_examples"]
+    same = left[left["variant"].isin(["", *shown["variant"]])].merge(shown[keys], on=keys)
+    tasks = same.groupby("method")["task"].agg(["nunique", "size"])
+    whole = tasks[(tasks["nunique"] == len(shown)) & (tasks["size"] == len(shown))].index
+    return same[same["method"].isin(whole)].groupby("method")["value"].mean().sort_values(ascending=False)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from smp_lab.analysis import selection
+from smp_lab.analysis.curves import settings_but_seed, variants
 from smp_lab.figures import style
 from smp_lab.methods import get_method
 from smp_lab.storage.runs import RunIndex, RunRecord
@@ -20,7 +22,6 @@ IMAGE_FORMATS = ("svg", "png")
 _TYPES = {"csv": "text/csv", "json": "application/json"}
 # Where a second run stands beside the first: none does.
 NONE = "none"
-_FEW = 4
 # Tables of words scroll on a phone instead of becoming columns of single words.
 # A figure's heading is for screen readers, and what a link to the figure names: to the eye the figure has its title.
 # Streamlit's captions are fainter than small print and the links in it may be (4.5 to 1: WCAG 2, 1.4.3).
@@ -111,34 +112,80 @@ def pick_runs(index: RunIndex) -> None:
     )
 
 
-def chosen_runs(index: RunIndex, *, most: int | None = _FEW) -> list[RunRecord]:
+class Unasked(NamedTuple):
+    """What a page shows where no run is chosen and there are more than `most`.
+
+    `pick` chooses from the table of `run_facts`, and `words` say what these have in common; where it finds fewer than
+    two, the first `most` are shown.
+    """
+
+    most: int
+    pick: Callable[[pd.DataFrame], list[str]]
+    words: str
+
+
+ONE_PER_TASK = Unasked(4, selection.one_per_task, "which differ in their task alone")
+ALL_SEEDS_AND_CONTROLS = Unasked(
+    20,
+    selection.all_seeds_and_controls,
+    "which differ in task and seed alone, and the controls at their level",
+)
+
+
+def run_facts(runs: Sequence[RunRecord]) -> pd.DataFrame:
+    """A row per run: run_id, task, method, base_model, nominal, seed, settings (all but the seed) and variant."""
+    return pd.DataFrame(
+        {
+            "run_id": run.run_id,
+            "task": run.config.task,
+            "method": run.config.method,
+            "base_model": run.config.base_model,
+            "nominal": nominal(run),
+            "seed": run.config.seed,
+            "settings": settings_but_seed(run.config),
+            "variant": variant,
+        }
+        for run, variant in zip(runs, variants([run.config for run in runs]), strict=True)
+    )
+
+
+def chosen_runs(index: RunIndex, *, otherwise: Unasked | None = None) -> list[RunRecord]:
     """The chosen runs that exist, with a sentence for those that do not.
 
     Parameters
     ----------
     index
         All runs.
-    most
-        How many there are where none is chosen; None for all.
+    otherwise
+        What is shown where none is chosen; None for all.
     """
     if not index.runs:
         no_runs()
         st.stop()
     chosen: list[str] = st.session_state.get(links.RUNS, [])
     runs = [index.runs[run_id] for run_id in chosen if run_id in index.runs]
-    few = runs or list(index.runs.values())[:most]
+    shown, words = (runs, "") if runs else _unasked(index, otherwise)
     with messages.slot():
         for run_id in chosen:
             if run_id not in index.runs:
                 st.warning(f"There is no run {run_id!r} here. If it lies in another folder, set SMP_LAB_RUNS to that.")
         if not runs:
-            those = f"{_first(len(few))} shown" if most else f"all {len(few)} are at hand"
+            whole = len(shown) == len(index.runs)
+            some = "the only one is" if len(shown) == 1 else f"all {len(shown)} are"
+            those = f"{some} shown" if whole else f"{len(shown)} of {len(index.runs)} are shown{words}"
             st.caption(f"No run is chosen, so {those}. Choose runs in the sidebar or on the overview.")
-    return few
+    return shown
 
 
-def _first(n: int) -> str:
-    return "the only one is" if n == 1 else f"the first {n} are"
+def _unasked(index: RunIndex, otherwise: Unasked | None) -> tuple[list[RunRecord], str]:
+    """Runs that nobody chose, and what is to be said of them."""
+    every = list(index.runs.values())
+    if otherwise is None or len(every) <= otherwise.most:
+        return every, ""
+    picked = otherwise.pick(run_facts(every))
+    if len(picked) < 2:
+        return every[: otherwise.most], ", the first"
+    return [index.runs[run_id] for run_id in picked], f", {otherwise.words}"
 
 
 def no_runs() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smp_lab.analysis.overview import common_level, metric_left
+from smp_lab.analysis.overview import common_level, means_beside, metric_left, widest_setting
 
 
 def runs(*rows):
@@ -69,3 +69,35 @@ def test_metric_left_compares_within_one_encoder():
     table = runs(("rte", "smp_s", 0.5, 70.0), ("rte", "smp_s", 0.1, 56.0))
     table.loc[0, "base_model"] = "larger"
     assert metric_left(table, 0.1)["change"].isna().all()
+
+
+def test_widest_setting_has_most_tasks_and_is_usual():
+    table = runs(
+        ("rte", "smp_l", 0.1, 50.0),
+        ("rte", "magnitude", 0.1, 52.0),
+        ("cola", "magnitude", 0.1, 12.0),
+        ("rte", "smp_s", 0.1, 56.0),
+        ("cola", "smp_s", 0.1, 16.0),
+        ("rte", "smp_s", 0.1, 54.0),
+        ("cola", "smp_s", 0.1, 14.0),
+    )
+    table.loc[[5, 6], "variant"] = "linear head"
+    table.loc[[5, 6], "settings"] += ", linear head"
+    shown = widest_setting(metric_left(table, 0.1))
+    assert (shown["task"].tolist(), shown["value"].tolist()) == (["rte", "cola"], [56.0, 16.0])
+
+
+def test_means_are_over_the_same_tasks_or_not_given():
+    table = runs(
+        ("rte", "smp_s", 0.1, 56.0),
+        ("cola", "smp_s", 0.1, 16.0),
+        ("rte", "magnitude", 0.1, 52.0),
+        ("cola", "magnitude", 0.1, 12.0),
+        ("rte", "smp_l", 0.1, 50.0),
+        ("rte", "random", 0.1, 51.0),
+        ("cola", "random", 0.1, 1.0),
+        ("sst2", "random", 0.1, 49.0),
+    )
+    left = metric_left(table, 0.1)
+    shown = left[left["method"] == "smp_s"]
+    assert means_beside(left, shown).to_dict() == {"smp_s": 36.0, "magnitude": 32.0, "random": 26.0}

@@ -44,7 +44,17 @@ def test_two_tasks_none_chosen(open_page, write_run, page):
     app = open_page(page)
     assert len(charts(app)) == CHARTS[page]
     if page != "overview.py":
-        assert "first 2 are shown" in sentences(app.caption)
+        assert "all 2 are shown" in sentences(app.caption)
+
+
+def test_of_many_runs_those_are_shown_that_differ_in_what_the_page_compares(open_page, write_run):
+    for task in ("rte", "cola"):
+        for remaining in (0.5, 0.1):
+            for seed in (0, 1):
+                write_run(task=task, remaining=remaining, seed=seed)
+    app = open_page("sparsity.py")
+    assert "2 of 8 are shown, which differ in their task alone" in sentences(app.caption)
+    assert {key for key in app.dataframe[0].value["run"]} == {"CoLA · SMP-S · 10 %", "RTE · SMP-S · 10 %"}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,0 +1,62 @@
+"""Which runs a page shows before anybody has chosen any: few, alike in all but what the page compares."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from smp_lab.methods import METHODS
+
+# Alike runs differ in task and seed alone.
+_ALIKE = ["base_model", "method", "nominal"]
+
+
+def one_per_task(runs: pd.DataFrame) -> list[str]:
+    """A learned mask for each task, all of one encoder, method and level.
+
+    Parameters
+    ----------
+    runs
+        A row per run with columns run_id, task, method, base_model, nominal (fraction; NaN where the method measures
+        it), seed, variant (of `curves.variants`).
+
+    Returns
+    -------
+    list of str
+        Run ids in the order of the table, of each task the lowest seed; of the encoder, method and level that have most
+        tasks, then most runs, then the fewest weights. Empty where no run has a learned mask on frozen weights.
+    """
+    alike = _most_alike(runs)
+    return alike.loc[alike.groupby("task", sort=False)["seed"].idxmin().sort_values(), "run_id"].tolist()
+
+
+def all_seeds_and_controls(runs: pd.DataFrame) -> list[str]:
+    """What tells differences between tasks from noise: the runs of `one_per_task`, their other seeds, and controls.
+
+    Parameters
+    ----------
+    runs
+        As in `one_per_task`.
+
+    Returns
+    -------
+    list of str
+        Run ids in the order of the table; of each control of the same encoder and level the first run, since a control
+        has one mask for all tasks.
+    """
+    alike = _most_alike(runs)
+    if alike.empty:
+        return []
+    controls = runs[runs["method"].map(lambda name: METHODS[name].is_control)]
+    same = (controls[["base_model", "nominal"]] == alike.iloc[0][["base_model", "nominal"]]).all(axis=1)
+    rows = alike.index.union(controls[same].drop_duplicates("method").index)
+    return runs.loc[rows, "run_id"].tolist()
+
+
+def _most_alike(runs: pd.DataFrame) -> pd.DataFrame:
+    learned = runs["method"].map(lambda name: METHODS[name].trains_scores and not METHODS[name].trains_weights)
+    usual = runs[learned.astype(bool) & (runs["variant"] == "") & (runs["nominal"] < 1)]
+    if usual.empty:
+        return usual
+    groups = usual.groupby(_ALIKE, as_index=False).agg(n_tasks=("task", "nunique"), n_runs=("run_id", "size"))
+    best = groups.sort_values(["n_tasks", "n_runs", "nominal"], ascending=[False, False, True], kind="stable").iloc[0]
+    return usual[(usual[_ALIKE] == best[_ALIKE]).all(axis=1)]

@@ -1,0 +1,54 @@
+"""Which runs a page shows before anybody has chosen any."""
+
+import numpy as np
+import pandas as pd
+
+from smp_lab.analysis.selection import all_seeds_and_controls, one_per_task
+
+
+def runs(*rows):
+    table = pd.DataFrame(rows, columns=["task", "method", "nominal", "seed"])
+    return table.assign(run_id=[f"run{place}" for place in range(len(table))], base_model="tiny", variant="")
+
+
+CORPUS = runs(
+    ("cola", "dense", 1.0, 0),
+    ("cola", "smp_s", 0.1, 1),
+    ("cola", "smp_s", 0.1, 0),
+    ("cola", "smp_s", 0.5, 0),
+    ("cola", "random", 0.1, 0),
+    ("cola", "random", 0.5, 0),
+    ("rte", "smp_s", 0.1, 0),
+    ("rte", "smp_s", 0.5, 0),
+    ("rte", "random", 0.1, 0),
+    ("rte", "magnitude", 0.1, 0),
+    ("rte", "smp_l", 0.1, 0),
+    ("rte", "smp_t", np.nan, 0),
+)
+
+
+def test_one_run_of_each_task_alike_in_all_else():
+    assert one_per_task(CORPUS) == ["run2", "run6"]
+
+
+def test_their_other_seeds_and_one_run_of_each_control():
+    assert all_seeds_and_controls(CORPUS) == ["run1", "run2", "run4", "run6"]
+
+
+def test_of_equally_many_tasks_and_runs_the_fewest_weights():
+    assert one_per_task(CORPUS.drop(index=1)) == ["run2", "run6"]
+    assert one_per_task(CORPUS.drop(index=[1, 2])) == ["run3", "run7"]
+
+
+def test_an_ablation_and_another_encoder_stand_aside():
+    table = CORPUS.copy()
+    table.loc[[1, 2], "variant"] = "linear head"
+    table.loc[10, "base_model"] = "larger"
+    assert one_per_task(table) == ["run3", "run7"]
+    assert all_seeds_and_controls(table) == ["run3", "run5", "run7"]
+
+
+def test_none_without_a_learned_mask():
+    table = CORPUS.loc[[0, 4, 9, 11]]
+    assert one_per_task(table) == all_seeds_and_controls(table) == []
+    assert one_per_task(runs()) == all_seeds_and_controls(runs()) == []
