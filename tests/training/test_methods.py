@@ -228,6 +228,24 @@ def test_every_method_runs_and_trains_what_it_says(method, bert_folder, runs, mo
         assert record.history["kept"].iloc[-1] == record.kept.sum()
 
 
+@pytest.mark.parametrize(
+    ("method", "regularizers"), [("smp_t", (0, 0.1, 10)), ("soft_movement", (0, 0.1, 10)), ("l0", (0, 3, 400))]
+)
+def test_a_measured_fraction_is_the_one_that_came_out(method, regularizers, prepared, runs):
+    """It falls as the regulariser's weight grows, and is counted from the mask."""
+    kept = []
+    for regularizer in regularizers:
+        settings = {"remaining": None, "score_learning_rate": 0.3, "regularizer": regularizer}
+        record = train(prepared(method=method, **settings), runs, command="")
+        assert record.config.remaining is None
+        assert record.remaining == record.masks.kept_total / record.layout.n_weights
+        assert record.results["evaluations"][-1]["remaining"] == record.remaining
+        assert record.history["kept"].iloc[-1] == record.masks.kept_total
+        assert record.history["regularizer"].between(0, 1).all()
+        kept.append(record.remaining)
+    assert 1 >= kept[0] > kept[1] > kept[2]
+
+
 # Of BERT-base: an encoder layer has 12 x 768^2 weights, 9 x 768 biases, 4 x 768 of LayerNorm; a head of two classes.
 _PRUNABLE = 12 * 12 * 768**2
 _LAYERS = _PRUNABLE + 12 * 13 * 768

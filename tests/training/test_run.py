@@ -57,6 +57,16 @@ def test_a_run_is_recorded_whole(prepared, runs):
     assert record.provenance["resumed"] == 0
 
 
+def test_history_follows_a_linear_schedule_and_the_ramp_of_the_paper(prepared, runs):
+    settings = {"schedule": "linear", "schedule_steps": 20, "regularizer_ramp": "paper", "regularizer": 60}
+    record = train(prepared(method="smp_g", remaining=0.25, **settings), runs, command="")
+    way = np.minimum(np.arange(1, 41) / 20, 1)
+    np.testing.assert_allclose(record.history["remaining"], 1 - 0.75 * way)
+    np.testing.assert_allclose(record.history["regularizer_weight"], 60 * way)
+    kept = [kept_count(remaining, record.layout.n_weights) for remaining in record.history["remaining"]]
+    np.testing.assert_array_equal(record.history["kept"], kept)
+
+
 def test_predictions_are_in_the_order_of_the_file(prepared, runs):
     ready = prepared()
     record = train(ready, runs, command="")

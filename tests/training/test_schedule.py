@@ -1,6 +1,7 @@
 """Schedules that the authors' numbers do not cover, by hand."""
 
 import pytest
+from conftest import tiny_config
 
 from smp_lab.training.schedule import Schedule
 
@@ -27,3 +28,25 @@ def test_shapes_and_ramps_by_hand(shape, ramp, step, remaining, threshold, regul
     assert schedule.remaining(step) == pytest.approx(remaining)
     assert schedule.threshold(step) == pytest.approx(threshold)
     assert schedule.regularizer_weight(step) == pytest.approx(regularizer_weight)
+
+
+@pytest.mark.parametrize(
+    ("settings", "schedule"),
+    [
+        # 0.29 of 100 steps are 28.999999999999996 in floating point.
+        ({"remaining": 0.2, "schedule_fraction": 0.29}, Schedule(100, 29, 0.2, "cubic", 400.0, "code")),
+        (
+            {"schedule": "linear", "schedule_fraction": None, "schedule_steps": 40, "regularizer_ramp": "paper"},
+            Schedule(100, 40, 0.5, "linear", 400.0, "paper"),
+        ),
+        # N is no later than the end.
+        ({"schedule_fraction": None, "schedule_steps": 3500, "regularizer": 0}, Schedule(100, 100, 0.5)),
+        (
+            {"method": "smp_t", "remaining": None, "threshold": 0.3},
+            Schedule(100, 70, 1.0, "cubic", 400.0, "code", final_threshold=0.3),
+        ),
+        ({"method": "dense", "remaining": 1}, Schedule(100, 0, 1.0)),
+    ],
+)
+def test_a_schedule_follows_from_settings(settings, schedule):
+    assert Schedule.from_config(tiny_config(**settings), 100) == schedule

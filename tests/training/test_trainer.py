@@ -7,9 +7,73 @@ from training.conftest import ask_at, same_masks
 
 from smp_lab.errors import TrainingError
 from smp_lab.storage.paths import unfinished_folder
+from smp_lab.training import run as training
 from smp_lab.training import trainer as trainer_module
 from smp_lab.training.checkpoints import newest_whole
 from smp_lab.training.run import Interrupted, train
+from smp_lab.training.trainer import LengthGroupedByEpoch
+
+RATES = {"score_learning_rate": 0.03, "weight_learning_rate": 0.002, "head_learning_rate": 0.0001}
+
+
+def test_scores_weights_and_head_have_rates_of_their_own_that_fall_linearly_to_0(prepared, runs, monkeypatch):
+    seen = []
+    plain = trainer_module.PruningTrainer.training_step
+
+    def look(self, *given):
+        groups = self.optimizer.param_groups
+        assert {group["weight_decay"] for group in groups} == {0}
+        rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+        parts = (self.model.pruned.scores, self.model.encoder.encoder.parameters(), self.model.head.parameters())
+        seen.append([{rates.pop(id(parameter)) for parameter in part} for part in parts])
+        assert not rates
+        return plain(self, *given)
+
+    monkeypatch.setattr(trainer_module.PruningTrainer, "training_step", look)
+    record = train(prepared(method="movement", epochs=1, **RATES), runs, command="")
+    for step, parts in enumerate(seen):
+        assert all(len(rates) == 1 for rates in parts)
+        np.testing.assert_allclose([*map(min, parts)], np.array([*RATES.values()]) * (1 - step / 8))
+    np.testing.assert_allclose(record.history["learning_rate"], 0.03 * (1 - np.arange(8) / 8))
+
+
+def test_a_linear_head_over_frozen_weights_is_trained_at_its_own_rate(prepared, runs, monkeypatch):
+    models = []
+    build = training.build_model
+    monkeypatch.setattr(training, "build_model", lambda *given: models.append(build(*given)) or models[-1])
+
+    def moved(rate):
+        start = {}
+        begin = trainer_module.PruningTrainer.training_step
+
+        def note(self, *given):
+            start.setdefault("weight", self.model.head.weight.detach().clone())
+            return begin(self, *given)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(trainer_module.PruningTrainer, "training_step", note)
+            record = train(prepared(head="linear", epochs=1, head_learning_rate=rate), runs, command="")
+        assert record.results["trainable_parameters"] == record.layout.n_weights + 2 * 16 + 2
+        return (models[-1].head.weight - start["weight"]).abs().max().item()
+
+    # Adam moves a parameter by its rate a step at most, and by nearly as much while its gradient keeps its sign.
+    assert 1e-4 < moved(1e-4) <= 8e-4
+    assert 1e-2 < moved(1e-2) <= 8e-2
+
+
+def test_batches_follow_from_seed_and_epoch_and_hold_every_example_once():
+    lengths = np.random.default_rng(0).integers(1, 100, 500).tolist()
+
+    def order(seed, epoch):
+        return list(LengthGroupedByEpoch(lengths, 10, seed, lambda: epoch))
+
+    orders = [order(seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
+    assert all(sorted(one) == list(range(500)) for one in orders)
+    assert len(set(map(tuple, orders))) == 4
+    torch.manual_seed(5)
+    assert order(1, 0) == orders[2]
+    spread = np.ptp(np.array(lengths)[orders[0]].reshape(50, 10), axis=1).mean()
+    assert spread < np.ptp(np.array(lengths).reshape(50, 10), axis=1).mean() / 5
 
 
 @pytest.mark.parametrize("method", ["smp_s", "smp_t", "movement"])
