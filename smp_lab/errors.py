@@ -47,3 +47,8 @@ class TrainingError(SmpLabError):
 
 class MissingDependencyError(SmpLabError):
     """A package of an optional extra, or the clone that holds the app's pages, is needed and not there."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error of another library says, short enough to stand in brackets in a sentence."""
+    return str(error).strip().split("\n")[0].rstrip(".:") or type(error).__name__

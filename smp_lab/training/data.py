@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smp_lab.config import canonical_json
-from smp_lab.errors import ConfigError, DataError, MissingDependencyError
+from smp_lab.errors import ConfigError, DataError, MissingDependencyError, first_line
 from smp_lab.storage.paths import GLUE_VARIABLE
 from smp_lab.tasks import TASKS, Task, get_task
 from smp_lab.training import toy
@@ -325,10 +325,9 @@ def _from_hub(task: Task) -> TaskData:
         splits = datasets.load_dataset(HUB_DATA_SET, task.name, revision=revision)
     except Exception as error:
         reason = unreachable or error
-        words = (str(reason) or "no reason given").splitlines()[0].rstrip(".")
         raise DataError(
             f"Task {task.name!r} cannot be loaded from the hub as {HUB_DATA_SET} "
-            f"({type(reason).__name__}: {words}). {_OTHER_WAYS}"
+            f"({type(reason).__name__}: {first_line(reason)}). {_OTHER_WAYS}"
         ) from error
     finally:
         datasets.config.HF_HUB_OFFLINE = was_offline

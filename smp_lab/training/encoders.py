@@ -24,7 +24,7 @@ from transformers import (
 from transformers.utils import logging
 
 from smp_lab.bert_layout import EncoderLayout, MatrixId, parse_parameter_name
-from smp_lab.errors import EncoderError
+from smp_lab.errors import EncoderError, first_line
 from smp_lab.training.dropout import use_cheap_dropout
 
 # The encoder of the "encoder" extra: a package that carries sentence-transformers/all-MiniLM-L6-v2.
@@ -113,10 +113,9 @@ def _fetch_from_hub(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", WEIGHTS_FILE]))
     except Exception as error:
         # The hub client raises errors of several libraries; all mean that the files are not to be had.
-        first_line = str(error).strip().split("\n")[0] or type(error).__name__
         raise EncoderError(
-            f"Encoder {name!r} could not be fetched from the Hugging Face hub ({first_line}). It is neither a folder "
-            f"here nor {PACKAGED_ENCODER!r}, the packaged one, which needs no hub."
+            f"Encoder {name!r} could not be fetched from the Hugging Face hub ({first_line(error)}). It is neither "
+            f"a folder here nor {PACKAGED_ENCODER!r}, the packaged one, which needs no hub."
         ) from None
 
 
@@ -243,14 +242,17 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
         )
         tokenizer = AutoTokenizer.from_pretrained(files.folder, local_files_only=True)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        raise EncoderError(f"Encoder {files.name!r} cannot be read ({first_line}).") from None
+        raise EncoderError(
+            f"Encoder {files.name!r} cannot be read ({first_line(error)}). Fetch or save it once more."
+        ) from None
     base = model.base_model
     use_cheap_dropout(base)
     missing = {name.removeprefix(f"{model.base_model_prefix}.") for name in info["missing_keys"]}
     own = {name for name, _ in base.named_parameters()}
     if lost := sorted(missing & own):
-        raise EncoderError(f"Encoder {files.name!r} lacks {len(lost)} of its weights, first {lost[0]}.")
+        raise EncoderError(
+            f"Encoder {files.name!r} lacks {len(lost)} of its weights, first {lost[0]}. Fetch or save it once more."
+        )
     # What is missing beyond the encoder is the masked-language-model head.
     head = None if missing - own else _language_model_head(model)
     encoder = Encoder(
@@ -279,7 +281,10 @@ def _checked_config(files: EncoderFiles) -> Any:
             "as DistilBERT, ALBERT, ELECTRA, DeBERTa, XLM-RoBERTa and decoders."
         )
     if raw.get("quantization_config"):
-        raise EncoderError(f"Encoder {files.name!r} is quantised; masks need its weights in floating point.")
+        raise EncoderError(
+            f"Encoder {files.name!r} is quantised; masks need its weights in floating point. Name the checkpoint that "
+            "it was made of."
+        )
     if raw.get("is_decoder") or raw.get("add_cross_attention"):
         raise EncoderError(f"Encoder {files.name!r} is configured as a decoder; only encoders are pruned here.")
     return AutoConfig.from_pretrained(files.folder, local_files_only=True)
@@ -315,4 +320,7 @@ def _check_matrices(encoder: Encoder) -> None:
                 f"{matrix} of {encoder.files.name!r} has shape {tuple(parameter.shape)}; expected {want}."
             )
     if len({parameter.data_ptr() for _, parameter in parameters.values()}) < len(parameters):
-        raise EncoderError(f"Encoder {encoder.files.name!r} shares matrices between layers; each needs its own mask.")
+        raise EncoderError(
+            f"Encoder {encoder.files.name!r} shares matrices between layers; each needs its own mask. Name an encoder "
+            "whose layers have weights of their own."
+        )

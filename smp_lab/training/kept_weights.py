@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from smp_lab.errors import RunWriteError
+from smp_lab.errors import RunWriteError, first_line
 from smp_lab.storage.paths import weights_file
 from smp_lab.storage.sealed import sync_file, sync_folder
 
@@ -42,7 +42,7 @@ def keep_weights(runs: Path, run_id: str, state: Mapping[str, Tensor]) -> Path:
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
         raise RunWriteError(
-            f"The weights of run {run_id} could not be written to {file} ({error}). Free space; the same command goes "
-            "on from the last checkpoint."
+            f"The weights of run {run_id} could not be written to {file} ({first_line(error)}). Free space; the same "
+            "command goes on from the last checkpoint."
         ) from None
     return file

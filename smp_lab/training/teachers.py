@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from smp_lab.config import RunConfig
-from smp_lab.errors import ConfigError, EncoderError, TrainingError
+from smp_lab.errors import ConfigError, EncoderError, TrainingError, first_line
 from smp_lab.methods import NONE
 from smp_lab.storage.paths import cached_runs_folder, weights_file
 from smp_lab.storage.runs import RunRecord, find_run
@@ -105,7 +105,7 @@ def _from_checkpoint(files: EncoderFiles, task: Task) -> Teacher:
     try:
         config = AutoConfig.from_pretrained(files.folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise EncoderError(f"its config.json cannot be read ({_first_line(error)}).") from None
+        raise EncoderError(f"its config.json cannot be read ({first_line(error)}).") from None
     if config.num_labels != len(task.classes):
         raise ConfigError(
             f"Teacher {files.name!r} has {config.num_labels} classes; task {task.name!r} has {len(task.classes)}: "
@@ -133,10 +133,6 @@ def class_order(id2label: Mapping[int, str], task: Task) -> tuple[int, ...] | No
         f"The teacher's classes are {', '.join(id2label.values())}; those of task {task.name!r} are "
         f"{', '.join(task.classes)}. They should be the same in any order, or without names, such as LABEL_0."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".:")
 
 
 def _identity(name: str, sha256: str) -> str:
@@ -248,7 +244,7 @@ def _open_run(teacher: Teacher) -> tuple[TeacherModel, PreTrainedTokenizerBase]:
         model.load_state_dict(state, strict=False)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise TrainingError(
-            f"Weights {teacher.weights} of teacher {teacher.run.run_id} cannot be read ({_first_line(error)}). "
+            f"Weights {teacher.weights} of teacher {teacher.run.run_id} cannot be read ({first_line(error)}). "
             f"{_made_again(teacher.run)}"
         ) from None
     return TeacherModel(model, encoder.model.config), encoder.tokenizer
@@ -262,7 +258,7 @@ def _open_checkpoint(teacher: Teacher) -> tuple[TeacherModel, PreTrainedTokenize
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise EncoderError(f"Teacher {teacher.name} cannot be read ({_first_line(error)}).") from None
+        raise EncoderError(f"Teacher {teacher.name} cannot be read ({first_line(error)}).") from None
     if missing := sorted(info["missing_keys"]):
         raise ConfigError(
             f"Teacher {teacher.name} is no fine-tuned classifier: its checkpoint lacks {len(missing)} of the weights, "

@@ -20,7 +20,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
 
 from smp_lab.config import RunConfig
-from smp_lab.errors import ConfigError, RunWriteError, TrainingError
+from smp_lab.errors import ConfigError, RunWriteError, TrainingError, first_line
 from smp_lab.tasks import Task
 from smp_lab.training.checkpoints import seal
 from smp_lab.training.metrics import compute_metrics
@@ -311,10 +311,9 @@ class PruningTrainer(Trainer):
                 seal(checkpoint, self.config, asdict(self.run_log))
         except (OSError, RuntimeError, SafetensorError) as error:
             # A full disk is an error of another kind in each of the libraries that write here.
-            first_line = str(error).split("\n")[0]
             raise RunWriteError(
-                f"Checkpoint {checkpoint} could not be written ({first_line}). Free space; the same command goes on "
-                "from the last whole checkpoint."
+                f"Checkpoint {checkpoint} could not be written ({first_line(error)}). Free space; the same command "
+                "goes on from the last whole checkpoint."
             ) from None
 
 
