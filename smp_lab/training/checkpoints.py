@@ -44,7 +44,7 @@ def remove_torn(folder: Path) -> None:
     Only the one process that holds the run's lock may do so.
     """
     for path in folder.glob("checkpoint-*"):
-        if not (path / SEAL_FILE).is_file():
+        if _read_seal(path) is None:
             shutil.rmtree(path)
 
 
@@ -57,21 +57,29 @@ def newest_whole(folder: Path, config: RunConfig) -> tuple[Path, dict[str, Any]]
         If it was written by another schema or for other settings.
     """
     checkpoints = {
-        int(path.name.removeprefix("checkpoint-")): path
+        int(path.name.removeprefix("checkpoint-")): (path, state)
         for path in folder.glob("checkpoint-*")
-        if (path / SEAL_FILE).is_file()
+        if (state := _read_seal(path)) is not None
     }
     if not checkpoints:
         return None
-    path = checkpoints[max(checkpoints)]
-    state = json.loads((path / SEAL_FILE).read_text())
-    if state.pop("checkpoint_schema", None) != CHECKPOINT_SCHEMA:
+    path, state = checkpoints[max(checkpoints)]
+    if (schema := state.pop("checkpoint_schema", None)) != CHECKPOINT_SCHEMA:
         raise TrainingError(
-            f"Checkpoint {path} was written by another version of SMP Lab. Go on with that version, or remove "
-            f"{folder} to start the run anew."
+            f"Checkpoint {path} has schema {schema!r}; this SMP Lab reads {CHECKPOINT_SCHEMA}. Go on with the version "
+            f"that wrote it, or remove {folder} to start the run anew."
         )
     if state.pop("config_sha256", None) != config.sha256:
         raise TrainingError(
             f"Checkpoint {path} belongs to a run with other settings. Remove {folder} to start the run anew."
         )
     return path, state
+
+
+def _read_seal(checkpoint: Path) -> dict[str, Any] | None:
+    """Content of a checkpoint's seal; None where there is none, or not the whole of it."""
+    try:
+        content = json.loads((checkpoint / SEAL_FILE).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

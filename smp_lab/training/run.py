@@ -28,7 +28,7 @@ from smp_lab import __version__
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
 from smp_lab.methods import NONE, Method, get_method
-from smp_lab.storage.paths import LOGS_FOLDER, project_folder, unfinished_folder
+from smp_lab.storage.paths import LOGS_FOLDER, TEMPORARY_PREFIX, project_folder, unfinished_folder
 from smp_lab.storage.runs import HISTORY_COLUMNS, RunRecord, save_run
 from smp_lab.storage.sealed import replace_durably
 from smp_lab.tasks import get_task
@@ -200,6 +200,9 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock", timeout=0):
             remove_torn(folder)
+            for left in runs.glob(f"{TEMPORARY_PREFIX}{config.run_id}-*"):
+                # By a process that was killed while it wrote the record.
+                shutil.rmtree(left)
             try:
                 return _train(prepared, runs, folder, command, write, report_to)
             finally:

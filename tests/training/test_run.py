@@ -239,8 +239,35 @@ def test_checkpoints_of_other_settings_or_another_version_are_refused(prepared, 
         newest_whole(folder, prepared(seed=3).config)
     seal = folder / "checkpoint-5" / SEAL_FILE
     seal.write_text(seal.read_text().replace('"checkpoint_schema": 1', '"checkpoint_schema": 2'))
-    with pytest.raises(TrainingError, match="was written by another version"):
+    with pytest.raises(TrainingError, match="has schema 2; this SMP Lab reads 1. Go on with the version that wrote it"):
         newest_whole(folder, ready.config)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"checkpoint_schema": 1, "conf', b"1"])
+def test_a_checkpoint_with_half_a_seal_is_passed_over(prepared, runs, tmp_path, monkeypatch, content):
+    undisturbed = train(prepared(epochs=1), tmp_path / "whole", command="")
+    ready = prepared(epochs=1)
+    folder = unfinished_folder(runs, ready.config.run_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "SECONDS_BETWEEN_CHECKPOINTS", -1)
+        ask_at(5, patch)
+        with pytest.raises(Interrupted):
+            train(ready, runs, command="")
+    (folder / "checkpoint-5" / SEAL_FILE).write_bytes(content)
+    assert newest_whole(folder, ready.config)[0].name == "checkpoint-4"
+    assert same_masks(train(prepared(epochs=1), runs, command=""), undisturbed)
+
+
+def test_half_a_record_of_a_killed_process_is_cleared_away(prepared, runs):
+    ready = prepared(epochs=1)
+    left, other = (
+        runs / f".writing-{run_id}-17-0a0b" for run_id in (ready.config.run_id, "rte-smp_s-r0.4-s9-00000000")
+    )
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "masks.npz").write_bytes(b"cut off")
+    train(ready, runs, command="").verify()
+    assert not left.exists() and other.exists()
 
 
 def test_a_checkpoint_holds_only_what_is_trained(prepared, runs, monkeypatch):
