@@ -203,9 +203,16 @@ def train(
     method: Annotated[str, typer.Option(metavar="NAME", help=f"One of: {', '.join(METHODS)}.")] = "smp_s",
     remaining: Annotated[
         float | None,
-        typer.Option(metavar="FRACTION", help="Share of the encoder's prunable weights that is KEPT, in (0, 1]."),
+        typer.Option(
+            metavar="FRACTION",
+            help="Share of the encoder's prunable weights that is KEPT, in (0, 1]. For "
+            f"{', '.join(name for name, method in METHODS.items() if method.remaining == SET)}; the others measure it, "
+            "or have no mask.",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of data order, dropout and random masks.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Of all that is drawn: data order, dropout, random masks, gates.")
+    ] = 0,
     encoder: Annotated[
         str,
         typer.Option(
@@ -220,13 +227,23 @@ def train(
         typer.Option(metavar="DIR", help=f"Where the run goes.  [default: {RUNS_VARIABLE}, else runs/ in the clone]"),
     ] = None,
     recipe: Annotated[
-        str, typer.Option(metavar="NAME", help="Settings not named here: desk (this project's) or paper.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Where settings that are not named come from: desk (this project's, for one machine without an "
+            "accelerator) or paper (12 to 100 epochs).",
+        ),
     ] = "desk",
-    epochs: Annotated[float | None, _recipe_option("Passes over the training data.")] = None,
+    epochs: Annotated[
+        float | None, _recipe_option("Passes over the training data.", "the recipe's, at most 4 for dense")
+    ] = None,
     batch_size: Annotated[int | None, _recipe_option("Examples a step.")] = None,
     max_length: Annotated[int | None, _recipe_option("Tokens an example at most.")] = None,
     train_examples: Annotated[int | None, _recipe_option("Use the first N training examples.", "all")] = None,
-    score_learning_rate: Annotated[float | None, _recipe_option("Of the scores; decays linearly to 0.")] = None,
+    score_learning_rate: Annotated[
+        float | None,
+        _recipe_option("Of the scores; decays linearly to 0.", "the recipe's; 0.01 where weights are trained too"),
+    ] = None,
     weight_learning_rate: Annotated[
         float | None, _recipe_option("Of the encoder's weights, for methods that train them.")
     ] = None,
@@ -234,13 +251,23 @@ def train(
         float | None, _recipe_option("Of a linear head.", "the weights' where a method trains them, else 3e-5")
     ] = None,
     dropout: Annotated[float | None, _recipe_option("Of the encoder while training.", "the checkpoint's")] = None,
-    regularizer: Annotated[float | None, _recipe_option("lambda_max of the score regulariser; 0 is off.")] = None,
-    regularizer_ramp: Annotated[str | None, _recipe_option("code (over all steps) or paper.", "code")] = None,
-    schedule: Annotated[str | None, _recipe_option("cubic or linear.", "cubic")] = None,
-    schedule_fraction: Annotated[
-        float | None, _recipe_option("Share of all steps after which the final fraction is reached.")
+    regularizer: Annotated[
+        float | None,
+        _recipe_option(
+            "lambda_max, the greatest weight of the score regulariser; 0 is off.", "the recipe's; 0 for movement"
+        ),
     ] = None,
-    schedule_steps: Annotated[int | None, _recipe_option("The same, as a step number.")] = None,
+    regularizer_ramp: Annotated[
+        str | None,
+        _recipe_option("How its weight grows from 0: code (over all steps) or paper (with the sparsity).", "code"),
+    ] = None,
+    schedule: Annotated[
+        str | None, _recipe_option("How the remaining fraction falls from 1: cubic or linear.", "cubic")
+    ] = None,
+    schedule_fraction: Annotated[
+        float | None, _recipe_option("Share of all steps after which the final fraction, or tau, is reached.")
+    ] = None,
+    schedule_steps: Annotated[int | None, _recipe_option("The same as a number of steps, in its place.")] = None,
     threshold: Annotated[
         float | None,
         _recipe_option("Final tau of smp_t and soft_movement, which keep weights with sigmoid(S) > tau.", "0.1"),
@@ -252,7 +279,12 @@ def train(
         ),
     ] = None,
     label_words: Annotated[str | None, _recipe_option("One word per class, with commas between.", "the task's")] = None,
-    regression_head: Annotated[str | None, _recipe_option("poles or mse, for stsb.", "poles")] = None,
+    regression_head: Annotated[
+        str | None,
+        _recipe_option(
+            "For stsb with label words: poles (a score between two words) or mse (one word's score as it is).", "poles"
+        ),
+    ] = None,
     teacher: Annotated[
         str | None,
         typer.Option(
@@ -273,7 +305,8 @@ def train(
         float | None, _recipe_option("w in (1 - w) * task loss + w * T^2 * KL.", "0.5")
     ] = None,
     precision: Annotated[
-        str | None, _recipe_option("bf16 or fp32.", "bf16 where the processor has it, else fp32")
+        str | None,
+        _recipe_option("Of the matrix products: bf16 or fp32.", "bf16 where the device has it, else fp32"),
     ] = None,
     report_to: Annotated[
         str, typer.Option(metavar="NAME", help="Logger of transformers to report to: tensorboard, wandb and so on.")
@@ -297,7 +330,7 @@ def train(
     with _extras_for("Training"):
         from smp_lab.training import run as training
     settings = {name: context.params[name] for name in _RECIPE_SETTINGS}
-    settings["label_words"] = tuple(label_words.split(",")) if label_words is not None else None
+    settings["label_words"] = tuple(map(str.strip, label_words.split(","))) if label_words is not None else None
     folder = own_runs_folder() if runs is None else runs
     prepared = training.prepare(
         task,
@@ -426,7 +459,8 @@ def make_corpus(
     runs: Annotated[Path | None, typer.Option(metavar="DIR", help="Where runs go.  [default: cached_runs/]")] = None,
     glue_dir: _GlueFolder = None,
     group: Annotated[
-        list[int] | None, typer.Option(metavar="N", help="Only this group of the grid; may be given again.  [all]")
+        list[int] | None,
+        typer.Option(metavar="N", help="Only this group of the grid; may be given again.  [default: all]"),
     ] = None,
     jobs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Runs at a time; on a processor as many as cores is fastest.")

@@ -162,6 +162,8 @@ def test_a_control_is_evaluated_and_recorded(runs, bert_folder, glue):
         (["--method", "soft_movement", "--threshold", "0.3"], {"threshold": 0.3}),
         (["--method", "smp_t", "--head", "linear", "--head-learning-rate", "0.001"], {"head_learning_rate": 0.001}),
         (["--method", "dense", "--weight-learning-rate", "1e-4"], {"weight_learning_rate": 1e-4}),
+        (["--remaining", "0.5", "--label-words", "no, yes"], {"label_words": ("no", "yes")}),
+        (["--remaining", "0.5", "--regularizer", "0"], {"regularizer": 0}),
     ],
 )
 def test_ablations_are_switches(runs, bert_folder, glue, arguments, settings):
