@@ -74,8 +74,8 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
         cols=columns,
         shared_yaxes=True,
         horizontal_spacing=0.03,
-        vertical_spacing=0.26 / rows,
-        subplot_titles=names,
+        vertical_spacing=0.32 / rows,
+        subplot_titles=[_in_two_lines(name) for name in names],
     )
     for place, (_, heads) in enumerate(table.groupby("run", sort=False)):
         row, column = divmod(place, columns)
@@ -100,8 +100,9 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
         figure,
         title,
         f"Kept weights (% of the head's weights in {matrices}); scope: encoder",
-        height=110 + rows * (90 + 22 * (int(table["layer"].max()) + 1)),
+        height=120 + rows * (108 + 22 * (int(table["layer"].max()) + 1)),
     )
+    figure.update_layout(margin_t=100)
     figure.update_xaxes(dtick=1, showgrid=False, showline=False)
     figure.update_yaxes(dtick=1, showgrid=False, showline=False)
     figure.update_yaxes(title_text="Layer", col=1)
@@ -109,6 +110,12 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
     highest = 100 * float(table["remaining"].max())
     figure.update_coloraxes(cmin=0, cmax=highest or 1, colorbar_title_text="Remaining weights (%)")
     return figure
+
+
+def _in_two_lines(label: str) -> str:
+    """Task and method of a run above the rest: four labels in one line would run into each other."""
+    parts = label.split(" · ")
+    return "<br>".join(" · ".join(line) for line in (parts[:2], parts[2:]) if line)
 
 
 def plot_matrix(table: pd.DataFrame, name: str, square: tuple[int, int, int], highest: float) -> go.Figure:
