@@ -129,6 +129,25 @@ def test_tied_matrices_are_refused(bert_folder, monkeypatch):
         load_encoder(find_encoder(str(bert_folder)))
 
 
+@pytest.mark.parametrize(
+    ("name", "stand_in", "sentence"),
+    [
+        ("parse_parameter_name", lambda name: None, "'tiny-bert' has no layer 0 query under its usual name"),
+        (
+            "_layout",
+            lambda config: EncoderLayout(2, 16, 48, 2, 9000),
+            r"layer 0 intermediate of 'tiny-bert' has shape \(32, 16\); expected \(48, 16\)",
+        ),
+    ],
+)
+def test_matrices_that_are_not_where_the_layout_has_them_are_refused(
+    bert_folder, monkeypatch, name, stand_in, sentence
+):
+    monkeypatch.setattr(encoders, name, stand_in)
+    with pytest.raises(EncoderError, match=sentence):
+        load_encoder(find_encoder(str(bert_folder)))
+
+
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b""])
 def test_a_broken_config_is_refused(bert_folder, tmp_path, content):
     folder = tmp_path / "broken"
