@@ -233,6 +233,8 @@ def _spread(means: pd.DataFrame) -> None:
 def _costs(runs: list[RunRecord]) -> None:
     """Table 1 of the paper for the runs at hand, and what many tasks take."""
     st.subheader("What a task costs")
+    with_masks = [run for run in runs if run.has_masks]
+    sizes = {run.run_id: size for run, size in messages.readable(with_masks, lambda run: run.mask_bytes)}
     table = pd.DataFrame(
         {
             "task": run.config.task_info.title,
@@ -242,7 +244,7 @@ def _costs(runs: list[RunRecord]) -> None:
             "encoder": run.remaining,
             "model": analysis.model_remaining(run.layout, int(run.kept.sum())),
             "packed": analysis.plain_mask_bytes(run.layout) if run.has_masks else None,
-            "stored": run.masks_file.stat().st_size if run.has_masks else None,
+            "stored": sizes.get(run.run_id),
             "base_model": run.config.base_model,
             "run_id": run.run_id,
         }
@@ -289,10 +291,10 @@ def _costs(runs: list[RunRecord]) -> None:
         f"{messages.ZEROS_SAVE_NO_TIME}. With its empty rows cut out, the paper's mask for MNLI at 3 % runs 1.37 times "
         f"as fast (published: {SOURCE}, section 8)."
     )
-    _many_tasks([run for run in runs if run.has_masks])
+    _many_tasks([run for run in runs if run.run_id in sizes], sizes)
 
 
-def _many_tasks(runs: list[RunRecord]) -> None:
+def _many_tasks(runs: list[RunRecord], sizes: dict[str, int]) -> None:
     if not runs:
         return
     n_tasks = int(
@@ -300,7 +302,7 @@ def _many_tasks(runs: list[RunRecord]) -> None:
     )
     first = runs[0]
     same = [run for run in runs if run.layout == first.layout]
-    stored = sum(run.masks_file.stat().st_size for run in same) / len(same)
+    stored = sum(sizes[run.run_id] for run in same) / len(same)
     table = analysis.storage_of_tasks(first.layout, n_tasks, stored)
     with st.container(horizontal=True):
         for row in table.itertuples():
@@ -334,13 +336,13 @@ def _pair(runs: list[RunRecord]) -> None:
         return
     labels = controls.run_labels(runs)
     left, right = st.columns(2)
-    first_id = left.selectbox("Run a", [run.run_id for run in firsts], key="pair_a", bind="query-params")
+    first_id = left.selectbox("Run a", [run.run_id for run in firsts], key="compared", bind="query-params")
     by_id = {run.run_id: run for run in runs}
     a = by_id[first_id]
     second_id = right.selectbox(
         "Run b",
         [run.run_id for run in groups[first_id]],
-        key="pair_b",
+        key="compared_with",
         bind="query-params",
     )
     b = by_id[second_id]

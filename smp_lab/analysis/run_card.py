@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ _FINGERPRINTS = ("base_model_sha256", "data_sha256")
 _PAPER_SHAPE = (12, 768)
 _PAPER_REGULARIZER = 400
 _PAPER_SCORE_LEARNING_RATE = 2e-2
+# The schedule takes this many steps, and from 70 % remaining up this many epochs.
+_PAPER_STEPS, _PAPER_EPOCHS_ABOVE_70 = 3500, 7
 
 
 def run_card(
@@ -108,6 +111,8 @@ def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:
         sentences.append(f"The regulariser's weight is {config.regularizer:g}; the paper's {_PAPER_REGULARIZER}.")
     if paper_epochs is not None and config.epochs != paper_epochs:
         sentences.append(f"Trained for {config.epochs:g} epochs; the paper trains this task for {paper_epochs:g}.")
+    if paper_epochs is not None:
+        sentences += _other_schedule(config)
     if config.head == "linear":
         sentences.append("A new linear head is trained; the paper's scores classes by the embeddings of label words.")
     if config.method == "smp_s":
@@ -119,6 +124,20 @@ def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:
     if config.kl_direction == "teacher_student":
         sentences.append("It is taught by KL(teacher || student), as in the authors' code and not as in the paper.")
     return sentences
+
+
+def _other_schedule(config: RunConfig) -> list[str]:
+    """How long what remains falls, where the paper takes another time for it."""
+    if config.schedule is None or config.remaining is None:
+        return []
+    steps, share = config.schedule_steps, config.schedule_fraction
+    if config.remaining < 0.7:
+        same, paper = steps == _PAPER_STEPS, f"{_PAPER_STEPS:,} steps"
+    else:
+        same = share is not None and math.isclose(share * config.epochs, _PAPER_EPOCHS_ABOVE_70)
+        paper = f"{_PAPER_EPOCHS_ABOVE_70} epochs"
+    taken = f"{100 * share:.3g} % of the steps" if share is not None else f"{steps:,} steps"
+    return [] if same else [f"What remains falls over {taken}; in the paper over {paper}."]
 
 
 def card_markdown(card: Mapping[str, Any], level: int = 1) -> str:

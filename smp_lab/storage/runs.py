@@ -227,6 +227,20 @@ class RunRecord:
         return shared_masks_file(self.path.parent, self.file_sha256[MASKS_FILE])
 
     @property
+    def mask_bytes(self) -> int:
+        """Size of the file of its mask.
+
+        Raises
+        ------
+        RunFormatError
+            If it is missing.
+        """
+        try:
+            return self.masks_file.stat().st_size
+        except OSError as error:
+            raise self._unreadable(self.masks_file, error) from None
+
+    @property
     def has_scores(self) -> bool:
         """Whether a score history is stored."""
         return SCORES_FILE in self.file_sha256
@@ -281,6 +295,11 @@ class RunRecord:
             raise RunFormatError(f"Predictions of run {self.run_id} have columns {sorted(arrays)} or unequal lengths.")
         return pd.DataFrame(dict(arrays))
 
+    def _unreadable(self, file: Path, error: OSError) -> RunFormatError:
+        return RunFormatError(
+            f"Run {self.run_id}: {file.relative_to(self.path.parent)} cannot be read ({error.strerror})."
+        )
+
     def _read(self, name: str) -> Arrays:
         want = self.file_sha256.get(name)
         if want is None:
@@ -289,9 +308,7 @@ class RunRecord:
         try:
             content = file.read_bytes()
         except OSError as error:
-            raise RunFormatError(
-                f"Run {self.run_id}: {file.relative_to(self.path.parent)} cannot be read ({error.strerror})."
-            ) from None
+            raise self._unreadable(file, error) from None
         if hashlib.sha256(content).hexdigest() != want:
             raise RunFormatError(
                 f"Run {self.run_id}: {name} is cut off or was altered (its sha256 is not the one in {RECORD_FILE}). "

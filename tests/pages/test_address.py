@@ -21,7 +21,7 @@ JUNK = [
     ("curves.py", {"n_tasks": "-3"}),
     ("curves.py", {"n_tasks": "many"}),
     ("curves.py", {"task": "no-such-task"}),
-    ("curves.py", {"pair_b": "no-such-run"}),
+    ("curves.py", {"compared_with": "no-such-run"}),
     ("scores.py", {"moment": "5000"}),
     ("scores.py", {"view": "sideways"}),
     ("scores.py", {"score_layer": "1e9"}),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from conftest import make_run
 
-from smp_lab.storage.paths import PREDICTIONS_FILE, RECORD_FILE
+from smp_lab.storage.paths import MASKS_FILE, PREDICTIONS_FILE, RECORD_FILE, pages_folder
 
 from .conftest import charts, sentences
 
@@ -119,6 +120,27 @@ def test_matthews_correlation_is_compared_by_paired_resamples(open_page, runs):
     text = sentences(open_page(PAGE, a.run_id, b.run_id).markdown)
     assert "points of MCC" in text
     assert "paired bootstrap" in text
+
+
+def test_a_pair_of_masks_is_no_pair_of_examples(open_page, runs):
+    """Two tasks can be held against one another on the overlap page, and not here."""
+    rte, again, cola = make_run(runs), make_run(runs, seed=1, mask_seed=1), make_run(runs, task="cola", mask_seed=2)
+    app = open_page("overlap.py", pair_a=cola.run_id, pair_b=again.run_id)
+    app.switch_page(str(pages_folder() / PAGE)).run()
+    assert not app.exception
+    assert {app.selectbox(key=key).value for key in ("compared", "compared_with")} == {rte.run_id, again.run_id}
+    assert "distinguishable" in sentences(app.markdown)
+
+
+def test_a_lost_mask_has_no_size(open_page, write_run):
+    whole, lost = write_run(), write_run(task="cola")
+    (lost.path / MASKS_FILE).unlink()
+    app = open_page(PAGE)
+    assert f"{lost.run_id}/masks.npz cannot be read (No such file or directory)" in sentences(app.error)
+    stored = costs(app).set_index("run_id")["stored"]
+    assert stored[whole.run_id] > 0
+    assert np.isnan(stored[lost.run_id])
+    assert "the mean of" not in sentences(app.caption)
 
 
 def test_runs_on_other_data_are_not_paired(open_page, runs):

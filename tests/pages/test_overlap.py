@@ -116,6 +116,15 @@ def test_a_run_with_itself_is_no_pair(open_page, three):
     assert len(charts(app)) == 3
 
 
+def test_a_pair_that_is_no_longer_chosen_gives_way(open_page, three):
+    ids = [run.run_id for run in three]
+    app = open_page(PAGE, *ids, pair_a=ids[2], pair_b=ids[1])
+    app.multiselect(key="runs").set_value(ids[:2]).run()
+    assert not app.exception
+    assert len(charts(app)) == 5
+    assert {app.selectbox(key=key).value for key in ("pair_a", "pair_b")} == set(ids[:2])
+
+
 def test_partial_phi_needs_equal_counts(open_page, write_run, three):
     app = open_page(PAGE, three[0].run_id, three[2].run_id, measure="phi_partial")
     assert "phi_partial is unknown for all of these pairs" in sentences(app.info)
