@@ -302,7 +302,7 @@ def measure_overlap(counts: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     DataFrame
         A row per group: `by`; n_a, n_b, n_both, n_weights (sums of counts), expected (n_both by chance within each
         table); a column per measure; ``{measure}_max`` of those that remaining fractions cap, ``{measure}_chance`` of
-        jaccard and containment. 0 / 0 is NaN, and an odds ratio without discordant weights infinite.
+        phi_pooled, jaccard and containment. 0 / 0 is NaN, and an odds ratio without discordant weights infinite.
 
     Notes
     -----
@@ -341,6 +341,7 @@ def measure_overlap(counts: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         "phi_within": _ratio(s["n_both"] - s["expected"], norm),
         "phi_within_max": _ratio(s["highest"] - s["expected"], norm),
         "phi_pooled": _phi(s["n_a"], s["n_b"], s["n_both"], s["n_weights"]),
+        "phi_pooled_chance": _phi(s["n_a"], s["n_b"], s["expected"], s["n_weights"]),
         "phi_pooled_max": _phi(s["n_a"], s["n_b"], s["highest"], s["n_weights"]),
         "lift": _ratio(s["n_both"], s["expected"]),
         "jaccard": _ratio(s["n_both"], total - s["n_both"]),

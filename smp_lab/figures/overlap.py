@@ -44,23 +44,26 @@ class _Scale(NamedTuple):
     ----------
     title
         Of axes and colour bars.
-    chance
-        Value that independent masks have, the middle of the colours; None for a share, whose colours start at 0.
+    middle
+        Of the colours, and what others are read against; None for a share, whose colours start at 0.
     is_ratio
-        Whether twice is as far from chance as half, so that colours follow the logarithm.
+        Whether twice is as far from the middle as half, so that colours follow the logarithm.
+    at_middle
+        What the middle stands for: chance within matrices or, where independent masks have another value, in words.
     """
 
     title: str
-    chance: float | None = 0.0
+    middle: float | None = 0.0
     is_ratio: bool = False
+    at_middle: str = "chance"
 
 
 SCALES: Mapping[str, _Scale] = {
     "phi_within": _Scale("Phi within matrices"),
     "phi_share": _Scale("Phi within matrices / its cap"),
-    "phi_pooled": _Scale("Phi, pooled"),
-    "phi_between": _Scale("Phi between matrices"),
-    "phi_partial": _Scale("Partial phi given magnitude"),
+    "phi_pooled": _Scale("Phi, pooled", at_middle="chance over the encoder as one bag"),
+    "phi_between": _Scale("Phi between matrices", at_middle="no profile in common"),
+    "phi_partial": _Scale("Partial phi given magnitude", at_middle="nothing beyond magnitude"),
     "phi_magnitude": _Scale("Phi within matrices and sizes"),
     "lift": _Scale("Lift", 1.0, is_ratio=True),
     "jaccard": _Scale("Jaccard index", None),
@@ -157,7 +160,7 @@ def plot_pairs(
         frame_cell(figure, one, other, row=2, col=1)
         frame_cell(figure, other, one, row=2, col=1)
     height = 150 + _DENDROGRAM_PIXELS + _row_pixels(n) * n
-    dress(figure, title, f"{SCALES[measure].title}, {_chance_in_words(measure)}; scope: encoder", height=height)
+    dress(figure, title, f"{SCALES[measure].title}, {_middle_in_words(measure)}; scope: encoder", height=height)
     # A click anywhere in a cell takes its point.
     figure.update_layout(coloraxis=axis, showlegend=False, hoverdistance=-1)
     figure.update_coloraxes(colorbar_len=0.85, colorbar_y=0, colorbar_yanchor="bottom")
@@ -248,8 +251,8 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
     )
     scale = SCALES[measure]
     figure.update_yaxes(title_text=scale.title, type="log" if scale.is_ratio else "linear")
-    if scale.chance is not None:
-        figure.add_hline(y=scale.chance, line={"color": REMOVED_COLOR, "width": 1, "dash": "dot"})
+    if scale.middle is not None:
+        figure.add_hline(y=scale.middle, line={"color": REMOVED_COLOR, "width": 1, "dash": "dot"})
     return figure
 
 
@@ -470,14 +473,14 @@ def _brackets(
 
 
 def _colors(values: Array, measure: str) -> tuple[Array, dict[str, Any]]:
-    """What the colours of a heat map follow, and their axis: the theme's diverging scale, centred on chance."""
+    """What the colours of a heat map follow, and their axis: the theme's diverging scale, centred on the middle."""
     scale = SCALES[measure]
     with np.errstate(divide="ignore", invalid="ignore"):
         colors = np.log2(values) if scale.is_ratio else np.asarray(values, np.float64)
     colors = np.where(np.isfinite(colors), colors, np.nan)
     highest = float(np.nanmax(np.abs(colors), initial=0.0))
     bar: dict[str, Any] = {"title": {"text": scale.title}}
-    if scale.chance is None:
+    if scale.middle is None:
         return colors, {"colorscale": FRACTION_SCALE, "cmin": 0, "cmax": max(highest, _LEAST_RANGE), "colorbar": bar}
     limit = max(highest, _LEAST_RANGE)
     if scale.is_ratio:
@@ -492,9 +495,9 @@ def _texts(values: Array, measure: str) -> Array:
     return np.asarray(write(values))
 
 
-def _chance_in_words(measure: str) -> str:
-    chance = SCALES[measure].chance
-    return "no unit" if chance is None else f"no unit; {chance:g} is chance"
+def _middle_in_words(measure: str) -> str:
+    scale = SCALES[measure]
+    return "no unit" if scale.middle is None else f"no unit; {scale.middle:g} is {scale.at_middle}"
 
 
 def _levels(table: pd.DataFrame, measure: str) -> dict[str, str]:

@@ -150,6 +150,11 @@ def test_two_tables_by_hand():
     assert got["phi_within"] == pytest.approx(1.5 / math.sqrt(4.3 * 7.5))
     assert got["phi_pooled"] == pytest.approx((5 - 7 * 15 / 30) / math.sqrt(7 * 23 / 30 * 7.5))
     assert got["phi_between"] == pytest.approx(got["phi_pooled"] - got["phi_within"])
+    # By chance 3.5 in common, as many as one bag of 30 gives.
+    assert got["phi_pooled_chance"] == 0
+    assert of_tables((8, 8, 7, 10), (1, 1, 0, 10))["phi_pooled_chance"] == pytest.approx(
+        (6.5 - 81 / 20) / (9 * 11 / 20)
+    )
     assert got["lift"] == pytest.approx(5 / 3.5)
     assert got["jaccard"] == 5 / 17
     assert got["jaccard_chance"] == 3.5 / 18.5
@@ -185,6 +190,7 @@ def test_the_confound_of_a_shared_profile():
     by_profile = profile.var() / 0.25
     assert by_profile == pytest.approx(0.142, abs=0.001)
     assert got["phi_pooled"] == pytest.approx(by_profile, abs=0.01)
+    assert got["phi_pooled_chance"] == pytest.approx(by_profile, abs=0.01)
     assert got["phi_within"] == pytest.approx(0, abs=0.01)
     assert got["phi_between"] == pytest.approx(by_profile, abs=0.01)
     assert got["lift"] == pytest.approx(1, abs=0.01)

@@ -60,7 +60,10 @@ def note(figure):
 def test_every_measure_can_be_drawn():
     assert set(figures.SCALES) == set(MEASURES)
     for name, measure in MEASURES.items():
-        assert measure.chance is None or measure.chance == figures.SCALES[name].chance, name
+        scale = figures.SCALES[name]
+        # What is called chance is what independent masks have.
+        assert (measure.chance is None) == (scale.middle is None or scale.at_middle != "chance"), name
+        assert measure.chance in (None, scale.middle), name
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -76,7 +79,7 @@ def test_pairs_are_drawn_on_both_sides_of_the_diagonal(measure):
         drawn = np.log2(drawn)
     np.testing.assert_allclose([z[0, 1], z[0, 2], z[2, 1]], drawn)
     axis = figure.layout.coloraxis
-    if figures.SCALES[measure].chance is None:
+    if figures.SCALES[measure].middle is None:
         assert axis.cmin == 0
         assert axis.colorscale is not None
     else:
@@ -161,7 +164,8 @@ def test_pairs_stand_in_the_column_of_their_kind():
 def test_hovers_name_chance_and_cap_of_the_measure():
     table = pairs()
     for measure, words, columns in (
-        ("phi_pooled", ["Phi, pooled, at most"], ["phi_pooled_max"]),
+        ("phi_within", ["Phi within matrices, at most"], ["phi_within_max"]),
+        ("phi_pooled", ["By chance", "Phi, pooled, at most"], ["phi_pooled_chance", "phi_pooled_max"]),
         ("jaccard", ["By chance", "Jaccard index, at most"], ["jaccard_chance", "jaccard_max"]),
         ("containment", ["By chance", "Phi within matrices, at most"], ["containment_chance", "phi_within_max"]),
         ("lift", ["Phi within matrices, at most"], ["phi_within_max"]),
