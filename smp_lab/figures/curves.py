@@ -100,10 +100,11 @@ def plot_curves(
     dress(
         figure,
         title,
-        "Filled: measured, a dot per seed, lines through means, dense dashed. Hollow: published, another encoder; with "
-        "a point inside: read off",
+        "Filled: measured, a dot per seed; line: mean, dense dashed"
+        "<br>Hollow: published, another encoder; point in it: read off",
         height=100 + rows * (420 if len(tasks) == 1 else 290) + legend_room(len(named)) // (1 if columns == 1 else 2),
     )
+    figure.update_layout(margin_t=100)
     _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
     return figure
 
@@ -127,8 +128,8 @@ def plot_difference(
         return empty_figure(title, "None of the runs has a dense run of the same task, encoder and data beside it.")
     figure = new_figure(
         title,
-        "Main metric, points of 100; against dense of the same encoder. Filled: measured. Hollow: published; a point "
-        "inside: read off",
+        "Main metric in points of 100, against dense of the same encoder"
+        "<br>Filled: measured. Hollow: published; point in it: read off",
         height=520,
     )
     colors = TASK_COLORS if color_by == TASK else METHOD_COLORS
@@ -170,7 +171,7 @@ def plot_difference(
     figure.update_xaxes(title_text=X_TITLE)
     figure.update_yaxes(title_text="Difference to dense (points)")
     _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
-    figure.update_layout(height=460 + legend_room(len(named)) // 2)
+    figure.update_layout(height=460 + legend_room(len(named)) // 2, margin_t=78)
     return figure
 
 
