@@ -217,7 +217,7 @@ def _spread(means: pd.DataFrame) -> None:
             "mean": st.column_config.NumberColumn("Mean (x 100)", format="%.1f"),
             "n_seeds": st.column_config.NumberColumn("Seeds"),
             "sd": st.column_config.NumberColumn(
-                "Over seeds, sd (points)", format="%.1f", help="Empty where there is one seed."
+                "Over seeds, sd (points)", format="%.1f", help="None where there is one seed."
             ),
             "n_examples": st.column_config.NumberColumn("Dev examples", format="localized"),
             "sampling": st.column_config.NumberColumn(

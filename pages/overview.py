@@ -33,7 +33,7 @@ _COLUMNS = {
         "Asked to keep (%)",
         format="%.4g",
         help="Fraction of the encoder's "
-        "prunable weights that the run was asked to keep; empty where the method measures it.",
+        "prunable weights that the run was asked to keep; none where the method measures it.",
     ),
     "remaining": st.column_config.NumberColumn("Kept (%)", format="%.2f", help="Scope: encoder."),
     "metric": st.column_config.TextColumn("Main metric"),
