@@ -135,6 +135,10 @@ PAPER_EPOCHS: Mapping[str, float] = {
     "rte": 100,
 }
 
+# How long the paper's schedule runs: so many epochs from 70 % remaining up, so many steps below (section 5.1).
+PAPER_SCHEDULE_EPOCHS_ABOVE_70 = 7
+PAPER_SCHEDULE_STEPS = 3500
+
 # Of the encoder's own weights, where they are trained (Sanh et al. 2020, whose setting the paper takes over).
 PAPER_WEIGHT_LEARNING_RATE = 3e-5
 

@@ -9,14 +9,12 @@ from typing import Any
 from smp_lab.analysis.curves import setting_text
 from smp_lab.bert_layout import EncoderLayout
 from smp_lab.config import USED_BY, RunConfig
-from smp_lab.tasks import PAPER_EPOCHS, PAPER_WEIGHT_LEARNING_RATE
+from smp_lab.tasks import PAPER_EPOCHS, PAPER_SCHEDULE_EPOCHS_ABOVE_70, PAPER_SCHEDULE_STEPS, PAPER_WEIGHT_LEARNING_RATE
 
 _FINGERPRINTS = ("base_model_sha256", "data_sha256")
 _PAPER_SHAPE = (12, 768)
 _PAPER_REGULARIZER = 400
 _PAPER_SCORE_LEARNING_RATE = 2e-2
-# The schedule takes this many steps, and from 70 % remaining up this many epochs.
-_PAPER_STEPS, _PAPER_EPOCHS_ABOVE_70 = 3500, 7
 
 
 def run_card(
@@ -132,10 +130,10 @@ def _other_schedule(config: RunConfig) -> list[str]:
         return []
     steps, share = config.schedule_steps, config.schedule_fraction
     if config.remaining < 0.7:
-        same, paper = steps == _PAPER_STEPS, f"{_PAPER_STEPS:,} steps"
+        same, paper = steps == PAPER_SCHEDULE_STEPS, f"{PAPER_SCHEDULE_STEPS:,} steps"
     else:
-        same = share is not None and math.isclose(share * config.epochs, _PAPER_EPOCHS_ABOVE_70)
-        paper = f"{_PAPER_EPOCHS_ABOVE_70} epochs"
+        same = share is not None and math.isclose(share * config.epochs, PAPER_SCHEDULE_EPOCHS_ABOVE_70)
+        paper = f"{PAPER_SCHEDULE_EPOCHS_ABOVE_70} epochs"
     taken = f"{100 * share:.3g} % of the steps" if share is not None else f"{steps:,} steps"
     return [] if same else [f"What remains falls over {taken}; in the paper over {paper}."]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from smp_lab.errors import ConfigError
 from smp_lab.methods import NONE, SET, Method
-from smp_lab.tasks import PAPER_EPOCHS, PAPER_WEIGHT_LEARNING_RATE
+from smp_lab.tasks import PAPER_EPOCHS, PAPER_SCHEDULE_EPOCHS_ABOVE_70, PAPER_SCHEDULE_STEPS, PAPER_WEIGHT_LEARNING_RATE
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,6 @@ _DESK: Mapping[str, Recipe] = {
     "toy-acceptability": Recipe(epochs=20),
     "toy-entailment": Recipe(epochs=20),
 }
-_PAPER_STEPS = 3500
-_PAPER_EPOCHS_ABOVE_70 = 7
 
 RECIPES = ("desk", "paper")
 
@@ -131,7 +129,7 @@ def get_recipe(name: str, task: str, remaining: float | None) -> Recipe:
         raise ConfigError(f"The paper has no recipe for task {task!r}; it has for: {', '.join(PAPER_EPOCHS)}.")
     epochs = PAPER_EPOCHS[task]
     if remaining is not None and remaining >= 0.7:
-        schedule = {"schedule_fraction": _PAPER_EPOCHS_ABOVE_70 / epochs}
+        schedule = {"schedule_fraction": PAPER_SCHEDULE_EPOCHS_ABOVE_70 / epochs}
     else:
-        schedule = {"schedule_fraction": None, "schedule_steps": _PAPER_STEPS}
+        schedule = {"schedule_fraction": None, "schedule_steps": PAPER_SCHEDULE_STEPS}
     return Recipe(epochs, weight_learning_rate=PAPER_WEIGHT_LEARNING_RATE, **schedule)
