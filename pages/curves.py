@@ -140,6 +140,7 @@ def _table_of_runs(runs: list[RunRecord], metric: str | None) -> pd.DataFrame:
                 "low": low,
                 "high": high,
                 "n_examples": n_examples,
+                "one_answer": cache.one_answer(run, name),
             }
         )
     return pd.DataFrame(rows)

@@ -115,6 +115,30 @@ def interval_of_metric(predictions: pd.DataFrame, task: Task, metric: str) -> tu
     return *sampling_interval(examples, name), len(examples)
 
 
+def one_answer(predictions: pd.DataFrame, metric: str) -> float:
+    """What the best answer that is one and the same for all examples scores: chance, for who has learned nothing.
+
+    Parameters
+    ----------
+    predictions, metric
+        As in `sampling_interval`.
+
+    Returns
+    -------
+    float
+        Share of the most frequent class for accuracy, 0 for matthews_correlation. NaN for the other metrics, and where
+        the predictions do not tell the targets.
+    """
+    if metric == "matthews_correlation":
+        return 0.0
+    if metric != "accuracy":
+        return math.nan
+    answers = targets(predictions)
+    return (
+        math.nan if np.isnan(answers).any() else float(np.unique(answers, return_counts=True)[1].max() / len(answers))
+    )
+
+
 class Outcomes(NamedTuple):
     """Examples that one, the other, both or neither of two runs predict right."""
 

@@ -17,6 +17,7 @@ from smp_lab.figures.style import (
     METHOD_COLORS,
     METHOD_SYMBOLS,
     METRIC_TITLES,
+    REMOVED_COLOR,
     TASK,
     TASK_COLORS,
     dress,
@@ -30,6 +31,7 @@ LOG, LINEAR = SCALES = ("log", "linear")
 X_TITLE = "Remaining weights (%), encoder"
 
 _PANELS_PER_ROW = 3
+_ONE_ANSWER = "One answer for all"
 _TICKS = (1, 3, 10, 30, 50, 100)
 _HOVER_SPREAD = "<br>95 % interval of the dev set %{customdata[1]:.1f} to %{customdata[2]:.1f}, n = %{customdata[0]:,}"
 _RUN_HOVER = f"%{{y:.1f}} at %{{x:.2f}} %, seed %{{customdata[3]}}{_HOVER_SPREAD}<br>%{{customdata[4]}}"
@@ -59,7 +61,8 @@ def plot_curves(
     Parameters
     ----------
     runs
-        A row per run: task, metric, method, name (of its line), run_id, seed, remaining, value, low, high, n_examples.
+        A row per run: task, metric, method, name (of its line), run_id, seed, remaining, value, low, high, n_examples,
+        one_answer (of `sampling.one_answer`; drawn as a level).
     means
         A row per setting, in order of remaining along each line: task, metric, method, name, remaining, mean, sd,
         n_seeds, n_examples. A dense one is drawn as a dashed level.
@@ -91,6 +94,7 @@ def plot_curves(
         if len(here[0]):
             _add_published(figure, here[0], "value", named, METHOD_COLORS, "method", cell)
         if len(here[2]):
+            _add_one_answer(figure, here[2]["one_answer"], named, cell)
             _add_means(figure, here[1], named, cell)
             _add_runs(figure, here[2], intervals, cell)
         metric = pd.concat(here)["metric"].iloc[0]
@@ -173,6 +177,22 @@ def plot_difference(
     _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
     figure.update_layout(height=460 + legend_room(len(named)) // 2, margin_t=78)
     return figure
+
+
+def _add_one_answer(figure: go.Figure, values: pd.Series[float], named: set[str], cell: Mapping[str, int]) -> None:
+    for value in 100 * values.dropna().unique():
+        figure.add_scatter(
+            x=[1, 100],
+            y=[value] * 2,
+            mode="lines",
+            name=_ONE_ANSWER,
+            legendgroup=_ONE_ANSWER,
+            showlegend=_ONE_ANSWER not in named,
+            line={"color": REMOVED_COLOR, "width": 1.5, "dash": "dashdot"},
+            hovertemplate="%{y:.1f}: one answer for all examples<extra></extra>",
+            **cell,
+        )
+        named.add(_ONE_ANSWER)
 
 
 def _add_means(figure: go.Figure, means: pd.DataFrame, named: set[str], cell: Mapping[str, int]) -> None:

@@ -128,6 +128,17 @@ def _sampling_interval(stamp: Stamp, metric: str) -> tuple[float, float, int]:
     return sampling.interval_of_metric(run.predictions, run.config.task_info, metric)
 
 
+def one_answer(run: RunRecord, metric: str) -> float:
+    """What one answer for all examples scores (`sampling.one_answer`); raises what `RunRecord.predictions` raises."""
+    return _one_answer(_stamp(run.path), metric)
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _one_answer(stamp: Stamp, metric: str) -> float:
+    run = load_run(Path(stamp[0]))
+    return sampling.one_answer(*sampling.of_metric(run.predictions, run.config.task_info, metric))
+
+
 def transfer_interval(transfer: TransferRecord, metric: str) -> tuple[float, float, int]:
     """The same of a transfer."""
     return _transfer_interval(_file_stamp(transfer.path), metric)

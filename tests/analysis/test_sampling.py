@@ -11,6 +11,7 @@ from smp_lab.analysis.sampling import (
     compare,
     mcnemar,
     of_metric,
+    one_answer,
     sampling_interval,
     targets,
     wilson_interval,
@@ -237,3 +238,11 @@ def test_a_metric_of_mnli_is_of_its_own_split():
     assert (len(examples), name) == (2, "accuracy")
     examples, name = of_metric(predictions[:2], TASKS["cola"], "matthews_correlation")
     assert (len(examples), name) == (2, "matthews_correlation")
+
+
+def test_one_answer_for_all_examples():
+    predictions = classified([0, 1, 1, 1, 0], [0, 0, 1, 1, 1])
+    assert one_answer(predictions, "accuracy") == 0.6
+    assert one_answer(predictions, "matthews_correlation") == 0.0
+    assert math.isnan(one_answer(predictions, "f1"))
+    assert math.isnan(one_answer(classified([2, 1, 0], [2, 2, 0]), "accuracy"))

@@ -32,6 +32,7 @@ def runs(task="rte"):
         low=table["value"] - 0.05,
         high=table["value"] + 0.06,
         n_examples=277,
+        one_answer=0.527,
     )
 
 
@@ -45,6 +46,12 @@ def published(task, metric, differences=False):
 
 def measured(figure):
     return [trace for trace in figure.data if "published" not in trace.name]
+
+
+def test_what_one_answer_scores_is_a_level_of_its_own():
+    both = pd.concat([runs(), runs("stsb").assign(metric="pearson", one_answer=np.nan)])
+    levels = [trace for trace in plot_curves(both, over_seeds(both), POINTS[:0]).data if trace.line.dash == "dashdot"]
+    assert [(list(trace.y), trace.name) for trace in levels] == [([52.7, 52.7], "One answer for all")]
 
 
 def test_measured_runs_are_filled_dots_with_a_line_through_the_means():
@@ -82,7 +89,7 @@ def test_published_points_are_hollow_and_never_joined_to_measured_ones():
     assert drawn == pytest.approx(sorted(100 * published("rte", "accuracy")["value"]))
     for trace in measured(figure):
         assert not str(trace.marker.symbol).endswith("open")
-        assert set(np.round(trace.y, 6)) <= {70, 72, 68, 65, 69, 71}
+        assert set(np.round(trace.y, 6)) <= {70, 72, 68, 65, 69, 71, 52.7}
 
 
 def test_points_read_off_a_figure_say_so():
@@ -98,7 +105,7 @@ def test_a_panel_per_task_and_one_legend_entry_per_line():
     both = pd.concat([runs("rte"), runs("sst2")], ignore_index=True)
     figure = plot_curves(both, over_seeds(both), POINTS[:0], scale=LINEAR, intervals=False)
     assert [note.text for note in figure.layout.annotations] == ["RTE", "SST-2"]
-    assert [trace.name for trace in figure.data if trace.showlegend] == ["Dense", "SMP-S"]
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["One answer for all", "Dense", "SMP-S"]
     assert {trace.xaxis for trace in figure.data} == {"x", "x2"}
     assert figure.layout.xaxis.type is None
     assert all(trace.error_y.array is None for trace in figure.data)
