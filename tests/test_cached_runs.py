@@ -4,26 +4,51 @@ from smp_lab.storage.paths import cached_runs_folder
 from smp_lab.storage.runs import list_runs
 
 INDEX = list_runs([cached_runs_folder()])
+TASKS = ("sst2", "cola", "mrpc", "stsb", "rte")
+LEVELS = (0.5, 0.1)
 MOST_BYTES = 2_500_000
+MOST_BYTES_ON_AVERAGE = 2_000_000
+MOST_BYTES_IN_ALL = 120_000_000
+
+
+def size(folder):
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def test_every_record_is_whole_and_small():
     assert not INDEX.problems
+    sizes = []
     for run in INDEX.runs.values():
         run.verify()
-        assert sum(file.stat().st_size for file in run.path.iterdir()) < MOST_BYTES, run.run_id
+        sizes.append(size(run.path))
+        assert sizes[-1] < MOST_BYTES, run.run_id
+    assert sum(sizes) < MOST_BYTES_ON_AVERAGE * len(sizes)
+    assert size(cached_runs_folder()) < MOST_BYTES_IN_ALL
 
 
-def test_four_tasks_at_two_levels_and_both_masking_functions():
-    grid = {(run.config.task, run.config.method, run.config.remaining) for run in INDEX.runs.values()}
-    assert grid >= {(task, "smp_s", level) for task in ("sst2", "cola", "mrpc", "rte") for level in (0.5, 0.1)}
-    assert any(method == "smp_l" and level == 0.1 for _, method, level in grid)
+def test_every_task_has_masks_dense_runs_of_two_seeds_and_controls():
+    grid = {(run.config.task, run.config.method, run.config.remaining, run.config.seed) for run in INDEX.runs.values()}
+    assert grid >= {(task, "dense", 1.0, seed) for task in TASKS for seed in (0, 1)}
+    assert grid >= {
+        (task, method, level, 0)
+        for task in TASKS
+        for method in ("smp_s", "random", "magnitude_frozen")
+        for level in LEVELS
+    }
+
+
+def test_a_control_has_one_mask_for_all_tasks():
+    controls = [run for run in INDEX.runs.values() if run.config.method_info.is_control]
+    masks = {(run.config.method, run.config.remaining): set() for run in controls}
+    for run in controls:
+        masks[run.config.method, run.config.remaining].add(run.masks_file)
+    assert all(len(files) == 1 for files in masks.values())
 
 
 def test_every_record_says_where_it_comes_from():
     for run in INDEX.runs.values():
         provenance = run.provenance
         assert len(provenance["git_commit"]) == 40 and provenance["git_dirty"] is False, run.run_id
-        assert provenance["wall_seconds"] > 0 or run.config.method_info.is_control
+        assert provenance["wall_seconds"] > 0
         assert provenance["command"].startswith("smp-lab train --task ")
         assert not any("/" in str(provenance[key]) for key in ("data_source", "command"))

@@ -170,9 +170,11 @@ def chosen_runs(index: RunIndex, *, otherwise: Unasked | None = None) -> list[Ru
             if run_id not in index.runs:
                 st.warning(f"There is no run {run_id!r} here. If it lies in another folder, set SMP_LAB_RUNS to that.")
         if not runs:
-            whole = len(shown) == len(index.runs)
             some = "the only one is" if len(shown) == 1 else f"all {len(shown)} are"
-            those = f"{some} shown" if whole else f"{len(shown)} of {len(index.runs)} are shown{words}"
+            if len(shown) < len(index.runs):
+                those = f"{len(shown)} of {len(index.runs)} are shown{words}"
+            else:
+                those = f"{some} {'shown' if otherwise else 'at hand'}"
             st.caption(f"No run is chosen, so {those}. Choose runs in the sidebar or on the overview.")
     return shown
 
