@@ -415,7 +415,7 @@ def transfer_masks(
     folder = own_runs_folder() if runs is None else runs
     for name in task or ():
         get_task(name)
-    chosen = list({run.run_id: run for run in map(_named_run, names)}.values())
+    chosen = list({run.run_id: run for run in (_named_run(name, folder) for name in names)}.values())
     with _extras_for("Evaluating a mask"):
         from smp_lab.training.transfer import transfer
     transfer(
@@ -433,9 +433,9 @@ def transfer_masks(
     typer.echo(f"kept in {transfers_folder(folder)}")
 
 
-def _named_run(name: str) -> RunRecord:
-    """A run by its folder, or by its id among one's own and the cached ones."""
-    folders = [own_runs_folder(), cached_runs_folder()]
+def _named_run(name: str, *folders: Path) -> RunRecord:
+    """A run by its folder, or by its id in some folders of runs, among one's own and the cached ones."""
+    folders = tuple(dict.fromkeys([*folders, own_runs_folder(), cached_runs_folder()]))
     run = find_run(name, folders)
     if run is None:
         raise RunFormatError(

@@ -61,7 +61,7 @@ METHOD_SYMBOLS: Mapping[str, str] = {
     "movement": "diamond",
     "soft_movement": "triangle-down",
     "l0": "pentagon",
-    "random": "octagon",
+    "random": "bowtie",
     "magnitude_frozen": "star-triangle-up",
     "cap": "cross",
     "super_tickets": "x",

@@ -18,7 +18,7 @@ MOST_BYTES = 300_000
 # Picture -> the page, and the figure on it; without one, what a visitor sees of the page.
 PICTURES = {
     "sparsity.png": ("/sparsity", None),
-    "curves.png": ("/curves?quantity=difference+to+dense&published=tables", "curves"),
+    "curves.png": ("/curves?published=", "curves"),
     "overlap.png": ("/overlap", "pair-kinds"),
 }
 
