@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 
 import numpy as np
@@ -150,8 +151,10 @@ def _zoom(mask: BoolArray, matrix: MatrixId, run_id: str, square: tuple[int, int
     row, column, side = square
     region = mask[row : row + side, column : column + side]
     kept = int(region.sum())
+    # Within the page: as a file of the server's it may be gone when the browser asks, where a slider moves fast.
+    picture = base64.b64encode(_png(region, _ZOOM_PIXELS // side)).decode()
     st.image(
-        _png(region, _ZOOM_PIXELS // side),
+        f"data:image/png;base64,{picture}",
         caption=f"The framed square, weight by weight, kept ones bright: {kept:,} of {region.size:,} "
         f"({controls.percent(kept / region.size)}).",
         width="stretch",
