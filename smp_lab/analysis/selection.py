@@ -40,16 +40,15 @@ def all_seeds_and_controls(runs: pd.DataFrame) -> list[str]:
     Returns
     -------
     list of str
-        Run ids in the order of the table; of each control of the same encoder and level the first run, since a control
-        has one mask for all tasks.
+        Run ids in the order of the table, then of each control of the same encoder and level the first run, since a
+        control has one mask for all tasks.
     """
     alike = _most_alike(runs)
     if alike.empty:
         return []
     controls = runs[runs["method"].map(lambda name: METHODS[name].is_control)]
     same = (controls[["base_model", "nominal"]] == alike.iloc[0][["base_model", "nominal"]]).all(axis=1)
-    rows = alike.index.union(controls[same].drop_duplicates("method").index)
-    return runs.loc[rows, "run_id"].tolist()
+    return [*alike["run_id"], *controls[same].drop_duplicates("method")["run_id"]]
 
 
 def _most_alike(runs: pd.DataFrame) -> pd.DataFrame:

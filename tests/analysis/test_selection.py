@@ -32,7 +32,7 @@ def test_one_run_of_each_task_alike_in_all_else():
 
 
 def test_their_other_seeds_and_one_run_of_each_control():
-    assert all_seeds_and_controls(CORPUS) == ["run1", "run2", "run4", "run6"]
+    assert all_seeds_and_controls(CORPUS) == ["run1", "run2", "run6", "run4"]
 
 
 def test_of_equally_many_tasks_and_runs_the_fewest_weights():
@@ -45,7 +45,7 @@ def test_an_ablation_and_another_encoder_stand_aside():
     table.loc[[1, 2], "variant"] = "linear head"
     table.loc[10, "base_model"] = "larger"
     assert one_per_task(table) == ["run3", "run7"]
-    assert all_seeds_and_controls(table) == ["run3", "run5", "run7"]
+    assert all_seeds_and_controls(table) == ["run3", "run7", "run5"]
 
 
 def test_none_without_a_learned_mask():
