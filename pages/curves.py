@@ -114,10 +114,10 @@ def _table_of_runs(runs: list[RunRecord], metric: str | None) -> pd.DataFrame:
     """A row per run with what `analysis.over_seeds` and the figures need."""
     several = len({run.config.base_model for run in runs}) > 1
     with st.spinner("Resampling the development sets", show_time=True):
-        with_intervals = messages.readable(runs, lambda run: cache.sampling_interval(run, metric or run.main_metric))
-    variants = analysis.variants([run.config for run, _ in with_intervals])
+        found = messages.readable(runs, lambda run: cache.reliability(run, metric or run.main_metric))
+    variants = analysis.variants([run.config for run, _ in found])
     rows = []
-    for (run, (low, high, n_examples)), variant in zip(with_intervals, variants, strict=True):
+    for (run, reliability), variant in zip(found, variants, strict=True):
         config = run.config
         name = metric or run.main_metric
         parts = [controls.method_name(config.method), variant, config.base_model if several else ""]
@@ -137,10 +137,7 @@ def _table_of_runs(runs: list[RunRecord], metric: str | None) -> pd.DataFrame:
                 "remaining": run.remaining,
                 "metric": name,
                 "value": float(run.results["metrics"][name]),
-                "low": low,
-                "high": high,
-                "n_examples": n_examples,
-                "one_answer": cache.one_answer(run, name),
+                **reliability._asdict(),
             }
         )
     return pd.DataFrame(rows)

@@ -386,9 +386,9 @@ def _of_these(transfers: Iterable[TransferRecord], runs: Sequence[RunRecord]) ->
 def _transfer_matrix(transfers: Sequence[TransferRecord], labels: dict[str, str]) -> None:
     places = {task: place for place, task in enumerate(TASKS)}
     with st.spinner("Resampling the development sets", show_time=True):
-        intervals = [cache.transfer_interval(t, t.settings.task_info.main_metric) for t in transfers]
+        found = [cache.transfer_reliability(t, t.settings.task_info.main_metric) for t in transfers]
     rows = []
-    for transfer, (low, high, n_examples) in zip(transfers, intervals, strict=True):
+    for transfer, reliability in zip(transfers, found, strict=True):
         settings = transfer.settings
         metric = settings.task_info.main_metric
         control = controls.method_name(settings.mask_method)
@@ -406,9 +406,9 @@ def _transfer_matrix(transfers: Sequence[TransferRecord], labels: dict[str, str]
                 "classifier": settings.classifier,
                 "metric": metric,
                 "value": transfer.results["metrics"][metric],
-                "low": low,
-                "high": high,
-                "n_examples": n_examples,
+                "low": reliability.low,
+                "high": reliability.high,
+                "n_examples": reliability.n_examples,
                 "majority": transfer.results["majority"][metric],
             }
         )

@@ -15,7 +15,7 @@ import typer
 
 from smp_lab import __version__
 from smp_lab.analysis.curves import settings_but_seed, variants
-from smp_lab.analysis.sampling import interval_of_metric
+from smp_lab.analysis.sampling import reliability
 from smp_lab.analysis.summary import summarize, summary_as_markdown
 from smp_lab.config import USED_BY, RunConfig
 from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError, SmpLabError
@@ -589,7 +589,7 @@ def print_summary(
             "remaining": run.remaining,
             "metric": run.main_metric,
             "value": run.main_value,
-            "sampling_interval": interval_of_metric(run.predictions, run.config.task_info, run.main_metric)[:2],
+            "sampling_interval": reliability(run.predictions, run.config.task_info, run.main_metric)[:2],
             "n_examples": run.n_examples,
             "base_model": run.config.base_model,
         }

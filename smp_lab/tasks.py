@@ -139,6 +139,8 @@ PAPER_EPOCHS: Mapping[str, float] = {
 PAPER_SCHEDULE_EPOCHS_ABOVE_70 = 7
 PAPER_SCHEDULE_STEPS = 3500
 
+PAPER_REGULARIZER = 400.0
+PAPER_SCORE_LEARNING_RATE = 2e-2
 # Of the encoder's own weights, where they are trained (Sanh et al. 2020, whose setting the paper takes over).
 PAPER_WEIGHT_LEARNING_RATE = 3e-5
 

@@ -9,12 +9,17 @@ from typing import Any
 from smp_lab.analysis.curves import setting_text
 from smp_lab.bert_layout import EncoderLayout
 from smp_lab.config import USED_BY, RunConfig
-from smp_lab.tasks import PAPER_EPOCHS, PAPER_SCHEDULE_EPOCHS_ABOVE_70, PAPER_SCHEDULE_STEPS, PAPER_WEIGHT_LEARNING_RATE
+from smp_lab.tasks import (
+    PAPER_EPOCHS,
+    PAPER_REGULARIZER,
+    PAPER_SCHEDULE_EPOCHS_ABOVE_70,
+    PAPER_SCHEDULE_STEPS,
+    PAPER_SCORE_LEARNING_RATE,
+    PAPER_WEIGHT_LEARNING_RATE,
+)
 
 _FINGERPRINTS = ("base_model_sha256", "data_sha256")
 _PAPER_SHAPE = (12, 768)
-_PAPER_REGULARIZER = 400
-_PAPER_SCORE_LEARNING_RATE = 2e-2
 
 
 def run_card(
@@ -101,12 +106,12 @@ def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:
         sentences.append("What remains falls in a straight line; in the paper by a cubic schedule.")
     if not method.trains_scores or method.trains_weights:
         return sentences
-    if config.score_learning_rate != _PAPER_SCORE_LEARNING_RATE:
+    if config.score_learning_rate != PAPER_SCORE_LEARNING_RATE:
         sentences.append(
-            f"Scores are trained at {config.score_learning_rate:g}; the paper's at {_PAPER_SCORE_LEARNING_RATE:g}."
+            f"Scores are trained at {config.score_learning_rate:g}; the paper's at {PAPER_SCORE_LEARNING_RATE:g}."
         )
-    if config.regularizer != _PAPER_REGULARIZER:
-        sentences.append(f"The regulariser's weight is {config.regularizer:g}; the paper's {_PAPER_REGULARIZER}.")
+    if config.regularizer != PAPER_REGULARIZER:
+        sentences.append(f"The regulariser's weight is {config.regularizer:g}; the paper's {PAPER_REGULARIZER:g}.")
     if paper_epochs is not None and config.epochs != paper_epochs:
         sentences.append(f"Trained for {config.epochs:g} epochs; the paper trains this task for {paper_epochs:g}.")
     if paper_epochs is not None:

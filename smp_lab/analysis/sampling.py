@@ -103,18 +103,6 @@ def sampling_interval(predictions: pd.DataFrame, metric: str) -> tuple[float, fl
     return _percentiles(_METRICS[metric](times, cells[:, 0], cells[:, 1]))
 
 
-def interval_of_metric(predictions: pd.DataFrame, task: Task, metric: str) -> tuple[float, float, int]:
-    """`sampling_interval` of one of a task's metrics, and how many examples it was measured on.
-
-    Parameters
-    ----------
-    predictions, task, metric
-        As in `of_metric`.
-    """
-    examples, name = of_metric(predictions, task, metric)
-    return *sampling_interval(examples, name), len(examples)
-
-
 def one_answer(predictions: pd.DataFrame, metric: str) -> float:
     """What the best answer that is one and the same for all examples scores: chance, for who has learned nothing.
 
@@ -137,6 +125,31 @@ def one_answer(predictions: pd.DataFrame, metric: str) -> float:
     return (
         math.nan if np.isnan(answers).any() else float(np.unique(answers, return_counts=True)[1].max() / len(answers))
     )
+
+
+class Reliability(NamedTuple):
+    """What one of a task's metrics is to be held against: other development sets, and having learned nothing.
+
+    Attributes
+    ----------
+    low, high
+        `sampling_interval`.
+    n_examples
+        Examples that the metric was measured on.
+    one_answer
+        `one_answer` on them.
+    """
+
+    low: float
+    high: float
+    n_examples: int
+    one_answer: float
+
+
+def reliability(predictions: pd.DataFrame, task: Task, metric: str) -> Reliability:
+    """`Reliability` of a metric; parameters as in `of_metric`."""
+    examples, name = of_metric(predictions, task, metric)
+    return Reliability(*sampling_interval(examples, name), len(examples), one_answer(examples, name))
 
 
 class Outcomes(NamedTuple):

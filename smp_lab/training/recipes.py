@@ -12,7 +12,14 @@ from typing import Any
 
 from smp_lab.errors import ConfigError
 from smp_lab.methods import NONE, SET, Method
-from smp_lab.tasks import PAPER_EPOCHS, PAPER_SCHEDULE_EPOCHS_ABOVE_70, PAPER_SCHEDULE_STEPS, PAPER_WEIGHT_LEARNING_RATE
+from smp_lab.tasks import (
+    PAPER_EPOCHS,
+    PAPER_REGULARIZER,
+    PAPER_SCHEDULE_EPOCHS_ABOVE_70,
+    PAPER_SCHEDULE_STEPS,
+    PAPER_SCORE_LEARNING_RATE,
+    PAPER_WEIGHT_LEARNING_RATE,
+)
 
 
 @dataclass(frozen=True)
@@ -139,4 +146,10 @@ def get_recipe(name: str, task: str, remaining: float | None) -> Recipe:
         schedule = {"schedule_fraction": PAPER_SCHEDULE_EPOCHS_ABOVE_70 / epochs}
     else:
         schedule = {"schedule_fraction": None, "schedule_steps": PAPER_SCHEDULE_STEPS}
-    return Recipe(epochs, weight_learning_rate=PAPER_WEIGHT_LEARNING_RATE, **schedule)
+    return Recipe(
+        epochs,
+        score_learning_rate=PAPER_SCORE_LEARNING_RATE,
+        weight_learning_rate=PAPER_WEIGHT_LEARNING_RATE,
+        regularizer=PAPER_REGULARIZER,
+        **schedule,
+    )

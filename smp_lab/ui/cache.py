@@ -114,40 +114,26 @@ def _scores(stamp: Stamp) -> ScoreHistory:
     return load_run(Path(stamp[0])).scores
 
 
-def sampling_interval(run: RunRecord, metric: str) -> tuple[float, float, int]:
-    """Lowest and highest value of a metric over development sets of this size, and the size.
-
-    Raises what `RunRecord.predictions` raises.
-    """
-    return _sampling_interval(_stamp(run.path), metric)
+def reliability(run: RunRecord, metric: str) -> sampling.Reliability:
+    """What a metric of a run is to be held against; raises what `RunRecord.predictions` raises."""
+    return _reliability(_stamp(run.path), metric)
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)
-def _sampling_interval(stamp: Stamp, metric: str) -> tuple[float, float, int]:
+def _reliability(stamp: Stamp, metric: str) -> sampling.Reliability:
     run = load_run(Path(stamp[0]))
-    return sampling.interval_of_metric(run.predictions, run.config.task_info, metric)
+    return sampling.reliability(run.predictions, run.config.task_info, metric)
 
 
-def one_answer(run: RunRecord, metric: str) -> float:
-    """What one answer for all examples scores (`sampling.one_answer`); raises what `RunRecord.predictions` raises."""
-    return _one_answer(_stamp(run.path), metric)
-
-
-@st.cache_data(max_entries=1024, show_spinner=False)
-def _one_answer(stamp: Stamp, metric: str) -> float:
-    run = load_run(Path(stamp[0]))
-    return sampling.one_answer(*sampling.of_metric(run.predictions, run.config.task_info, metric))
-
-
-def transfer_interval(transfer: TransferRecord, metric: str) -> tuple[float, float, int]:
+def transfer_reliability(transfer: TransferRecord, metric: str) -> sampling.Reliability:
     """The same of a transfer."""
-    return _transfer_interval(_file_stamp(transfer.path), metric)
+    return _transfer_reliability(_file_stamp(transfer.path), metric)
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)
-def _transfer_interval(stamp: Stamp, metric: str) -> tuple[float, float, int]:
+def _transfer_reliability(stamp: Stamp, metric: str) -> sampling.Reliability:
     transfer = load_transfer(Path(stamp[0]))
-    return sampling.interval_of_metric(transfer.predictions, transfer.settings.task_info, metric)
+    return sampling.reliability(transfer.predictions, transfer.settings.task_info, metric)
 
 
 def comparison(run_a: RunRecord, run_b: RunRecord, metric: str) -> sampling.Comparison:

@@ -12,6 +12,7 @@ from smp_lab.analysis.sampling import (
     mcnemar,
     of_metric,
     one_answer,
+    reliability,
     sampling_interval,
     targets,
     wilson_interval,
@@ -246,3 +247,11 @@ def test_one_answer_for_all_examples():
     assert one_answer(predictions, "matthews_correlation") == 0.0
     assert math.isnan(one_answer(predictions, "f1"))
     assert math.isnan(one_answer(classified([2, 1, 0], [2, 2, 0]), "accuracy"))
+
+
+def test_reliability_is_of_the_split_that_the_metric_was_measured_on():
+    both = pd.concat([classified([0] * 4, [0, 0, 0, 1]).assign(split=0), classified([0] * 9, [0] * 9).assign(split=1)])
+    found = reliability(both, TASKS["mnli"], "accuracy_mismatched")
+    assert (found.low, found.high) == wilson_interval(9, 9)
+    assert found.n_examples == 9
+    assert reliability(both, TASKS["mnli"], "accuracy_matched").one_answer == 1.0
