@@ -77,7 +77,7 @@ def _curves(runs: list[RunRecord]) -> pd.DataFrame:
     names = ", ".join(figures.task_title(name) for name in tasks)
     drawn: tuple[pd.DataFrame, ...] = (table, means, published)
     if view == _METRIC:
-        figure = figures.plot_curves(*drawn, scale=scale, intervals=intervals)
+        figure = controls.drawn(figures.plot_curves, *drawn, scale=scale, intervals=intervals)
         alt = f"Metric against remaining weights in percent for {names}."
     else:
         drawn = _differences(*drawn)
@@ -86,7 +86,7 @@ def _curves(runs: list[RunRecord]) -> pd.DataFrame:
                 "None of the measured runs has a dense run of the same task, encoder and data beside it; "
                 "only published differences can be drawn."
             )
-        figure = figures.plot_difference(*drawn, scale=scale, color_by=controls.color_by())
+        figure = controls.drawn(figures.plot_difference, *drawn, scale=scale, color_by=controls.color_by())
         alt = f"Difference of the main metric to dense fine-tuning against remaining weights in percent for {names}."
     dots, lines, points = drawn
     sources = [dots.assign(source="measured"), lines.assign(source="measured, mean over seeds"), points]

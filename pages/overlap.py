@@ -135,7 +135,7 @@ def _all_pairs(pairs: pd.DataFrame, labels: dict[str, str], measure: str, framed
     similarity[a, b] = similarity[b, a] = pairs["phi_within"]
     tree = average_linkage(similarity)
     controls.show_figure(
-        figures.plot_pairs(pairs, labels, tree.order, tree.merges, measure, framed),
+        controls.drawn(figures.plot_pairs, pairs, labels, tree.order, tree.merges, measure, framed),
         pairs,
         key="all-pairs",
         alt=f"{measure} for each of {len(pairs)} pairs of {len(runs)} runs, similar runs side by side.",
@@ -148,7 +148,7 @@ def _all_pairs(pairs: pd.DataFrame, labels: dict[str, str], measure: str, framed
     )
     kinds = [kind for kind in overlap.PAIR_KINDS if kind != overlap.WITH_CONTROL or kind in set(pairs["kind"])]
     controls.show_figure(
-        figures.plot_pair_kinds(pairs, kinds, measure, controls.color_by()),
+        controls.drawn(figures.plot_pair_kinds, pairs, kinds, measure, controls.color_by()),
         pairs,
         key="pair-kinds",
         alt=f"{measure} of {len(pairs)} pairs, a dot each: {', '.join(kinds)}.",
@@ -198,7 +198,7 @@ def _one_pair(
     )
     shared = overlap.shared_circles(pair)
     controls.show_figure(
-        figures.plot_shared(shared, labels[a], labels[b]),
+        controls.drawn(figures.plot_shared, shared, labels[a], labels[b]),
         shared,
         key="shared-weights",
         alt=f"Two circles for the weights of A and of B, and what they share, counted and by chance. {title}.",
@@ -211,7 +211,7 @@ def _one_pair(
     with left:
         by_matrix = overlap.measure_overlap(_turned(counts, a, b), ["layer", "matrix_type"])
         controls.show_figure(
-            figures.plot_matrices(by_matrix, per_matrix, in_two_lines),
+            controls.drawn(figures.plot_matrices, by_matrix, per_matrix, in_two_lines),
             by_matrix,
             key="pair-matrices",
             alt=f"{per_matrix} by layer and matrix type. {title}.",
@@ -220,7 +220,9 @@ def _one_pair(
     with right:
         by_head = overlap.measure_overlap(cache.head_overlap(run_a, run_b), ["layer", "head"])
         controls.show_figure(
-            figures.plot_heads(by_head, per_head, "query, key, value and attention output", in_two_lines),
+            controls.drawn(
+                figures.plot_heads, by_head, per_head, "query, key, value and attention output", in_two_lines
+            ),
             by_head,
             key="pair-heads",
             alt=f"{per_head} by layer and attention head. {title}.",
@@ -305,7 +307,7 @@ def _several(runs: Sequence[RunRecord], labels: dict[str, str]) -> None:
         regions = cache.region_counts([run for run in runs if run.run_id in chosen])
     names = {run_id: labels[run_id] for run_id in ids if run_id in chosen}
     controls.show_figure(
-        figures.plot_regions(regions, names),
+        controls.drawn(figures.plot_regions, regions, names),
         regions,
         key="regions",
         alt=f"Weights kept by exactly one combination of {len(names)} runs, counted and by chance.",
@@ -418,7 +420,7 @@ def _transfer_matrix(transfers: Sequence[TransferRecord], labels: dict[str, str]
     ).sort_values(["mask_place", "label", "task_place"], kind="stable", ignore_index=True)
     table = transfer_table(table.drop(columns=["mask_place", "task_place"]))
     controls.show_figure(
-        plot_transfer(table),
+        controls.drawn(plot_transfer, table),
         table,
         key="transfer",
         alt=f"Main metric of {table['label'].nunique()} masks on {table['task'].nunique()} tasks, with control masks.",

@@ -190,7 +190,7 @@ def _distribution(chosen: Chosen, kind: str, layer: int | None) -> None:
         ranges.append(analysis.score_distribution(scores.edges, ever, 0 * ever, run.layout, kind, layer))
     scales = {"scores": figures.score_range(ranges), "densities": figures.density_range(tables)}
     drawn = [
-        figures.plot_distribution(table, cut, name, **scales)
+        controls.drawn(figures.plot_distribution, table, cut, name, **scales)
         for table, cut, name in zip(tables, cuts, names, strict=True)
     ]
     _side_by_side(
@@ -224,7 +224,8 @@ def _history(chosen: Chosen, kind: str, layer: int | None) -> None:
     cuts = [analysis.score_cuts(scores.steps, scores.score_cut, run.layout, kind, layer) for run, scores in chosen]
     scales = {"scores": figures.score_range(tables), "densities": figures.density_range(tables)}
     drawn = [
-        figures.plot_score_history(
+        controls.drawn(
+            figures.plot_score_history,
             table,
             cut,
             f"{labels[run.run_id]}, {_words(kind, layer)}",
@@ -265,7 +266,9 @@ def _weights(chosen: Chosen, kind: str, layer: int | None) -> None:
             scores.weight_edges, scores.weight_score_histogram, scores.kept[-1], run.layout, kind, layer
         )
         name = f"{labels[run.run_id]}, {_words(kind, layer)}"
-        figure = figures.plot_weight_scores(table, cuts["score_cut"], by_size["magnitude_cut"], name, **scales)
+        figure = controls.drawn(
+            figures.plot_weight_scores, table, cuts["score_cut"], by_size["magnitude_cut"], name, **scales
+        )
         drawn.append((figure, _with_lines(table, cuts.merge(by_size))))
     _side_by_side(
         chosen,
@@ -295,7 +298,8 @@ def _weights(chosen: Chosen, kind: str, layer: int | None) -> None:
         chosen,
         [
             (
-                figures.plot_matrices(
+                controls.drawn(
+                    figures.plot_matrices,
                     table.assign(percent=100 * table["share"], n_first=table["both"], n_second=table["chance"] * 100),
                     "percent",
                     "What magnitude would have kept too",
@@ -338,7 +342,7 @@ def _decision(chosen: Chosen) -> None:
         [(run, table[table["layer"].isna()].drop(columns="layer")) for run, table in zip(runs, similar, strict=True)]
     )
     controls.show_figure(
-        figures.plot_similarity(lines, measure, color),
+        controls.drawn(figures.plot_similarity, lines, measure, color),
         lines,
         key="similarity-to-final",
         alt=f"{figures.SIMILARITY_TITLES[measure]} over the steps of {len(chosen)} runs, overall and by matrix type.",
@@ -354,7 +358,8 @@ def _decision(chosen: Chosen) -> None:
         chosen,
         [
             (
-                figures.plot_matrices(
+                controls.drawn(
+                    figures.plot_matrices,
                     part.assign(n_first=part["n_both"], n_second=part["n_b"]),
                     measure,
                     f"{figures.SIMILARITY_TITLES[measure].split(',')[0]}, matrix by matrix",
@@ -377,7 +382,7 @@ def _decision(chosen: Chosen) -> None:
         ]
     )
     controls.show_figure(
-        figures.plot_moment_flips(changes, color),
+        controls.drawn(figures.plot_moment_flips, changes, color),
         changes,
         key="moment-flips",
         alt=f"Weights that change sides between moments of {len(chosen)} runs: forced, swapped inside a matrix, moved.",
@@ -404,7 +409,8 @@ def _flips_by_matrix(
         chosen,
         [
             (
-                figures.plot_matrices(
+                controls.drawn(
+                    figures.plot_matrices,
                     part.assign(n_first=part["swaps_within"], n_second=part["forced"]),
                     "percent",
                     "Swaps inside each matrix",

@@ -34,7 +34,7 @@ def main() -> None:
 def _layers(runs: list[RunRecord]) -> None:
     table = controls.tables_of_runs([(run, sparsity.remaining_per_layer(run.kept, run.layout)) for run in runs])
     controls.show_figure(
-        figures.plot_remaining_per_layer(table, controls.color_by()),
+        controls.drawn(figures.plot_remaining_per_layer, table, controls.color_by()),
         table,
         key="remaining-per-layer",
         alt=f"Remaining weights in percent by layer for {len(runs)} runs, overall and for each matrix type.",
@@ -59,7 +59,7 @@ def _heads(runs: list[RunRecord]) -> None:
     )
     words = "query, key, value and attention output" if matrices == _SUM else MATRIX_TITLES[matrices].lower()
     controls.show_figure(
-        figures.plot_remaining_per_head(table, words),
+        controls.drawn(figures.plot_remaining_per_head, table, words),
         table,
         key="remaining-per-head",
         alt=f"Remaining weights in percent by layer and attention head in {words}, one panel for each of "
@@ -125,7 +125,7 @@ def _matrix(runs: list[RunRecord]) -> None:
         name = labels[run.run_id]
         with places[place]:
             controls.show_figure(
-                figures.plot_matrix(table, f"{name}, {matrix}", square, highest or 1),
+                controls.drawn(figures.plot_matrix, table, f"{name}, {matrix}", square, highest or 1),
                 table,
                 key="mask-picture" + ("-beside" if place else ""),
                 alt=f"Share of kept weights by block of the mask of {matrix} in {name}.",

@@ -34,27 +34,32 @@ def main() -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         controls.show_figure(
-            figures.plot_evaluations(metrics, x, color), metrics, key="main-metric", alt=f"Main metric {named}"
+            controls.drawn(figures.plot_evaluations, metrics, x, color),
+            metrics,
+            key="main-metric",
+            alt=f"Main metric {named}",
         )
     with right:
         controls.show_figure(
-            figures.plot_remaining(progress, x, color),
+            controls.drawn(figures.plot_remaining, progress, x, color),
             progress,
             key="remaining-over-training",
             alt=f"Remaining weights in percent, measured and as scheduled, {named}",
         )
     left, right = st.columns(2, gap="medium")
     with left:
-        controls.show_figure(figures.plot_loss(progress, x, color), progress, key="task-loss", alt=f"Task loss {named}")
+        controls.show_figure(
+            controls.drawn(figures.plot_loss, progress, x, color), progress, key="task-loss", alt=f"Task loss {named}"
+        )
     with right:
         controls.show_figure(
-            figures.plot_regularizer(progress, x, color),
+            controls.drawn(figures.plot_regularizer, progress, x, color),
             progress,
             key="regularizer",
             alt=f"Regulariser R and its weight lambda {named}",
         )
     controls.show_figure(
-        figures.plot_flips(flips, x, color),
+        controls.drawn(figures.plot_flips, flips, x, color),
         flips,
         key="flips",
         alt=f"Weights that change sides in a step, forced by the schedule and truly swapped, {named}",

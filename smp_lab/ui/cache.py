@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from smp_lab.analysis import overlap, sampling
 from smp_lab.errors import RunFormatError
+from smp_lab.figures import style
 from smp_lab.masks import MaskSet
 from smp_lab.storage import paths
 from smp_lab.storage.published import published_ablations, published_points
@@ -159,6 +162,34 @@ def published() -> pd.DataFrame:
 def ablations() -> pd.DataFrame:
     """The published ablations."""
     return published_ablations()
+
+
+def figure(
+    plot: Callable[..., go.Figure], theme: str, scale: float, args: tuple[Any, ...], settings: dict[str, Any]
+) -> go.Figure:
+    """What a function of `smp_lab.figures` draws from its arguments, in a theme and as many times larger."""
+    return _figure(plot.__module__, plot.__name__, theme, scale, plot, args, settings)
+
+
+def _table_key(table: pd.DataFrame) -> tuple[tuple[str, ...], bytes]:
+    # All of it: of a table of 50,000 rows Streamlit's own key looks at some alone.
+    return tuple(map(str, table.columns)), pd.util.hash_pandas_object(table).to_numpy().tobytes()
+
+
+# Of 0.1 to 1 MB each.
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={pd.DataFrame: _table_key})
+def _figure(
+    module: str,
+    name: str,
+    theme: str,
+    scale: float,
+    _plot: Callable[..., go.Figure],
+    args: tuple[Any, ...],
+    settings: dict[str, Any],
+) -> go.Figure:
+    figure = _plot(*args, **settings)
+    figure.update_layout(template=style.template(theme), uirevision=name)
+    return figure if scale == 1 else style.enlarge(figure, scale)
 
 
 def magnitudes(run: RunRecord) -> overlap.Magnitudes | None:

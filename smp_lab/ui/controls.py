@@ -16,7 +16,7 @@ from smp_lab.analysis.curves import settings_but_seed, variants
 from smp_lab.figures import style
 from smp_lab.methods import get_method
 from smp_lab.storage.runs import RunIndex, RunRecord
-from smp_lab.ui import lecture, links, messages
+from smp_lab.ui import cache, lecture, links, messages
 
 IMAGE_FORMATS = ("svg", "png")
 _TYPES = {"csv": "text/csv", "json": "application/json"}
@@ -228,6 +228,18 @@ def theme() -> str:
     return style.DARK if st.context.theme.type == style.DARK else style.LIGHT
 
 
+def _scale() -> float:
+    return lecture.SCALE if links.in_lecture() else 1
+
+
+def drawn(plot: Callable[..., go.Figure], *args: Any, **settings: Any) -> go.Figure:
+    """What a function of `smp_lab.figures` draws, in the page's theme and size.
+
+    Drawn once for all who see the same, which is half of what a page costs: read it, and do not change it.
+    """
+    return cache.figure(plot, theme(), _scale(), args, settings)
+
+
 def show_figure(
     figure: go.Figure,
     table: pd.DataFrame,
@@ -237,12 +249,12 @@ def show_figure(
     min_width: int | None = None,
     on_click: Callable[[Sequence[Any]], None] | None = None,
 ) -> None:
-    """A figure in the page's theme, with alternative text and the data that it draws as CSV.
+    """A figure with alternative text and the data that it draws as CSV and JSON.
 
     Parameters
     ----------
     figure
-        From `smp_lab.figures`.
+        From `drawn`.
     table
         What it draws.
     key
@@ -254,11 +266,8 @@ def show_figure(
     on_click
         Called with the customdata of the point that was clicked, before the page is drawn again.
     """
-    figure.update_layout(template=style.template(theme()), uirevision=key)
     title = figure.layout.title.text
-    scale = lecture.SCALE if links.in_lecture() else 1
-    if scale != 1:
-        figure = style.enlarge(figure, scale)
+    scale = _scale()
     image = str(st.session_state.get("image") or IMAGE_FORMATS[0])
     config = {
         "displaylogo": False,

@@ -1,0 +1,41 @@
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from smp_lab.figures.style import DARK, LIGHT
+from smp_lab.ui import cache
+
+
+@pytest.fixture
+def plot():
+    """A figure function that counts how often it draws."""
+
+    def plot(table, title):
+        plot.times += 1
+        return go.Figure(go.Scatter(y=table["value"]), layout_title_text=title)
+
+    plot.times = 0
+    cache._figure.clear()
+    yield plot
+    cache._figure.clear()
+
+
+def test_a_figure_is_drawn_once_for_what_it_is_made_of(plot):
+    table = pd.DataFrame({"value": np.arange(60_000)})
+    first = cache.figure(plot, LIGHT, 1, (table, "a"), {})
+    assert cache.figure(plot, LIGHT, 1, (table.copy(), "a"), {}) is first
+    assert plot.times == 1
+    table.loc[31_415, "value"] = -1
+    assert cache.figure(plot, LIGHT, 1, (table, "a"), {}).data[0].y[31_415] == -1
+    assert cache.figure(plot, LIGHT, 1, (table, "b"), {}).layout.title.text == "b"
+    assert cache.figure(plot, LIGHT, 1, (table, "a"), {}).layout.title.text == "a"
+    assert plot.times == 3
+
+
+def test_a_figure_is_drawn_for_each_theme_and_size(plot):
+    table = pd.DataFrame({"value": [1.0]})
+    light, dark = (cache.figure(plot, theme, 1, (table, "a"), {}) for theme in (LIGHT, DARK))
+    assert light.layout.template.layout.font.color != dark.layout.template.layout.font.color
+    large = cache.figure(plot, LIGHT, 1.5, (table, "a"), {})
+    assert large.layout.template.layout.font.size == 1.5 * light.layout.template.layout.font.size
