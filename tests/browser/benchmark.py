@@ -262,10 +262,20 @@ def overlap_row(name: str, folder: Path, count: int, goal: float) -> Row:
     )
 
 
+def usage(server: subprocess.Popen[bytes], what: str) -> int:
+    """What `ps` says of the server in a column of whole numbers."""
+    done = subprocess.run(["ps", "-o", f"{what}=", "-p", str(server.pid)], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
 def resident(server: subprocess.Popen[bytes]) -> float:
     """Memory of the server, in megabytes."""
-    done = subprocess.run(["ps", "-o", "rss=", "-p", str(server.pid)], capture_output=True, text=True, check=True)
-    return int(done.stdout) / 1024
+    return usage(server, "rss") / 1024
+
+
+def busy(server: subprocess.Popen[bytes]) -> int:
+    """Seconds of processor that the server has used so far."""
+    return usage(server, "cputimes")
 
 
 @contextlib.contextmanager
@@ -379,7 +389,9 @@ async def many_visitors(
                 errors.append(str(error).split("\n")[0])
             errors.extend(visitor.errors)
 
+    before = busy(server)
     await asyncio.gather(*(visit(number) for number in range(count)))
+    used = busy(server) - before
     for error in errors[:5]:
         sys.stderr.write(f"{error}\n")
     p95 = float(np.quantile(times, 0.95)) if times else float("nan")
@@ -387,6 +399,8 @@ async def many_visitors(
     return [
         Row(what, quantiles(times) if times else "nothing was measured", "p95 < 2 s", p95 < 2),
         Row(f"{what}, errors", str(len(errors)), "0", not errors),
+        # The browsers share the machine: what is not the server's is theirs.
+        Row(f"{what}, server's part of {os.cpu_count()} processors", f"{used / seconds / (os.cpu_count() or 1):.1%}"),
         Row(f"{what}, server at the end", f"{resident(server):.0f} MB"),
     ]
 
