@@ -134,6 +134,8 @@ def _all_pairs(pairs: pd.DataFrame, labels: dict[str, str], measure: str, framed
     a, b = (pairs[side].map(place).to_numpy() for side in _PAIR)
     similarity[a, b] = similarity[b, a] = pairs["phi_within"]
     tree = average_linkage(similarity)
+    # The tree, as a number for each pair: the height at which it brings the two together.
+    pairs = pairs.assign(phi_within_joined=tree.joined()[a, b])
     controls.show_figure(
         controls.drawn(figures.plot_pairs, pairs, labels, tree.order, tree.merges, measure, framed),
         pairs,

@@ -38,6 +38,24 @@ class Clustering(NamedTuple):
     order: tuple[int, ...]
     merges: tuple[Merge, ...]
 
+    def joined(self) -> npt.NDArray[np.float64]:
+        """Similarity of the merge that brings two leaves together (cophenetic; Sokal and Rohlf 1962).
+
+        Returns
+        -------
+        ndarray
+            ``(n_leaves, n_leaves)``; NaN on the diagonal.
+        """
+        n = len(self.order)
+        found = np.full((n, n), np.nan)
+        leaves = [[leaf] for leaf in range(n)]
+        for left, right, similarity in self.merges:
+            one, two = leaves[left], leaves[right]
+            found[np.ix_(one, two)] = similarity
+            found[np.ix_(two, one)] = similarity
+            leaves.append(one + two)
+        return found
+
 
 def average_linkage(similarity: npt.NDArray[np.float64]) -> Clustering:
     """Cluster leaves by mean similarity (Sokal and Michener 1958), and lay out the tree.

@@ -10,6 +10,7 @@ def test_three_leaves_by_hand():
     assert found.merges == (Merge(2, 0, 0.8), Merge(3, 1, pytest.approx(0.2)))
     # Leaf 1 stands beside 2, which it is closer to than to 0.
     assert found.order in ((0, 2, 1), (1, 2, 0))
+    np.testing.assert_allclose(found.joined(), [[np.nan, 0.2, 0.8], [0.2, np.nan, 0.2], [0.8, 0.2, np.nan]])
 
 
 def members(node, merges, n):

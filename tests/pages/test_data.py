@@ -90,3 +90,10 @@ def test_every_drawn_number_is_in_the_data(shown, page, query, n_figures):
             nearest = np.searchsorted(held, values).clip(1, len(held) - 1)
             gap = np.minimum(np.abs(held[nearest] - values), np.abs(held[nearest - 1] - values))
             assert (gap <= 1e-5 * (1 + np.abs(values))).all(), (key, trace.name, values[gap.argmax()])
+
+
+def test_the_tree_over_the_pairs_is_in_their_data(shown):
+    (_, figure, table), *_ = [found for found in shown("overlap.py") if found[0] == "all-pairs"]
+    heights = [value for value in figure.data[0].y if value]
+    assert len(set(heights)) == 2
+    np.testing.assert_allclose(sorted(set(heights)), sorted(set(1 - table["phi_within_joined"])))
