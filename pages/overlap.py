@@ -112,10 +112,10 @@ def _caution(pairs: pd.DataFrame, name: str) -> None:
     if measure.capped and capped.any():
         lowest = pairs[f"{name}_max"].min()
         st.warning(
-            f"The runs keep very different shares of the weights: in {capped.sum():,} of {len(pairs):,} pairs that "
-            f"alone keeps {name} far from 1, in the most unequal one at {lowest:.2f} or below, however well the masks "
-            "agree. Compare pairs that keep as much, or take phi_share, which divides by that cap, or containment, "
-            "which asks whether the smaller mask lies in the larger."
+            f"The runs keep very different shares of the same matrices: in {capped.sum():,} of {len(pairs):,} pairs "
+            f"that alone keeps {name} far from 1, in the most unequal one at {lowest:.2f} or below, however well the "
+            "masks agree. Compare pairs that keep as much, or take phi_share, which divides by that cap, or "
+            "containment, which asks whether the smaller mask lies in the larger."
         )
     if pairs[name].isna().all() and name in _BY_SIZE:
         st.info(

@@ -203,7 +203,7 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
     table = table.assign(x=table["kind"].map(places) + 0.5 * ((rank * 0.618) % 1 - 0.5), shared=shared)
     figure = new_figure(
         title,
-        "A dot per pair, a bar at the median; triangles: very unequal remaining fractions; scope: encoder",
+        "A dot per pair, a bar at the median; triangles: very unequal shares kept of the same matrices; scope: encoder",
         height=400 + legend_room(shared.nunique() + 1),
     )
     if f"{measure}_chance" in table:

@@ -171,6 +171,8 @@ def template(theme: str) -> go.layout.Template:
         "automargin": True,
     }
     return go.layout.Template(
+        # Plotly writes in dark grey or white on its cells, which is faint on middle colours in thin type.
+        data={"heatmap": [{"textfont": {"weight": 600}}]},
         layout={
             "font": {"family": FONT, "size": 13, "color": ink.text},
             "title": {
@@ -220,7 +222,7 @@ def template(theme: str) -> go.layout.Template:
                 "namelength": -1,
             },
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": ink.muted, "activecolor": ink.text},
-        }
+        },
     )
 
 
