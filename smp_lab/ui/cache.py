@@ -1,6 +1,7 @@
 """All caches of the app; every one is bounded.
 
-Keys are a run's folder and the time its run.json was written, or a transfer's file and the time of that.
+What is read is kept by a run's folder and the time its run.json was written, or a transfer's file and the time of
+that; what is drawn, by all that it is drawn from.
 
 Records are read-only and shared by all sessions. Their arrays are read through a second, unshared record, so that a
 record in the index stays as small as its run.json.
