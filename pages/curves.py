@@ -324,10 +324,7 @@ def _many_tasks(runs: list[RunRecord], sizes: dict[str, int]) -> None:
 @st.fragment
 def _pair(runs: list[RunRecord]) -> None:
     st.subheader("Two runs on the same examples")
-    groups = {
-        run.run_id: [other for other in runs if other is not run and other.config.task == run.config.task]
-        for run in runs
-    }
+    groups = {run.run_id: _partners(run, runs) for run in runs}
     firsts = [run for run in runs if groups[run.run_id]]
     if not firsts:
         st.caption("No two of the runs share a task, so there is no pair to compare.")
@@ -365,6 +362,12 @@ def _pair(runs: list[RunRecord]) -> None:
     st.caption(
         "This is about these two trained runs and these examples. To tell methods apart takes several seeds of each."
     )
+
+
+def _partners(run: RunRecord, runs: list[RunRecord]) -> list[RunRecord]:
+    """Other runs of its task; those of other methods first, because two seeds of one say less."""
+    others = [other for other in runs if other is not run and other.config.task == run.config.task]
+    return sorted(others, key=lambda other: other.config.method == run.config.method)
 
 
 def _verdict(found: Comparison) -> str:

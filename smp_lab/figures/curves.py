@@ -1,11 +1,13 @@
 """Figures of `smp_lab.analysis.curves`: metric against remaining weights.
 
-Measured values are filled and solid, published ones hollow and dotted; a line never joins the two.
+Measured values are filled and solid, published ones hollow and dotted; a line never joins the two. Colours and symbols
+say the method, so lines of one method with other settings have a letter each, beside their dots and in the legend.
 """
 
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,8 +63,8 @@ def plot_curves(
     Parameters
     ----------
     runs
-        A row per run: task, metric, method, name (of its line), run_id, seed, remaining, value, low, high, n_examples,
-        one_answer (of `sampling.one_answer`; drawn as a level).
+        A row per run: task, metric, method, name (of its line), variant (empty for the usual line of a method), run_id,
+        seed, remaining, value, low, high, n_examples, one_answer (of `sampling.one_answer`; drawn as a level).
     means
         A row per setting, in order of remaining along each line: task, metric, method, name, remaining, mean, sd,
         n_seeds, n_examples. A dense one is drawn as a dashed level.
@@ -86,6 +88,7 @@ def plot_curves(
         vertical_spacing=0.24 / rows,
         subplot_titles=[task_title(task) for task in tasks],
     )
+    letters = _letters(runs)
     named: set[str] = set()
     for place, task in enumerate(tasks):
         row, column = divmod(place, columns)
@@ -95,8 +98,8 @@ def plot_curves(
             _add_published(figure, here[0], "value", named, METHOD_COLORS, "method", cell)
         if len(here[2]):
             _add_one_answer(figure, here[2]["one_answer"], named, cell)
-            _add_means(figure, here[1], named, cell)
-            _add_runs(figure, here[2], intervals, cell)
+            _add_means(figure, here[1], letters, named, cell)
+            _add_runs(figure, here[2], letters, intervals, cell)
         metric = pd.concat(here)["metric"].iloc[0]
         figure.update_yaxes(title_text=f"{METRIC_TITLES.get(metric, metric)} (x 100)", **cell)
         if place + columns >= len(tasks):
@@ -137,6 +140,7 @@ def plot_difference(
         height=520,
     )
     colors = TASK_COLORS if color_by == TASK else METHOD_COLORS
+    letters = _letters(runs)
     named: set[str] = set()
     for task in dict.fromkeys([*runs.get("task", []), *published.get("task", [])]):
         here = [table[table["task"] == task] if len(table) else table for table in (published, means, runs)]
@@ -146,7 +150,8 @@ def plot_difference(
         for name in dict.fromkeys(here[2].get("name", [])):
             line, dots = (table[table["name"] == name] for table in here[1:])
             method = line["method"].iloc[0]
-            label = f"{title} · {name}" if color_by == TASK else name
+            lettered = _with_letter(name, letters)
+            label = f"{title} · {lettered}" if color_by == TASK else lettered
             shared: dict[str, Any] = {"name": f"{title} · {name}", "legendgroup": label}
             color = colors[line[color_by].iloc[0]]
             figure.add_scatter(
@@ -163,7 +168,7 @@ def plot_difference(
                 x=100 * dots["remaining"],
                 y=100 * dots["difference"],
                 customdata=dots[["n_examples", "seed", "run_id"]],
-                mode="markers",
+                **_marks(name, letters, color),
                 showlegend=label not in named,
                 marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 8},
                 hovertemplate="%{y:+.1f} points at %{x:.2f} %, seed %{customdata[1]}, n = %{customdata[0]:,}"
@@ -177,6 +182,30 @@ def plot_difference(
     _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
     figure.update_layout(height=460 + legend_room(len(named)) // 2, margin_t=78)
     return figure
+
+
+def _letters(runs: pd.DataFrame) -> dict[str, str]:
+    """A letter for each line of unusual settings, by its name."""
+    if runs.empty:
+        return {}
+    names = dict.fromkeys(runs.loc[runs["variant"] != "", "name"])
+    return {name: string.ascii_lowercase[place % 26] * (1 + place // 26) for place, name in enumerate(names)}
+
+
+def _with_letter(name: str, letters: Mapping[str, str]) -> str:
+    return f"{name} ({letters[name]})" if name in letters else name
+
+
+def _marks(name: str, letters: Mapping[str, str], color: str) -> dict[str, Any]:
+    """How the dots of a line are drawn: with its letter beside each, if it has one."""
+    if name not in letters:
+        return {"mode": "markers"}
+    return {
+        "mode": "markers+text",
+        "text": letters[name],
+        "textposition": "middle right",
+        "textfont": {"color": color, "weight": 600},
+    }
 
 
 def _add_one_answer(figure: go.Figure, values: pd.Series[float], named: set[str], cell: Mapping[str, int]) -> None:
@@ -195,12 +224,14 @@ def _add_one_answer(figure: go.Figure, values: pd.Series[float], named: set[str]
         named.add(_ONE_ANSWER)
 
 
-def _add_means(figure: go.Figure, means: pd.DataFrame, named: set[str], cell: Mapping[str, int]) -> None:
+def _add_means(
+    figure: go.Figure, means: pd.DataFrame, letters: Mapping[str, str], named: set[str], cell: Mapping[str, int]
+) -> None:
     for name, line in means.groupby("name", sort=False):
         method = line["method"].iloc[0]
         style: dict[str, Any] = {"color": METHOD_COLORS[method], "width": 2}
         shared: dict[str, Any] = {
-            "name": name,
+            "name": _with_letter(str(name), letters),
             "legendgroup": name,
             "showlegend": name not in named,
             "mode": "lines",
@@ -233,7 +264,9 @@ def _add_means(figure: go.Figure, means: pd.DataFrame, named: set[str], cell: Ma
             )
 
 
-def _add_runs(figure: go.Figure, runs: pd.DataFrame, intervals: bool, cell: Mapping[str, int]) -> None:
+def _add_runs(
+    figure: go.Figure, runs: pd.DataFrame, letters: Mapping[str, str], intervals: bool, cell: Mapping[str, int]
+) -> None:
     for name, dots in runs.groupby("name", sort=False):
         method = dots["method"].iloc[0]
         color = METHOD_COLORS[method]
@@ -252,8 +285,8 @@ def _add_runs(figure: go.Figure, runs: pd.DataFrame, intervals: bool, cell: Mapp
                 low=100 * dots["low"], high=100 * dots["high"]
             ),
             error_y=bars if intervals else None,
-            mode="markers",
-            name=name,
+            **_marks(str(name), letters, color),
+            name=_with_letter(str(name), letters),
             legendgroup=name,
             showlegend=False,
             marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 8},

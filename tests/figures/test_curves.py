@@ -70,6 +70,19 @@ def test_measured_runs_are_filled_dots_with_a_line_through_the_means():
     assert "n = " in dots.hovertemplate
 
 
+def test_a_line_of_other_settings_has_a_letter_beside_its_dots_and_in_the_legend():
+    other = runs()[-1:].assign(name="SMP-S, head linear", variant="head linear", run_id="run-5", value=0.6)
+    both = pd.concat([runs(), other], ignore_index=True)
+    tables = difference_to_dense(both), difference_to_dense(over_seeds(both), "mean")
+    for figure in (
+        plot_curves(both, over_seeds(both), POINTS[:0]),
+        plot_difference(*tables, POINTS[:0], color_by=METHOD),
+    ):
+        assert {trace.text: list(trace.x) for trace in figure.data if trace.text} == {"a": [10]}
+        legend = [trace.name for trace in figure.data if trace.showlegend]
+        assert legend.count("SMP-S") == legend.count("SMP-S, head linear (a)") == 1
+
+
 def test_dense_is_a_dashed_level_at_its_mean():
     figure = plot_curves(runs(), over_seeds(runs()), POINTS[:0])
     level = next(trace for trace in figure.data if trace.name == "Dense" and trace.mode == "lines")

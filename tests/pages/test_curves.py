@@ -122,6 +122,13 @@ def test_matthews_correlation_is_compared_by_paired_resamples(open_page, runs):
     assert "paired bootstrap" in text
 
 
+def test_a_run_is_held_against_another_method_first(open_page, runs):
+    fine_tuning = {"method": "dense", "remaining": 1.0}
+    dense, again, mask = make_run(runs, **fine_tuning), make_run(runs, **fine_tuning, seed=1), make_run(runs)
+    app = open_page(PAGE, dense.run_id, again.run_id, mask.run_id)
+    assert [app.selectbox(key=key).value for key in ("compared", "compared_with")] == [dense.run_id, mask.run_id]
+
+
 def test_a_pair_of_masks_is_no_pair_of_examples(open_page, runs):
     """Two tasks can be held against one another on the overlap page, and not here."""
     rte, again, cola = make_run(runs), make_run(runs, seed=1, mask_seed=1), make_run(runs, task="cola", mask_seed=2)
