@@ -6,8 +6,8 @@ from smp_lab.storage.runs import list_runs
 INDEX = list_runs([cached_runs_folder()])
 TASKS = ("sst2", "cola", "mrpc", "stsb", "rte")
 LEVELS = {
-    "smp_s": (0.8, 0.5, 0.1, 0.03),
-    "magnitude": (0.5, 0.1),
+    "smp_s": (0.8, 0.5, 0.3, 0.1, 0.03),
+    "magnitude": (0.5, 0.1, 0.03),
     "random": (0.5, 0.1),
     "magnitude_frozen": (0.5, 0.1),
 }
