@@ -7,7 +7,7 @@ INDEX = list_runs([cached_runs_folder()])
 TASKS = ("sst2", "cola", "mrpc", "stsb", "rte")
 LEVELS = {
     "smp_s": (0.8, 0.5, 0.3, 0.1, 0.03),
-    "magnitude": (0.5, 0.1, 0.03),
+    "magnitude": (0.5, 0.3, 0.1, 0.03),
     "random": (0.5, 0.1),
     "magnitude_frozen": (0.5, 0.1),
 }
@@ -31,12 +31,12 @@ def test_every_record_is_whole_and_small():
     assert size(cached_runs_folder()) < MOST_BYTES_IN_ALL
 
 
-def test_every_task_has_masks_second_seeds_and_controls():
+def test_every_task_has_masks_further_seeds_and_controls():
     grid = {(run.config.task, run.config.method, run.config.remaining, run.config.seed) for run in INDEX.runs.values()}
     assert grid >= {(task, "dense", 1.0, seed) for task in TASKS for seed in (0, 1)}
     assert grid >= {(task, method, level, 0) for task in TASKS for method in LEVELS for level in LEVELS[method]}
     # Without these, differences between tasks cannot be told from noise.
-    assert grid >= {(task, "smp_s", 0.1, 1) for task in TASKS}
+    assert grid >= {(task, "smp_s", level, seed) for task in TASKS for level in (0.5, 0.1) for seed in (1, 2)}
 
 
 def test_a_control_has_one_mask_for_all_tasks():
