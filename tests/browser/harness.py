@@ -26,7 +26,9 @@ CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-network
 # Streamlit looks for its server below the page's own path first: its own 404, and no defect of a page.
 _PROBE = re.compile(r"/_stcore/(health|host-config)$")
 
-# A chart takes a new figure over a moment after the script that made it has ended.
+# Streamlit's front end loads its parts when they are first needed, each on its own, and some arrive after the script
+# has ended: a skeleton stands where one is missing, and the app's style sheet waits for such a part too. A chart
+# takes a new figure over a moment after the script that made it has ended.
 QUIET_MS = 250
 MARKS = ".scatterlayer .js-line, .scatterlayer .point, .barlayer .point, .heatmaplayer image"
 _SETTLED = f"""n => {{
@@ -37,7 +39,10 @@ _SETTLED = f"""n => {{
         return box.width > 0 || box.height > 0; // a level line has no height
     }});
     const state = app?.dataset.testScriptState + location.href;
-    const ready = app?.dataset.testScriptState === 'notRunning' && charts.length === n && charts.every(drawn);
+    const loaded = !document.querySelector('[data-testid=stSkeleton]')
+        && [...document.querySelectorAll('style')].some(sheet => sheet.textContent.includes('.figure-link'));
+    const ready = app?.dataset.testScriptState === 'notRunning' && loaded
+        && charts.length === n && charts.every(drawn);
     if (!ready || state !== window.settledState) {{
         window.settledState = state;
         window.settledSince = performance.now();
@@ -120,5 +125,5 @@ def watch(page: Page) -> list[str]:
 
 
 def settle(page: Page, n_charts: int) -> None:
-    """Wait until the script has run, every chart of the page shows marks of some size, and both have lasted."""
+    """Wait until the script has run, all parts are loaded, every chart shows marks of some size, and it has lasted."""
     page.wait_for_function(_SETTLED, arg=n_charts, timeout=40_000)
