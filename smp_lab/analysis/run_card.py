@@ -172,11 +172,17 @@ def _lines(card: Mapping[str, Any], heading: str) -> Iterator[str]:
         yield from ("", f"{heading}# {part.capitalize()}", "")
         for name, value in card[part].items():
             if isinstance(value, Mapping):
-                value = ", ".join(f"{key} {entry}" for key, entry in value.items())
+                value = _pairs(value)
+            elif isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value):
+                value = "; ".join(map(_pairs, value))
             if value is not None:
                 yield f"- {name.replace('_', ' ')}: {_code(value)}"
     if card["command"] is not None:
         yield from ("", f"{heading}# Made again by", "", "```shell", _one_line(card["command"]), "```")
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items() if value is not None)
 
 
 def _code(value: Any, form: str | None = None) -> str:

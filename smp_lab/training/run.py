@@ -255,6 +255,8 @@ def _train(
     if found:
         checkpoint, log = found[0], Log(**found[1])
         log.resumed += 1
+    from_step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+    log.processes.append({"from_step": from_step, "threads": torch.get_num_threads(), **code})
     set_seed(config.seed)
     encoder = load_encoder(prepared.files, dropout=config.dropout)
     if config.max_length > encoder.max_length:
@@ -456,6 +458,8 @@ def provenance(prepared: Prepared, log: Log, command: str, code: Mapping[str, An
         "packages": {package: version(package) for package in _PACKAGES},
         "wall_seconds": round(log.seconds, 1),
         "resumed": log.resumed,
+        # Another commit or number of threads makes another mask.
+        **({"processes": log.processes} if log.resumed else {}),
         "data_source": prepared.data.source,
         "base_model_source": prepared.files.source,
         **({"teacher_source": prepared.teacher.source} if prepared.teacher else {}),

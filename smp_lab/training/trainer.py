@@ -93,6 +93,8 @@ class Log:
         without what a process did after its last checkpoint.
     resumed
         How often it went on from a checkpoint.
+    processes
+        A dict for each process whose steps are in the run: from_step, threads, git_commit and git_dirty.
     unlogged_steps, unlogged_loss
         At the checkpoint: steps since the last row of the history, and the sum of their losses.
     """
@@ -101,6 +103,7 @@ class Log:
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     resumed: int = 0
+    processes: list[dict[str, Any]] = field(default_factory=list)
     unlogged_steps: int = 0
     unlogged_loss: float = 0.0
 

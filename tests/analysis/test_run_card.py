@@ -99,6 +99,16 @@ def test_markdown_says_it_all():
     assert not [line for line in lines if "None" in line]
 
 
+def test_card_of_a_resumed_run_names_every_process():
+    processes = [
+        {"from_step": 0, "threads": 1, "git_commit": "0123abc", "git_dirty": None},
+        {"from_step": 20, "threads": 2, "git_commit": "4567def", "git_dirty": False},
+    ]
+    text = card_markdown(run_card(tiny_config(), TINY, {**PROVENANCE, "processes": processes}, results()))
+    first, second = "from step 0, threads 1, git commit 0123abc", "from step 20, threads 2, git commit 4567def"
+    assert f"- processes: `{first}; {second}, git dirty False`" in text
+
+
 def test_text_of_a_record_stays_text():
     hostile = {**PROVENANCE, "data_source": "a`\n# ![x](http://example.org/x.png)", "command": "x\n```\n# title"}
     text = card_markdown(run_card(tiny_config(), TINY, hostile, results()), level=4)

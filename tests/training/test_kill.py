@@ -118,6 +118,8 @@ def test_kill_9_at_any_moment(start, tmp_path):
     resumed = the_run(disturbed)
 
     assert resumed.provenance["resumed"] == 4
+    from_steps = [process["from_step"] for process in resumed.provenance["processes"]]
+    assert from_steps[:4] == [0, 1, 10, 13] and from_steps[4] >= 17
     assert resumed.results["evaluations"] == undisturbed.results["evaluations"]
     assert resumed.predictions.equals(undisturbed.predictions)
     for matrix in undisturbed.masks:

@@ -55,6 +55,7 @@ def test_a_run_is_recorded_whole(prepared, runs):
     assert record.results["best"]["value"] == max(evaluation["accuracy"] for evaluation in evaluations)
     assert record.results["trainable_parameters"] == layout.n_weights
     assert record.provenance["resumed"] == 0
+    assert "processes" not in record.provenance
 
 
 def test_history_follows_a_linear_schedule_and_the_ramp_of_the_paper(prepared, runs):
@@ -144,8 +145,13 @@ def test_stopped_and_resumed_equals_undisturbed_to_the_bit(prepared, runs, tmp_p
         train(prepared(), runs, command="")
     assert not list_runs([runs]).runs
     monkeypatch.undo()
+    monkeypatch.setattr(training, "code_version", lambda: {"git_commit": "0" * 40, "git_dirty": False})
     resumed = train(prepared(), runs, command="")
     assert resumed.provenance["resumed"] == 1
+    threads, commit = torch.get_num_threads(), undisturbed.provenance["git_commit"]
+    first, second = resumed.provenance["processes"]
+    assert (first["from_step"], first["threads"], first["git_commit"]) == (0, threads, commit)
+    assert second == {"from_step": step, "threads": threads, "git_commit": "0" * 40, "git_dirty": False}
     assert same_masks(undisturbed, resumed)
     assert undisturbed.results["evaluations"] == resumed.results["evaluations"]
     for column in set(undisturbed.history) - {"seconds"}:
