@@ -59,14 +59,14 @@ def method_name(method: str) -> str:
 def run_labels(runs: Sequence[RunRecord]) -> dict[str, str]:
     """Run id -> what legends call it among these runs.
 
-    Task, method and the fraction asked for; the seed where seeds differ; the hash of the settings where all of that is
-    the same.
+    Task, method and the fraction asked for, or the measured one where a method is not asked for any; the seed where
+    seeds differ; the hash of the settings where all of that is the same.
     """
     seeds = {run.config.seed for run in runs}
     labels = {}
     for run in runs:
         config = run.config
-        level = "measured" if config.remaining is None else percent(config.remaining)
+        level = percent(config.remaining) if config.remaining else f"{percent(run.remaining)} measured"
         parts = [config.task_info.title, method_name(config.method), level]
         labels[run.run_id] = " · ".join(parts + [f"seed {config.seed}"] * (len(seeds) > 1))
     count = Counter(labels.values())
