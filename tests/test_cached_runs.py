@@ -35,6 +35,8 @@ def test_every_task_has_masks_further_seeds_and_controls():
     grid = {(run.config.task, run.config.method, run.config.remaining, run.config.seed) for run in INDEX.runs.values()}
     assert grid >= {(task, "dense", 1.0, seed) for task in TASKS for seed in (0, 1)}
     assert grid >= {(task, method, level, 0) for task in TASKS for method in LEVELS for level in LEVELS[method]}
+    # Masking functions compared.
+    assert grid >= {(task, "smp_l", level, 0) for task in ("sst2", "mrpc", "rte") for level in (0.1, 0.03)}
     # Without these, differences between tasks cannot be told from noise.
     assert grid >= {(task, "smp_s", level, seed) for task in TASKS for level in (0.5, 0.1) for seed in (1, 2)}
 

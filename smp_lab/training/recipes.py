@@ -35,6 +35,9 @@ class Recipe:
         a new head.
     regularizer
         lambda_max.
+    movement_regularizer
+        The same of a method that trains weights beside scores and is told how much to keep. Sanh et al. (2020) have
+        none.
     schedule_fraction, schedule_steps
         N as a fraction of all steps, or as a step number.
     """
@@ -45,6 +48,7 @@ class Recipe:
     score_learning_rate: float | None = 2e-2
     weight_learning_rate: float | None = 1e-4
     regularizer: float = 400.0
+    movement_regularizer: float = 400.0
     schedule_fraction: float | None = 0.7
     schedule_steps: int | None = None
 
@@ -59,6 +63,9 @@ class Recipe:
 #   mrpc   4600 steps  22 min   accuracy 80.4     920 steps   5 min   79.7
 #   stsb   2160 steps  13 min   Pearson  85.2     720 steps   5 min   84.8
 #   rte    1872 steps  11 min   accuracy 51.6     624 steps   4 min   58.1   (one answer for all: 52.7)
+#
+# Movement pruning has the regulariser of SMP here. Without it, with seed 0 at 10 %, it ends at one answer for all on
+# SST-2 (accuracy 50.9) and CoLA (MCC 0.0), with lambda 400 at 84.9 and 14.7.
 _DESK: Mapping[str, Recipe] = {
     "sst2": Recipe(epochs=1),
     "cola": Recipe(epochs=8),
@@ -97,6 +104,7 @@ def method_settings(recipe: Recipe, method: Method) -> dict[str, Any]:
     epochs at most; a control is not trained at all.
     """
     settings: dict[str, Any] = dict(vars(recipe))
+    movement_regularizer = settings.pop("movement_regularizer")
     settings["head"] = "linear" if method.trains_weights else "label_words"
     settings["head_learning_rate"] = recipe.weight_learning_rate if method.trains_weights else _HEAD_LEARNING_RATE
     if not method.trains_weights:
@@ -106,7 +114,9 @@ def method_settings(recipe: Recipe, method: Method) -> dict[str, Any]:
     elif method.trains_weights:
         settings["score_learning_rate"] = _SCORE_LEARNING_RATE_BESIDE_WEIGHTS
         if method.remaining == SET:
-            settings |= {"regularizer": 0.0, "regularizer_ramp": None}
+            settings["regularizer"] = movement_regularizer
+            if not movement_regularizer:
+                settings["regularizer_ramp"] = None
     if method.by_threshold:
         settings["threshold"] = _FINAL_THRESHOLD
     if not method.has_schedule:
@@ -151,5 +161,6 @@ def get_recipe(name: str, task: str, remaining: float | None) -> Recipe:
         score_learning_rate=PAPER_SCORE_LEARNING_RATE,
         weight_learning_rate=PAPER_WEIGHT_LEARNING_RATE,
         regularizer=PAPER_REGULARIZER,
+        movement_regularizer=0.0,
         **schedule,
     )

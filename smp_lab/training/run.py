@@ -94,13 +94,14 @@ def prepare(
     """
     task_info, method_info = get_task(task), get_method(method)
     chosen = {name: value for name, value in changes.items() if value is not None}
-    settings = method_settings(get_recipe(recipe, task, remaining), method_info)
+    usual = get_recipe(recipe, task, remaining)
+    if "regularizer" in chosen:
+        usual = replace(usual, regularizer=chosen["regularizer"], movement_regularizer=chosen["regularizer"])
+    settings = method_settings(usual, method_info)
     if "schedule_steps" in chosen:
         settings["schedule_fraction"] = None
     if "schedule_fraction" in chosen:
         settings["schedule_steps"] = None
-    if chosen.get("regularizer") and method_info.trains_scores:
-        settings["regularizer_ramp"] = "code"
     head = chosen.get("head", settings["head"])
     by_words = head == "label_words"
     regression_head = chosen.get("regression_head", "poles") if task_info.is_regression and by_words else None

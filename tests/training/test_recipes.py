@@ -36,3 +36,10 @@ def test_a_method_takes_from_a_recipe_what_it_trains(method):
     assert (settings.get("weight_learning_rate") is not None) == method.trains_weights
     assert (settings["epochs"] == 0) == method.is_control
     assert (settings.get("threshold") is not None) == method.by_threshold
+
+
+def test_movement_has_the_regulariser_of_smp_in_this_projects_recipe_alone():
+    desk, paper = (method_settings(get_recipe(name, "mrpc", 0.1), METHODS["movement"]) for name in ("desk", "paper"))
+    assert desk["regularizer"] == method_settings(get_recipe("desk", "mrpc", 0.1), METHODS["smp_s"])["regularizer"] > 0
+    assert "regularizer_ramp" not in desk
+    assert (paper["regularizer"], paper["regularizer_ramp"]) == (0.0, None)

@@ -522,6 +522,13 @@ def test_score_bins_cover_everything_once():
     assert 0 in SCORE_EDGES
 
 
+@pytest.mark.parametrize(
+    ("changes", "ramp"), [({}, "code"), ({"regularizer": 10.0}, "code"), ({"regularizer": 0.0}, None)]
+)
+def test_movement_without_a_regulariser_has_no_ramp(prepared, changes, ramp):
+    assert prepared(method="movement", **changes).config.regularizer_ramp == ramp
+
+
 def test_a_new_file_of_the_package_makes_a_clone_dirty(tmp_path, monkeypatch):
     def git(*arguments):
         identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
