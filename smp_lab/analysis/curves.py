@@ -14,6 +14,17 @@ from smp_lab.methods import MEASURED
 
 # What runs of one line may differ in: the level, and what a schedule has to be told to get there.
 _ALONG_A_LINE = frozenset({"remaining", "seed", "schedule_fraction", "schedule_steps"})
+# What comes and goes with another setting, which says enough: label words with the head, a ramp with the regulariser.
+_FOLLOWS = frozenset(
+    {
+        "label_words",
+        "head_learning_rate",
+        "regularizer_ramp",
+        "kl_direction",
+        "distillation_temperature",
+        "distillation_weight",
+    }
+)
 # A method that measures the remaining fraction gets to another one by these.
 _LEVELS_OF_MEASURED = frozenset({"regularizer", "threshold"})
 # Fingerprints say nothing to a reader; the names beside them do, and differ where these differ but for altered copies.
@@ -31,20 +42,28 @@ def variants(configs: Sequence[RunConfig]) -> list[str]:
     Returns
     -------
     list of str
-        As "head linear, epochs 3"; empty for a usual run.
+        As "head linear, epochs 3"; empty for a usual run. What comes and goes with another setting is left out where
+        the rest still tells the runs apart.
     """
     described = [_line_settings(config) for config in configs]
     usual: dict[tuple[str, str, str], Counter[object]] = {}
     for config, settings in zip(configs, described, strict=True):
         for name, value in settings.items():
             usual.setdefault((config.task, config.method, name), Counter())[value] += 1
-    names = []
+    names: list[str] = []
+    short_names: list[str] = []
+    meanings: dict[tuple[str, str], set[str]] = {}
     for config, settings in zip(configs, described, strict=True):
         common = {name: usual[config.task, config.method, name].most_common(1)[0][0] for name in settings}
-        names.append(
-            ", ".join(f"{name} {setting_text(value)}" for name, value in settings.items() if value != common[name])
-        )
-    return names
+        unusual = {name: setting_text(value) for name, value in settings.items() if value != common[name]}
+        following = {name for name in unusual if name in _FOLLOWS and None in (settings[name], common[name])}
+        names.append(", ".join(f"{name} {text}" for name, text in unusual.items()))
+        short_names.append(", ".join(f"{name} {text}" for name, text in unusual.items() if name not in following))
+        meanings.setdefault((config.method, short_names[-1]), set()).add(names[-1])
+    return [
+        short if len(meanings[config.method, short]) == 1 else name
+        for config, short, name in zip(configs, short_names, names, strict=True)
+    ]
 
 
 def settings_but_seed(config: RunConfig) -> str:

@@ -51,6 +51,16 @@ def test_what_differs_from_the_usual_run_is_named():
     assert names[4:] == ["regularizer 0", ""]
 
 
+def test_what_follows_from_another_setting_is_named_only_where_it_tells_runs_apart():
+    usual = [tiny_config(seed=seed) for seed in range(3)]
+    taught = {"teacher": "rte-dense", "distillation_temperature": 2.0, "distillation_weight": 0.5}
+    one, other = (tiny_config(**taught, kl_direction=way) for way in ("teacher_student", "student_teacher"))
+    linear = tiny_config(head="linear", label_words=None, head_learning_rate=3e-5)
+    assert variants([*usual, one, linear]) == ["", "", "", "teacher rte-dense", "head linear"]
+    names = variants([*usual, one, other])
+    assert ["kl_direction teacher_student" in names[3], "kl_direction student_teacher" in names[4]] == [True, True]
+
+
 def test_mean_and_spread_over_seeds_by_hand():
     table = over_seeds(runs(("smp_s", 0.5, 0, 0.60), ("smp_s", 0.5, 1, 0.64), ("smp_s", 0.1, 0, 0.55)))
     assert table["remaining"].tolist() == [0.1, 0.5]

@@ -9,16 +9,31 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from smp_lab.storage.paths import project_folder
+from smp_lab.analysis.curves import variants
+from smp_lab.methods import METHODS
+from smp_lab.storage.paths import cached_runs_folder, project_folder
+from smp_lab.storage.runs import list_runs
 
 from .harness import ROUTER, launch, running_app
 
 MOST_BYTES = 300_000
 
+
+def usual_runs() -> str:
+    """Address of the cached runs of usual settings and of methods that are there for every task."""
+    runs = list(list_runs([cached_runs_folder()]).runs.values())
+    usual = [run for run, variant in zip(runs, variants([run.config for run in runs]), strict=True) if not variant]
+    tasks = {run.config.task for run in runs}
+    everywhere = {
+        method for method in METHODS if {run.config.task for run in usual if run.config.method == method} == tasks
+    }
+    return "&".join(f"runs={run.run_id}" for run in usual if run.config.method in everywhere)
+
+
 # Picture -> the page, and the figure on it; without one, what a visitor sees of the page.
 PICTURES = {
     "sparsity.png": ("/sparsity", None),
-    "curves.png": ("/curves?published=", "curves"),
+    "curves.png": (f"/curves?published=&{usual_runs()}", "curves"),
     "overlap.png": ("/overlap", "pair-kinds"),
 }
 
