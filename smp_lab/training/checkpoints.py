@@ -48,6 +48,11 @@ def remove_torn(folder: Path) -> None:
             shutil.rmtree(path)
 
 
+def step_of(checkpoint: Path) -> int:
+    """Optimiser step after which a checkpoint was written; its name is the library's."""
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
 def newest_whole(folder: Path, config: RunConfig) -> tuple[Path, dict[str, Any]] | None:
     """Newest sealed checkpoint of a run and its state, or None where there is none.
 
@@ -57,9 +62,7 @@ def newest_whole(folder: Path, config: RunConfig) -> tuple[Path, dict[str, Any]]
         If it was written by another schema or for other settings.
     """
     checkpoints = {
-        int(path.name.removeprefix("checkpoint-")): (path, state)
-        for path in folder.glob("checkpoint-*")
-        if (state := _read_seal(path)) is not None
+        step_of(path): (path, state) for path in folder.glob("checkpoint-*") if (state := _read_seal(path)) is not None
     }
     if not checkpoints:
         return None

@@ -32,7 +32,7 @@ from smp_lab.storage.paths import LOGS_FOLDER, TEMPORARY_PREFIX, project_folder,
 from smp_lab.storage.runs import HISTORY_COLUMNS, RunRecord, save_run
 from smp_lab.storage.sealed import replace_durably
 from smp_lab.tasks import get_task
-from smp_lab.training.checkpoints import newest_whole, remove_torn
+from smp_lab.training.checkpoints import newest_whole, remove_torn, step_of
 from smp_lab.training.data import Examples, TaskData, load_task_data
 from smp_lab.training.encoders import PACKAGED_ENCODER, Encoder, EncoderFiles, find_encoder, load_encoder
 from smp_lab.training.kept_weights import keep_weights
@@ -256,7 +256,7 @@ def _train(
     if found:
         checkpoint, log = found[0], Log(**found[1])
         log.resumed += 1
-    from_step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+    from_step = step_of(checkpoint) if checkpoint else 0
     log.processes.append({"from_step": from_step, "threads": torch.get_num_threads(), **code})
     set_seed(config.seed)
     encoder = load_encoder(prepared.files, dropout=config.dropout)
@@ -459,7 +459,7 @@ def provenance(prepared: Prepared, log: Log, command: str, code: Mapping[str, An
         "packages": {package: version(package) for package in _PACKAGES},
         "wall_seconds": round(log.seconds, 1),
         "resumed": log.resumed,
-        # Another commit or number of threads makes another mask.
+        # Another commit or number of threads can make another mask.
         **({"processes": log.processes} if log.resumed else {}),
         "data_source": prepared.data.source,
         "base_model_source": prepared.files.source,

@@ -14,7 +14,7 @@ from smp_lab.methods import METHODS
 from smp_lab.storage.paths import cached_runs_folder, project_folder
 from smp_lab.storage.runs import list_runs
 
-from .harness import ROUTER, launch, running_app
+from .harness import ROUTER, launch, running_app, settle
 
 MOST_BYTES = 300_000
 
@@ -30,20 +30,19 @@ def usual_runs() -> str:
     return "&".join(f"runs={run.run_id}" for run in usual if run.config.method in everywhere)
 
 
-# Picture -> the page, and the figure on it; without one, what a visitor sees of the page.
+# Picture -> the page, how many charts it has, and the figure on it; without one, what a visitor sees of the page.
 PICTURES = {
-    "sparsity.png": ("/sparsity", None),
-    "curves.png": (f"/curves?published=&{usual_runs()}", "curves"),
-    "overlap.png": ("/overlap", "pair-kinds"),
+    "sparsity.png": ("/sparsity", 3, None),
+    "curves.png": ("/curves?published=&{usual_runs}", 1, "curves"),
+    "overlap.png": ("/overlap", 7, "pair-kinds"),
 }
 
 
-def take(browser: Browser, address: str, path: str, figure: str | None, picture: Path) -> None:
+def take(browser: Browser, address: str, n_charts: int, figure: str | None, picture: Path) -> None:
     """Save what a page shows, below `MOST_BYTES`."""
     page = browser.new_context(viewport={"width": 1366, "height": 900}, color_scheme="light").new_page()
-    page.goto(address + path)
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=30_000)
-    page.wait_for_timeout(2000)
+    page.goto(address)
+    settle(page, n_charts)
     shown = page.locator(f".st-key-{figure} .js-plotly-plot") if figure else page
     shown.screenshot(path=picture)
     page.context.close()
@@ -62,10 +61,11 @@ def main(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         no_own_runs, log = Path(folder) / "runs", Path(folder) / "log.txt"
         with running_app(ROUTER, no_own_runs, log) as address, sync_playwright() as playwright:
-            browser = launch(playwright)
+            browser, usual = launch(playwright), usual_runs()
             for name in names or PICTURES:
-                path, figure = PICTURES[name]
-                take(browser, address, path, figure, project_folder() / ".github" / name)
+                path, n_charts, figure = PICTURES[name]
+                page = address + path.format(usual_runs=usual)
+                take(browser, page, n_charts, figure, project_folder() / ".github" / name)
             browser.close()
 
 
