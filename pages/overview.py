@@ -7,12 +7,12 @@ import json
 import pandas as pd
 import streamlit as st
 
+from smp_lab import paths
 from smp_lab.analysis.overview import common_level, means_beside, metric_left, widest_setting
 from smp_lab.analysis.run_card import card_markdown, run_card
 from smp_lab.analysis.sampling import wilson_interval
 from smp_lab.figures.overview import draw_method
 from smp_lab.figures.style import METRIC_TITLES
-from smp_lab.storage import paths
 from smp_lab.storage.runs import RunIndex, RunRecord
 from smp_lab.tasks import TASKS
 from smp_lab.ui import cache, controls, links, messages

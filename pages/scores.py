@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from smp_lab.analysis import scores as analysis
-from smp_lab.bert_layout import MATRIX_TYPES
 from smp_lab.figures import scores as figures
 from smp_lab.figures.style import MATRIX_TITLES
+from smp_lab.layout import MATRIX_TYPES
 from smp_lab.storage.runs import RunRecord, ScoreHistory
 from smp_lab.ui import cache, controls, messages
 

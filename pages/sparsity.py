@@ -10,9 +10,9 @@ import streamlit as st
 from PIL import Image
 
 from smp_lab.analysis import sparsity
-from smp_lab.bert_layout import HEAD_TYPES, MATRIX_TYPES, MatrixId
 from smp_lab.figures import sparsity as figures
 from smp_lab.figures.style import FRACTION_ENDS, MATRIX_TITLES
+from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, MatrixId
 from smp_lab.masks import BoolArray
 from smp_lab.storage.runs import RunRecord
 from smp_lab.ui import cache, controls, messages

@@ -6,7 +6,7 @@ import streamlit as st
 
 from smp_lab import __version__
 from smp_lab.figures.overview import draw_icon, draw_wordmark
-from smp_lab.storage.paths import pages_folder
+from smp_lab.paths import pages_folder
 from smp_lab.ui import cache, controls, lecture, links, messages
 
 _ABOUT = f"SMP Lab {__version__}: learn binary masks over frozen pre-trained encoders, keep them, look at them."

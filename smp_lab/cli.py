@@ -21,7 +21,7 @@ from smp_lab.config import USED_BY, RunConfig
 from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError, SmpLabError
 from smp_lab.grid import as_options, load_grid
 from smp_lab.methods import METHODS, SET, get_method
-from smp_lab.storage.paths import (
+from smp_lab.paths import (
     GLUE_VARIABLE,
     LOGS_FOLDER,
     RECORD_FILE,

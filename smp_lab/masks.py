@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from smp_lab.bert_layout import ATTENTION_OUTPUT, KEY, QUERY, VALUE, EncoderLayout, MatrixId
 from smp_lab.errors import MaskFormatError
+from smp_lab.layout import ATTENTION_OUTPUT, KEY, QUERY, VALUE, EncoderLayout, MatrixId
 
 BoolArray = npt.NDArray[np.bool_]
 ByteArray = npt.NDArray[np.uint8]

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smp_lab.bert_layout import OUTPUT, EncoderLayout
 from smp_lab.config import UNUSED, USED_BY, RunConfig
+from smp_lab.layout import OUTPUT, EncoderLayout
 from smp_lab.masks import MaskSet, kept_count, top_k
 from smp_lab.methods import METHODS
 from smp_lab.storage.runs import RunRecord, ScoreHistory, save_run

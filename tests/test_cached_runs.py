@@ -1,6 +1,6 @@
 """The runs that come with the project are whole, small, and those that the README speaks of."""
 
-from smp_lab.storage.paths import cached_runs_folder
+from smp_lab.paths import cached_runs_folder
 from smp_lab.storage.runs import list_runs
 
 INDEX = list_runs([cached_runs_folder()])

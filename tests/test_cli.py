@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from smp_lab import __version__, cli
 from smp_lab.analysis.sampling import wilson_interval
 from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError
-from smp_lab.storage.paths import RECORD_FILE, project_folder
+from smp_lab.paths import RECORD_FILE, project_folder
 from smp_lab.storage.release import read_release
 
 

@@ -10,7 +10,7 @@ import pytest
 from smp_lab import cli
 from smp_lab.errors import ConfigError
 from smp_lab.grid import SETTINGS, load_grid
-from smp_lab.storage.paths import grid_file
+from smp_lab.paths import grid_file
 
 GOOD = """
 [[group]]

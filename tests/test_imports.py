@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-GROUND = {"bert_layout", "config", "errors", "grid", "masks", "methods", "tasks"}
+GROUND = {"layout", "config", "paths", "recipes", "errors", "grid", "masks", "methods", "tasks"}
 FOUR = {"storage", "analysis", "figures", "jobs"}
 # Room -> the rooms it may import, besides itself and the ground floor. A new room needs a line here.
 MAY_IMPORT = {

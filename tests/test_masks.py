@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from conftest import MINILM, TINY, random_masks
 
-from smp_lab.bert_layout import EncoderLayout, MatrixId
 from smp_lab.errors import MaskFormatError
+from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.masks import (
     MaskSet,
     compress_bits,

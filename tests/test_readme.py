@@ -5,7 +5,7 @@ import re
 from typer.testing import CliRunner
 
 from smp_lab import cli
-from smp_lab.storage.paths import cached_runs_folder, project_folder
+from smp_lab.paths import cached_runs_folder, project_folder
 
 README = (project_folder() / "README.md").read_text()
 

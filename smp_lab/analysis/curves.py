@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from smp_lab.bert_layout import EncoderLayout
 from smp_lab.config import RunConfig, canonical_json
+from smp_lab.layout import EncoderLayout
 from smp_lab.methods import MEASURED
 
 # What runs of one line may differ in: the level, and what a schedule has to be told to get there.

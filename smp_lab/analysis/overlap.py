@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smp_lab.bert_layout import HEAD_TYPES, EncoderLayout
 from smp_lab.config import RunConfig
 from smp_lab.errors import MaskFormatError
+from smp_lab.layout import HEAD_TYPES, EncoderLayout
 from smp_lab.masks import ByteArray, CountArray, MaskSet
 
 WordArray = npt.NDArray[np.uint64]

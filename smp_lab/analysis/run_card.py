@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from smp_lab.analysis.curves import setting_text
-from smp_lab.bert_layout import EncoderLayout
 from smp_lab.config import USED_BY, RunConfig
+from smp_lab.layout import EncoderLayout
 from smp_lab.tasks import (
     PAPER_EPOCHS,
     PAPER_REGULARIZER,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from smp_lab.analysis.overlap import measure_overlap
-from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
+from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 
 ALL_TYPES = "all"
 KEPT, REMOVED = SIDES = ("kept", "removed")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smp_lab.bert_layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
+from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import BoolArray, CountArray
 
 ALL_TYPES = "all"

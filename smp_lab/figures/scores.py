@@ -14,7 +14,6 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from smp_lab.bert_layout import MATRIX_TYPES
 from smp_lab.figures.style import (
     FRACTION_SCALE,
     KEPT_COLOR,
@@ -31,6 +30,7 @@ from smp_lab.figures.style import (
     run_marks,
     type_panels,
 )
+from smp_lab.layout import MATRIX_TYPES
 
 Range = tuple[float, float]
 

@@ -14,7 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from smp_lab.bert_layout import ATTENTION_OUTPUT, INTERMEDIATE, KEY, MATRIX_TYPES, OUTPUT, QUERY, VALUE
+from smp_lab.layout import ATTENTION_OUTPUT, INTERMEDIATE, KEY, MATRIX_TYPES, OUTPUT, QUERY, VALUE
 
 LIGHT, DARK = "light", "dark"
 TASK, METHOD = COLOR_BY = ("task", "method")

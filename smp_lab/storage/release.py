@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from smp_lab.bert_layout import EncoderLayout, MatrixId, parameter_name
 from smp_lab.errors import MaskFormatError, RunWriteError
+from smp_lab.layout import EncoderLayout, MatrixId, parameter_name
 from smp_lab.masks import MaskSet
 from smp_lab.storage.runs import ARCHIVE_ERRORS
 

@@ -33,7 +33,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smp_lab.bert_layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.config import RunConfig
 from smp_lab.errors import (
     ConfigError,
@@ -42,8 +41,9 @@ from smp_lab.errors import (
     RunFormatError,
     RunWriteError,
 )
+from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.masks import MaskSet, compress_bits, decompress_bits
-from smp_lab.storage.paths import (
+from smp_lab.paths import (
     HISTORY_FILE,
     MASKS_FILE,
     PREDICTIONS_FILE,

@@ -25,7 +25,7 @@ import pandas as pd
 from smp_lab.config import canonical_json
 from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError, RunWriteError
 from smp_lab.methods import get_method
-from smp_lab.storage.paths import TEMPORARY_PREFIX, transfers_folder
+from smp_lab.paths import TEMPORARY_PREFIX, transfers_folder
 from smp_lab.storage.runs import PREDICTION_COLUMNS, RunRecord
 from smp_lab.storage.sealed import DIGEST, from_json, is_number, own_sha256, read_all, to_json, write_durably
 from smp_lab.tasks import Task, get_task

@@ -19,7 +19,7 @@ from typing import Any
 
 from smp_lab.errors import SmpLabError, TrainingError
 from smp_lab.grid import DENSE_TEACHER, SHARED_WITH_TEACHER, GridRun
-from smp_lab.storage.paths import LOGS_FOLDER, unfinished_folder
+from smp_lab.paths import LOGS_FOLDER, unfinished_folder
 from smp_lab.training.run import prepare
 
 DONE, UNFINISHED, MISSING = "done", "unfinished", "missing"

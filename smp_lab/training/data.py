@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from smp_lab.config import canonical_json
 from smp_lab.errors import ConfigError, DataError, MissingDependencyError, first_line
-from smp_lab.storage.paths import GLUE_VARIABLE
+from smp_lab.paths import GLUE_VARIABLE
 from smp_lab.tasks import TASKS, Task, get_task
 from smp_lab.training import toy
 

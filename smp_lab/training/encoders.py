@@ -23,8 +23,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from smp_lab.bert_layout import EncoderLayout, MatrixId, parse_parameter_name
 from smp_lab.errors import EncoderError, first_line
+from smp_lab.layout import EncoderLayout, MatrixId, parse_parameter_name
 from smp_lab.training.dropout import use_cheap_dropout
 
 # The encoder of the "encoder" extra: a package that carries sentence-transformers/all-MiniLM-L6-v2.

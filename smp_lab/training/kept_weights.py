@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from smp_lab.errors import RunWriteError, first_line
-from smp_lab.storage.paths import weights_file
+from smp_lab.paths import weights_file
 from smp_lab.storage.sealed import sync_file, sync_folder
 
 

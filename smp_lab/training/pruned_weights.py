@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from smp_lab.bert_layout import EncoderLayout
 from smp_lab.errors import TrainingError
+from smp_lab.layout import EncoderLayout
 from smp_lab.masks import MaskSet
 from smp_lab.training.masking import MaskingFunction
 from smp_lab.training.schedule import Schedule

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from smp_lab.bert_layout import EncoderLayout
+from smp_lab.layout import EncoderLayout
 from smp_lab.masks import MaskSet, popcount, top_k
 from smp_lab.storage.runs import ScoreHistory
 from smp_lab.storage.sealed import replace_durably

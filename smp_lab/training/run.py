@@ -28,7 +28,8 @@ from smp_lab import __version__
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
 from smp_lab.methods import NONE, Method, get_method
-from smp_lab.storage.paths import LOGS_FOLDER, TEMPORARY_PREFIX, project_folder, unfinished_folder
+from smp_lab.paths import LOGS_FOLDER, TEMPORARY_PREFIX, project_folder, unfinished_folder
+from smp_lab.recipes import DISTILLATION, get_recipe, method_settings
 from smp_lab.storage.runs import HISTORY_COLUMNS, RunRecord, save_run
 from smp_lab.storage.sealed import replace_durably
 from smp_lab.tasks import get_task
@@ -38,7 +39,6 @@ from smp_lab.training.encoders import PACKAGED_ENCODER, Encoder, EncoderFiles, f
 from smp_lab.training.kept_weights import keep_weights
 from smp_lab.training.model import PruningModel, build_model
 from smp_lab.training.progress import Progress
-from smp_lab.training.recipes import DISTILLATION, get_recipe, method_settings
 from smp_lab.training.recorder import MomentRecorder
 from smp_lab.training.teachers import Teacher, find_teacher, load_teacher, teacher_logits
 from smp_lab.training.trainer import DevelopmentSplit, Log, PruningTrainer, TokenizedExamples, training_arguments

@@ -28,7 +28,7 @@ from transformers import (
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, EncoderError, TrainingError, first_line
 from smp_lab.methods import NONE
-from smp_lab.storage.paths import cached_runs_folder, weights_file
+from smp_lab.paths import cached_runs_folder, weights_file
 from smp_lab.storage.runs import RunRecord, find_run
 from smp_lab.tasks import Task
 from smp_lab.training.encoders import Encoder, EncoderFiles, file_sha256, find_encoder, load_encoder, max_tokens

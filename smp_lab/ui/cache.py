@@ -17,11 +17,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from smp_lab import paths
 from smp_lab.analysis import overlap, sampling
 from smp_lab.errors import RunFormatError
 from smp_lab.figures import style
 from smp_lab.masks import MaskSet
-from smp_lab.storage import paths
 from smp_lab.storage.published import published_ablations, published_points
 from smp_lab.storage.runs import RunIndex, RunRecord, ScoreHistory, list_runs, load_run, run_folders
 from smp_lab.storage.transfers import TransferIndex, TransferRecord, list_transfers, load_transfer, transfer_files

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from smp_lab.storage import paths
+from smp_lab import paths
 
 RUNS = "runs"
 LECTURE = "lecture"

@@ -12,7 +12,7 @@ from smp_lab.analysis.curves import (
     variants,
 )
 from smp_lab.analysis.sparsity import count_table
-from smp_lab.bert_layout import EncoderLayout
+from smp_lab.layout import EncoderLayout
 
 BERT_BASE = EncoderLayout(12, 768, 3072, 12, 109_482_240)
 

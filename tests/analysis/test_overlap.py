@@ -24,8 +24,8 @@ from smp_lab.analysis.overlap import (
     region_counts,
     shared_circles,
 )
-from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.errors import MaskFormatError
+from smp_lab.layout import MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.masks import MaskSet
 
 PAIR = ["run_a", "run_b"]

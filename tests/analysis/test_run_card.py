@@ -4,7 +4,7 @@ import pytest
 from conftest import TINY, tiny_config
 
 from smp_lab.analysis.run_card import card_markdown, deviations, run_card
-from smp_lab.bert_layout import EncoderLayout
+from smp_lab.layout import EncoderLayout
 from smp_lab.tasks import TASKS
 
 BERT_BASE = EncoderLayout(n_layers=12, hidden_size=768, intermediate_size=3072, n_heads=12, n_parameters=109_482_240)

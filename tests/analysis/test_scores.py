@@ -4,7 +4,7 @@ from conftest import TINY, random_masks, tiny_scores
 
 from smp_lab.analysis import scores as analysis
 from smp_lab.analysis.scores import ALL_TYPES, KEPT, REMOVED
-from smp_lab.bert_layout import MATRIX_TYPES
+from smp_lab.layout import MATRIX_TYPES
 from smp_lab.masks import popcount
 
 SIZES = np.array([TINY.size(matrix.matrix_type) for matrix in TINY.matrices])

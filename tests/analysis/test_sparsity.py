@@ -10,7 +10,7 @@ from smp_lab.analysis.sparsity import (
     remaining_per_head,
     remaining_per_layer,
 )
-from smp_lab.bert_layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
+from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
 
 MINILM = EncoderLayout(6, 384, 1536, 12, 22_713_216)
 # (layers, types): TINY's attention matrices hold 256 weights, its feed-forward ones 512.

@@ -27,7 +27,7 @@ import numpy as np
 from playwright.async_api import Browser, Locator, Page, TimeoutError, async_playwright
 
 from smp_lab.analysis.overlap import measure_overlap, pairwise_overlap
-from smp_lab.bert_layout import EncoderLayout
+from smp_lab.layout import EncoderLayout
 from smp_lab.masks import MaskSet
 from smp_lab.storage.runs import ScoreHistory, list_runs, load_run
 from tests.conftest import MINILM, make_run, tiny_scores, uneven_masks

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, Playwright
 
-from smp_lab.storage.paths import RUNS_VARIABLE, project_folder
+from smp_lab.paths import RUNS_VARIABLE, project_folder
 
 ROUTER = project_folder() / "smp_lab" / "app.py"
 OWN_RUNS_ALONE = Path(__file__).with_name("own_runs_alone.py")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from smp_lab import app
-from smp_lab.storage import paths
+from smp_lab import app, paths
 
 paths.cached_runs_folder = lambda: paths.own_runs_folder() / "no-cached-runs"
 app.main()

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from smp_lab.analysis.curves import variants
 from smp_lab.methods import METHODS
-from smp_lab.storage.paths import cached_runs_folder, project_folder
+from smp_lab.paths import cached_runs_folder, project_folder
 from smp_lab.storage.runs import list_runs
 
 from .harness import ROUTER, launch, running_app, settle

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import MINILM, tiny_scores, uneven_masks
 
-from smp_lab.storage.paths import project_folder
+from smp_lab.paths import project_folder
 
 from .benchmark import as_many_bins_as_real
 

@@ -16,9 +16,9 @@ from smp_lab.analysis.overlap import (
     region_counts,
     shared_circles,
 )
-from smp_lab.bert_layout import MATRIX_TYPES
 from smp_lab.figures import overlap as figures
 from smp_lab.figures.style import DARK, LIGHT, MATRIX_TITLES, REMOVED_COLOR, TASK_COLORS, template
+from smp_lab.layout import MATRIX_TYPES
 
 MASKS = {
     name: random_masks(TINY, share, seed) for seed, (name, share) in enumerate({"x": 0.5, "y": 0.5, "z": 0.1}.items())

@@ -5,9 +5,9 @@ import pytest
 from conftest import TINY, random_masks
 
 from smp_lab.analysis import scores as analysis
-from smp_lab.bert_layout import MATRIX_TYPES
 from smp_lab.figures import scores as figures
 from smp_lab.figures.style import KEPT_COLOR, REMOVED_COLOR, TASK_COLORS
+from smp_lab.layout import MATRIX_TYPES
 
 from .test_overlap import assert_types_stand_upright
 

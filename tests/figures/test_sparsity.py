@@ -5,9 +5,9 @@ import pytest
 from conftest import TINY, random_masks
 
 from smp_lab.analysis.sparsity import block_fractions, remaining_per_head, remaining_per_layer
-from smp_lab.bert_layout import MATRIX_TYPES, MatrixId
 from smp_lab.figures.sparsity import plot_matrix, plot_remaining_per_head, plot_remaining_per_layer
 from smp_lab.figures.style import TASK_COLORS
+from smp_lab.layout import MATRIX_TYPES, MatrixId
 
 MASKS = random_masks(TINY, 0.3)
 KEPT = np.array([[MASKS.kept(MatrixId(layer, kind)) for kind in MATRIX_TYPES] for layer in range(TINY.n_layers)])

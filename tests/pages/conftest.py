@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from smp_lab.storage import paths
+from smp_lab import paths
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import make_run
 
-from smp_lab.storage.paths import MASKS_FILE, PREDICTIONS_FILE, RECORD_FILE, pages_folder
+from smp_lab.paths import MASKS_FILE, PREDICTIONS_FILE, RECORD_FILE, pages_folder
 
 from .conftest import charts, sentences
 

@@ -8,8 +8,8 @@ import pytest
 from conftest import TINY, make_run, make_transfer
 
 from smp_lab.analysis.overlap import MEASURES, measure_overlap, pairwise_overlap
-from smp_lab.bert_layout import EncoderLayout
-from smp_lab.storage.paths import MASKS_FILE, RECORD_FILE
+from smp_lab.layout import EncoderLayout
+from smp_lab.paths import MASKS_FILE, RECORD_FILE
 
 from .conftest import charts, sentences
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import TINY, make_run
 
-from smp_lab.storage.paths import HISTORY_FILE, MASKS_FILE, RECORD_FILE
+from smp_lab.paths import HISTORY_FILE, MASKS_FILE, RECORD_FILE
 from smp_lab.ui import controls
 
 from .conftest import charts, sentences

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import TINY, make_run, random_masks, tiny_scores
 
-from smp_lab.storage.paths import RECORD_FILE, SCORES_FILE
+from smp_lab.paths import RECORD_FILE, SCORES_FILE
 
 from .conftest import charts, sentences
 from .test_curves import DENSE

@@ -1,6 +1,6 @@
 import pytest
 
-from smp_lab.bert_layout import EncoderLayout
+from smp_lab.layout import EncoderLayout
 from smp_lab.methods import METHODS
 from smp_lab.storage.published import METHOD_TITLES, published_ablations, published_points
 from smp_lab.tasks import TASKS

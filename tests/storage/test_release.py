@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import TINY, random_masks
 
-from smp_lab.bert_layout import EncoderLayout, MatrixId, parameter_name
 from smp_lab.errors import MaskFormatError, RunWriteError
+from smp_lab.layout import EncoderLayout, MatrixId, parameter_name
 from smp_lab.masks import MaskSet
 from smp_lab.storage.release import read_release, write_release
 

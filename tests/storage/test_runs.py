@@ -14,11 +14,10 @@ import pandas as pd
 import pytest
 from conftest import MINILM, TINY, make_run, random_masks, tiny_config
 
-from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.errors import MaskFormatError, RunExistsError, RunFormatError, RunWriteError, SmpLabError
+from smp_lab.layout import MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.masks import compress_bits
-from smp_lab.storage import runs as storage
-from smp_lab.storage.paths import (
+from smp_lab.paths import (
     HISTORY_FILE,
     MASKS_FILE,
     PREDICTIONS_FILE,
@@ -28,6 +27,7 @@ from smp_lab.storage.paths import (
     own_runs_folder,
     project_folder,
 )
+from smp_lab.storage import runs as storage
 from smp_lab.storage.runs import HISTORY_COLUMNS, list_runs, load_run, masks_to_bytes, unused_shared_masks
 from smp_lab.storage.sealed import own_sha256
 

@@ -10,11 +10,10 @@ import torch
 from training.conftest import tiny_data
 from typer.testing import CliRunner
 
-from smp_lab import cli
+from smp_lab import cli, recipes
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.transfers import list_transfers
 from smp_lab.tasks import TASKS
-from smp_lab.training import recipes
 from smp_lab.training import run as training
 
 RTE = ["--task", "rte", "--remaining", "0.5"]

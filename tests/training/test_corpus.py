@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from smp_lab import cli
 from smp_lab.errors import TrainingError
-from smp_lab.storage.paths import LOGS_FOLDER, UNFINISHED_FOLDER
+from smp_lab.paths import LOGS_FOLDER, UNFINISHED_FOLDER
 from smp_lab.storage.runs import list_runs
 
 SETTINGS = 'encoder = "{encoder}", batch_size = 4, precision = "fp32", max_length = 40'

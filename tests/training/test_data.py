@@ -15,7 +15,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from smp_lab.errors import ConfigError, DataError, MissingDependencyError, SmpLabError
-from smp_lab.storage.paths import GLUE_VARIABLE
+from smp_lab.paths import GLUE_VARIABLE
 from smp_lab.tasks import TASKS
 from smp_lab.training import data
 from smp_lab.training.data import load_task_data

@@ -4,8 +4,8 @@ import shutil
 import pytest
 import torch
 
-from smp_lab.bert_layout import EncoderLayout, parse_parameter_name
 from smp_lab.errors import EncoderError
+from smp_lab.layout import EncoderLayout, parse_parameter_name
 from smp_lab.training import encoders
 from smp_lab.training.encoders import find_encoder, load_encoder
 

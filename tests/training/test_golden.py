@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn.functional import gelu, linear, mse_loss
 
-from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
+from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count
 from smp_lab.training.masking.local import Local
 from smp_lab.training.masking.share import Share, share_among_layers

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from smp_lab.storage.paths import unfinished_folder
+from smp_lab.paths import unfinished_folder
 from smp_lab.storage.runs import list_runs
 from smp_lab.training.checkpoints import SEAL_FILE
 

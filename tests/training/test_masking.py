@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.errors import TrainingError
+from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count, top_k
 from smp_lab.training.masking import Global, Local, Share, Threshold
 from smp_lab.training.masking.share import share_among_layers, whole_counts

@@ -9,8 +9,8 @@ import torch
 from training.conftest import tiny_data
 from transformers import BertConfig, BertModel
 
-from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.errors import ConfigError
+from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count, top_k
 from smp_lab.methods import METHODS
 from smp_lab.training import run as training

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from smp_lab.bert_layout import EncoderLayout
+from smp_lab.layout import EncoderLayout
 from smp_lab.training.masking import Local
 from smp_lab.training.pruned_weights import MaskedWeights
 from smp_lab.training.schedule import Schedule

@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from training.conftest import ask_at, same_masks, tiny_data
 
-from smp_lab.bert_layout import MATRIX_TYPES, parameter_name
 from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
+from smp_lab.layout import MATRIX_TYPES, parameter_name
 from smp_lab.masks import kept_count
-from smp_lab.storage.paths import unfinished_folder, weights_file
+from smp_lab.paths import unfinished_folder, weights_file
 from smp_lab.storage.runs import list_runs
 from smp_lab.training import kept_weights
 from smp_lab.training import run as training

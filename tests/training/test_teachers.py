@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from smp_lab import cli
 from smp_lab.errors import ConfigError, EncoderError, TrainingError
-from smp_lab.storage.paths import unfinished_folder, weights_file
+from smp_lab.paths import unfinished_folder, weights_file
 from smp_lab.storage.runs import list_runs
 from smp_lab.tasks import get_task
 from smp_lab.training import encoders, teachers

@@ -6,7 +6,7 @@ import torch
 from training.conftest import ask_at, same_masks
 
 from smp_lab.errors import TrainingError
-from smp_lab.storage.paths import unfinished_folder
+from smp_lab.paths import unfinished_folder
 from smp_lab.training import run as training
 from smp_lab.training import trainer as trainer_module
 from smp_lab.training.checkpoints import newest_whole

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from smp_lab.bert_layout import EncoderLayout
+from smp_lab.layout import EncoderLayout
 from smp_lab.training.schedule import Schedule
 from smp_lab.training.topk import select_top_k
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from smp_lab.bert_layout import MATRIX_TYPES
+from smp_lab.layout import MATRIX_TYPES
 from smp_lab.masks import kept_count
 from smp_lab.training.masking.base import PerMatrix
 

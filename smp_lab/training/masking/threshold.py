@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from smp_lab.bert_layout import EncoderLayout
+from smp_lab.layout import EncoderLayout
 from smp_lab.training.schedule import Schedule
 
 

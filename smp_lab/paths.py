@@ -27,7 +27,7 @@ TEMPORARY_PREFIX = ".writing-"
 
 def project_folder() -> Path:
     """The clone: the folder that holds smp_lab/, pages/ and cached_runs/."""
-    return Path(__file__).resolve().parents[2]
+    return Path(__file__).resolve().parents[1]
 
 
 def pages_folder() -> Path:

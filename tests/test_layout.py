@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from smp_lab.bert_layout import MATRIX_TYPES, EncoderLayout, MatrixId, parameter_name, parse_parameter_name
 from smp_lab.errors import MaskFormatError
+from smp_lab.layout import MATRIX_TYPES, EncoderLayout, MatrixId, parameter_name, parse_parameter_name
 
 BERT_BASE = EncoderLayout(12, 768, 3072, 12, 109_482_240)
 FIELDS = {"n_layers": 2, "hidden_size": 16, "intermediate_size": 32, "n_heads": 2, "n_parameters": 6000}

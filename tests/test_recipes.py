@@ -2,8 +2,8 @@ import pytest
 
 from smp_lab.errors import ConfigError
 from smp_lab.methods import METHODS
+from smp_lab.recipes import get_recipe, method_settings
 from smp_lab.tasks import TASKS
-from smp_lab.training.recipes import get_recipe, method_settings
 
 
 @pytest.mark.parametrize("task", TASKS)
