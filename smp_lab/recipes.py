@@ -152,15 +152,13 @@ def get_recipe(name: str, task: str, remaining: float | None) -> Recipe:
     if task not in PAPER_EPOCHS:
         raise ConfigError(f"The paper has no recipe for task {task!r}; it has for: {', '.join(PAPER_EPOCHS)}.")
     epochs = PAPER_EPOCHS[task]
-    if remaining is not None and remaining >= 0.7:
-        schedule = {"schedule_fraction": PAPER_SCHEDULE_EPOCHS_ABOVE_70 / epochs}
-    else:
-        schedule = {"schedule_fraction": None, "schedule_steps": PAPER_SCHEDULE_STEPS}
+    above_70 = remaining is not None and remaining >= 0.7
     return Recipe(
         epochs,
         score_learning_rate=PAPER_SCORE_LEARNING_RATE,
         weight_learning_rate=PAPER_WEIGHT_LEARNING_RATE,
         regularizer=PAPER_REGULARIZER,
         movement_regularizer=0.0,
-        **schedule,
+        schedule_fraction=PAPER_SCHEDULE_EPOCHS_ABOVE_70 / epochs if above_70 else None,
+        schedule_steps=None if above_70 else PAPER_SCHEDULE_STEPS,
     )
