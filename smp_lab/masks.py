@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from smp_lab.errors import MaskFormatError
-from smp_lab.layout import ATTENTION_OUTPUT, KEY, QUERY, VALUE, EncoderLayout, MatrixId
+from smp_lab.layout import (
+    ATTENTION_OUTPUT,
+    HEAD_TYPES,
+    KEY,
+    MATRIX_TYPES,
+    QUERY,
+    VALUE,
+    EncoderLayout,
+    MatrixId,
+)
 
 BoolArray = npt.NDArray[np.bool_]
 ByteArray = npt.NDArray[np.uint8]
@@ -172,6 +181,20 @@ class MaskSet:
         for matrix in self.layout.matrices:
             digest.update(self.bits[matrix].tobytes())
         return digest.hexdigest()
+
+    @property
+    def kept_per_matrix(self) -> CountArray:
+        """Kept weights of every matrix, ``(n_layers, 6)`` in the order of `MATRIX_TYPES`."""
+        return self._by_layer(MATRIX_TYPES, self.kept)
+
+    @property
+    def kept_per_head_and_matrix(self) -> CountArray:
+        """Kept weights of every head, ``(n_layers, 4, n_heads)`` in the order of `HEAD_TYPES`."""
+        return self._by_layer(HEAD_TYPES, self.kept_per_head)
+
+    def _by_layer(self, kinds: tuple[str, ...], count: Callable[[MatrixId], int | CountArray]) -> CountArray:
+        layers = range(self.layout.n_layers)
+        return np.array([[count(MatrixId(layer, kind)) for kind in kinds] for layer in layers], np.int64)
 
     def kept_per_row(self, matrix: MatrixId) -> CountArray:
         """Kept weights of each output row, ``(n_out,)``."""

@@ -41,7 +41,7 @@ from smp_lab.errors import (
     RunFormatError,
     RunWriteError,
 )
-from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
+from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import MaskSet, compress_bits, decompress_bits
 from smp_lab.paths import (
     HISTORY_FILE,
@@ -54,6 +54,7 @@ from smp_lab.paths import (
     TRANSFERS_FOLDER,
     shared_masks_file,
 )
+from smp_lab.storage.mask_records import MEASURED_RUN, MaskRecord
 from smp_lab.storage.sealed import (
     DIGEST,
     from_json,
@@ -254,12 +255,36 @@ class RunRecord:
         RunFormatError, MaskFormatError
             If it is missing, altered, or does not hold what run.json says.
         """
-        arrays = self._read(MASKS_FILE)
-        masks = _masks_from_arrays(self.layout, arrays, self.run_id)
+        return self._read_masks()
+
+    def _read_masks(self) -> MaskSet:
+        masks = _masks_from_arrays(self.layout, self._read(MASKS_FILE), self.run_id)
         counted = _kept_counts(self.layout, masks)
         if any(self.results[name] != counts for name, counts in counted.items()):
             raise MaskFormatError(f"Masks of run {self.run_id} keep other counts than its {RECORD_FILE} says.")
         return masks
+
+    @cached_property
+    def mask_record(self) -> MaskRecord | None:
+        """Its final mask by itself; None where none is stored."""
+        if not self.has_masks:
+            return None
+        config = self.config
+        level = f"{100 * self.remaining:.3g} %"
+        return MaskRecord(
+            mask_id=self.run_id,
+            label=" · ".join((config.task_info.title, config.method_info.title, level, f"seed {config.seed}")),
+            source=MEASURED_RUN,
+            layout=self.layout,
+            encoder=config.base_model,
+            encoder_sha256=config.base_model_sha256,
+            task=None if config.method_info.is_control else config.task,
+            kept=self.kept,
+            kept_per_head=self.kept_per_head,
+            digest=self.file_sha256[MASKS_FILE],
+            read=self._read_masks,
+            config=config,
+        )
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -494,17 +519,13 @@ def save_run(
 
 
 def _kept_counts(layout: EncoderLayout, masks: MaskSet | None) -> dict[str, Any]:
-    kept, heads = [], []
-    for layer in range(layout.n_layers):
-        matrices = [MatrixId(layer, kind) for kind in MATRIX_TYPES]
-        if masks is None:
-            kept.append([layout.size(matrix.matrix_type) for matrix in matrices])
-            per_head = layout.hidden_size * layout.head_size
-            heads.append([[per_head] * layout.n_heads for _ in HEAD_TYPES])
-        else:
-            kept.append([masks.kept(matrix) for matrix in matrices])
-            heads.append([masks.kept_per_head(MatrixId(layer, kind)).tolist() for kind in HEAD_TYPES])
-    return {"kept": kept, "kept_per_head": heads}
+    if masks is not None:
+        return {"kept": masks.kept_per_matrix.tolist(), "kept_per_head": masks.kept_per_head_and_matrix.tolist()}
+    per_head = layout.hidden_size * layout.head_size
+    return {
+        "kept": [[layout.size(kind) for kind in MATRIX_TYPES]] * layout.n_layers,
+        "kept_per_head": [[[per_head] * layout.n_heads] * len(HEAD_TYPES)] * layout.n_layers,
+    }
 
 
 def load_run(path: Path) -> RunRecord:
@@ -605,6 +626,11 @@ class RunIndex:
 
     runs: Mapping[str, RunRecord]
     problems: tuple[tuple[Path, str], ...]
+
+    @property
+    def mask_records(self) -> Mapping[str, MaskRecord]:
+        """The masks of the runs that keep one, by their id."""
+        return {record.mask_id: record for run in self.runs.values() if (record := run.mask_record) is not None}
 
 
 def list_runs(folders: Iterable[Path]) -> RunIndex:

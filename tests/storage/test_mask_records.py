@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from conftest import TINY, make_run, random_masks
+
+from smp_lab.errors import RunFormatError
+from smp_lab.paths import MASKS_FILE
+from smp_lab.storage.mask_records import IMPORTED, MEASURED_RUN, imported_mask
+from smp_lab.storage.runs import list_runs
+
+
+def test_the_mask_record_of_a_run_says_what_the_run_says(runs):
+    run = make_run(runs, task="cola", seed=3)
+    record = run.mask_record
+    assert (record.mask_id, record.source, record.task) == (run.run_id, MEASURED_RUN, "cola")
+    assert record.label == "CoLA · SMP-S (share) · 50 % · seed 3"
+    assert (record.encoder, record.encoder_sha256) == (run.config.base_model, run.config.base_model_sha256)
+    assert (record.layout, record.config, record.remaining) == (run.layout, run.config, run.remaining)
+    np.testing.assert_array_equal(record.kept, record.masks.kept_per_matrix)
+    np.testing.assert_array_equal(record.kept_per_head, record.masks.kept_per_head_and_matrix)
+    assert record.masks.sha256 == run.masks.sha256
+
+
+def test_runs_without_a_mask_have_no_mask_record(runs):
+    make_run(runs, method="dense", remaining=1, head="linear", label_words=None)
+    masked, control = make_run(runs), make_run(runs, method="random")
+    index = list_runs([runs])
+    assert list(index.mask_records) == sorted([masked.run_id, control.run_id])
+    # A control is made for a comparison on a task; its mask is of none.
+    assert index.mask_records[control.run_id].task is None
+
+
+def test_the_bits_of_a_mask_are_read_when_they_are_asked_for(runs):
+    run = make_run(runs)
+    (run.path / MASKS_FILE).unlink()
+    record = list_runs([runs]).mask_records[run.run_id]
+    assert record.kept.sum() == run.kept.sum()
+    with pytest.raises(RunFormatError, match="masks.npz cannot be read"):
+        _ = record.masks
+
+
+def test_a_mask_from_elsewhere_needs_no_run():
+    masks = random_masks(TINY, 0.25)
+    record = imported_mask(masks, mask_id="m", label="A mask", encoder="tiny", encoder_sha256="a" * 64)
+    assert (record.source, record.task, record.config) == (IMPORTED, None, None)
+    assert record.kept.shape == (2, 6) and record.kept_per_head.shape == (2, 4, 2)
+    assert record.kept.sum() == masks.kept_total
+    np.testing.assert_array_equal(record.kept_per_head.sum(axis=2), record.kept[:, :4])
+    assert record.masks is masks
