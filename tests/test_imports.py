@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-GROUND = {"layout", "config", "paths", "recipes", "errors", "grid", "masks", "methods", "tasks"}
-FOUR = {"storage", "analysis", "figures", "jobs"}
+GROUND = {"layout", "config", "paths", "recipes", "errors", "grid", "schedule", "masks", "methods", "tasks"}
+FOUR = {"storage", "analysis", "figures", "jobs", "lesson"}
 # Room -> the rooms it may import, besides itself and the ground floor. A new room needs a line here.
 MAY_IMPORT = {
     **{room: set() for room in FOUR},

@@ -8,12 +8,12 @@ from torch.func import functional_call
 
 from smp_lab.config import RunConfig
 from smp_lab.methods import Method
+from smp_lab.schedule import Schedule
 from smp_lab.training.distillation import Distillation
 from smp_lab.training.encoders import Encoder
 from smp_lab.training.heads import Classes, LabelWordHead, LinearHead, Poles, SquaredError, Target
 from smp_lab.training.methods import METHOD_WEIGHTS, Prunable
 from smp_lab.training.pruned_weights import PrunedWeights
-from smp_lab.training.schedule import Schedule
 
 
 class PruningModel(nn.Module):

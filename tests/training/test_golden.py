@@ -12,10 +12,10 @@ from torch.nn.functional import gelu, linear, mse_loss
 
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count
+from smp_lab.schedule import Schedule
 from smp_lab.training.masking.local import Local
 from smp_lab.training.masking.share import Share, share_among_layers
 from smp_lab.training.pruned_weights import MaskedWeights
-from smp_lab.training.schedule import Schedule
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 STEPS = 60

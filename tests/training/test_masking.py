@@ -5,9 +5,9 @@ import torch
 from smp_lab.errors import TrainingError
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count, top_k
+from smp_lab.schedule import Schedule
 from smp_lab.training.masking import Global, Local, Share, Threshold
 from smp_lab.training.masking.share import share_among_layers, whole_counts
-from smp_lab.training.schedule import Schedule
 
 LAYOUT = EncoderLayout(n_layers=3, hidden_size=8, intermediate_size=20, n_heads=2, n_parameters=5000)
 

@@ -13,12 +13,12 @@ from smp_lab.errors import ConfigError
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count, top_k
 from smp_lab.methods import METHODS
+from smp_lab.schedule import Schedule
 from smp_lab.training import run as training
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.methods import METHOD_WEIGHTS, Prunable
 from smp_lab.training.methods.l0 import BETA, GAMMA, ZETA, p_open, sampled_gate
 from smp_lab.training.run import build_model, prepare, train
-from smp_lab.training.schedule import Schedule
 
 LAYOUT = EncoderLayout(n_layers=2, hidden_size=8, intermediate_size=12, n_heads=2, n_parameters=2000)
 SET = [name for name, method in METHODS.items() if method.remaining == "set"]

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from smp_lab.layout import EncoderLayout
+from smp_lab.schedule import Schedule
 from smp_lab.training.masking import Local
 from smp_lab.training.pruned_weights import MaskedWeights
-from smp_lab.training.schedule import Schedule
 
 LAYOUT = EncoderLayout(n_layers=1, hidden_size=4, intermediate_size=6, n_heads=1, n_parameters=500)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from smp_lab.layout import EncoderLayout
 from smp_lab.masks import kept_count
-from smp_lab.training.schedule import Schedule
+from smp_lab.schedule import Schedule
 from smp_lab.training.topk import select_top_k
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from smp_lab.layout import EncoderLayout
-from smp_lab.training.schedule import Schedule
+from smp_lab.schedule import Schedule
 
 
 class Threshold:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from smp_lab.layout import EncoderLayout
-from smp_lab.training.schedule import Schedule
+from smp_lab.schedule import Schedule
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import pytest
 from conftest import tiny_config
 
-from smp_lab.training.schedule import Schedule
+from smp_lab.schedule import Schedule
 
 
 @pytest.mark.parametrize(
