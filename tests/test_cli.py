@@ -21,7 +21,8 @@ from smp_lab.storage.release import read_release
 def own(runs, monkeypatch, tmp_path):
     """Own runs in `runs`, no cached ones."""
     monkeypatch.setenv("SMP_LAB_RUNS", str(runs))
-    monkeypatch.setattr(cli, "cached_runs_folder", lambda: tmp_path / "cached_runs")
+    for module in (cli.runs, cli.options):
+        monkeypatch.setattr(module, "cached_runs_folder", lambda: tmp_path / "cached_runs")
     return runs
 
 
@@ -170,12 +171,12 @@ def test_ctrl_c_is_status_130(monkeypatch):
     def interrupt(folders):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "list_runs", interrupt)
+    monkeypatch.setattr(cli.runs, "list_runs", interrupt)
     assert run_main(monkeypatch, "runs") == 130
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr(cli, "list_runs", lambda folders: 1 / 0)
+    monkeypatch.setattr(cli.runs, "list_runs", lambda folders: 1 / 0)
     monkeypatch.setattr(sys, "argv", ["smp-lab", "runs"])
     with pytest.raises(ZeroDivisionError):
         cli.main()
@@ -295,7 +296,7 @@ def started(monkeypatch, tmp_path):
 
 
 def test_the_app_is_started_from_the_clone_on_the_runs_that_were_named(started, runs, monkeypatch):
-    monkeypatch.setattr(cli, "pages_folder", lambda: runs)
+    monkeypatch.setattr(cli.app, "pages_folder", lambda: runs)
     monkeypatch.delenv("SMP_LAB_RUNS", raising=False)
     assert invoke("app").exit_code == 0
     folder, (program, command, environment) = started
@@ -308,7 +309,7 @@ def test_the_app_is_started_from_the_clone_on_the_runs_that_were_named(started, 
 
 
 def test_the_app_takes_a_port_and_a_relative_folder(started, runs, monkeypatch):
-    monkeypatch.setattr(cli, "pages_folder", lambda: runs)
+    monkeypatch.setattr(cli.app, "pages_folder", lambda: runs)
     invoke("app", "--port", 8600, "--runs", "runs")
     _, command, environment = started[-1]
     assert command[-2:] == ["--server.port", "8600"]
@@ -321,17 +322,15 @@ def test_the_app_takes_a_port_and_a_relative_folder(started, runs, monkeypatch):
 
 
 def test_the_app_without_its_pages_says_where_it_runs_from(started, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "pages_folder", lambda: tmp_path / "pages")
+    monkeypatch.setattr(cli.app, "pages_folder", lambda: tmp_path / "pages")
     with pytest.raises(MissingDependencyError, match=r"runs from its clone: .* `pip install -e \.`"):
         invoke("app")
     assert started == []
 
 
 def smp_lab(*arguments, **options):
-    code = "from smp_lab.cli import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
-    )
+    command = [sys.executable, "-m", "smp_lab.cli", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
 def test_a_shell_sees_sentences_and_statuses(runs):

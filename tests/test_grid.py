@@ -89,7 +89,7 @@ def test_what_is_wrong_is_said(write, before: str, after: str, sentence: str) ->
 
 
 def test_all_settings_are_options_of_train_in_its_spelling(write) -> None:
-    assert set(inspect.signature(cli.train).parameters) >= SETTINGS
+    assert set(inspect.signature(cli.train.command).parameters) >= SETTINGS
     grid = load_grid(write(GOOD.replace("regularizer = 0", 'label_words = ["right", "wrong"]')))
     assert grid.runs[4].options()[-2:] == ["--label-words", "right,wrong"]
 

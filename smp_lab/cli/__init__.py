@@ -1,0 +1,55 @@
+"""The command line, `smp-lab`. A command is a file with `command` and `EXAMPLES`, and a place in the list here."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from smp_lab import __version__
+from smp_lab.cli import app, check, corpus, export, runs, summary, train, transfer
+from smp_lab.errors import SmpLabError
+
+commands = typer.Typer(
+    help="Learn binary masks over frozen pre-trained encoders, keep them, look at them.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Plain text wraps the same in a terminal, a pipe and a log.
+    rich_markup_mode=None,
+    # An error that is not ours is a defect, and its whole traceback is what a report of it needs.
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Entry point: an error that a person can mend is one sentence on stderr and exit status 1."""
+    try:
+        commands()
+    except SmpLabError as error:
+        typer.echo(f"smp-lab: {error}", err=True)
+        sys.exit(1)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"smp-lab {__version__}")
+        raise typer.Exit
+
+
+@commands.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+# In the order of the help.
+for module in (app, train, transfer, corpus, runs, summary, check, export):
+    commands.command(
+        module.__name__.rpartition(".")[2],
+        # The backspace keeps the lines from being filled into one paragraph.
+        epilog="\n".join(("\b", "Examples:", *(f"  {line}" for line in module.EXAMPLES))),
+    )(module.command)

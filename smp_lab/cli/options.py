@@ -1,0 +1,59 @@
+"""What commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smp_lab.errors import MissingDependencyError, RunFormatError
+from smp_lab.paths import GLUE_VARIABLE, cached_runs_folder, own_runs_folder
+from smp_lab.storage.runs import RunRecord, find_run
+
+GlueFolder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help=f"Folder of GLUE's tab-separated files: DIR/RTE/train.tsv and so on.  [default: {GLUE_VARIABLE}]",
+    ),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="folder, hub or toy.  [default: toy for toy tasks, folder where one is named, else hub]",
+    ),
+]
+
+
+@contextmanager
+def extras_for(what: str) -> Iterator[None]:
+    """Name the extras where an import fails for want of them."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"{what} needs the package {error.name!r}, which is not installed. Install the extras in the clone with: "
+            "pip install -e '.[train,encoder]'"
+        ) from None
+
+
+def existing(folder: Path) -> Path:
+    """Folder itself, if it is there."""
+    if not folder.exists():
+        raise RunFormatError(f"Folder {folder} does not exist. Name a folder of runs, such as {cached_runs_folder()}.")
+    return folder
+
+
+def named_run(name: str, *folders: Path) -> RunRecord:
+    """A run by its folder, or by its id in some folders of runs, among one's own and the cached ones."""
+    folders = tuple(dict.fromkeys([*folders, own_runs_folder(), cached_runs_folder()]))
+    run = find_run(name, folders)
+    if run is None:
+        raise RunFormatError(
+            f"There is no run {name!r} in {' or '.join(map(str, folders))}. `smp-lab runs` lists them."
+        )
+    return run

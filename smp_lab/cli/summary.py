@@ -1,0 +1,53 @@
+"""`smp-lab summary`: the runs of a folder as a Markdown table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smp_lab.analysis.curves import settings_but_seed, variants
+from smp_lab.analysis.sampling import reliability
+from smp_lab.analysis.summary import summarize, summary_as_markdown
+from smp_lab.cli.options import existing
+from smp_lab.errors import RunFormatError
+from smp_lab.storage.runs import list_runs
+
+EXAMPLES = ("smp-lab summary cached_runs",)
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs.", show_default=False)],
+) -> None:
+    """Print the runs of DIR as a Markdown table: a row per method and level, a column per task.
+
+    Values are the task's main metric at the last evaluation, times 100: the mean over seeds, with half the 95 %
+    interval of the development set's own sampling error, and the range over seeds where there are several. Remaining is
+    the percentage of the encoder's prunable weights that is kept. A run with other settings than the most usual ones of
+    its task and method has a row of its own that names them.
+    """
+    index = list_runs([existing(folder)])
+    for _, sentence in index.problems:
+        typer.echo(f"smp-lab: {sentence}", err=True)
+    if not index.runs:
+        raise RunFormatError(f"Folder {folder} holds no runs.")
+    runs = list(index.runs.values())
+    table = summarize(
+        {
+            "task": run.config.task,
+            "method": run.config.method,
+            "variant": variant,
+            "settings": settings_but_seed(run.config),
+            "seed": run.config.seed,
+            "level": run.config.remaining,
+            "remaining": run.remaining,
+            "metric": run.main_metric,
+            "value": run.main_value,
+            "sampling_interval": reliability(run.predictions, run.config.task_info, run.main_metric)[:2],
+            "n_examples": run.n_examples,
+            "base_model": run.config.base_model,
+        }
+        for run, variant in zip(runs, variants([run.config for run in runs]), strict=True)
+    )
+    typer.echo(summary_as_markdown(table))
