@@ -1,27 +1,82 @@
 """Which checkpoint of an unfinished run is whole. The library writes its files; the last of them is written here.
 
-A checkpoint counts only with its seal: a file that is written after all others are on the disk and that names the run
-and the schema. A process killed at any moment leaves a checkpoint with its seal, or one without, which is passed over.
+A checkpoint counts only with its seal: a file that is written after all others are on the disk. It names the run, the
+schema, the conditions of the process, and the size and sha256 of every file that a resume reads: those of the
+checkpoint, and those beside it in the run's folder (snapshots, a teacher's logits). What does not match is not whole.
+The seal's second line is the sha256 of its first.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError
+
 from smp_lab.config import RunConfig
-from smp_lab.errors import TrainingError
+from smp_lab.errors import RunWriteError, TrainingError, first_line
 from smp_lab.storage.sealed import replace_durably, sync_file
 
 SEAL_FILE = "smp_lab.json"
-CHECKPOINT_SCHEMA = 1
+CHECKPOINT_SCHEMA = 2
+N_KEPT = 2
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Tell what could not be written.
+
+    Raises
+    ------
+    RunWriteError
+        In place of what the libraries raise: a full disk is an error of another kind in each of those that write here.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise RunWriteError(
+            f"{what} could not be written ({first_line(error)}). Free space or name another folder; the same command "
+            "resumes from the last whole checkpoint."
+        ) from None
+
+
+def conditions(config: RunConfig) -> dict[str, Any]:
+    """What decides about the last bits of a mask, beside the settings."""
+    on_gpu = torch.cuda.is_available()
+    return {
+        "threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "device": torch.cuda.get_device_name() if on_gpu else f"CPU {torch.backends.cpu.get_cpu_capability()}",
+        "precision": config.precision,
+    }
+
+
+def require_same_conditions(checkpoint: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse a resume that could end at another mask.
+
+    Raises
+    ------
+    TrainingError
+        If the conditions of the checkpoint differ from those of this process.
+    """
+    if differing := [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]:
+        changes = ", ".join(f"{name} {then.get(name)} then and {now.get(name)} now" for name in differing)
+        raise TrainingError(
+            f"Checkpoint {checkpoint} was written under other conditions: {changes}. Resumed under these, the run may "
+            "end at another mask. Resume under the same (the variable OMP_NUM_THREADS sets the threads), or ask for it "
+            "with --resume-anyway."
+        )
 
 
 def seal(checkpoint: Path, config: RunConfig, state: Mapping[str, Any]) -> None:
-    """Put all of a checkpoint on the disk, then mark it as whole.
+    """Put all of a checkpoint on the disk, mark it as whole, and remove all but the newest two.
 
     Parameters
     ----------
@@ -30,22 +85,25 @@ def seal(checkpoint: Path, config: RunConfig, state: Mapping[str, Any]) -> None:
     config
         Run that it belongs to.
     state
-        What the run remembers besides the library's files, as JSON.
+        What the run remembers besides the files, as JSON.
     """
-    for file in checkpoint.iterdir():
+    files = {}
+    for file in sorted([*checkpoint.iterdir(), *_beside(checkpoint.parent)]):
         sync_file(file)
-    content = {"checkpoint_schema": CHECKPOINT_SCHEMA, "config_sha256": config.sha256, **state}
-    replace_durably(checkpoint / SEAL_FILE, json.dumps(content).encode())
-
-
-def remove_torn(folder: Path) -> None:
-    """Remove checkpoints without a seal: the library counts them among those it keeps, and drops a whole one instead.
-
-    Only the one process that holds the run's lock may do so.
-    """
-    for path in folder.glob("checkpoint-*"):
-        if _read_seal(path) is None:
-            shutil.rmtree(path)
+        files[os.path.relpath(file, checkpoint)] = _measure(file)
+    line = json.dumps(
+        {
+            "checkpoint_schema": CHECKPOINT_SCHEMA,
+            "config_sha256": config.sha256,
+            "conditions": conditions(config),
+            "files": files,
+            "state": dict(state),
+        }
+    )
+    replace_durably(checkpoint / SEAL_FILE, f"{line}\n{hashlib.sha256(line.encode()).hexdigest()}".encode())
+    # Not left to the library: it goes by the times of files, and a clock may jump.
+    for old in _by_step(checkpoint.parent)[N_KEPT:]:
+        shutil.rmtree(old)
 
 
 def step_of(checkpoint: Path) -> int:
@@ -53,36 +111,105 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
-def newest_whole(folder: Path, config: RunConfig) -> tuple[Path, dict[str, Any]] | None:
-    """Newest sealed checkpoint of a run and its state, or None where there is none.
+def newest_whole(
+    folder: Path, config: RunConfig, write: Callable[[str], Any] | None = None
+) -> tuple[Path, dict[str, Any]] | None:
+    """Newest whole checkpoint of a run and the content of its seal, or None where there is none.
+
+    Parameters
+    ----------
+    folder, config
+        The run's folder and settings.
+    write
+        Told of each newer one that is not whole.
 
     Raises
     ------
     TrainingError
-        If it was written by another schema or for other settings.
+        If it was written by another schema or for other settings, or cannot be read.
     """
-    checkpoints = {
-        step_of(path): (path, state) for path in folder.glob("checkpoint-*") if (state := _read_seal(path)) is not None
-    }
-    if not checkpoints:
-        return None
-    path, state = checkpoints[max(checkpoints)]
-    if (schema := state.pop("checkpoint_schema", None)) != CHECKPOINT_SCHEMA:
-        raise TrainingError(
-            f"Checkpoint {path} has schema {schema!r}; this SMP Lab reads {CHECKPOINT_SCHEMA}. Go on with the version "
-            f"that wrote it, or remove {folder} to start the run anew."
-        )
-    if state.pop("config_sha256", None) != config.sha256:
-        raise TrainingError(
-            f"Checkpoint {path} belongs to a run with other settings. Remove {folder} to start the run anew."
-        )
-    return path, state
+    passed_over = []
+    for checkpoint in _by_step(folder):
+        try:
+            content = _read_seal(checkpoint, config)
+            defect = "it has no whole seal" if content is None else _defect(checkpoint, content["files"])
+        except OSError as error:
+            raise TrainingError(
+                f"Checkpoint {checkpoint} cannot be read ({error.strerror or error}). Make it readable, or remove "
+                f"{folder} to start the run anew."
+            ) from None
+        if content is not None and defect is None:
+            break
+        passed_over.append(f"{checkpoint.name} is not whole and is passed over: {defect}")
+    else:
+        content = None
+        passed_over += ["no whole checkpoint is left: the run starts anew"] * bool(passed_over)
+    for sentence in passed_over if write else ():
+        write(sentence)
+    return None if content is None else (checkpoint, content)
 
 
-def _read_seal(checkpoint: Path) -> dict[str, Any] | None:
+def keep_only(folder: Path, whole: Path | None) -> None:
+    """Remove what is newer than the whole checkpoint; without any, snapshots and a teacher's logits too.
+
+    Nothing vouches for them then. Only the one process that holds the run's lock may do so.
+    """
+    for checkpoint in _by_step(folder):
+        if whole is None or step_of(checkpoint) > step_of(whole):
+            shutil.rmtree(checkpoint)
+    if whole is None:
+        for file in _beside(folder):
+            file.unlink()
+
+
+def _by_step(folder: Path) -> list[Path]:
+    """Checkpoints, newest first."""
+    return sorted(folder.glob("checkpoint-*"), key=step_of, reverse=True)
+
+
+def _beside(folder: Path) -> list[Path]:
+    """Files that a resume reads and that lie beside the checkpoints."""
+    return [*folder.glob("moments/*.npz"), *folder.glob("teacher_logits.npy")]
+
+
+def _measure(file: Path) -> dict[str, Any]:
+    with file.open("rb") as content:
+        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(content, "sha256").hexdigest()}
+
+
+def _read_seal(checkpoint: Path, config: RunConfig) -> dict[str, Any] | None:
     """Content of a checkpoint's seal; None where there is none, or not the whole of it."""
     try:
-        content = json.loads((checkpoint / SEAL_FILE).read_bytes())
+        line, _, digest = (checkpoint / SEAL_FILE).read_text().partition("\n")
+        content = json.loads(line)
     except (FileNotFoundError, ValueError):
         return None
-    return content if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        return None
+    anew = f"remove {checkpoint.parent} to start the run anew."
+    if (schema := content.get("checkpoint_schema")) != CHECKPOINT_SCHEMA:
+        raise TrainingError(
+            f"Checkpoint {checkpoint} has schema {schema!r}; this SMP Lab reads {CHECKPOINT_SCHEMA}. Resume with the "
+            f"version that wrote it, or {anew}"
+        )
+    if digest != hashlib.sha256(line.encode()).hexdigest():
+        return None
+    if content["config_sha256"] != config.sha256:
+        raise TrainingError(
+            f"Checkpoint {checkpoint} belongs to a run with other settings. Use those settings, or {anew}"
+        )
+    return content
+
+
+def _defect(checkpoint: Path, files: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """What is wrong with the first file that is not as the seal says; None where all are."""
+    for name, want in files.items():
+        try:
+            got = _measure(checkpoint / name)
+        except FileNotFoundError:
+            return f"{name} is missing"
+        if got["bytes"] != want["bytes"]:
+            return f"{name} has {got['bytes']:,} bytes, not {want['bytes']:,}"
+        if got != want:
+            return f"{name} was altered (its sha256 is not the one in {SEAL_FILE})"
+    return None

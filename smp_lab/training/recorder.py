@@ -16,6 +16,7 @@ from smp_lab.layout import EncoderLayout
 from smp_lab.masks import MaskSet, popcount, top_k
 from smp_lab.storage.runs import ScoreHistory
 from smp_lab.storage.sealed import replace_durably
+from smp_lab.training.checkpoints import writing
 from smp_lab.training.pruned_weights import PrunedWeights
 
 N_MOMENTS = 21
@@ -73,7 +74,9 @@ class MomentRecorder:
         arrays = {"kept": np.stack(kept), "removed": np.stack(removed), "score_cut": np.array(cuts, np.float32)}
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **arrays, **bits)
-        replace_durably(self._file(pruned.step), content.getvalue())
+        file = self._file(pruned.step)
+        with writing(f"Snapshot {file}"):
+            replace_durably(file, content.getvalue())
 
     def score_history(self, pruned: PrunedWeights) -> ScoreHistory | None:
         """Join all moments; `pruned` is at its last step, whose masks are the final ones. None without scores."""

@@ -26,14 +26,21 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallba
 
 from smp_lab import __version__
 from smp_lab.config import RunConfig
-from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
+from smp_lab.errors import ConfigError, RunExistsError, TrainingError
 from smp_lab.methods import NONE, Method, get_method
 from smp_lab.paths import LOGS_FOLDER, TEMPORARY_PREFIX, project_folder, unfinished_folder
 from smp_lab.recipes import DISTILLATION, get_recipe, method_settings
 from smp_lab.storage.runs import HISTORY_COLUMNS, RunRecord, save_run
 from smp_lab.storage.sealed import replace_durably
 from smp_lab.tasks import get_task
-from smp_lab.training.checkpoints import newest_whole, remove_torn, step_of
+from smp_lab.training.checkpoints import (
+    conditions,
+    keep_only,
+    newest_whole,
+    require_same_conditions,
+    step_of,
+    writing,
+)
 from smp_lab.training.data import Examples, TaskData, load_task_data
 from smp_lab.training.encoders import PACKAGED_ENCODER, Encoder, EncoderFiles, find_encoder, load_encoder
 from smp_lab.training.kept_weights import keep_weights
@@ -157,8 +164,9 @@ def train(
     command: str,
     write: Callable[[str], Any] | None = None,
     report_to: str = "none",
+    resume_anyway: bool = False,
 ) -> RunRecord | None:
-    """Train a run and write its record; go on from its checkpoint if there is one.
+    """Train a run and write its record; resume from its newest whole checkpoint if there is one.
 
     Parameters
     ----------
@@ -173,6 +181,9 @@ def train(
         Prints a line of progress; None trains in silence.
     report_to
         Logger of the library that gets every row of the history: "tensorboard", "wandb" and so on.
+    resume_anyway
+        Resume although the checkpoint was written with another number of threads or on another kind of device; the
+        record names both.
 
     Returns
     -------
@@ -193,32 +204,43 @@ def train(
         raise RunExistsError(f"Run {config.run_id} is already in {runs}. Change a setting or the seed for another one.")
     folder = unfinished_folder(runs, config.run_id)
     if not _is_first_process():
-        _train(prepared, runs, folder, command, None, report_to)
+        _train(prepared, runs, folder, newest_whole(folder, config), command, None, report_to)
         return None
     if write:
         write(f"run {config.run_id}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock", timeout=0):
-            remove_torn(folder)
+    with _held(folder, config.run_id):
+        found = newest_whole(folder, config, write)
+        if found and not resume_anyway:
+            require_same_conditions(found[0], found[1]["conditions"], conditions(config))
+        with writing(f"Run {config.run_id}"):
+            keep_only(folder, found[0] if found else None)
             for left in runs.glob(f"{TEMPORARY_PREFIX}{config.run_id}-*"):
                 # By a process that was killed while it wrote the record.
                 shutil.rmtree(left)
-            try:
-                return _train(prepared, runs, folder, command, write, report_to)
-            finally:
-                # Only a checkpoint is worth keeping, and only until the record is there.
-                if (runs / config.run_id).exists() or not any(folder.glob("checkpoint-*")):
-                    shutil.rmtree(folder, ignore_errors=True)
-    except Timeout:
-        raise RunExistsError(
-            f"Run {config.run_id} is being trained by another process. Wait for it, or stop it first."
-        ) from None
-    except OSError as error:
-        raise RunWriteError(
-            f"Run {config.run_id} cannot be written below {runs}: {error.strerror or error}. Free space or name "
-            "another folder; the same command goes on from the last checkpoint."
-        ) from None
+        try:
+            return _train(prepared, runs, folder, found, command, write, report_to)
+        finally:
+            # Only a checkpoint is worth keeping, and only until the record is there.
+            if (runs / config.run_id).exists() or not any(folder.glob("checkpoint-*")):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _held(folder: Path, run_id: str) -> Iterator[None]:
+    """Make a run's folder and hold its lock."""
+    lock = FileLock(folder / "lock", timeout=0)
+    with writing(f"Run {run_id}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunExistsError(
+                f"Run {run_id} is being trained by another process. Wait for it, or stop it first."
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _is_first_process() -> bool:
@@ -244,6 +266,7 @@ def _train(
     prepared: Prepared,
     runs: Path,
     folder: Path,
+    found: tuple[Path, dict[str, Any]] | None,
     command: str,
     write: Callable[[str], Any] | None,
     report_to: str,
@@ -251,13 +274,12 @@ def _train(
     config, data = prepared.config, prepared.data
     # Now: by the end of a long run the clone may stand at another commit than the code that made it.
     code = code_version()
-    found = newest_whole(folder, config)
     checkpoint, log = None, Log()
     if found:
-        checkpoint, log = found[0], Log(**found[1])
+        checkpoint, log = found[0], Log(**found[1]["state"])
         log.resumed += 1
     from_step = step_of(checkpoint) if checkpoint else 0
-    log.processes.append({"from_step": from_step, "threads": torch.get_num_threads(), **code})
+    log.processes.append({"from_step": from_step, **conditions(config), **code})
     set_seed(config.seed)
     encoder = load_encoder(prepared.files, dropout=config.dropout)
     if config.max_length > encoder.max_length:
@@ -383,7 +405,8 @@ def _ask(
     if _is_first_process():
         content = io.BytesIO()
         np.save(content, logits, allow_pickle=False)
-        replace_durably(file, content.getvalue())
+        with writing(f"What the teacher says, {file},"):
+            replace_durably(file, content.getvalue())
     return logits
 
 

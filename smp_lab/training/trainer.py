@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
-from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
 
 from smp_lab.config import RunConfig
-from smp_lab.errors import ConfigError, RunWriteError, TrainingError, first_line
+from smp_lab.errors import ConfigError, TrainingError
 from smp_lab.tasks import Task
-from smp_lab.training.checkpoints import seal
+from smp_lab.training.checkpoints import seal, writing
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.model import PruningModel
 from smp_lab.training.recorder import MomentRecorder
@@ -94,7 +93,8 @@ class Log:
     resumed
         How often it went on from a checkpoint.
     processes
-        A dict for each process whose steps are in the run: from_step, threads, git_commit and git_dirty.
+        A dict for each process whose steps are in the run: from_step, the conditions of `checkpoints`, git_commit and
+        git_dirty.
     unlogged_steps, unlogged_loss
         At the checkpoint: steps since the last row of the history, and the sum of their losses.
     """
@@ -305,19 +305,15 @@ class PruningTrainer(Trainer):
         # A run that went on from such a checkpoint would end at once, and so for ever.
         self._require_finite_parameters()
         checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        try:
+        with writing(f"Checkpoint {checkpoint}"):
             super()._save_checkpoint(model, trial)
+            # The others write a file too, which the seal vouches for.
+            self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 self.run_log.tick()
                 self.run_log.unlogged_steps = self.state.global_step - self._globalstep_last_logged
                 self.run_log.unlogged_loss = self._tr_loss.item()
                 seal(checkpoint, self.config, asdict(self.run_log))
-        except (OSError, RuntimeError, SafetensorError) as error:
-            # A full disk is an error of another kind in each of the libraries that write here.
-            raise RunWriteError(
-                f"Checkpoint {checkpoint} could not be written ({first_line(error)}). Free space; the same command "
-                "goes on from the last whole checkpoint."
-            ) from None
 
 
 class _PruningSteps(TrainerCallback):
@@ -402,7 +398,6 @@ def training_arguments(config: RunConfig, folder: Path, total_steps: int) -> Tra
         save_strategy="no",
         logging_strategy="no",
         logging_nan_inf_filter=False,
-        save_total_limit=2,
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),

