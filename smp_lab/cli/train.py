@@ -164,6 +164,14 @@ def command(
     report_to: Annotated[
         str, typer.Option(metavar="NAME", help="Logger of transformers to report to: tensorboard, wandb and so on.")
     ] = "none",
+    resume_anyway: Annotated[
+        bool,
+        typer.Option(
+            "--resume-anyway",
+            help="Resume although the checkpoint was written with other threads or on another kind of device. The mask "
+            "may differ from that of an undisturbed run; the record names both.",
+        ),
+    ] = False,
 ) -> None:
     """Train a mask and keep it as a run.
 
@@ -199,7 +207,12 @@ def command(
         **settings,
     )
     record = training.train(
-        prepared, folder, command=_command(prepared.config, source), write=typer.echo, report_to=report_to
+        prepared,
+        folder,
+        command=_command(prepared.config, source),
+        write=typer.echo,
+        report_to=report_to,
+        resume_anyway=resume_anyway,
     )
     if record is not None:
         metric = f"{record.main_metric} {record.main_value:.4f}"
