@@ -238,9 +238,14 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
     logging.disable_progress_bar()
     try:
         model, info = AutoModelForMaskedLM.from_pretrained(
-            files.folder, config=config, local_files_only=True, output_loading_info=True, dtype=torch.float32
+            files.folder,
+            config=config,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            dtype=torch.float32,
         )
-        tokenizer = AutoTokenizer.from_pretrained(files.folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise EncoderError(
             f"Encoder {files.name!r} cannot be read ({first_line(error)}). Fetch or save it once more."
@@ -287,7 +292,7 @@ def _checked_config(files: EncoderFiles) -> Any:
         )
     if raw.get("is_decoder") or raw.get("add_cross_attention"):
         raise EncoderError(f"Encoder {files.name!r} is configured as a decoder; only encoders are pruned here.")
-    return AutoConfig.from_pretrained(files.folder, local_files_only=True)
+    return AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
 
 
 def _language_model_head(model: nn.Module) -> LanguageModelHead:

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from transformers import (
+    CONFIG_MAPPING,
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -103,7 +104,13 @@ def find_teacher(name: str, task: Task, *, runs: Sequence[Path], encoder: Encode
 
 def _from_checkpoint(files: EncoderFiles, task: Task) -> Teacher:
     try:
-        config = AutoConfig.from_pretrained(files.folder, local_files_only=True)
+        raw, _ = PretrainedConfig.get_config_dict(files.folder, local_files_only=True)
+        if "auto_map" in raw and raw.get("model_type") not in CONFIG_MAPPING:
+            raise EncoderError(
+                f"it brings code of its own for model type {raw.get('model_type')!r}, and the code of a checkpoint is "
+                "never run here. Name one of an architecture that transformers has."
+            )
+        config = AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise EncoderError(f"its config.json cannot be read ({first_line(error)}).") from None
     if config.num_labels != len(task.classes):
@@ -254,9 +261,9 @@ def _open_checkpoint(teacher: Teacher) -> tuple[TeacherModel, PreTrainedTokenize
     folder = teacher.files.folder
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+            folder, local_files_only=True, trust_remote_code=False, output_loading_info=True, dtype=torch.float32
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise EncoderError(f"Teacher {teacher.name} cannot be read ({first_line(error)}).") from None
     if missing := sorted(info["missing_keys"]):

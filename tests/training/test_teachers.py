@@ -1,5 +1,6 @@
 """Runs with a teacher: dense runs of this lab, checkpoints of others, and what does not fit."""
 
+import json
 import shutil
 
 import numpy as np
@@ -189,6 +190,22 @@ def test_a_teacher_that_takes_shorter_examples_is_refused(checkpoint, taught, ru
 def test_an_encoder_without_a_classifier_is_refused(taught, bert_folder, runs):
     with pytest.raises(ConfigError, match="is no fine-tuned classifier: its checkpoint lacks .* classifier.bias"):
         train(taught(bert_folder), runs, command="")
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_the_code_of_a_checkpoint_is_never_run_nor_asked_about(checkpoint, taught, prepared, monkeypatch, answer):
+    folder, asked = checkpoint(), []
+    monkeypatch.setattr("builtins.input", lambda prompt="": asked.append(prompt) or answer)
+    code = {"AutoConfig": "own.Config", "AutoModelForSequenceClassification": "own.Model"}
+    (folder / "own.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\n")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "own", "auto_map": code}))
+    with pytest.raises(ConfigError, match="code of its own for model type 'own', and the code of a checkpoint is"):
+        taught(folder)
+    # Of an architecture that transformers has, its own code is passed over.
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": code}))
+    answers(folder, prepared())
+    assert not asked and not (folder / "ran").exists()
 
 
 def test_a_run_of_another_task_is_refused(dense, taught):
