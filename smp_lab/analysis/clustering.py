@@ -74,18 +74,23 @@ def average_linkage(similarity: npt.NDArray[np.float64]) -> Clustering:
     leaves = np.nan_to_num(np.asarray(similarity, np.float64), nan=0.0)
     n = len(leaves)
     orders: dict[int, tuple[int, ...]] = {node: (node,) for node in range(n)}
-    between = {(a, b): float(leaves[a, b]) for a in range(n) for b in range(a)}
+    # Of the clusters that are left, oldest first; the other half is -inf, and no pair is there twice.
+    nodes = np.arange(n)
+    between = np.where(np.tri(n, k=-1, dtype=bool), leaves, -np.inf)
     merges = []
     for node in range(n, 2 * n - 1):
-        left, right = max(between, key=lambda pair: (between[pair], -pair[0], -pair[1]))
-        merges.append(Merge(left, right, between[left, right]))
+        row, column = np.unravel_index(between.argmax(), between.shape)
+        left, right = int(nodes[row]), int(nodes[column])
+        merges.append(Merge(left, right, float(between[row, column])))
         one, two = orders.pop(left), orders.pop(right)
         turned = [(a, b) for a in (one, one[::-1]) for b in (two, two[::-1])]
         joined = max(turned, key=lambda sides: leaves[sides[0][-1], sides[1][0]])
-        del between[left, right]
-        for other in orders:
-            apart = [between.pop((max(other, side), min(other, side))) for side in (left, right)]
-            between[node, other] = float(np.average(apart, weights=[len(one), len(two)]))
         orders[node] = joined[0] + joined[1]
+        to_left, to_right = (np.maximum(between[side], between[:, side]) for side in (row, column))
+        mean = (len(one) * to_left + len(two) * to_right) / (len(one) + len(two))
+        others = np.delete(np.arange(len(nodes)), [row, column])
+        nodes = np.append(nodes[others], node)
+        between = np.pad(between[np.ix_(others, others)], (0, 1), constant_values=-np.inf)
+        between[-1, :-1] = mean[others]
     (order,) = orders.values()
     return Clustering(order, tuple(merges))

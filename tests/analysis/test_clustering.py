@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.cluster import hierarchy
 
 from smp_lab.analysis.clustering import Merge, average_linkage
 
@@ -13,33 +14,26 @@ def test_three_leaves_by_hand():
     np.testing.assert_allclose(found.joined(), [[np.nan, 0.2, 0.8], [0.2, np.nan, 0.2], [0.8, 0.2, np.nan]])
 
 
-def members(node, merges, n):
-    if node < n:
-        return [node]
-    merge = merges[node - n]
-    return members(merge.left, merges, n) + members(merge.right, merges, n)
-
-
 @pytest.mark.parametrize("seed", range(5))
-def test_merges_are_means_over_leaves_and_the_best_at_hand(seed):
-    n = 9
+def test_the_tree_is_scipys(seed):
+    n = 30
     half = np.random.default_rng(seed).random((n, n))
     similarity = (half + half.T) / 2
-    found = average_linkage(similarity)
-    open_nodes = set(range(n))
-    for place, merge in enumerate(found.merges):
+    ours = average_linkage(similarity)
+    theirs = hierarchy.linkage(1 - similarity[np.triu_indices(n, 1)], "average")
+    np.testing.assert_allclose([1 - merge.similarity for merge in ours.merges], theirs[:, 2])
+    np.testing.assert_allclose(1 - ours.joined()[np.triu_indices(n, 1)], hierarchy.cophenet(theirs))
+    assert sorted(ours.order) == list(range(n))
 
-        def mean(one, other):
-            return similarity[np.ix_(members(one, found.merges, n), members(other, found.merges, n))].mean()
 
-        assert merge.similarity == pytest.approx(mean(merge.left, merge.right))
-        best = max(mean(one, other) for one in open_nodes for other in open_nodes if one != other)
-        assert merge.similarity == pytest.approx(best)
-        open_nodes -= {merge.left, merge.right}
-        open_nodes.add(n + place)
-    assert sorted(found.order) == list(range(n))
-    for node in range(n, 2 * n - 1):
-        places = sorted(found.order.index(leaf) for leaf in members(node, found.merges, n))
+@pytest.mark.parametrize("seed", range(3))
+def test_leaves_of_a_cluster_stand_side_by_side(seed):
+    half = np.random.default_rng(seed).random((9, 9))
+    tree = average_linkage((half + half.T) / 2)
+    clusters = [[leaf] for leaf in range(9)]
+    for merge in tree.merges:
+        clusters.append(clusters[merge.left] + clusters[merge.right])
+        places = sorted(tree.order.index(leaf) for leaf in clusters[-1])
         assert places == list(range(places[0], places[0] + len(places)))
 
 
