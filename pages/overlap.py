@@ -11,10 +11,10 @@ import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import overlap
-from smp_lab.analysis.clustering import average_linkage
 from smp_lab.analysis.transfer import transfer_table
 from smp_lab.figures import overlap as figures
 from smp_lab.figures.transfer import plot_transfer
+from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.runs import RunRecord
 from smp_lab.storage.transfers import TransferRecord
 from smp_lab.tasks import TASKS
@@ -34,8 +34,9 @@ def main() -> None:
     if len(runs) < 2:
         st.info("Overlap needs two runs with masks of the same encoder. Choose or train another one.")
         return
+    scored = [run for run, _ in messages.readable(runs, cache.magnitudes)]
     with messages.sentence_on_error():
-        counts = cache.pairwise_overlap(runs)
+        counts = cache.pairwise_overlap(_masks_of(runs), scored)
     labels = controls.run_labels(runs)
     pairs = _with_facts(overlap.measure_overlap(counts, _PAIR), runs, labels)
     measure = _pick_measure(pairs)
@@ -73,7 +74,12 @@ def _comparable(runs: Sequence[RunRecord]) -> list[RunRecord]:
             encoder = st.selectbox("Encoder", by_size, key="encoder", bind="query-params")
             runs = [run for run in runs if _encoder(run) == encoder]
     with st.spinner("Reading the masks", show_time=True):
-        return [run for run, _ in messages.readable(runs, cache.magnitudes)]
+        readable = {mask.mask_id for mask, _ in messages.readable(_masks_of(runs), cache.masks)}
+    return [run for run in runs if run.run_id in readable]
+
+
+def _masks_of(runs: Iterable[RunRecord]) -> list[MaskRecord]:
+    return [mask for run in runs if (mask := run.mask_record) is not None]
 
 
 def _encoder(run: RunRecord) -> str:
@@ -129,11 +135,8 @@ def _caution(pairs: pd.DataFrame, name: str) -> None:
 
 def _all_pairs(pairs: pd.DataFrame, labels: dict[str, str], measure: str, framed: tuple[str, str]) -> None:
     runs = list(labels)
-    place = {run_id: number for number, run_id in enumerate(runs)}
-    similarity = np.full((len(runs), len(runs)), np.nan)
-    a, b = (pairs[side].map(place).to_numpy() for side in _PAIR)
-    similarity[a, b] = similarity[b, a] = pairs["phi_within"]
-    tree = average_linkage(similarity)
+    tree = cache.overlap_tree(pairs[[*_PAIR, "phi_within"]], runs)
+    a, b = (pairs[side].map(runs.index).to_numpy() for side in _PAIR)
     # The tree, as a number for each pair: the height at which it brings the two together.
     pairs = pairs.assign(phi_within_joined=tree.joined()[a, b])
     controls.show_figure(
@@ -220,7 +223,7 @@ def _one_pair(
             min_width=400,
         )
     with right:
-        by_head = overlap.measure_overlap(cache.head_overlap(run_a, run_b), ["layer", "head"])
+        by_head = overlap.measure_overlap(cache.head_overlap(*_masks_of([run_a, run_b])), ["layer", "head"])
         controls.show_figure(
             controls.drawn(
                 figures.plot_heads, by_head, per_head, "query, key, value and attention output", in_two_lines
@@ -306,7 +309,7 @@ def _several(runs: Sequence[RunRecord], labels: dict[str, str]) -> None:
         st.info("Choose three runs or more.")
         return
     with messages.sentence_on_error():
-        regions = cache.region_counts([run for run in runs if run.run_id in chosen])
+        regions = cache.region_counts(_masks_of(run for run in runs if run.run_id in chosen))
     names = {run_id: labels[run_id] for run_id in ids if run_id in chosen}
     controls.show_figure(
         controls.drawn(figures.plot_regions, regions, names),
@@ -375,7 +378,8 @@ def _of_these(transfers: Iterable[TransferRecord], runs: Sequence[RunRecord]) ->
     chosen = {run.run_id: run for run in runs}
     candidates = [t for t in transfers if t.settings.mask_run in chosen]
     # Not of every run: with many of them each digest is a mask read again.
-    digests = {run: cache.mask_sha256(chosen[run]) for run in {str(t.settings.mask_run) for t in candidates}}
+    asked = {str(t.settings.mask_run) for t in candidates}
+    digests = {mask.mask_id: cache.mask_sha256(mask) for mask in _masks_of(chosen[run] for run in asked)}
     found = [t for t in candidates if digests[str(t.settings.mask_run)] == t.settings.mask_sha256]
     if stale := sorted({str(t.settings.mask_run) for t in candidates} - {str(t.settings.mask_run) for t in found}):
         st.warning(f"Measured with another mask than the run holds now, and left out: {', '.join(stale)}.")

@@ -98,7 +98,7 @@ def _counts(runs: list[RunRecord]) -> None:
 @st.fragment
 def _matrix(runs: list[RunRecord]) -> None:
     st.subheader("One matrix")
-    with_masks = {run.run_id: run for run in runs if run.has_masks}
+    with_masks = {run.run_id: mask for run in runs if (mask := run.mask_record) is not None}
     if not with_masks:
         st.info("None of the chosen runs holds a mask.")
         return
@@ -110,10 +110,10 @@ def _matrix(runs: list[RunRecord]) -> None:
         "Beside it", [controls.NONE, *others], key="matrix_beside", bind="query-params", help="On the same scale."
     )
     chosen = [with_masks[run_id] for run_id in (first, second) if run_id != controls.NONE]
-    n_layers = min(run.layout.n_layers for run in chosen)
+    n_layers = min(mask.layout.n_layers for mask in chosen)
     layer = pick_layer.selectbox("Layer", range(n_layers), key="layer", bind="query-params")
     matrix = MatrixId(layer, pick_type.selectbox("Matrix type", MATRIX_TYPES, key="matrix", bind="query-params"))
-    masks = messages.readable(chosen, lambda run: cache.masks(run).dense(matrix))
+    masks = messages.readable(chosen, lambda mask: cache.masks(mask).dense(matrix))
     if not masks:
         return
     square = _square(min(mask.shape for _, mask in masks))
@@ -121,8 +121,8 @@ def _matrix(runs: list[RunRecord]) -> None:
     highest = max(float(table["remaining"].max()) for table in blocks)
     # One run has its square at the right of its picture, two have theirs below.
     places = st.columns([3, 2] if len(masks) == 1 else 2, gap="medium")
-    for place, ((run, mask), table) in enumerate(zip(masks, blocks, strict=True)):
-        name = labels[run.run_id]
+    for place, ((record, mask), table) in enumerate(zip(masks, blocks, strict=True)):
+        name = labels[record.mask_id]
         with places[place]:
             controls.show_figure(
                 controls.drawn(figures.plot_matrix, table, f"{name}, {matrix}", square, highest or 1),
@@ -132,7 +132,7 @@ def _matrix(runs: list[RunRecord]) -> None:
             )
             _empty_lines(mask)
         with places[-1] if len(masks) == 1 else places[place]:
-            _zoom(mask, matrix, run.run_id, square)
+            _zoom(mask, matrix, record.mask_id, square)
 
 
 def _square(shape: tuple[int, ...]) -> tuple[int, int, int]:

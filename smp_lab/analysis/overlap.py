@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from smp_lab.analysis.clustering import Clustering, average_linkage
 from smp_lab.config import RunConfig
 from smp_lab.errors import MaskFormatError
 from smp_lab.layout import HEAD_TYPES, EncoderLayout
@@ -385,6 +386,23 @@ def _size_terms(
         variance = (kept * (n - kept) / n).sum(axis=1)
         v_a[:, matrix], v_b[:, matrix] = variance[a], variance[b]
     return {"magnitude_a": by_rank[a], "magnitude_b": by_rank[b], **dict(zip(_SIZE_TERMS, terms, strict=True))}
+
+
+def similarity_tree(pairs: pd.DataFrame, mask_ids: Sequence[str]) -> Clustering:
+    """The tree of average linkage over phi_within: leaf i is the i-th of the masks.
+
+    Parameters
+    ----------
+    pairs
+        A row per pair of masks, as of `measure_overlap`: run_a, run_b, phi_within.
+    mask_ids
+        Every mask of the pairs.
+    """
+    place = {mask_id: number for number, mask_id in enumerate(mask_ids)}
+    similarity = np.full((len(place), len(place)), np.nan)
+    a, b = (pairs[side].map(place).to_numpy() for side in ("run_a", "run_b"))
+    similarity[a, b] = similarity[b, a] = pairs["phi_within"]
+    return average_linkage(similarity)
 
 
 def shared_circles(pair: pd.Series[Any]) -> pd.DataFrame:

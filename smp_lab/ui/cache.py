@@ -1,7 +1,7 @@
 """All caches of the app; every one is bounded.
 
-What is read is kept by a run's folder and the time its run.json was written, or a transfer's file and the time of
-that; what is drawn, by all that it is drawn from.
+What is read is kept by a run's folder and the time its run.json was written, a transfer's file and the time of that,
+or the digest of a mask; what is drawn, by all that it is drawn from.
 
 Records are read-only and shared by all sessions. Their arrays are read through a second, unshared record, so that a
 record in the index stays as small as its run.json.
@@ -18,10 +18,11 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from smp_lab import paths
-from smp_lab.analysis import overlap, sampling
+from smp_lab.analysis import clustering, overlap, sampling
 from smp_lab.errors import RunFormatError
 from smp_lab.figures import style
 from smp_lab.masks import MaskSet
+from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.published import published_ablations, published_points
 from smp_lab.storage.runs import RunIndex, RunRecord, ScoreHistory, list_runs, load_run, run_folders
 from smp_lab.storage.transfers import TransferIndex, TransferRecord, list_transfers, load_transfer, transfer_files
@@ -76,80 +77,62 @@ def _file_stamp(file: Path) -> Stamp:
     return str(file), written
 
 
-def masks(run: RunRecord) -> MaskSet:
-    """The final mask of a run; raises what `RunRecord.masks` raises."""
-    return _masks(_stamp(run.path))
+def _table_key(table: pd.DataFrame) -> tuple[tuple[str, ...], bytes]:
+    # All of it: of a table of 50,000 rows Streamlit's own key looks at some alone.
+    return tuple(map(str, table.columns)), pd.util.hash_pandas_object(table).to_numpy().tobytes()
+
+
+_KEYS: dict[str | type[Any], Callable[[Any], Any]] = {
+    RunRecord: lambda run: _stamp(run.path),
+    TransferRecord: lambda transfer: _file_stamp(transfer.path),
+    MaskRecord: lambda mask: (mask.mask_id, mask.digest),
+    pd.DataFrame: _table_key,
+}
 
 
 # Those of 32 MiniLM runs are 43 MB; of BERT-base one is 11 MB.
-@st.cache_resource(max_entries=32, show_spinner="Reading the mask", show_time=True)
-def _masks(stamp: Stamp) -> MaskSet:
-    return load_run(Path(stamp[0])).masks
+@st.cache_resource(max_entries=32, show_spinner="Reading the mask", show_time=True, hash_funcs=_KEYS)
+def masks(mask: MaskRecord) -> MaskSet:
+    """The bits of a mask; raises what `MaskRecord.read` raises."""
+    return mask.read()
 
 
-def mask_sha256(run: RunRecord) -> str:
-    """Digest of the final mask; raises what `RunRecord.masks` raises."""
-    return _mask_sha256(_stamp(run.path))
+@st.cache_data(max_entries=1024, show_spinner=False, hash_funcs=_KEYS)
+def mask_sha256(mask: MaskRecord) -> str:
+    """Digest of the bits of a mask; raises what `masks` raises."""
+    return masks(mask).sha256
 
 
-@st.cache_data(max_entries=1024, show_spinner=False)
-def _mask_sha256(stamp: Stamp) -> str:
-    return _masks(stamp).sha256
-
-
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
 def history(run: RunRecord) -> pd.DataFrame:
     """The history of a run; raises what `RunRecord.history` raises."""
-    return _history(_stamp(run.path))
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _history(stamp: Stamp) -> pd.DataFrame:
-    return load_run(Path(stamp[0])).history
-
-
-def scores(run: RunRecord) -> ScoreHistory:
-    """Scores over the training of a run; raises what `RunRecord.scores` raises."""
-    return _scores(_stamp(run.path))
+    return load_run(run.path).history
 
 
 # Of BERT-base 7 MB each, of MiniLM 4 MB.
-@st.cache_resource(max_entries=8, show_spinner="Reading the scores", show_time=True)
-def _scores(stamp: Stamp) -> ScoreHistory:
-    return load_run(Path(stamp[0])).scores
+@st.cache_resource(max_entries=8, show_spinner="Reading the scores", show_time=True, hash_funcs=_KEYS)
+def scores(run: RunRecord) -> ScoreHistory:
+    """Scores over the training of a run; raises what `RunRecord.scores` raises."""
+    return load_run(run.path).scores
 
 
+@st.cache_data(max_entries=1024, show_spinner=False, hash_funcs=_KEYS)
 def reliability(run: RunRecord, metric: str) -> sampling.Reliability:
-    """What a metric of a run is to be held against; raises what `RunRecord.predictions` raises."""
-    return _reliability(_stamp(run.path), metric)
+    """What a metric of a run is to be compared with; raises what `RunRecord.predictions` raises."""
+    return sampling.reliability(load_run(run.path).predictions, run.config.task_info, metric)
 
 
-@st.cache_data(max_entries=1024, show_spinner=False)
-def _reliability(stamp: Stamp, metric: str) -> sampling.Reliability:
-    run = load_run(Path(stamp[0]))
-    return sampling.reliability(run.predictions, run.config.task_info, metric)
-
-
+@st.cache_data(max_entries=1024, show_spinner=False, hash_funcs=_KEYS)
 def transfer_reliability(transfer: TransferRecord, metric: str) -> sampling.Reliability:
     """The same of a transfer."""
-    return _transfer_reliability(_file_stamp(transfer.path), metric)
+    return sampling.reliability(load_transfer(transfer.path).predictions, transfer.settings.task_info, metric)
 
 
-@st.cache_data(max_entries=1024, show_spinner=False)
-def _transfer_reliability(stamp: Stamp, metric: str) -> sampling.Reliability:
-    transfer = load_transfer(Path(stamp[0]))
-    return sampling.reliability(transfer.predictions, transfer.settings.task_info, metric)
-
-
+@st.cache_data(max_entries=64, show_spinner="Comparing the predictions", show_time=True, hash_funcs=_KEYS)
 def comparison(run_a: RunRecord, run_b: RunRecord, metric: str) -> sampling.Comparison:
     """Two runs on the same examples; raises what `RunRecord.predictions` and `sampling.compare` raise."""
-    return _comparison(_stamp(run_a.path), _stamp(run_b.path), metric)
-
-
-@st.cache_data(max_entries=64, show_spinner="Comparing the predictions", show_time=True)
-def _comparison(stamp_a: Stamp, stamp_b: Stamp, metric: str) -> sampling.Comparison:
-    run_a, run_b = (load_run(Path(folder)) for folder, _ in (stamp_a, stamp_b))
-    examples_a, name = sampling.of_metric(run_a.predictions, run_a.config.task_info, metric)
-    examples_b, _ = sampling.of_metric(run_b.predictions, run_b.config.task_info, metric)
+    examples_a, name = sampling.of_metric(load_run(run_a.path).predictions, run_a.config.task_info, metric)
+    examples_b, _ = sampling.of_metric(load_run(run_b.path).predictions, run_b.config.task_info, metric)
     return sampling.compare(examples_a, examples_b, name)
 
 
@@ -172,13 +155,8 @@ def figure(
     return _figure(plot.__module__, plot.__name__, theme, scale, plot, args, settings)
 
 
-def _table_key(table: pd.DataFrame) -> tuple[tuple[str, ...], bytes]:
-    # All of it: of a table of 50,000 rows Streamlit's own key looks at some alone.
-    return tuple(map(str, table.columns)), pd.util.hash_pandas_object(table).to_numpy().tobytes()
-
-
 # Of 0.1 to 1 MB each.
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={pd.DataFrame: _table_key})
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
 def _figure(
     module: str,
     name: str,
@@ -193,23 +171,13 @@ def _figure(
     return figure if scale == 1 else style.enlarge(figure, scale)
 
 
-def magnitudes(run: RunRecord) -> overlap.Magnitudes | None:
-    """How the weights that a run keeps lie among the sizes of all; None without scores.
-
-    Reads the mask too: a run that gets through here can be compared. Raises what `RunRecord.masks` and
-    `RunRecord.scores` raise.
-    """
-    return _magnitudes(_stamp(run.path))
-
-
 # 30 kB each.
-@st.cache_resource(max_entries=256, show_spinner="Reading the masks", show_time=True)
-def _magnitudes(stamp: Stamp) -> overlap.Magnitudes | None:
-    _masks(stamp)
-    run = load_run(Path(stamp[0]))
+@st.cache_resource(max_entries=256, show_spinner="Reading the scores", show_time=True, hash_funcs=_KEYS)
+def magnitudes(run: RunRecord) -> overlap.Magnitudes | None:
+    """How the weights that a run keeps lie among the sizes of all, or None without scores; raises what those raise."""
     if not run.has_scores:
         return None
-    scores = run.scores
+    scores = load_run(run.path).scores
     return overlap.magnitudes(
         scores.kept_histogram[-1],
         scores.removed_histogram[-1],
@@ -218,42 +186,29 @@ def _magnitudes(stamp: Stamp) -> overlap.Magnitudes | None:
     )
 
 
-def pairwise_overlap(runs: Sequence[RunRecord]) -> pd.DataFrame:
-    """Counts of every two runs, matrix by matrix; raises what `overlap.pairwise_overlap` raises."""
-    return _pairwise_overlap(_stamps(runs))
+@st.cache_data(max_entries=8, show_spinner="Comparing the masks", show_time=True, hash_funcs=_KEYS)
+def pairwise_overlap(of_masks: Sequence[MaskRecord], of_runs: Sequence[RunRecord]) -> pd.DataFrame:
+    """Counts of every two masks, matrix by matrix, with what the scores of the runs say about the sizes of weights.
+
+    Raises what `overlap.pairwise_overlap` raises.
+    """
+    sizes = {run.run_id: known for run in of_runs if (known := magnitudes(run)) is not None}
+    return overlap.pairwise_overlap({mask.mask_id: masks(mask) for mask in of_masks}, sizes)
 
 
-@st.cache_data(max_entries=8, show_spinner="Comparing the masks", show_time=True)
-def _pairwise_overlap(stamps: tuple[Stamp, ...]) -> pd.DataFrame:
-    found = {Path(stamp[0]).name: _magnitudes(stamp) for stamp in stamps}
-    known = {run_id: sizes for run_id, sizes in found.items() if sizes is not None}
-    return overlap.pairwise_overlap(_masks_by_run(stamps), known)
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
+def overlap_tree(pairs: pd.DataFrame, mask_ids: Sequence[str]) -> clustering.Clustering:
+    """The tree of `overlap.similarity_tree`."""
+    return overlap.similarity_tree(pairs, mask_ids)
 
 
-def head_overlap(run_a: RunRecord, run_b: RunRecord) -> pd.DataFrame:
-    """Counts of two runs, head by head."""
-    return _head_overlap(_stamp(run_a.path), _stamp(run_b.path))
+@st.cache_data(max_entries=64, show_spinner="Comparing the heads", show_time=True, hash_funcs=_KEYS)
+def head_overlap(mask_a: MaskRecord, mask_b: MaskRecord) -> pd.DataFrame:
+    """Counts of two masks, head by head."""
+    return overlap.head_overlap(masks(mask_a), masks(mask_b))
 
 
-@st.cache_data(max_entries=64, show_spinner="Comparing the heads", show_time=True)
-def _head_overlap(stamp_a: Stamp, stamp_b: Stamp) -> pd.DataFrame:
-    return overlap.head_overlap(_masks(stamp_a), _masks(stamp_b))
-
-
-def region_counts(runs: Sequence[RunRecord]) -> pd.DataFrame:
-    """Weights that each combination of runs keeps; raises what `overlap.region_counts` raises."""
-    return _region_counts(_stamps(runs))
-
-
-@st.cache_data(max_entries=64, show_spinner="Counting the intersections", show_time=True)
-def _region_counts(stamps: tuple[Stamp, ...]) -> pd.DataFrame:
-    return overlap.region_counts(_masks_by_run(stamps))
-
-
-def _stamps(runs: Sequence[RunRecord]) -> tuple[Stamp, ...]:
-    return tuple(_stamp(run.path) for run in runs)
-
-
-def _masks_by_run(stamps: tuple[Stamp, ...]) -> dict[str, MaskSet]:
-    # A run's folder bears its id, or the record would not have been read.
-    return {Path(stamp[0]).name: _masks(stamp) for stamp in stamps}
+@st.cache_data(max_entries=64, show_spinner="Counting the intersections", show_time=True, hash_funcs=_KEYS)
+def region_counts(of_masks: Sequence[MaskRecord]) -> pd.DataFrame:
+    """Weights that each combination of masks keeps; raises what `overlap.region_counts` raises."""
+    return overlap.region_counts({mask.mask_id: masks(mask) for mask in of_masks})

@@ -10,6 +10,7 @@ from conftest import TINY, make_run, make_transfer
 from smp_lab.analysis.overlap import MEASURES, measure_overlap, pairwise_overlap
 from smp_lab.layout import EncoderLayout
 from smp_lab.paths import MASKS_FILE, RECORD_FILE
+from smp_lab.ui import cache
 
 from .conftest import charts, sentences
 
@@ -199,6 +200,8 @@ def test_runs_of_two_encoders(open_page, three, runs):
 
 def test_a_run_whose_mask_is_damaged_is_left_out(open_page, three):
     (three[0].path / MASKS_FILE).write_bytes(b"PK")
+    # A mask that was read under its digest is not read again.
+    cache.masks.clear()
     app = open_page(PAGE)
     assert "masks.npz is cut off or was altered" in sentences(app.error)
     assert app.selectbox(key="pair_a").options == sorted(run.run_id for run in three[1:])
