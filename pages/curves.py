@@ -6,13 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import curves as analysis
-from smp_lab.analysis.sampling import Comparison
+from smp_lab.analysis.sampling import Comparison, Reliability
 from smp_lab.figures import curves as figures
 from smp_lab.figures.style import METRIC_TITLES
 from smp_lab.storage.published import SOURCE
 from smp_lab.storage.runs import RunRecord
 from smp_lab.tasks import TASKS
-from smp_lab.ui import cache, controls, messages
+from smp_lab.ui import cache, columns, controls, messages
 
 _EVERY = "all"
 _METRIC, _DIFFERENCE = _VIEWS = ("metric", "difference to dense")
@@ -73,7 +73,7 @@ def _curves(runs: list[RunRecord]) -> pd.DataFrame:
     tasks = measured if task == _EVERY else [task]
     table = _table_of_runs([run for task in tasks for run in runs if run.config.task == task], metric)
     published = _published(every_published, tasks, metric, parts)
-    means = analysis.over_seeds(table) if len(table) else table
+    means = analysis.mean_curves(table) if len(table) else table
     names = ", ".join(figures.task_title(name) for name in tasks)
     drawn: tuple[pd.DataFrame, ...] = (table, means, published)
     if view == _METRIC:
@@ -111,36 +111,15 @@ def _metric(runs: list[RunRecord], published: pd.DataFrame, task: str) -> str:
 
 
 def _table_of_runs(runs: list[RunRecord], metric: str | None) -> pd.DataFrame:
-    """A row per run with what `analysis.over_seeds` and the figures need."""
-    several = len({run.config.base_model for run in runs}) > 1
+    """A row per run with what `analysis.mean_curves` and the figures need."""
     with st.spinner("Resampling the development sets", show_time=True):
         found = messages.readable(runs, lambda run: cache.reliability(run, metric or run.main_metric))
-    variants = analysis.variants([run.config for run, _ in found])
-    rows = []
-    for (run, reliability), variant in zip(found, variants, strict=True):
-        config = run.config
-        name = metric or run.main_metric
-        parts = [controls.method_name(config.method), variant, config.base_model if several else ""]
-        rows.append(
-            {
-                "run_id": run.run_id,
-                "task": config.task,
-                "method": config.method,
-                "name": ", ".join(part for part in parts if part),
-                "variant": variant,
-                "base_model": config.base_model,
-                "base_model_sha256": config.base_model_sha256,
-                "data_sha256": config.data_sha256,
-                # A method that measures its fraction reaches a level by other settings.
-                "level": config.remaining if config.remaining is not None else f"{config.regularizer:g}",
-                "seed": config.seed,
-                "remaining": run.remaining,
-                "metric": name,
-                "value": float(run.results["metrics"][name]),
-                **reliability._asdict(),
-            }
-        )
-    return pd.DataFrame(rows)
+    table = controls.rows_of([run for run, _ in found])
+    if metric is not None:
+        table = table.assign(metric=metric, value=[float(run.results["metrics"][metric]) for run, _ in found])
+    spread = pd.DataFrame([reliability for _, reliability in found], columns=Reliability._fields)
+    table = table.drop(columns="n_examples").join(spread)
+    return table.assign(name=analysis.line_names(table))
 
 
 def _published(table: pd.DataFrame, tasks: list[str], metric: str | None, parts: list[str]) -> pd.DataFrame:
@@ -170,22 +149,9 @@ def _ablations() -> None:
     with st.expander("Published ablations of the method"):
         table = cache.ablations()
         st.dataframe(
-            table.assign(
-                task=table["task"].map(figures.task_title),
-                metric=table["metric"].map(METRIC_TITLES),
-                remaining=100 * table["remaining"],
-                value=100 * table["value"],
-            ),
+            columns.in_words(table),
             column_order=["source", "variant", "task", "metric", "remaining", "value", "note"],
-            column_config={
-                "source": "Source",
-                "variant": "Variant",
-                "task": "Task",
-                "metric": "Metric",
-                "remaining": st.column_config.NumberColumn("Kept (%)", format="%.3g"),
-                "value": st.column_config.NumberColumn("Value (x 100)", format="%.1f"),
-                "note": "Note",
-            },
+            column_config=columns.SHARED | {"variant": "Variant", "note": "Note"},
             hide_index=True,
             alt="Tables 3 to 5 of the paper: masking functions, heads and the regulariser compared",
         )
@@ -203,24 +169,16 @@ def _spread(means: pd.DataFrame) -> None:
         "for accuracy, resampled examples for other metrics. **Paired** (below): do two runs differ on the same "
         "examples? It is the sharpest, because what is hard for both does not count."
     )
-    scaled = means.assign(**{name: 100 * means[name] for name in ("remaining", "mean", "sd", "sampling")})
     st.dataframe(
-        scaled.assign(task=scaled["task"].map(figures.task_title), metric=scaled["metric"].map(METRIC_TITLES)),
+        columns.in_words(means),
         column_order=["task", "name", "remaining", "metric", "mean", "n_seeds", "sd", "n_examples", "sampling"],
-        column_config={
-            "task": "Task",
+        column_config=columns.SHARED
+        | {
             "name": "Line",
-            "remaining": st.column_config.NumberColumn("Kept (%)", format="%.2f", help="Scope: encoder."),
-            "metric": "Metric",
-            "mean": st.column_config.NumberColumn("Mean (x 100)", format="%.1f"),
+            "mean": columns.percent("Mean"),
             "n_seeds": st.column_config.NumberColumn("Seeds"),
-            "sd": st.column_config.NumberColumn(
-                "Over seeds, sd (points)", format="%.1f", help="None where there is one seed."
-            ),
-            "n_examples": st.column_config.NumberColumn("Dev examples", format="localized"),
-            "sampling": st.column_config.NumberColumn(
-                "Dev set, 95 % (± points)", format="%.1f", help="Mean over seeds."
-            ),
+            "sd": columns.percent("Over seeds, sd", help="In points; none where there is one seed."),
+            "sampling": columns.percent("Dev set, 95 % (±)", help="In points; mean over seeds."),
         },
         hide_index=True,
         alt="Mean over seeds of the metric with its spread over seeds and over development sets",
@@ -251,8 +209,6 @@ def _costs(runs: list[RunRecord]) -> None:
     megabytes = st.column_config.NumberColumn
     st.dataframe(
         table.assign(
-            encoder=100 * table["encoder"],
-            model=100 * table["model"],
             packed=table["packed"] / _MEGABYTE,
             stored=table["stored"] / _MEGABYTE,
         ),
@@ -266,13 +222,11 @@ def _costs(runs: list[RunRecord]) -> None:
                 help="Per task, beside the shared encoder, as in Table 1 of the paper: a mask counts its 1-bit entries "
                 "in 32-bit parameters.",
             ),
-            "encoder": st.column_config.NumberColumn(
-                "Kept, encoder (%)", format="%.2f", help="Of the prunable weights."
-            ),
-            "model": st.column_config.NumberColumn(
-                "Kept, model (%)",
-                format="%.2f",
-                help="With embeddings, biases, LayerNorm and pooler, which are never pruned.",
+            "encoder": columns.percent("Kept, encoder", 2, "Of the prunable weights."),
+            "model": columns.percent(
+                "Kept, model",
+                2,
+                "With embeddings, biases, LayerNorm and pooler, which are never pruned.",
             ),
             "packed": megabytes("Mask at 1 bit a weight (MB)", format="%.3f"),
             "stored": megabytes("Mask as stored (MB)", format="%.3f", help="Compressed."),

@@ -7,15 +7,14 @@ import json
 import pandas as pd
 import streamlit as st
 
-from smp_lab import paths
 from smp_lab.analysis.overview import common_level, means_beside, metric_left, widest_setting
 from smp_lab.analysis.run_card import card_markdown, run_card
 from smp_lab.analysis.sampling import wilson_interval
 from smp_lab.figures.overview import draw_method
 from smp_lab.figures.style import METRIC_TITLES
-from smp_lab.storage.runs import RunIndex, RunRecord
+from smp_lab.storage.runs import RunIndex
 from smp_lab.tasks import TASKS
-from smp_lab.ui import cache, controls, links, messages
+from smp_lab.ui import cache, columns, controls, links, messages
 
 _TABLE = "run_table"
 _CARD = "card"
@@ -26,24 +25,20 @@ mask remains, one bit a weight, so that many tasks share one encoder.
 """
 _SOURCE = "Jiang, Wang, Zhuang, Xie, Xia (2023), [Pruning Pre-trained Language Models Without Fine-Tuning]"
 _PAPER = "(https://arxiv.org/abs/2210.06210)"
-_COLUMNS = {
-    "task_title": st.column_config.TextColumn("Task"),
-    "method_title": st.column_config.TextColumn("Method"),
-    "nominal": st.column_config.NumberColumn(
-        "Asked to keep (%)",
-        format="%.4g",
-        help="Fraction of the encoder's "
-        "prunable weights that the run was asked to keep; none where the method measures it.",
-    ),
-    "remaining": st.column_config.NumberColumn("Kept (%)", format="%.2f", help="Scope: encoder."),
-    "metric": st.column_config.TextColumn("Main metric"),
-    "value": st.column_config.NumberColumn("Value (x 100)", format="%.1f"),
-    "n_examples": st.column_config.NumberColumn("Dev examples", format="localized"),
-    "base_model": st.column_config.TextColumn("Encoder"),
-    "seed": st.column_config.NumberColumn("Seed", format="%d"),
-    "source": st.column_config.TextColumn("Source"),
-    "run_id": st.column_config.TextColumn("Run"),
-}
+_COLUMNS = [
+    "task",
+    "method",
+    "variant",
+    "level",
+    "remaining",
+    "metric",
+    "value",
+    "n_examples",
+    "base_model",
+    "seed",
+    "source",
+    "run_id",
+]
 
 
 def main() -> None:
@@ -61,7 +56,7 @@ def main() -> None:
         "the gradient passes the mask unchanged and moves S alone.",
     )
     if index.runs:
-        table = _table(list(index.runs.values()))
+        table = cache.run_table()
         _answer(table)
         _choose(table)
         _card(index)
@@ -69,19 +64,6 @@ def main() -> None:
         st.subheader("Runs")
         controls.no_runs()
     _problems(index)
-
-
-def _table(runs: list[RunRecord]) -> pd.DataFrame:
-    cached = paths.cached_runs_folder()
-    return controls.run_facts(runs).assign(
-        task_title=[run.config.task_info.title for run in runs],
-        method_title=[run.config.method_info.title for run in runs],
-        remaining=[run.remaining for run in runs],
-        metric=[METRIC_TITLES[run.main_metric] for run in runs],
-        value=[100 * run.main_value for run in runs],
-        n_examples=[run.n_examples for run in runs],
-        source=[f"measured, {'cached' if run.path.parent == cached else 'own'}" for run in runs],
-    )
 
 
 def _answer(table: pd.DataFrame) -> None:
@@ -97,10 +79,11 @@ def _answer(table: pd.DataFrame) -> None:
             several = f", mean of {row.n_seeds} seeds" if row.n_seeds > 1 else ""
             name = controls.method_name(row.method)
             compared = pd.notna(row.change)
+            made = ", ".join(filter(None, (name, row.variant)))
             st.metric(
-                f"**{TASKS[row.task].title}** {row.metric} · {', '.join(filter(None, (name, row.variant)))}",
-                f"{row.value:.1f}",
-                f"{row.change:+.1f} against {controls.percent(row.reference_nominal)} kept" if compared else None,
+                f"**{TASKS[row.task].title}** {METRIC_TITLES[row.metric]} · {made}",
+                f"{100 * row.value:.1f}",
+                f"{100 * row.change:+.1f} against {controls.percent(row.reference_level)} kept" if compared else None,
                 delta_color="off",
                 delta_arrow="off",
                 help=f"{row.method}, {row.base_model}; {row.n_examples:,} development examples{several}.",
@@ -118,10 +101,10 @@ def _beside(means: pd.Series[float], left: pd.DataFrame) -> None:
     """What other methods have left on the same tasks at the same fraction."""
     if len(means) < 2:
         return
-    values = [f"{value:.1f} by {controls.method_name(str(method))}" for method, value in means.items()]
-    references = left["reference_nominal"].unique()
+    values = [f"{100 * value:.1f} by {controls.method_name(str(method))}" for method, value in means.items()]
+    references = left["reference_level"].unique()
     if len(references) == 1 and pd.notna(references[0]):
-        values.append(f"{left['reference_value'].mean():.1f} with {controls.percent(references[0])} kept")
+        values.append(f"{100 * left['reference_value'].mean():.1f} with {controls.percent(references[0])} kept")
     st.markdown(f"Mean over {'this task' if len(left) == 1 else f'these {len(left)} tasks'}: {', '.join(values)}.")
 
 
@@ -158,9 +141,9 @@ def _choose(table: pd.DataFrame) -> None:
     rows = [place for place, run_id in enumerate(shown["run_id"]) if run_id in chosen]
     st.session_state[_TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
     st.dataframe(
-        shown.assign(nominal=100 * shown["nominal"], remaining=100 * shown["remaining"]),
-        column_config=_COLUMNS,
-        column_order=list(_COLUMNS),
+        columns.in_words(shown),
+        column_config=columns.SHARED,
+        column_order=_COLUMNS,
         hide_index=True,
         key=_TABLE,
         on_select=lambda: _take_rows(shown["run_id"].tolist()),

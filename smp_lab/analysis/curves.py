@@ -1,118 +1,50 @@
-"""The metric against remaining weights: which runs are replicates, their mean and spread, and sizes on disk."""
+"""The metric against remaining weights: lines over seeds, differences to dense fine-tuning, and sizes on disk."""
 
 from __future__ import annotations
-
-from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from smp_lab.config import RunConfig, canonical_json
+from smp_lab.analysis.labels import method_name
+from smp_lab.analysis.replicates import over_seeds
 from smp_lab.layout import EncoderLayout
-from smp_lab.methods import MEASURED
 
-# What runs of one line may differ in: the level, and what a schedule has to be told to get there.
-_ALONG_A_LINE = frozenset({"remaining", "seed", "schedule_fraction", "schedule_steps"})
-# What comes and goes with another setting, which says enough: label words with the head, a ramp with the regulariser.
-_FOLLOWS = frozenset(
-    {
-        "label_words",
-        "head_learning_rate",
-        "regularizer_ramp",
-        "kl_direction",
-        "distillation_temperature",
-        "distillation_weight",
-    }
-)
-# A method that measures the remaining fraction gets to another one by these.
-_LEVELS_OF_MEASURED = frozenset({"regularizer", "threshold"})
-# Fingerprints say nothing to a reader; the names beside them do, and differ where these differ but for altered copies.
+# What a line of a figure is; fingerprints set altered copies apart.
 _LINE = ["task", "metric", "method", "variant", "base_model", "base_model_sha256", "data_sha256"]
 _SAME_TASK = ["task", "metric", "base_model_sha256", "data_sha256"]
 
 BYTES_PER_PARAMETER = 4
 
 
-def variants(configs: Sequence[RunConfig]) -> list[str]:
-    """What sets each run apart from the usual run of its task and method among these, in words.
-
-    Runs with the same variant stand on one line. Of each setting the most common value is the usual one.
-
-    Returns
-    -------
-    list of str
-        As "head linear, epochs 3"; empty for a usual run. What comes and goes with another setting is left out where
-        the rest still tells the runs apart.
-    """
-    described = [_line_settings(config) for config in configs]
-    usual: dict[tuple[str, str, str], Counter[object]] = {}
-    for config, settings in zip(configs, described, strict=True):
-        for name, value in settings.items():
-            usual.setdefault((config.task, config.method, name), Counter())[value] += 1
-    names: list[str] = []
-    short_names: list[str] = []
-    meanings: dict[tuple[str, str], set[str]] = {}
-    for config, settings in zip(configs, described, strict=True):
-        common = {name: usual[config.task, config.method, name].most_common(1)[0][0] for name in settings}
-        unusual = {name: setting_text(value) for name, value in settings.items() if value != common[name]}
-        following = {name for name in unusual if name in _FOLLOWS and None in (settings[name], common[name])}
-        names.append(", ".join(f"{name} {text}" for name, text in unusual.items()))
-        short_names.append(", ".join(f"{name} {text}" for name, text in unusual.items() if name not in following))
-        meanings.setdefault((config.method, short_names[-1]), set()).add(names[-1])
-    return [
-        short if len(meanings[config.method, short]) == 1 else name
-        for config, short, name in zip(configs, short_names, names, strict=True)
-    ]
-
-
-def settings_but_seed(config: RunConfig) -> str:
-    """One text of all settings but the seed: runs that agree in it are replicates."""
-    return canonical_json(config.to_dict() | {"seed": None})
-
-
-def _line_settings(config: RunConfig) -> dict[str, object]:
-    """Settings that runs of one line share, task and method aside."""
-    along = _ALONG_A_LINE | (_LEVELS_OF_MEASURED if config.method_info.remaining == MEASURED else frozenset())
-    hidden = along | {"task", "method", "base_model", "base_model_sha256", "data_sha256"}
-    return {name: value for name, value in config.to_dict().items() if name not in hidden}
-
-
-def setting_text(value: object) -> str:
-    """A setting as people write it: ``("yes", "no")`` as "yes/no", ``8.0`` as "8"."""
-    if isinstance(value, (list, tuple)):
-        return "/".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
-    """Mean and spread over runs that differ in the seed alone.
+def line_names(runs: pd.DataFrame) -> list[str]:
+    """What legends call the line of each run: its method, its variant, and the encoder where there are several.
 
     Parameters
     ----------
     runs
-        A row per run: task, metric, method, variant, base_model, base_model_sha256, data_sha256, name (what legends
-        call that line), level (what sets runs of a line apart, the seed aside), remaining, value, low, high
-        (fractions), n_examples.
+        Columns method, variant, base_model.
+    """
+    several = len(set(runs["base_model"])) > 1
+    encoders = runs["base_model"] if several else [""] * len(runs)
+    parts = zip(runs["method"].map(method_name), runs["variant"], encoders, strict=True)
+    return [", ".join(filter(None, names)) for names in parts]
+
+
+def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds in the order in which they are drawn: line by line, from few weights to many.
+
+    Parameters
+    ----------
+    runs
+        A row per run: columns of `run_table.COLUMNS`, low and high (of the development set's interval), and name (of
+        `line_names`).
 
     Returns
     -------
     DataFrame
-        A row per replicated setting, by line and then by remaining: the columns that define it, remaining and mean
-        (means over seeds), sd (over seeds, n - 1 in the denominator; NaN for one seed), n_seeds, n_examples, sampling
-        (half the width of the development set's interval, mean over seeds).
+        From `replicates.over_seeds`.
     """
-    table = runs.assign(sampling=(runs["high"] - runs["low"]) / 2)
-    grouped = table.groupby([*_LINE, "level"], sort=False, dropna=False).agg(
-        name=("name", "first"),
-        remaining=("remaining", "mean"),
-        mean=("value", "mean"),
-        sd=("value", "std"),
-        n_seeds=("value", "size"),
-        n_examples=("n_examples", "first"),
-        sampling=("sampling", "mean"),
-    )
-    return grouped.reset_index().sort_values([*_LINE, "remaining"], kind="stable", ignore_index=True)
+    return over_seeds(runs).sort_values([*_LINE, "remaining"], kind="stable", ignore_index=True)
 
 
 def difference_to_dense(runs: pd.DataFrame, value: str = "value") -> pd.DataFrame:

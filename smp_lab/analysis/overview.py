@@ -1,10 +1,11 @@
-"""What the runs at hand say together: how much of the main metric is left at a remaining fraction."""
+"""What the available runs say together: how much of the main metric is left at a remaining fraction."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
+from smp_lab.analysis.replicates import over_seeds
 from smp_lab.methods import METHODS
 
 
@@ -14,17 +15,17 @@ def common_level(runs: pd.DataFrame) -> float | None:
     Parameters
     ----------
     runs
-        A row per run with columns task and nominal (fraction; NaN where the method measures it).
+        A row per run with columns task and level (the fraction asked for; NaN where the method measures it).
 
     Returns
     -------
     float or None
-        None where no run below 1 has a nominal fraction.
+        None where no run below 1 has a level fraction.
     """
-    pruned = runs[runs["nominal"] < 1]
+    pruned = runs[runs["level"] < 1]
     if pruned.empty:
         return None
-    tasks = pruned.groupby("nominal")["task"].nunique()
+    tasks = pruned.groupby("level")["task"].nunique()
     return float(tasks[tasks == tasks.max()].index.min())
 
 
@@ -34,25 +35,24 @@ def metric_left(runs: pd.DataFrame, level: float) -> pd.DataFrame:
     Parameters
     ----------
     runs
-        A row per run with columns task, method, base_model, nominal, metric, value, n_examples, seed, settings (all
-        but the seed, as of `curves.settings_but_seed`), variant (of `curves.variants`).
+        A row per run: columns of `run_table.COLUMNS`.
     level
-        A nominal remaining fraction.
+        A fraction that runs were asked to keep.
 
     Returns
     -------
     DataFrame
         A row per setting at the level: task, base_model, metric, n_examples, method, variant, value (mean over n_seeds
-        seeds), reference_nominal and reference_value (of the setting above the level that keeps most, mean over seeds;
+        seeds), reference_level and reference_value (of the setting above the level that keeps most, mean over seeds;
         of several the one of the same method and variant, else the most usual; NaN where there is none), change =
         value - reference_value.
     """
     keys = ["task", "base_model", "metric", "n_examples"]
-    seeds = runs.groupby([*keys, "method", "variant", "nominal", "settings"], as_index=False, sort=False)
-    means = seeds.agg(value=("value", "mean"), n_seeds=("seed", "nunique"))
-    table = means[means["nominal"] == level].reset_index(drop=True)
-    fuller = means[means["nominal"] > level]
-    fullest = fuller[fuller["nominal"] == fuller.groupby(keys)["nominal"].transform("max")]
+    means = over_seeds(runs).rename(columns={"mean": "value"})
+    means = means[[*keys, "method", "variant", "level", "value", "n_seeds"]]
+    table = means[means["level"] == level].reset_index(drop=True)
+    fuller = means[means["level"] > level]
+    fullest = fuller[fuller["level"] == fuller.groupby(keys)["level"].transform("max")]
     pairs = table.reset_index(names="row").merge(fullest, on=keys, suffixes=("", "_reference"))
     # False sorts before True, and the usual variant is the empty word.
     pairs = pairs.assign(
@@ -60,10 +60,10 @@ def metric_left(runs: pd.DataFrame, level: float) -> pd.DataFrame:
         other_variant=pairs["variant_reference"] != pairs["variant"],
     ).sort_values(["row", "other_method", "other_variant", "variant_reference"], kind="stable")
     reference = pairs.drop_duplicates("row").set_index("row")
-    table["reference_nominal"] = reference["nominal_reference"]
+    table["reference_level"] = reference["level_reference"]
     table["reference_value"] = reference["value_reference"]
     table["change"] = (table["value"] - table["reference_value"]).astype(np.float64)
-    return table.drop(columns=["nominal", "settings"])
+    return table.drop(columns="level")
 
 
 def widest_setting(left: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from smp_lab.analysis.curves import setting_text
+from smp_lab.analysis.labels import setting_text
 from smp_lab.config import USED_BY, RunConfig
 from smp_lab.layout import EncoderLayout
 from smp_lab.tasks import (

@@ -7,7 +7,7 @@ import pandas as pd
 from smp_lab.methods import METHODS
 
 # Alike runs differ in task and seed alone.
-_ALIKE = ["base_model", "method", "nominal"]
+_ALIKE = ["base_model", "method", "level"]
 
 
 def one_per_task(runs: pd.DataFrame) -> list[str]:
@@ -16,8 +16,8 @@ def one_per_task(runs: pd.DataFrame) -> list[str]:
     Parameters
     ----------
     runs
-        A row per run with columns run_id, task, method, base_model, nominal (fraction; NaN where the method measures
-        it), seed, variant (of `curves.variants`).
+        A row per run with the columns run_id, task, method, base_model, level, seed and variant of
+        `run_table.COLUMNS`.
 
     Returns
     -------
@@ -47,15 +47,15 @@ def all_seeds_and_controls(runs: pd.DataFrame) -> list[str]:
     if alike.empty:
         return []
     controls = runs[runs["method"].map(lambda name: METHODS[name].is_control)]
-    same = (controls[["base_model", "nominal"]] == alike.iloc[0][["base_model", "nominal"]]).all(axis=1)
+    same = (controls[["base_model", "level"]] == alike.iloc[0][["base_model", "level"]]).all(axis=1)
     return [*alike["run_id"], *controls[same].drop_duplicates("method")["run_id"]]
 
 
 def _most_alike(runs: pd.DataFrame) -> pd.DataFrame:
     learned = runs["method"].map(lambda name: METHODS[name].trains_scores and not METHODS[name].trains_weights)
-    usual = runs[learned.astype(bool) & (runs["variant"] == "") & (runs["nominal"] < 1)]
+    usual = runs[learned.astype(bool) & (runs["variant"] == "") & (runs["level"] < 1)]
     if usual.empty:
         return usual
     groups = usual.groupby(_ALIKE, as_index=False).agg(n_tasks=("task", "nunique"), n_runs=("run_id", "size"))
-    best = groups.sort_values(["n_tasks", "n_runs", "nominal"], ascending=[False, False, True], kind="stable").iloc[0]
+    best = groups.sort_values(["n_tasks", "n_runs", "level"], ascending=[False, False, True], kind="stable").iloc[0]
     return usual[(usual[_ALIKE] == best[_ALIKE]).all(axis=1)]

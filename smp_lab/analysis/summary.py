@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from smp_lab.analysis.replicates import over_seeds
 from smp_lab.methods import METHODS, NONE
 from smp_lab.tasks import TASKS
 
@@ -21,43 +22,27 @@ COLUMNS = [
     "lowest",
     "highest",
     "n_seeds",
-    "sampling_error",
+    "sampling",
     "n_examples",
     "base_model",
 ]
 
 
-def summarize(runs: Iterable[dict[str, object]]) -> pd.DataFrame:
+def summarize(runs: pd.DataFrame) -> pd.DataFrame:
     """Main metric over the seeds of each setting. Two recipes of one task, method and level are two rows.
 
     Parameters
     ----------
     runs
-        A dict per run: settings (all but the seed, as of `curves.settings_but_seed`), seed, task, method, variant (of
-        `curves.variants`), level (the remaining fraction that was asked for, NaN where none was), remaining (measured
-        fraction), metric (its name), value and sampling_interval (fractions), n_examples (of the development set),
-        base_model.
+        A row per run: columns of `run_table.COLUMNS`, low and high (of the development set's interval, fractions).
 
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`, in order of `METHODS` with the dense runs first, usual variants first, falling level and
-        `TASKS`. remaining is the mean of the measured fractions; mean, lowest and highest are of the metric over seeds;
-        sampling_error is half the width of the sampling interval, the mean over seeds. All are fractions.
+        Columns `COLUMNS` of `replicates.over_seeds`, in order of `METHODS` with the dense runs first, usual variants
+        first, falling level and `TASKS`.
     """
-    table = pd.DataFrame(list(runs))
-    if table.empty:
-        return pd.DataFrame(columns=COLUMNS)
-    table["sampling_error"] = [(high - low) / 2 for low, high in table["sampling_interval"]]
-    facts = ["method", "variant", "level", "task", "metric", "n_examples", "base_model"]
-    summary = table.groupby(["settings", *facts], as_index=False, sort=False, dropna=False).agg(
-        remaining=("remaining", "mean"),
-        mean=("value", "mean"),
-        lowest=("value", "min"),
-        highest=("value", "max"),
-        n_seeds=("seed", "nunique"),
-        sampling_error=("sampling_error", "mean"),
-    )
+    summary = over_seeds(runs)
     methods = sorted(METHODS, key=lambda name: METHODS[name].remaining != NONE)
     order = summary.assign(
         method=summary["method"].map(methods.index),
@@ -68,7 +53,7 @@ def summarize(runs: Iterable[dict[str, object]]) -> pd.DataFrame:
 
 
 def summary_as_markdown(summary: pd.DataFrame) -> str:
-    """The table as people read it: values times 100, with both spreads.
+    """The table as people read it: values in percent, with both spreads.
 
     Parameters
     ----------
@@ -96,7 +81,7 @@ def summary_as_markdown(summary: pd.DataFrame) -> str:
     rows = summary.assign(level=summary["level"].fillna(-1)).groupby(["method", "variant", "level"], sort=False)
     for (method, variant, _), row in rows:
         level = float(row["level"].iloc[0])
-        # Two settings that differ in what no variant names, such as altered data, are two cells of one place.
+        # Two settings that differ in what no variant names, such as altered data, share a cell.
         cells = [
             "; ".join(
                 _cell(entry, with_level=level < 0)
@@ -120,7 +105,7 @@ def summary_as_markdown(summary: pd.DataFrame) -> str:
 
 
 def _cell(entry: Mapping[Any, Any], *, with_level: bool) -> str:
-    text = f"{100 * entry['mean']:.1f} ± {100 * entry['sampling_error']:.1f}"
+    text = f"{100 * entry['mean']:.1f} ± {100 * entry['sampling']:.1f}"
     if entry["n_seeds"] > 1:
         text += f" ({100 * entry['lowest']:.1f} to {100 * entry['highest']:.1f}, {entry['n_seeds']} seeds)"
     return f"{text} at {100 * entry['remaining']:.1f} %" if with_level else text

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from smp_lab.analysis.curves import settings_but_seed, variants
+from smp_lab.analysis.run_table import run_table
 from smp_lab.analysis.sampling import reliability
 from smp_lab.analysis.summary import summarize, summary_as_markdown
 from smp_lab.cli.options import existing
@@ -33,21 +33,7 @@ def command(
     if not index.runs:
         raise RunFormatError(f"Folder {folder} holds no runs.")
     runs = list(index.runs.values())
-    table = summarize(
-        {
-            "task": run.config.task,
-            "method": run.config.method,
-            "variant": variant,
-            "settings": settings_but_seed(run.config),
-            "seed": run.config.seed,
-            "level": run.config.remaining,
-            "remaining": run.remaining,
-            "metric": run.main_metric,
-            "value": run.main_value,
-            "sampling_interval": reliability(run.predictions, run.config.task_info, run.main_metric)[:2],
-            "n_examples": run.n_examples,
-            "base_model": run.config.base_model,
-        }
-        for run, variant in zip(runs, variants([run.config for run in runs]), strict=True)
-    )
+    intervals = [reliability(run.predictions, run.config.task_info, run.main_metric)[:2] for run in runs]
+    low, high = zip(*intervals, strict=True)
+    table = summarize(run_table(runs).assign(low=low, high=high))
     typer.echo(summary_as_markdown(table))

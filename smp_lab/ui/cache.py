@@ -19,6 +19,7 @@ import streamlit as st
 
 from smp_lab import paths
 from smp_lab.analysis import clustering, overlap, sampling
+from smp_lab.analysis.run_table import run_table as run_table_of
 from smp_lab.errors import RunFormatError
 from smp_lab.figures import style
 from smp_lab.masks import MaskSet
@@ -33,6 +34,14 @@ Stamp = tuple[str, int]
 def run_index() -> RunIndex:
     """Own and cached runs, read again when a run was added, changed or removed."""
     return _run_index(_folders(), _stamps_in(run_folders, _stamp))
+
+
+def run_table() -> pd.DataFrame:
+    """A row per run of `run_index`: `run_table.COLUMNS`, and source, "measured, own" or "measured, cached".
+
+    Shared by all sessions: read it, and do not change it.
+    """
+    return _run_table(_folders(), _stamps_in(run_folders, _stamp))
 
 
 def transfer_index() -> TransferIndex:
@@ -58,6 +67,14 @@ def _stamps_in(find: Callable[[Path], list[Path]], stamp: Callable[[Path], Stamp
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _run_index(folders: tuple[Path, ...], stamps: tuple[Stamp, ...]) -> RunIndex:
     return list_runs(folders)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _run_table(folders: tuple[Path, ...], stamps: tuple[Stamp, ...]) -> pd.DataFrame:
+    runs = list(_run_index(folders, stamps).runs.values())
+    own, _ = folders
+    source = [f"measured, {'own' if run.path.parent == own else 'cached'}" for run in runs]
+    return run_table_of(runs).assign(source=source)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

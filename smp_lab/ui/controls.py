@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,10 +10,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from smp_lab.analysis import selection
-from smp_lab.analysis.curves import settings_but_seed, variants
+from smp_lab.analysis import labels, selection
+from smp_lab.analysis.labels import method_name as method_name
+from smp_lab.analysis.labels import percent as percent
 from smp_lab.figures import style
-from smp_lab.methods import get_method
 from smp_lab.storage.runs import RunIndex, RunRecord
 from smp_lab.ui import cache, lecture, links, messages
 
@@ -39,53 +38,29 @@ _STYLE_SHEET = """<style>
 </style>"""
 
 
-def percent(fraction: float) -> str:
-    """``0.1`` as "10 %", ``0.1234`` as "12.3 %"; what is not the whole is never written as 100 %."""
-    if 0.9995 <= fraction < 1:
-        return f"{math.floor(1e4 * fraction) / 100:g} %"
-    return f"{100 * fraction:.3g} %"
-
-
-def nominal(run: RunRecord) -> float:
-    """The fraction that a run was asked to keep; NaN where its method measures it."""
-    return math.nan if run.config.remaining is None else run.config.remaining
-
-
-def method_name(method: str) -> str:
-    """A method in short: its title without the explanation in brackets."""
-    return get_method(method).title.split(" (")[0]
-
-
 def run_labels(runs: Sequence[RunRecord]) -> dict[str, str]:
-    """Run id -> what legends call it among these runs.
+    """Run id -> what legends and pickers call it among these runs."""
+    return labels.run_labels(rows_of(runs))
 
-    Task, method and the fraction asked for, or the measured one where a method is not asked for any; the seed where
-    seeds differ; the hash of the settings where all of that is the same.
-    """
-    seeds = {run.config.seed for run in runs}
-    labels = {}
-    for run in runs:
-        config = run.config
-        level = percent(config.remaining) if config.remaining else f"{percent(run.remaining)} measured"
-        parts = [config.task_info.title, method_name(config.method), level]
-        labels[run.run_id] = " · ".join(parts + [f"seed {config.seed}"] * (len(seeds) > 1))
-    count = Counter(labels.values())
-    return {run_id: label if count[label] == 1 else f"{label} · {run_id[-8:]}" for run_id, label in labels.items()}
+
+def rows_of(runs: Sequence[RunRecord]) -> pd.DataFrame:
+    """Their rows of the table of all runs, in order."""
+    return cache.run_table().set_index("run_id", drop=False).loc[[run.run_id for run in runs]].reset_index(drop=True)
 
 
 def tables_of_runs(contents: Sequence[tuple[RunRecord, pd.DataFrame]]) -> pd.DataFrame:
     """One table of several, with the columns run_id, run (label), task, method, level and seed in front."""
-    labels = run_labels([run for run, _ in contents])
+    names = run_labels([run for run, _ in contents])
     tables = [
         pd.concat(
             [
                 pd.DataFrame(
                     {
                         "run_id": run.run_id,
-                        "run": labels[run.run_id],
+                        "run": names[run.run_id],
                         "task": run.config.task,
                         "method": run.config.method,
-                        "level": nominal(run),
+                        "level": math.nan if run.config.remaining is None else run.config.remaining,
                         "seed": run.config.seed,
                     },
                     index=table.index,
@@ -115,7 +90,7 @@ def pick_runs(index: RunIndex) -> None:
 class Unasked(NamedTuple):
     """What a page shows where no run is chosen and there are more than `most`.
 
-    `pick` chooses from the table of `run_facts`, and `words` say what these have in common; where it finds fewer than
+    `pick` chooses from the table of all runs, and `words` say what these have in common; where it finds fewer than
     two, the first `most` are shown.
     """
 
@@ -130,23 +105,6 @@ ALL_SEEDS_AND_CONTROLS = Unasked(
     selection.all_seeds_and_controls,
     "which differ in task and seed alone, and the controls at their level",
 )
-
-
-def run_facts(runs: Sequence[RunRecord]) -> pd.DataFrame:
-    """A row per run: run_id, task, method, base_model, nominal, seed, settings (all but the seed) and variant."""
-    return pd.DataFrame(
-        {
-            "run_id": run.run_id,
-            "task": run.config.task,
-            "method": run.config.method,
-            "base_model": run.config.base_model,
-            "nominal": nominal(run),
-            "seed": run.config.seed,
-            "settings": settings_but_seed(run.config),
-            "variant": variant,
-        }
-        for run, variant in zip(runs, variants([run.config for run in runs]), strict=True)
-    )
 
 
 def chosen_runs(index: RunIndex, *, otherwise: Unasked | None = None) -> list[RunRecord]:
@@ -184,7 +142,7 @@ def _unasked(index: RunIndex, otherwise: Unasked | None) -> tuple[list[RunRecord
     every = list(index.runs.values())
     if otherwise is None or len(every) <= otherwise.most:
         return every, ""
-    picked = otherwise.pick(run_facts(every))
+    picked = otherwise.pick(cache.run_table())
     if len(picked) < 2:
         return every[: otherwise.most], ", the first"
     return [index.runs[run_id] for run_id in picked], f", {otherwise.words}"

@@ -1,15 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import tiny_config
 
 from smp_lab.analysis.curves import (
     difference_to_dense,
+    line_names,
+    mean_curves,
     model_remaining,
-    over_seeds,
     plain_mask_bytes,
     storage_of_tasks,
-    variants,
 )
 from smp_lab.analysis.sparsity import count_table
 from smp_lab.layout import EncoderLayout
@@ -29,59 +28,19 @@ def runs(*rows, **same):
         "data_sha256": "b",
         "n_examples": 277,
     }
-    table = table.assign(**(shared | same))
+    table = table.assign(settings=table["method"] + table["level"].astype(str), **(shared | same))
     return table.assign(remaining=table["level"], low=table["value"] - 0.06, high=table["value"] + 0.04)
 
 
-def test_seeds_and_levels_stand_on_one_line():
-    configs = [tiny_config(seed=seed, remaining=remaining) for seed in (0, 1) for remaining in (0.5, 0.1)]
-    # The paper tells its schedule in steps at some levels and as a fraction at others.
-    configs.append(tiny_config(remaining=0.8, schedule_fraction=None, schedule_steps=3500))
-    assert variants(configs) == [""] * 5
+def test_lines_go_from_few_weights_to_many():
+    table = mean_curves(runs(("smp_s", 0.5, 0, 0.60), ("smp_s", 0.1, 0, 0.55), ("smp_l", 0.3, 0, 0.6)))
+    assert table[["method", "remaining"]].to_numpy().tolist() == [["smp_l", 0.3], ["smp_s", 0.1], ["smp_s", 0.5]]
 
 
-def test_what_differs_from_the_usual_run_is_named():
-    usual = [tiny_config(seed=seed) for seed in (0, 1, 2)]
-    linear = tiny_config(head="linear", label_words=None, head_learning_rate=3e-5)
-    plain = tiny_config(regularizer=0)
-    cola = tiny_config(task="cola", epochs=8)
-    names = variants([*usual, linear, plain, cola])
-    assert names[:3] == [""] * 3
-    assert "head linear" in names[3]
-    assert names[4:] == ["regularizer 0", ""]
-
-
-def test_what_follows_from_another_setting_is_named_only_where_it_tells_runs_apart():
-    usual = [tiny_config(seed=seed) for seed in range(3)]
-    taught = {"teacher": "rte-dense", "distillation_temperature": 2.0, "distillation_weight": 0.5}
-    one, other = (tiny_config(**taught, kl_direction=way) for way in ("teacher_student", "student_teacher"))
-    linear = tiny_config(head="linear", label_words=None, head_learning_rate=3e-5)
-    assert variants([*usual, one, linear]) == ["", "", "", "teacher rte-dense", "head linear"]
-    names = variants([*usual, one, other])
-    assert ["kl_direction teacher_student" in names[3], "kl_direction student_teacher" in names[4]] == [True, True]
-
-
-def test_mean_and_spread_over_seeds_by_hand():
-    table = over_seeds(runs(("smp_s", 0.5, 0, 0.60), ("smp_s", 0.5, 1, 0.64), ("smp_s", 0.1, 0, 0.55)))
-    assert table["remaining"].tolist() == [0.1, 0.5]
-    assert table["mean"].tolist() == pytest.approx([0.55, 0.62])
-    assert np.isnan(table["sd"][0])
-    assert table["sd"][1] == pytest.approx(0.04 / np.sqrt(2))
-    assert table["n_seeds"].tolist() == [1, 2]
-    assert table["sampling"].tolist() == pytest.approx([0.05, 0.05])
-
-
-def test_other_encoders_data_and_variants_are_no_replicates():
-    one = runs(("smp_s", 0.5, 0, 0.6))
-    others = [
-        runs(("smp_s", 0.5, 0, 0.7), **{name: "other"}) for name in ("base_model_sha256", "data_sha256", "variant")
-    ]
-    assert over_seeds(pd.concat([one, *others]))["n_seeds"].tolist() == [1] * 4
-
-
-def test_a_measured_level_is_a_level_of_its_own():
-    table = runs(("l0", 0.5, 0, 0.6), ("l0", 0.5, 1, 0.7)).assign(remaining=[0.31, 0.29])
-    assert over_seeds(table)["remaining"].tolist() == pytest.approx([0.30])
+def test_a_line_is_named_by_its_encoder_where_there_are_several():
+    two = pd.concat([runs(("smp_s", 0.5, 0, 0.6)), runs(("smp_l", 0.5, 0, 0.6), variant="epochs 3")])
+    assert line_names(two) == ["SMP-S", "SMP-L, epochs 3"]
+    assert line_names(two.assign(base_model=["a", "b"])) == ["SMP-S, a", "SMP-L, epochs 3, b"]
 
 
 def test_difference_is_to_the_mean_of_the_dense_runs():

@@ -6,9 +6,9 @@ from smp_lab.analysis.overview import common_level, means_beside, metric_left, w
 
 
 def runs(*rows):
-    table = pd.DataFrame(rows, columns=["task", "method", "nominal", "value"])
+    table = pd.DataFrame(rows, columns=["task", "method", "level", "value"])
     table = table.assign(base_model="tiny", metric="Accuracy", n_examples=40, seed=range(len(table)), variant="")
-    return table.assign(settings=table["method"] + table["nominal"].astype(str))
+    return table.assign(settings=table["task"] + table["method"] + table["level"].astype(str), remaining=table["level"])
 
 
 def test_common_level_is_where_most_tasks_are():
@@ -39,7 +39,7 @@ def test_metric_left_against_the_fullest_run():
     left = metric_left(table, 0.1).set_index(["task", "method"])
     share = left.loc[("rte", "smp_s")]
     assert (share["value"], share["n_seeds"]) == (55.0, 2)
-    assert (share["reference_nominal"], share["reference_value"], share["change"]) == (1.0, 66.0, -11.0)
+    assert (share["reference_level"], share["reference_value"], share["change"]) == (1.0, 66.0, -11.0)
     assert left.loc[("rte", "smp_l")]["change"] == pytest.approx(-16.0)
     assert np.isnan(left.loc[("sst2", "smp_s")]["change"])
 

@@ -7,7 +7,7 @@ from smp_lab.analysis.selection import all_seeds_and_controls, one_per_task
 
 
 def runs(*rows):
-    table = pd.DataFrame(rows, columns=["task", "method", "nominal", "seed"])
+    table = pd.DataFrame(rows, columns=["task", "method", "level", "seed"])
     return table.assign(run_id=[f"run{place}" for place in range(len(table))], base_model="tiny", variant="")
 
 

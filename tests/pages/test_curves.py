@@ -91,11 +91,11 @@ def test_three_spreads_are_named_apart(open_page, runs):
     for name in ("Over seeds", "Dev set", "Paired"):
         assert f"**{name}**" in words
     (row,) = spread(app).to_dict("records")
-    assert row["mean"] == pytest.approx(65)
-    assert row["sd"] == pytest.approx(10 / 2**0.5)
+    assert row["mean"] == pytest.approx(0.65)
+    assert row["sd"] == pytest.approx(0.1 / 2**0.5)
     assert row["n_examples"] == 40
     # Wilson's half widths at 24 and 28 of 40.
-    assert row["sampling"] == pytest.approx(14.0, abs=0.5)
+    assert row["sampling"] == pytest.approx(0.14, abs=0.005)
 
 
 def test_runs_that_differ_by_little_are_not_distinguishable(open_page, runs):
@@ -193,8 +193,8 @@ def test_costs_are_those_of_the_record(open_page, write_run):
     assert row["trainable"] == 4096
     assert row["new"] == 128
     # 4096 of 6000 parameters are prunable.
-    assert row["encoder"] == pytest.approx(100 * run.remaining)
-    assert row["model"] == pytest.approx(100 * (1904 + run.kept.sum()) / 6000)
+    assert row["encoder"] == pytest.approx(run.remaining)
+    assert row["model"] == pytest.approx((1904 + run.kept.sum()) / 6000)
     assert row["packed"] == pytest.approx(512e-6)
     assert row["stored"] == pytest.approx((run.path / "masks.npz").stat().st_size / 1e6)
 

@@ -11,7 +11,6 @@ import pytest
 from conftest import TINY, make_run
 
 from smp_lab.paths import HISTORY_FILE, MASKS_FILE, RECORD_FILE
-from smp_lab.ui import controls
 
 from .conftest import charts, sentences
 
@@ -164,14 +163,12 @@ def test_table_holds_the_facts_of_a_run(open_page, write_run, cached):
     write_run(accuracy=0.61)
     make_run(cached, task="toy-sentiment", label_words=("terrible", "great"), remaining=0.1)
     table = open_page("overview.py").dataframe[0].value.set_index("task")
-    own, toy = table.loc["rte"], table.loc["toy-sentiment"]
-    assert own["nominal"] == 50
-    assert own["remaining"] == 50
+    own, toy = table.loc["RTE"], table.loc["Toy sentiment (synthetic)"]
+    assert (own["level"], own["remaining"]) == (0.5, 0.5)
     assert (own["metric"], own["n_examples"], own["base_model"]) == ("Accuracy", 40, "tiny-test-encoder")
-    assert own["value"] == pytest.approx(61)
+    assert own["value"] == pytest.approx(0.61)
     assert own["source"] == "measured, own"
     assert toy["source"] == "measured, cached"
-    assert "synthetic" in toy["task_title"]
 
 
 def test_run_card_follows_the_choice(open_page, write_run):
@@ -223,14 +220,6 @@ def test_noise_and_no_gain_in_time_are_said_where_the_numbers_are(open_page, wri
     # Wilson's half width of 20 of 40.
     assert "On the 40 examples of RTE, the fewest here, an accuracy near 50 % is known to ± 14.8 points" in words
     assert "It saves storage, not time" in words
-
-
-@pytest.mark.parametrize(
-    ("fraction", "words"),
-    [(0.1, "10 %"), (0.1234, "12.3 %"), (1, "100 %"), (0.9994, "99.9 %"), (0.9996, "99.96 %"), (0.999999, "99.99 %")],
-)
-def test_what_is_not_the_whole_is_not_written_as_the_whole(fraction, words):
-    assert controls.percent(fraction) == words
 
 
 def test_choice_in_the_sidebar_reaches_the_page(open_page, write_run):

@@ -1,0 +1,196 @@
+"""What a run is called: its task, method and fraction of weights, and what sets it apart, in words."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from smp_lab.config import RunConfig
+from smp_lab.methods import MEASURED, get_method
+from smp_lab.tasks import TASKS
+
+# Runs of one variant may differ in these: the level, and what a schedule has to be told to get there.
+_SCHEDULE = frozenset({"schedule_fraction", "schedule_steps"})
+_ALONG_A_LINE = frozenset({"remaining", "seed"}) | _SCHEDULE
+# A method that measures the remaining fraction gets to another one by these.
+_LEVELS_OF_MEASURED = frozenset({"regularizer", "threshold"})
+# What comes and goes with another setting, which says enough: label words with the head, a ramp with the regulariser.
+_FOLLOWS = frozenset(
+    {
+        "label_words",
+        "head_learning_rate",
+        "regularizer_ramp",
+        "kl_direction",
+        "distillation_temperature",
+        "distillation_weight",
+    }
+)
+# Said apart from a variant: an encoder by its name, which differs where its fingerprint does but for altered copies.
+_ORIGIN = frozenset({"base_model", "base_model_sha256", "data_sha256"})
+
+
+def percent(fraction: float) -> str:
+    """``0.1`` as "10 %", ``0.1234`` as "12.3 %"; what is not the whole is never written as 100 %."""
+    if 0.9995 <= fraction < 1:
+        return f"{math.floor(1e4 * fraction) / 100:g} %"
+    return f"{100 * fraction:.3g} %"
+
+
+def method_name(method: str) -> str:
+    """A method in short: its title without the explanation in brackets."""
+    return get_method(method).title.split(" (")[0]
+
+
+def setting_text(value: object) -> str:
+    """A setting as people write it: ``("yes", "no")`` as "yes/no", ``8.0`` as "8"."""
+    if isinstance(value, (list, tuple)):
+        return "/".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def run_labels(runs: pd.DataFrame) -> dict[str, str]:
+    """Run id -> what pickers, legends and tables call it among these runs.
+
+    Parameters
+    ----------
+    runs
+        Rows of `run_table.run_table`. A variant is relative to all runs of that table, so a run of unusual settings
+        never bears the label of a usual one, whatever else is shown.
+
+    Returns
+    -------
+    dict
+        Task, method, the fraction asked for (the measured one where a method is not asked for any), the variant of a
+        run of unusual settings, and the encoder where there are several. Where runs would have one label, also the
+        settings in which they differ, then the seed, and the hash of the settings where nothing else distinguishes
+        them.
+    """
+    several = len(set(runs["base_model"])) > 1
+    columns = ["run_id", "task", "method", "level", "remaining", "variant", "base_model"]
+    labels = {}
+    for run_id, task, method, level, remaining, variant, base_model in runs[columns].itertuples(index=False):
+        kept = f"{percent(remaining)} measured" if math.isnan(level) else percent(level)
+        parts = [TASKS[task].title, method_name(method), kept, variant, base_model if several else ""]
+        labels[run_id] = " · ".join(part for part in parts if part)
+    settings, seeds = (dict(zip(runs["run_id"], runs[name], strict=True)) for name in ("settings", "seed"))
+    for alike in _same(labels):
+        apart = _apart([json.loads(settings[run_id]) for run_id in alike])
+        labels |= {run_id: f"{labels[run_id]} · {words}" for run_id, words in zip(alike, apart, strict=True) if words}
+    for alike in _same(labels):
+        if len({seeds[run_id] for run_id in alike}) > 1:
+            labels |= {run_id: f"{labels[run_id]} · seed {seeds[run_id]}" for run_id in alike}
+    for alike in _same(labels):
+        labels |= {run_id: f"{labels[run_id]} · {run_id[-8:]}" for run_id in alike}
+    return labels
+
+
+def _same(labels: Mapping[str, str]) -> list[list[str]]:
+    """Run ids that share a label with another."""
+    groups: dict[str, list[str]] = {}
+    for run_id, label in labels.items():
+        groups.setdefault(label, []).append(run_id)
+    return [alike for alike in groups.values() if len(alike) > 1]
+
+
+def variants(configs: Sequence[RunConfig]) -> list[str]:
+    """What sets each run apart from the usual run of its task and method among these, in words.
+
+    Runs of one variant stand on one line of a figure. Of each setting the most common value is the usual one. A
+    schedule may be another one at another level; runs of one level that differ in nothing but their schedules are
+    named by it, so that runs of one task, encoder, data, method, level and variant are replicates.
+
+    Returns
+    -------
+    list of str
+        As "head linear, epochs 3"; empty for a usual run. What comes and goes with another setting is left out where
+        the rest still distinguishes the runs.
+    """
+    every = [config.to_dict() for config in configs]
+    counts: dict[tuple[str, str], dict[str, Counter[Hashable]]] = {}
+    for config, settings in zip(configs, every, strict=True):
+        of_method = counts.setdefault((config.task, config.method), {name: Counter() for name in settings})
+        for name, value in settings.items():
+            of_method[name][value] += 1
+    common = {
+        key: {name: counter.most_common(1)[0][0] for name, counter in of_method.items()}
+        for key, of_method in counts.items()
+    }
+    whole: list[str] = []
+    short: list[str] = []
+    meanings: dict[tuple[str, str], set[str]] = {}
+    for config, settings in zip(configs, every, strict=True):
+        ordinary, hidden = common[config.task, config.method], _ALONG_A_LINE | _levels(config) | _ORIGIN
+        unusual = {name: value for name, value in settings.items() if value != ordinary[name] and name not in hidden}
+        following = {name for name in unusual if name in _FOLLOWS and None in (settings[name], ordinary[name])}
+        whole.append(_in_words(unusual))
+        short.append(_in_words({name: _short(name, unusual[name]) for name in unusual if name not in following}))
+        meanings.setdefault((config.method, short[-1]), set()).add(whole[-1])
+    names = [
+        few if len(meanings[config.method, few]) == 1 else every
+        for config, few, every in zip(configs, short, whole, strict=True)
+    ]
+    return _with_schedules(configs, every, names, counts)
+
+
+def _levels(config: RunConfig) -> frozenset[str]:
+    return _LEVELS_OF_MEASURED if config.method_info.remaining == MEASURED else frozenset()
+
+
+def _with_schedules(
+    configs: Sequence[RunConfig],
+    settings: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    counts: Mapping[tuple[str, str], Mapping[str, Counter[Hashable]]],
+) -> list[str]:
+    """Names of variants with the schedule where runs of one name and level are no replicates."""
+    groups: dict[tuple[Hashable, ...], list[int]] = {}
+    for place, (config, name) in enumerate(zip(configs, names, strict=True)):
+        same = ("task", "method", "remaining", *sorted(_ORIGIN | _levels(config)))
+        groups.setdefault((name, *(getattr(config, part) for part in same)), []).append(place)
+    found = list(names)
+    for places in groups.values():
+        first = configs[places[0]]
+        apart = _apart([settings[place] for place in places], counts[first.task, first.method])
+        for place, words in zip(places, apart, strict=True):
+            found[place] = ", ".join(filter(None, (names[place], words)))
+    return found
+
+
+def _apart(settings: Sequence[Mapping[str, Any]], counts: Mapping[str, Counter[Hashable]] | None = None) -> list[str]:
+    """Of each run the settings in which these runs differ and it is not like most of them, in words.
+
+    Of equally common values the usual one is that with the higher count in `counts`.
+    """
+    usual = {}
+    for name in settings[0]:
+        here = Counter(_hashable(run[name]) for run in settings)
+        if len(here) > 1 and name != "seed" and name not in _ORIGIN:
+            overall = counts[name] if counts else here
+            usual[name] = max(here, key=lambda value: (here[value], overall[value]))
+    return [
+        _in_words({name: run[name] for name, value in usual.items() if _hashable(run[name]) != value})
+        for run in settings
+    ]
+
+
+def _hashable(value: Any) -> Hashable:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _in_words(settings: Mapping[str, object]) -> str:
+    # Of two ways to say one thing, such as a schedule in steps or as a fraction, the one that is used says enough.
+    said = {name: value for name, value in settings.items() if value is not None} or settings
+    return ", ".join(f"{name.replace('_', ' ')} {setting_text(value)}" for name, value in said.items())
+
+
+def _short(name: str, value: Hashable) -> Hashable:
+    """A teacher without its fingerprint and the hash of its settings."""
+    if name != "teacher" or value is None:
+        return value
+    return re.sub(r"-[0-9a-f]{8}$", "", str(value).partition("@")[0])

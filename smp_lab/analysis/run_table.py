@@ -1,0 +1,97 @@
+"""A run as a row of a table: made here and nowhere else, with the type of every column as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import pandas as pd
+
+from smp_lab.analysis.labels import variants
+from smp_lab.analysis.replicates import settings_but_seed
+from smp_lab.config import RunConfig
+
+# Column -> its type. Fractions are fractions; text is never missing.
+COLUMNS: Mapping[str, str] = {
+    "run_id": "str",
+    "task": "str",
+    "method": "str",
+    # The fraction that the run was asked to keep; NaN where its method measures it.
+    "level": "float64",
+    # The measured fraction of the encoder's prunable weights.
+    "remaining": "float64",
+    # What sets it apart from the usual run of its task and method in the table; empty for a usual run.
+    "variant": "str",
+    "seed": "int64",
+    # The task's main metric at the last evaluation: its name, its value, the examples it was measured on.
+    "metric": "str",
+    "value": "float64",
+    "n_examples": "int64",
+    "base_model": "str",
+    "base_model_sha256": "str",
+    "data_sha256": "str",
+    # All settings but the seed: runs that agree in it are replicates.
+    "settings": "str",
+}
+
+
+class Run(Protocol):
+    """What a row is made of; a run record has it."""
+
+    @property
+    def config(self) -> RunConfig:
+        """Settings."""
+
+    @property
+    def run_id(self) -> str:
+        """Identity."""
+
+    @property
+    def remaining(self) -> float:
+        """Measured fraction of the encoder's prunable weights."""
+
+    @property
+    def main_metric(self) -> str:
+        """Name of the task's main metric."""
+
+    @property
+    def main_value(self) -> float:
+        """Main metric at the last evaluation, a fraction."""
+
+    @property
+    def n_examples(self) -> int:
+        """Examples that it was measured on."""
+
+
+def run_table(runs: Iterable[Run]) -> pd.DataFrame:
+    """A row per run, in order.
+
+    Parameters
+    ----------
+    runs
+        All that are available: which settings are usual is decided among them, so a page takes its rows from the
+        table of all runs.
+
+    Returns
+    -------
+    DataFrame
+        Columns and types of `COLUMNS`.
+    """
+    runs = list(runs)
+    rows = [_row(run, variant) for run, variant in zip(runs, variants([run.config for run in runs]), strict=True)]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict(COLUMNS))
+
+
+def _row(run: Run, variant: str) -> tuple[Any, ...]:
+    config = run.config
+    facts = {
+        "run_id": run.run_id,
+        "level": config.remaining,
+        "remaining": run.remaining,
+        "variant": variant,
+        "metric": run.main_metric,
+        "value": run.main_value,
+        "n_examples": run.n_examples,
+        "settings": settings_but_seed(config),
+    }
+    return tuple(facts[name] if name in facts else getattr(config, name) for name in COLUMNS)

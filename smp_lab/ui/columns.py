@@ -1,0 +1,52 @@
+"""How columns of tables are headed and written on screen; in a table and in a file a fraction is a fraction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from smp_lab.analysis.labels import method_name
+from smp_lab.figures.style import METRIC_TITLES
+from smp_lab.tasks import TASKS
+
+
+def percent(label: str, decimals: int = 1, help: str | None = None) -> Any:  # Streamlit's own name for it
+    """A column of fractions, written in percent."""
+    return st.column_config.NumberColumn(label, format="percent", step=10.0 ** -(decimals + 2), help=help)
+
+
+def count(label: str, help: str | None = None) -> Any:
+    """A column of whole numbers."""
+    return st.column_config.NumberColumn(label, format="localized", help=help)
+
+
+# Columns that tables of several pages have, by name.
+SHARED: dict[str, Any] = {
+    "run": "Run",
+    "task": "Task",
+    "method": "Method",
+    "variant": st.column_config.TextColumn(
+        "Differs in", help="From the usual run of this task and method among all runs here; empty for a usual one."
+    ),
+    "level": percent("Asked to keep", 2, "Of the encoder's prunable weights; empty where the method measures it."),
+    "remaining": percent("Kept", 2, "Measured, of the encoder's prunable weights."),
+    "metric": "Metric",
+    "value": percent("Value"),
+    "n_examples": count("Dev examples"),
+    "base_model": "Encoder",
+    "seed": st.column_config.NumberColumn("Seed", format="%d"),
+    "source": "Source",
+    "run_id": st.column_config.TextColumn("Run id", help="Names the folder of the record."),
+}
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with tasks, methods and metrics as people write them."""
+    words = {
+        "task": lambda task: TASKS[task].title if task in TASKS else task,
+        "method": method_name,
+        "metric": lambda metric: METRIC_TITLES.get(metric, metric),
+    }
+    return table.assign(**{name: table[name].map(write) for name, write in words.items() if name in table})

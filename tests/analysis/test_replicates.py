@@ -1,0 +1,82 @@
+"""One definition of a replicate, and three places that show a mean over seeds."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import make_run
+
+from smp_lab.analysis.curves import line_names, mean_curves
+from smp_lab.analysis.overview import metric_left
+from smp_lab.analysis.replicates import over_seeds
+from smp_lab.analysis.run_table import run_table
+from smp_lab.analysis.summary import summarize
+from smp_lab.paths import cached_runs_folder, project_folder
+from smp_lab.storage.runs import list_runs
+
+
+def runs(*rows):
+    table = pd.DataFrame(rows, columns=["settings", "seed", "value"])
+    return table.assign(metric="accuracy", remaining=0.5, low=table["value"] - 0.06, high=table["value"] + 0.04)
+
+
+def test_mean_and_spread_over_seeds_by_hand():
+    table = over_seeds(runs(("a", 0, 0.60), ("b", 0, 0.55), ("a", 1, 0.64)))
+    assert table["settings"].tolist() == ["a", "b"]
+    assert table["mean"].tolist() == pytest.approx([0.62, 0.55])
+    assert table["sd"][0] == pytest.approx(0.04 / np.sqrt(2))
+    assert np.isnan(table["sd"][1])
+    assert (table["lowest"][0], table["highest"][0]) == (0.60, 0.64)
+    assert table["n_seeds"].tolist() == [2, 1]
+    assert table["sampling"].tolist() == pytest.approx([0.05, 0.05])
+
+
+def test_what_replicates_share_is_kept_and_two_metrics_are_two_rows():
+    table = runs(("a", 0, 0.6), ("a", 1, 0.7)).assign(method="smp_s")
+    found = over_seeds(pd.concat([table, table.assign(metric="f1")]))
+    assert found[["metric", "method", "n_seeds"]].to_numpy().tolist() == [["accuracy", "smp_s", 2], ["f1", "smp_s", 2]]
+
+
+def with_intervals(records):
+    table = run_table(records)
+    return table.assign(low=table["value"] - 0.1, high=table["value"] + 0.1, name=line_names(table))
+
+
+def three_means(table):
+    """(method, variant, level, task) -> mean and number of seeds, as summary, curves and overview have them."""
+    keys = ["method", "variant", "level", "task"]
+    left = pd.concat(metric_left(table, level).assign(level=level) for level in table["level"].dropna().unique())
+    tables = [summarize(table), mean_curves(table), left.rename(columns={"value": "mean"})]
+    rows = [found.dropna(subset=["level"]).set_index(keys)[["mean", "n_seeds"]] for found in tables]
+    return [dict(zip(found.index, found.itertuples(index=False, name=None), strict=True)) for found in rows]
+
+
+def test_runs_of_two_schedules_are_no_seeds_of_one_another(runs):
+    records = [
+        make_run(runs, accuracy=accuracy, seed=seed, schedule_fraction=fraction)
+        for accuracy, seed, fraction in ((0.6, 0, 0.7), (0.7, 1, 0.7), (0.9, 0, 0.5))
+    ]
+    for found in three_means(with_intervals(records)):
+        assert found == {
+            ("smp_s", "", 0.5, "rte"): (pytest.approx(0.65), 2),
+            ("smp_s", "schedule fraction 0.5", 0.5, "rte"): (0.9, 1),
+        }
+
+
+def test_readme_overview_and_curves_give_one_mean_and_one_number_of_seeds():
+    table = with_intervals(list_runs([cached_runs_folder()]).runs.values())
+    summary, curves, overview = three_means(table)
+    assert summary == curves == overview
+    lines = re.search(
+        r"<!-- summary -->\n(.*?)<!-- /summary -->", (project_folder() / "README.md").read_text(), re.DOTALL
+    )
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1].strip().splitlines()]
+    shown = {}
+    for name, level, *cells, _ in rows:
+        method, _, variant = name.partition(", ")
+        for task, cell in zip((title.split()[0] for title in head[2:-1]), cells, strict=True):
+            if cell != "-" and level != "measured":
+                seeds = re.search(r"(\d+) seeds", cell)
+                shown[method, variant, float(level) / 100, task] = cell.split()[0], int(seeds[1]) if seeds else 1
+    assert shown == {key: (f"{100 * mean:.1f}", n_seeds) for key, (mean, n_seeds) in summary.items()}

@@ -1,0 +1,36 @@
+import math
+
+from conftest import make_run
+
+from smp_lab.analysis.run_table import COLUMNS, run_table
+
+L0 = {
+    "method": "l0",
+    "remaining": None,
+    "head": "linear",
+    "label_words": None,
+    "weight_learning_rate": 3e-5,
+    "schedule": None,
+    "schedule_fraction": None,
+}
+
+
+def test_a_row_holds_the_facts_of_the_record(runs):
+    run = make_run(runs, accuracy=0.61, remaining=0.1)
+    (row,) = run_table([run]).to_dict("records")
+    assert list(row) == list(COLUMNS)
+    assert (row["level"], row["remaining"]) == (0.1, run.kept.sum() / run.layout.n_weights)
+    assert (row["metric"], row["value"], row["n_examples"]) == ("accuracy", 0.61, 40)
+    assert row["variant"] == ""
+
+
+def test_columns_have_their_types_with_runs_and_without(runs):
+    table = run_table([make_run(runs), make_run(runs, **L0)])
+    assert math.isnan(table["level"][1])
+    for found in (table, run_table([])):
+        assert {name: str(kind) for name, kind in found.dtypes.items()} == COLUMNS
+
+
+def test_seeds_have_the_same_settings_and_others_have_not(runs):
+    first, second, other = run_table([make_run(runs), make_run(runs, seed=1), make_run(runs, epochs=60)])["settings"]
+    assert first == second != other
