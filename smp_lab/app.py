@@ -18,6 +18,7 @@ def main() -> None:
     st.logo(draw_wordmark(controls.theme()), size="large")
     pages = [
         st.Page(pages_folder() / links.OVERVIEW, title="Overview", icon=":material/grid_on:", default=True),
+        st.Page(pages_folder() / links.LEARN, title="Learn", icon=":material/school:"),
         st.Page(pages_folder() / links.SPARSITY, title="Sparsity", icon=":material/stacked_line_chart:"),
         st.Page(pages_folder() / links.OVERLAP, title="Overlap", icon=":material/join_inner:"),
         st.Page(pages_folder() / links.TRAINING, title="Training", icon=":material/timeline:"),

@@ -15,6 +15,7 @@ LECTURE = "lecture"
 OVERVIEW, SPARSITY, TRAINING = "overview.py", "sparsity.py", "training.py"
 CURVES, SCORES = "curves.py", "scores.py"
 OVERLAP = "overlap.py"
+LEARN = "learn.py"
 
 
 def runs_in_url() -> list[str]:

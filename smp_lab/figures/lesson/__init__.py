@@ -1,0 +1,1 @@
+"""The pictures of the lesson, a file for each screen. Kept is orange, removed is grey."""

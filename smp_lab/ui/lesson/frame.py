@@ -1,0 +1,207 @@
+"""What all screens of the lesson share: the way through them, the guess, the picture and the mathematics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from smp_lab.ui import controls, links
+from smp_lab.ui.lesson.code import find_code
+
+SCREEN = "screen"
+
+# A screen fits its window: the picture takes the height that text leaves, and on a phone stands below the controls.
+_STYLE = """<style>
+[data-testid=stMain] h1 {padding: 0}
+.st-key-lesson-words p {max-width: 68rem; font-size: 1.07rem}
+.st-key-lesson-head button {min-width: 2.2rem}
+.st-key-lesson, .st-key-lesson [data-testid=stVerticalBlock] {gap: 0.6rem}
+.st-key-lesson-picture [data-testid=stElementContainer]:has(.js-plotly-plot) {
+    height: max(26rem, 100vh - 19rem) !important
+}
+.lesson-table {border-collapse: collapse; width: 100%; font-size: 0.95rem}
+.lesson-table :is(td, th) {padding: 0.3rem 0.5rem; text-align: left; font-weight: 400;
+    border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent)}
+.lesson-table .here {font-weight: 650; box-shadow: inset 4px 0 0 currentColor}
+:is(.updatemenu-button, .slider-container):focus-visible {outline: 2px solid currentColor; outline-offset: 2px}
+.updatemenu-button:hover rect {fill: rgba(127, 127, 127, 0.25) !important}
+@media (max-width: 640px) {
+    .st-key-lesson-picture [data-testid=stElementContainer]:has(.js-plotly-plot) {height: 30rem !important}
+}
+@media (prefers-reduced-motion: reduce) {.updatemenu-container {display: none}}
+</style>"""
+# In the lecture view the controls of a lesson stay: they are what is shown. Links to other pages go to the end.
+_LECTURE_STYLE = """<style>
+@media (max-height: 850px) {html {font-size: 17px !important}}
+.st-key-lesson-picture [data-testid=stElementContainer]:has(.js-plotly-plot) {
+    height: max(24rem, 100vh - 13.5rem) !important
+}
+[data-testid=stMain] :is(.st-key-lesson, .st-key-lesson-head) :is([data-testid=stElementContainer],
+    [data-testid=stLayoutWrapper]) {display: flex !important}
+[data-testid=stMain] [data-testid=stLayoutWrapper]:has(> .st-key-lecture-links) {order: 9}
+</style>"""
+# Plotly's own button and slider take the mouse alone. Here they take the keys too, by what the mouse would have done.
+_KEYS = """<script>
+if (!window.lessonKeys) {
+    const press = button => event => {
+        if (event.key !== 'Enter' && event.key !== ' ') return;
+        event.preventDefault();
+        button.dispatchEvent(new MouseEvent('click'));
+    };
+    const move = slider => event => {
+        const by = {ArrowLeft: -1, ArrowRight: 1, Home: -1e3, End: 1e3}[event.key];
+        if (!by) return;
+        event.preventDefault();
+        event.stopPropagation();
+        const plot = slider.closest('.js-plotly-plot'), {active, steps} = plot._fullLayout.sliders[0];
+        const last = steps.length - 1, to = Math.min(Math.max(active + by, 0), last);
+        const rail = slider.querySelector('.slider-rail-rect').getBoundingClientRect();
+        const at = {clientX: rail.left + rail.width * to / last, clientY: rail.top, bubbles: true};
+        slider.querySelector('.slider-rail-touch-rect').dispatchEvent(new MouseEvent('mousedown', at));
+        plot.dispatchEvent(new MouseEvent('mouseup', at));
+    };
+    const reach = (part, role, label, onkeydown) => {
+        part.setAttribute('tabindex', 0);
+        part.setAttribute('role', role);
+        part.setAttribute('aria-label', label);
+        part.addEventListener('keydown', onkeydown);
+    };
+    window.lessonKeys = new MutationObserver(() => {
+        for (const button of document.querySelectorAll('.updatemenu-button:not([tabindex])'))
+            reach(button, 'button', button.textContent, press(button));
+        for (const slider of document.querySelectorAll('.slider-container .slider-group:not([tabindex])'))
+            reach(slider, 'slider', 'Step of training', move(slider));
+    });
+    window.lessonKeys.observe(document.body, {childList: true, subtree: true});
+}
+</script>"""
+
+
+class Formula(NamedTuple):
+    """A formula, where it is from, and the statement of the product that computes it (see `find_code`)."""
+
+    latex: str
+    source: str
+    module: str
+    function: str
+    words: str
+
+
+class Screen(NamedTuple):
+    """One idea.
+
+    Parameters
+    ----------
+    title
+        Short.
+    words
+        Two sentences, Markdown.
+    show
+        Draws controls, guess and picture.
+    formulas
+        Its mathematics.
+    """
+
+    title: str
+    words: str
+    show: Callable[[], None]
+    formulas: Sequence[Formula]
+
+
+def run_lesson(screens: Sequence[Screen]) -> None:
+    """Draw the way through the lesson and the screen that the address names."""
+    st.html(_STYLE + (_LECTURE_STYLE if links.in_lecture() else ""))
+    st.html(_KEYS, unsafe_allow_javascript=True)
+    here = _here(len(screens))
+    screen = screens[here]
+    with st.container(key="lesson-head", horizontal=True, vertical_alignment="center"):
+        _way(screens, here)
+        with st.popover("Show the mathematics", icon=":material/function:"):
+            for formula in screen.formulas:
+                _mathematics(formula)
+    with st.container(key="lesson"):
+        st.title(f"{here + 1}. {screen.title}", anchor=False)
+        with st.container(key="lesson-words"):
+            st.markdown(screen.words)
+        screen.show()
+
+
+def _here(n_screens: int) -> int:
+    asked = st.query_params.get(SCREEN, "1")
+    return int(asked) - 1 if asked in map(str, range(1, n_screens + 1)) else 0
+
+
+def _go(place: int) -> None:
+    st.query_params[SCREEN] = str(place + 1)
+
+
+def _way(screens: Sequence[Screen], here: int) -> None:
+    """Back, a button for each screen, and next: the arrow keys turn the pages."""
+    last = len(screens) - 1
+    st.button("Back", key="back", shortcut="Left", disabled=here == 0, on_click=_go, args=[here - 1])
+    for place, screen in enumerate(screens):
+        st.button(
+            str(place + 1),
+            key=f"screen-{place + 1}",
+            type="primary" if place == here else "secondary" if place < here else "tertiary",
+            help=screen.title,
+            on_click=_go,
+            args=[place],
+        )
+    st.button("Next", key="next", shortcut="Right", disabled=here == last, on_click=_go, args=[here + 1])
+
+
+def _mathematics(formula: Formula) -> None:
+    st.latex(formula.latex)
+    st.caption(formula.source)
+    code = find_code(formula.module, formula.function, formula.words)
+    st.code(code.text, language="python")
+    st.caption(f"{code.module}, line {code.line}")
+
+
+def guess(key: str, question: str, answers: Sequence[str], right: str, why: str) -> bool:
+    """Ask for a prediction, and answer once there is one.
+
+    Parameters
+    ----------
+    key
+        Of the guess, in the address.
+    question, answers
+        What is asked, and what may be answered.
+    right
+        The right answer.
+    why
+        A sentence that says so, computed from what is shown.
+
+    Returns
+    -------
+    bool
+        Whether there was a guess: then the picture may show the answer.
+    """
+    given = st.segmented_control(question, answers, key=key, bind="query-params")
+    with st.container():
+        if given is not None:
+            st.markdown(f":green[**Yes.**] {why}" if given == right else f":orange[**No: {right}.**] {why}")
+    return given is not None
+
+
+def halves() -> tuple[Any, Any]:
+    """Columns: a narrow one for controls and guess, a wide one for the picture."""
+    left, right = st.columns([1, 2], gap="medium")
+    return left, right
+
+
+def picture(plot: Callable[..., go.Figure], *args: Any, alt: str, **settings: Any) -> None:
+    """What a function of `smp_lab.figures` draws, in the page's theme, as high as the window allows."""
+    with st.container(key="lesson-picture"):
+        st.plotly_chart(
+            controls.drawn(plot, *args, **settings),
+            key=f"lesson-{plot.__name__}",
+            theme=None,
+            height="stretch",
+            config={"displayModeBar": False},
+            alt=alt,
+        )

@@ -1,0 +1,140 @@
+"""Backpropagation against finite differences, and the straight-through gradient against a slow loop."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from smp_lab.lesson.network import Network, accuracy, backward, forward, loss, random_network, sigmoid
+from smp_lab.lesson.shapes import SHAPES, draw_points
+from smp_lab.lesson.training import score_gradients
+
+
+def in_float64(network: Network) -> Network:
+    return Network(
+        network.embedding.astype(float),
+        [bias.astype(float) for bias in network.biases],
+        [weight.astype(float) for weight in network.weights],
+        network.head.astype(float),
+    )
+
+
+@pytest.fixture
+def small():
+    """A network of 6 units, its masks, and 20 points."""
+    rng = np.random.default_rng(4)
+    points, labels = draw_points("moons", 20, rng)
+    network = in_float64(random_network(6, rng))
+    masks = [rng.random(weight.shape) < 0.6 for weight in network.weights]
+    return network, masks, points.astype(float), labels
+
+
+def loss_with(network, masked, points, labels):
+    return loss(forward(network, points, masked)[0], labels)
+
+
+def by_loops(network, masked, point):
+    """z of one point, unit by unit."""
+    hidden = [
+        max(0.0, sum(a * x for a, x in zip(row, point, strict=True)) + bias)
+        for row, bias in zip(network.embedding, network.biases[0], strict=True)
+    ]
+    for weight, biases in zip(masked, network.biases[1:], strict=True):
+        hidden = [
+            max(0.0, sum(w * h for w, h in zip(row, hidden, strict=True)) + bias)
+            for row, bias in zip(weight, biases, strict=True)
+        ]
+    return sum(c * h for c, h in zip(network.head, hidden, strict=True))
+
+
+def test_forward_is_a_loop_over_units(small):
+    network, masks, points, _ = small
+    masked = [weight * mask for weight, mask in zip(network.weights, masks, strict=True)]
+    z, hidden = forward(network, points, masked)
+    np.testing.assert_allclose(z, [by_loops(network, masked, point) for point in points])
+    assert [h.shape for h in hidden] == [(20, 6)] * 3
+
+
+def test_backpropagation_is_the_slope_of_the_loss(small):
+    network, masks, points, labels = small
+    masked = [weight * mask for weight, mask in zip(network.weights, masks, strict=True)]
+    z, hidden = forward(network, points, masked)
+    gradients = backward(network, masked, hidden, z, labels)
+    for layer, gradient in enumerate(gradients):
+        for place in np.ndindex(gradient.shape):
+            ends = []
+            for change in (1e-6, -1e-6):
+                moved = [weight.copy() for weight in masked]
+                moved[layer][place] += change
+                ends.append(loss_with(network, moved, points, labels))
+            assert gradient[place] == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-7)
+
+
+def test_straight_through_is_the_slope_in_the_mask(small):
+    """dL/dS := dL/dM, as if the mask could take any value: of kept and of removed weights."""
+    network, masks, points, labels = small
+    masked = [weight * mask for weight, mask in zip(network.weights, masks, strict=True)]
+    z, hidden = forward(network, points, masked)
+    scores = [np.zeros_like(weight) for weight in network.weights]
+    got = score_gradients(backward(network, masked, hidden, z, labels), network.weights, scores, 0)
+    for layer, gradient in enumerate(got):
+        for place in np.ndindex(gradient.shape):
+            ends = []
+            for change in (1e-6, -1e-6):
+                numbers = [mask.astype(float) for mask in masks]
+                numbers[layer][place] += change
+                moved = [weight * number for weight, number in zip(network.weights, numbers, strict=True)]
+                ends.append(loss_with(network, moved, points, labels))
+            assert gradient[place] == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-7)
+        assert (np.abs(gradient[~masks[layer]]) > 1e-9).any()
+
+
+def test_regulariser_is_the_slope_of_its_formula():
+    """lambda * R, R the mean over layers of mean(sigmoid(S)), in closed form by finite differences."""
+    rng = np.random.default_rng(0)
+    scores = [rng.normal(size=(3, 3)) for _ in range(2)]
+    nothing = [np.zeros((3, 3))] * 2
+
+    def penalty(scores):
+        return 40 * np.mean([np.mean(1 / (1 + np.exp(-score))) for score in scores])
+
+    got = score_gradients(nothing, nothing, scores, 40)
+    for layer in range(2):
+        for place in np.ndindex(3, 3):
+            ends = []
+            for change in (1e-6, -1e-6):
+                moved = [score.copy() for score in scores]
+                moved[layer][place] += change
+                ends.append(penalty(moved))
+            assert got[layer][place] == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-6)
+
+
+def test_loss_and_accuracy_by_hand():
+    z, labels = np.array([0.0, np.log(3), -np.log(3)]), np.array([1, 1, 1])
+    # p = 1/2, 3/4, 1/4.
+    assert loss(z, labels) == pytest.approx((np.log(2) + np.log(4 / 3) + np.log(4)) / 3)
+    assert accuracy(z, labels) == pytest.approx(1 / 3)
+    np.testing.assert_allclose(sigmoid(z), [0.5, 0.75, 0.25])
+    assert sigmoid(np.array([-1000.0, 1000.0])).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes_are_balanced_and_follow_from_their_seed(shape):
+    points, labels = draw_points(shape, 100, np.random.default_rng(1))
+    again, _ = draw_points(shape, 100, np.random.default_rng(1))
+    assert points.shape == (100, 2)
+    assert labels.sum() == 50
+    np.testing.assert_array_equal(points, again)
+    assert np.abs(points).max() < 2
+
+
+def test_xor_is_told_by_the_product_of_its_coordinates():
+    points, labels = draw_points("xor", 1000, np.random.default_rng(0))
+    assert np.mean((points.prod(axis=1) > 0) == labels) > 0.85
+
+
+def test_other_weights_leave_the_network_as_it_was(small):
+    network, *_ = small
+    moved = network.with_weights([weight + 1 for weight in network.weights])
+    assert moved == replace(network, weights=moved.weights)
+    assert network.n_weights == moved.n_weights == 72
