@@ -189,11 +189,12 @@ def command(
     # First what needs no torch: a wrong name is told without waiting for it.
     get_task(task), get_method(method)
     with extras_for("Training"):
-        from smp_lab.training import run as training
+        from smp_lab.training.prepare import prepare
+        from smp_lab.training.run import train as train_run
     settings = {name: context.params[name] for name in RECIPE_SETTINGS}
     settings["label_words"] = tuple(map(str.strip, label_words.split(","))) if label_words is not None else None
     folder = own_runs_folder() if runs is None else runs
-    prepared = training.prepare(
+    prepared = prepare(
         task,
         method,
         remaining=remaining,
@@ -206,7 +207,7 @@ def command(
         teacher_runs=[folder, cached_runs_folder()],
         **settings,
     )
-    record = training.train(
+    record = train_run(
         prepared,
         folder,
         command=_command(prepared.config, source),

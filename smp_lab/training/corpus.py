@@ -20,7 +20,7 @@ from typing import Any
 from smp_lab.errors import SmpLabError, TrainingError
 from smp_lab.grid import DENSE_TEACHER, SHARED_WITH_TEACHER, GridRun
 from smp_lab.paths import LOGS_FOLDER, unfinished_folder
-from smp_lab.training.run import prepare
+from smp_lab.training.prepare import prepare
 
 DONE, UNFINISHED, MISSING = "done", "unfinished", "missing"
 _POLL_SECONDS = 1.0

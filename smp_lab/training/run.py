@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import datetime
-import gc
-import io
 import math
 import os
-import platform
 import shutil
-import signal
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-import torch
 from filelock import FileLock, Timeout
-from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback, set_seed
+from transformers import PrinterCallback, set_seed
 
-from smp_lab import __version__
-from smp_lab.config import RunConfig
-from smp_lab.errors import ConfigError, RunExistsError, TrainingError
-from smp_lab.methods import NONE, Method, get_method
-from smp_lab.paths import LOGS_FOLDER, TEMPORARY_PREFIX, project_folder, unfinished_folder
-from smp_lab.recipes import DISTILLATION, get_recipe, method_settings
-from smp_lab.storage.runs import HISTORY_COLUMNS, RunRecord, save_run
-from smp_lab.storage.sealed import replace_durably
-from smp_lab.tasks import get_task
+from smp_lab.errors import ConfigError, RunExistsError
+from smp_lab.methods import NONE
+from smp_lab.paths import LOGS_FOLDER, TEMPORARY_PREFIX, unfinished_folder
+from smp_lab.storage.runs import RunRecord, save_run
 from smp_lab.training.checkpoints import (
     conditions,
     keep_only,
@@ -41,120 +26,19 @@ from smp_lab.training.checkpoints import (
     step_of,
     writing,
 )
-from smp_lab.training.data import Examples, TaskData, load_task_data
-from smp_lab.training.encoders import PACKAGED_ENCODER, Encoder, EncoderFiles, find_encoder, load_encoder
+from smp_lab.training.encoders import load_encoder
+from smp_lab.training.examples import development_splits, tokenize
 from smp_lab.training.kept_weights import keep_weights
-from smp_lab.training.model import PruningModel, build_model
+from smp_lab.training.model import build_model
+from smp_lab.training.prepare import Prepared
+from smp_lab.training.processes import is_first_process, process_group_closed
 from smp_lab.training.progress import Progress
+from smp_lab.training.provenance import code_version, provenance
 from smp_lab.training.recorder import MomentRecorder
-from smp_lab.training.teachers import Teacher, find_teacher, load_teacher, teacher_logits
-from smp_lab.training.trainer import DevelopmentSplit, Log, PruningTrainer, TokenizedExamples, training_arguments
-
-_PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pandas")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A run that is ready to be trained: its settings with the data and encoder they speak of."""
-
-    config: RunConfig
-    data: TaskData
-    files: EncoderFiles
-    teacher: Teacher | None = None
-
-
-def prepare(
-    task: str,
-    method: str,
-    *,
-    remaining: float | None,
-    seed: int = 0,
-    encoder: str = PACKAGED_ENCODER,
-    glue_folder: Path | None = None,
-    source: str | None = None,
-    recipe: str = "desk",
-    teacher: str | None = None,
-    teacher_runs: Sequence[Path] = (),
-    **changes: Any,
-) -> Prepared:
-    """Settings of a run, from a recipe and what is said beside it.
-
-    Parameters
-    ----------
-    task, method, remaining, seed
-        As in `RunConfig`.
-    encoder
-        As in `find_encoder`.
-    glue_folder, source
-        As in `load_task_data`.
-    recipe
-        As in `get_recipe`.
-    teacher, teacher_runs
-        Name, and folders of runs, as in `find_teacher`; None trains without one.
-    **changes
-        Fields of `RunConfig` that replace the recipe's; None leaves them.
-
-    Raises
-    ------
-    SmpLabError
-        If a setting, the data or the encoder cannot be used.
-    """
-    task_info, method_info = get_task(task), get_method(method)
-    chosen = {name: value for name, value in changes.items() if value is not None}
-    usual = get_recipe(recipe, task, remaining)
-    if "regularizer" in chosen:
-        usual = replace(usual, regularizer=chosen["regularizer"], movement_regularizer=chosen["regularizer"])
-    settings = method_settings(usual, method_info)
-    if "schedule_steps" in chosen:
-        settings["schedule_fraction"] = None
-    if "schedule_fraction" in chosen:
-        settings["schedule_steps"] = None
-    head = chosen.get("head", settings["head"])
-    by_words = head == "label_words"
-    regression_head = chosen.get("regression_head", "poles") if task_info.is_regression and by_words else None
-    words = task_info.label_words[-1:] if regression_head == "mse" else task_info.label_words
-    settings |= {
-        "label_words": words if by_words else None,
-        "regression_head": regression_head,
-        "head_learning_rate": None if by_words or method_info.is_control else settings["head_learning_rate"],
-        "precision": fastest_precision(),
-        **(DISTILLATION if teacher is not None else {}),
-        **chosen,
-    }
-    # The cheap checks come first: a wrong setting must not wait for data and encoder.
-    draft = RunConfig(
-        task=task,
-        method=method,
-        remaining=1.0 if remaining is None and method_info.remaining == NONE else remaining,
-        seed=seed,
-        base_model=encoder,
-        base_model_sha256="0" * 64,
-        data_sha256="0" * 64,
-        teacher=teacher,
-        **settings,
-    )
-    files = find_encoder(encoder)
-    found = find_teacher(teacher, task_info, runs=teacher_runs, encoder=files) if teacher is not None else None
-    data = load_task_data(task, source=source, glue_folder=glue_folder, train_examples=draft.train_examples)
-    config = replace(
-        draft,
-        base_model=files.name,
-        base_model_sha256=files.sha256,
-        data_sha256=data.sha256,
-        teacher=found.name if found else None,
-    )
-    return Prepared(config, data, files, found)
-
-
-def fastest_precision() -> str:
-    """bf16 where the accelerator or the processor multiplies it natively, else fp32."""
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if torch.cpu.get_capabilities().get("avx512_bf16", False) else "fp32"
-
-
-class Interrupted(TrainingError):
-    """Training was stopped on request; a checkpoint was left."""
+from smp_lab.training.results import history_table, predictions_table, results
+from smp_lab.training.stop import Interrupted, StopOnRequest
+from smp_lab.training.teachers import kept_logits
+from smp_lab.training.trainer import Log, PruningTrainer, training_arguments
 
 
 def train(
@@ -203,7 +87,7 @@ def train(
     if (runs / config.run_id).exists():
         raise RunExistsError(f"Run {config.run_id} is already in {runs}. Change a setting or the seed for another one.")
     folder = unfinished_folder(runs, config.run_id)
-    if not _is_first_process():
+    if not is_first_process():
         _train(prepared, runs, folder, newest_whole(folder, config), command, None, report_to)
         return None
     if write:
@@ -243,25 +127,7 @@ def _held(folder: Path, run_id: str) -> Iterator[None]:
         lock.release()
 
 
-def _is_first_process() -> bool:
-    return os.environ.get("RANK", "0") == "0"
-
-
-@contextmanager
-def _process_group_closed() -> Iterator[None]:
-    """Close the group of processes that the library opens, once all of them are done.
-
-    What still holds the group goes with it: threads that live on into the interpreter's end abort it now and then.
-    """
-    was_open = torch.distributed.is_available() and torch.distributed.is_initialized()
-    yield
-    if not was_open and torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
-        gc.collect()
-
-
-@_process_group_closed()
+@process_group_closed()
 def _train(
     prepared: Prepared,
     runs: Path,
@@ -290,11 +156,10 @@ def _train(
     train_examples = tokenize(data.train, encoder.tokenizer, config.max_length)
     if prepared.teacher is not None:
         file = folder / "teacher_logits.npy"
-        train_examples.columns["teacher_logits"] = _ask(prepared.teacher, config, encoder, train_examples, file, write)
-    development = [
-        development_split(suffix, data.development[name], encoder.tokenizer, config.max_length)
-        for suffix, name in data.task.splits
-    ]
+        train_examples.columns["teacher_logits"] = kept_logits(
+            prepared.teacher, config, encoder, train_examples, file, write
+        )
+    development = development_splits(data, encoder.tokenizer, config.max_length)
     # Rounded first: 1.1 epochs of 50 steps are 55.00000000000001 in floating point.
     total_steps = math.ceil(round(config.epochs * math.ceil(len(train_examples) / config.batch_size), 9))
     model = build_model(config, encoder, total_steps)
@@ -332,7 +197,7 @@ def _train(
             f"Stopped at step {trainer.state.global_step} of {total_steps}; a checkpoint is kept. Start the same "
             "command again to go on."
         )
-    if not _is_first_process():
+    if not is_first_process():
         return None
     if config.method_info.remaining == NONE:
         # Before the record: whoever sees a dense run finds its weights.
@@ -344,173 +209,9 @@ def _train(
         config=config,
         layout=encoder.layout,
         provenance=provenance(prepared, log, command, code),
-        results=_results(trainer, data),
-        history=_history(log),
+        results=results(trainer, data),
+        history=history_table(log),
         masks=model.pruned.mask_set(),
         scores=moments.score_history(model.pruned),
         predictions=predictions_table(trainer),
     )
-
-
-class StopOnRequest(TrainerCallback):
-    """Turns the first Ctrl-C into a checkpoint and an orderly end; the second ends at once."""
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Catch the signals of Ctrl-C and of a polite kill meanwhile (in the main thread; elsewhere none)."""
-        try:
-            before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:
-            before = {}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: Any) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Stop between two steps, so that the checkpoint is whole."""
-        if self._asked and state.global_step < state.max_steps:
-            control.should_save = control.should_training_stop = True
-
-
-def tokenize(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenizedExamples:
-    """Examples as token numbers, cut to `max_length` tokens."""
-    encoded = tokenizer(*examples.texts, truncation=True, max_length=max_length)
-    return TokenizedExamples({name: encoded[name] for name in encoded}, examples.targets)
-
-
-def _ask(
-    teacher: Teacher,
-    config: RunConfig,
-    encoder: Encoder,
-    examples: TokenizedExamples,
-    file: Path,
-    write: Callable[[str], Any] | None,
-) -> np.ndarray:
-    """A teacher's logits of the training examples; a run that goes on has them in a file."""
-    if file.exists():
-        return np.load(file, allow_pickle=False)
-    if write:
-        write(f"teacher {teacher.name}: {teacher.source}")
-    logits = teacher_logits(load_teacher(teacher, config, encoder), examples, encoder.collator, write)
-    if _is_first_process():
-        content = io.BytesIO()
-        np.save(content, logits, allow_pickle=False)
-        with writing(f"What the teacher says, {file},"):
-            replace_durably(file, content.getvalue())
-    return logits
-
-
-def development_split(
-    suffix: str, examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> DevelopmentSplit:
-    """A development split as `PruningTrainer` evaluates it; `suffix` is that of its metrics."""
-    tokenized = tokenize(examples, tokenizer, max_length)
-    order = np.argsort(tokenized.lengths, kind="stable")
-    columns = {name: [column[i] for i in order] for name, column in tokenized.columns.items()}
-    return DevelopmentSplit(suffix, TokenizedExamples(columns, tokenized.targets[order]), order)
-
-
-def _results(trainer: PruningTrainer, data: TaskData) -> dict[str, Any]:
-    evaluations = trainer.run_log.evaluations
-    metric = data.task.main_metric
-    best = max(evaluations, key=lambda evaluation: evaluation[metric])
-    return {
-        "metrics": {name: evaluations[-1][name] for name in data.task.metrics},
-        "n_examples": {name: len(data.development[name]) for _, name in data.task.splits},
-        "n_train_examples": len(data.train),
-        "total_steps": trainer.state.max_steps,
-        "evaluations": evaluations,
-        "best": {"metric": metric, "value": best[metric], "step": best["step"]},
-        **parameter_counts(trainer.model, trainer.config.method_info, trainer.model.pruned.kept()),
-    }
-
-
-def parameter_counts(model: PruningModel, method: Method, kept: int) -> dict[str, float]:
-    """trainable_parameters and new_parameters of a run whose mask keeps `kept` weights; as in `RunRecord.results`."""
-    scores, encoder, head = (
-        sum(parameter.numel() for parameter in part.parameters() if parameter.requires_grad)
-        for part in (model.pruned, model.encoder, model.head)
-    )
-    n_weights = model.pruned.layout.n_weights
-    removed = n_weights - kept if method.trains_weights else 0
-    mask = 0 if method.remaining == NONE else n_weights / 32
-    return {"trainable_parameters": scores + encoder + head, "new_parameters": encoder - removed + head + mask}
-
-
-def _history(log: Log) -> pd.DataFrame:
-    counts = ("step", "kept", "flips_in", "flips_out")
-    # A control logs no step, and its columns need their types all the same.
-    types = {column: np.int64 if column in counts else np.float64 for column in HISTORY_COLUMNS}
-    return pd.DataFrame(log.history, columns=list(HISTORY_COLUMNS)).astype(types)
-
-
-def predictions_table(trainer: PruningTrainer) -> pd.DataFrame:
-    """What the last evaluation said on each development example; columns as in `RunRecord.predictions`."""
-    parts = []
-    for number, (split, predictions) in enumerate(zip(trainer.development, trainer.predictions, strict=True)):
-        targets = split.in_file_order(split.examples.targets)
-        columns: dict[str, np.ndarray] = {"split": np.full(len(targets), number, np.uint8)}
-        if trainer.config.task_info.is_regression:
-            columns |= {"prediction": predictions.astype(np.float32)}
-            columns |= {"error": (predictions - targets).astype(np.float32)}
-        else:
-            columns |= {"prediction": predictions.astype(np.uint8), "correct": predictions == targets}
-        parts.append(pd.DataFrame(columns))
-    return pd.concat(parts, ignore_index=True)
-
-
-def provenance(prepared: Prepared, log: Log, command: str, code: Mapping[str, Any]) -> dict[str, Any]:
-    """How, where and when something was made of `prepared`; `code` is the `code_version` of its start."""
-    return {
-        "created_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "smp_lab_version": __version__,
-        **code,
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "threads": torch.get_num_threads(),
-        "packages": {package: version(package) for package in _PACKAGES},
-        "wall_seconds": round(log.seconds, 1),
-        "resumed": log.resumed,
-        # Another commit or number of threads can make another mask.
-        **({"processes": log.processes} if log.resumed else {}),
-        "data_source": prepared.data.source,
-        "base_model_source": prepared.files.source,
-        **({"teacher_source": prepared.teacher.source} if prepared.teacher else {}),
-        "command": command,
-    }
-
-
-def code_version() -> dict[str, Any]:
-    """git_commit of the clone, and git_dirty: whether the package differs from it; None where git cannot tell."""
-
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(project_folder()), *arguments], capture_output=True, text=True, check=True, timeout=10
-            )
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return done.stdout.strip()
-
-    commit = git("rev-parse", "HEAD")
-    changed = git("status", "--porcelain", "--untracked-files=normal", "--", "smp_lab") if commit else None
-    return {"git_commit": commit, "git_dirty": None if changed is None else bool(changed)}
-
-
-def _processor() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    capabilities = torch.cpu.get_capabilities()
-    name = capabilities.get("cpu_name") or platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import re
 import time
@@ -31,10 +32,13 @@ from smp_lab.errors import ConfigError, EncoderError, TrainingError, first_line
 from smp_lab.methods import NONE
 from smp_lab.paths import cached_runs_folder, weights_file
 from smp_lab.storage.runs import RunRecord, find_run
+from smp_lab.storage.sealed import replace_durably
 from smp_lab.tasks import Task
+from smp_lab.training.checkpoints import writing
 from smp_lab.training.encoders import Encoder, EncoderFiles, file_sha256, find_encoder, load_encoder, max_tokens
+from smp_lab.training.examples import TokenizedExamples
 from smp_lab.training.model import build_model
-from smp_lab.training.trainer import TokenizedExamples
+from smp_lab.training.processes import is_first_process
 
 BATCH_SIZE = 64
 SECONDS_BETWEEN_LINES = 30
@@ -308,4 +312,26 @@ def teacher_logits(
     answers = torch.cat(parts).numpy()
     logits = np.empty_like(answers)
     logits[order] = answers
+    return logits
+
+
+def kept_logits(
+    teacher: Teacher,
+    config: RunConfig,
+    encoder: Encoder,
+    examples: TokenizedExamples,
+    file: Path,
+    write: Callable[[str], Any] | None,
+) -> np.ndarray:
+    """A teacher's logits of the training examples; a run that goes on has them in a file."""
+    if file.exists():
+        return np.load(file, allow_pickle=False)
+    if write:
+        write(f"teacher {teacher.name}: {teacher.source}")
+    logits = teacher_logits(load_teacher(teacher, config, encoder), examples, encoder.collator, write)
+    if is_first_process():
+        content = io.BytesIO()
+        np.save(content, logits, allow_pickle=False)
+        with writing(f"What the teacher says, {file},"):
+            replace_durably(file, content.getvalue())
     return logits

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, TrainingError
 from smp_lab.tasks import Task
 from smp_lab.training.checkpoints import seal, writing
+from smp_lab.training.examples import DevelopmentSplit, TokenizedExamples
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.model import PruningModel
 from smp_lab.training.recorder import MomentRecorder
@@ -31,50 +32,6 @@ N_EVALUATIONS = 10
 SECONDS_BETWEEN_CHECKPOINTS = 120
 # How often several processes ask the first one for its clock: often enough, and too seldom for a device to wait.
 STEPS_BETWEEN_QUESTIONS = 16
-
-
-class TokenizedExamples(Dataset):
-    """Examples as token numbers, one dict each; the shape of batches is the collator's affair."""
-
-    def __init__(self, encoded: Mapping[str, Sequence[list[int]]], targets: np.ndarray) -> None:
-        self.columns = dict(encoded)
-        self.targets = targets
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {**{name: column[index] for name, column in self.columns.items()}, "labels": self.targets[index]}
-
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each example."""
-        return [len(tokens) for tokens in self.columns["input_ids"]]
-
-
-@dataclass(frozen=True)
-class DevelopmentSplit:
-    """One development split, sorted by length so that batches waste no padding.
-
-    Parameters
-    ----------
-    suffix
-        Of its metrics.
-    examples
-        Shortest first.
-    order
-        ``order[i]`` is the place in the file of example i.
-    """
-
-    suffix: str
-    examples: TokenizedExamples
-    order: np.ndarray
-
-    def in_file_order(self, values: np.ndarray) -> np.ndarray:
-        """Values of the sorted examples, back in the order of the file."""
-        ordered = np.empty_like(values)
-        ordered[self.order] = values
-        return ordered
 
 
 @dataclass

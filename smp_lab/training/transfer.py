@@ -21,20 +21,16 @@ from smp_lab.storage.transfers import TransferRecord, TransferSettings, load_tra
 from smp_lab.tasks import Task, get_task
 from smp_lab.training.data import TaskData
 from smp_lab.training.encoders import Encoder, load_encoder
+from smp_lab.training.examples import DevelopmentSplit, development_splits
 from smp_lab.training.masking import Given
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.model import build_model
+from smp_lab.training.prepare import Prepared, prepare
+from smp_lab.training.provenance import code_version, provenance
 from smp_lab.training.pruned_weights import MaskedWeights
 from smp_lab.training.recorder import MomentRecorder
-from smp_lab.training.run import (
-    Prepared,
-    code_version,
-    development_split,
-    predictions_table,
-    prepare,
-    provenance,
-)
-from smp_lab.training.trainer import DevelopmentSplit, Log, PruningTrainer, training_arguments
+from smp_lab.training.results import predictions_table
+from smp_lab.training.trainer import Log, PruningTrainer, training_arguments
 
 RANDOM, MAGNITUDE = "random", "magnitude_frozen"
 # One draw says little: some draws answer one class for all, others the other.
@@ -125,7 +121,7 @@ def transfer(
                 if write:
                     write(f"{settings.transfer_id}  is there already")
                 continue
-            splits = splits or _development(prepared, loaded)
+            splits = splits or development_splits(prepared.data, loaded.tokenizer, prepared.config.max_length)
             found.append(_evaluate(mask, settings, prepared, loaded, splits, folder, command, code))
             if write:
                 write(_line(found[-1], runs))
@@ -226,13 +222,6 @@ def _settings(mask: _Mask, prepared: Prepared) -> TransferSettings:
         max_length=config.max_length,
         precision=config.precision,
     )
-
-
-def _development(prepared: Prepared, encoder: Encoder) -> list[DevelopmentSplit]:
-    return [
-        development_split(suffix, prepared.data.development[name], encoder.tokenizer, prepared.config.max_length)
-        for suffix, name in prepared.data.task.splits
-    ]
 
 
 def _evaluate(

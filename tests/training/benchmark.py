@@ -29,7 +29,9 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import BertConfig, BertForMaskedLM, DataCollatorWithPadding
 
 from smp_lab.training.encoders import PACKAGED_ENCODER, find_encoder, load_encoder
-from smp_lab.training.run import build_model, prepare, tokenize
+from smp_lab.training.examples import tokenize
+from smp_lab.training.model import build_model
+from smp_lab.training.prepare import prepare
 from smp_lab.training.trainer import LengthGroupedByEpoch
 
 METHODS = ("dense", "smp_s", "smp_l", "smp_g")

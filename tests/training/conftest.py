@@ -23,7 +23,7 @@ from transformers import (  # noqa: E402
 )
 
 from smp_lab.tasks import get_task  # noqa: E402
-from smp_lab.training import run as training  # noqa: E402
+from smp_lab.training import prepare as prepare_module  # noqa: E402
 from smp_lab.training import trainer as trainer_module  # noqa: E402
 from smp_lab.training.data import Examples, TaskData  # noqa: E402
 
@@ -139,7 +139,7 @@ def glue(tmp_path):
 def prepared(bert_folder, monkeypatch):
     def make(task="rte", method="smp_s", remaining=0.4, n_train=64, **changes):
         data = tiny_data(task, n_train)
-        monkeypatch.setattr(training, "load_task_data", lambda *_, **__: data)
+        monkeypatch.setattr(prepare_module, "load_task_data", lambda *_, **__: data)
         settings = {
             "encoder": str(bert_folder),
             "epochs": 5,
@@ -147,7 +147,7 @@ def prepared(bert_folder, monkeypatch):
             "max_length": 40,
             "precision": "fp32",
         } | changes
-        return training.prepare(task, method, remaining=remaining, **settings)
+        return prepare_module.prepare(task, method, remaining=remaining, **settings)
 
     return make
 

@@ -14,6 +14,7 @@ from smp_lab import cli, recipes
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.transfers import list_transfers
 from smp_lab.tasks import TASKS
+from smp_lab.training import prepare as prepare_module
 from smp_lab.training import run as training
 
 RTE = ["--task", "rte", "--remaining", "0.5"]
@@ -119,7 +120,7 @@ def test_a_run_from_the_command_line(runs, bert_folder, glue):
 def test_the_command_of_a_run_makes_it_again_with_another_recipe(monkeypatch, bert_folder, runs, options):
     asked = []
     monkeypatch.setattr(training, "train", lambda prepared, *_, command, **__: asked.append((prepared.config, command)))
-    monkeypatch.setattr(training, "load_task_data", lambda task, **_: tiny_data(task))
+    monkeypatch.setattr(prepare_module, "load_task_data", lambda task, **_: tiny_data(task))
     # A record names an encoder's folder without its path.
     monkeypatch.chdir(bert_folder.parent)
 
@@ -139,7 +140,7 @@ def test_the_command_of_a_run_makes_it_again_with_another_recipe(monkeypatch, be
         schedule_fraction=0.123,
     )
     monkeypatch.setattr(recipes, "_DESK", {name: other for name in TASKS})
-    monkeypatch.setattr(training, "fastest_precision", lambda: "fp32" if config.precision == "bf16" else "bf16")
+    monkeypatch.setattr(prepare_module, "fastest_precision", lambda: "fp32" if config.precision == "bf16" else "bf16")
     words = shlex.split(command)
     assert words[:2] == ["smp-lab", "train"]
     assert ask(words[2:]) == (config, command)

@@ -14,11 +14,15 @@ from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count, top_k
 from smp_lab.methods import METHODS
 from smp_lab.schedule import Schedule
+from smp_lab.training import prepare as prepare_module
 from smp_lab.training import run as training
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.methods import METHOD_WEIGHTS, Prunable
 from smp_lab.training.methods.l0 import BETA, GAMMA, ZETA, p_open, sampled_gate
-from smp_lab.training.run import build_model, prepare, train
+from smp_lab.training.model import build_model
+from smp_lab.training.prepare import prepare
+from smp_lab.training.results import parameter_counts
+from smp_lab.training.run import train
 
 LAYOUT = EncoderLayout(n_layers=2, hidden_size=8, intermediate_size=12, n_heads=2, n_parameters=2000)
 SET = [name for name, method in METHODS.items() if method.remaining == "set"]
@@ -181,7 +185,7 @@ def test_every_method_runs_and_trains_what_it_says(method, bert_folder, runs, mo
         models.append(build_model(*arguments))
         return models[-1]
 
-    monkeypatch.setattr(training, "load_task_data", lambda *_, **__: tiny_data("rte", 16))
+    monkeypatch.setattr(prepare_module, "load_task_data", lambda *_, **__: tiny_data("rte", 16))
     monkeypatch.setattr(training, "build_model", keep)
     info = METHODS[method]
     ready = prepare(
@@ -280,7 +284,7 @@ def test_parameters_at_the_shape_of_bert_base_are_those_of_table_1(
     ).config
     model = build_model(config, replace(tiny, model=base, layout=layout), total_steps=10)
     kept = round(remaining * _PRUNABLE)
-    counts = training.parameter_counts(model, METHODS[method], kept)
+    counts = parameter_counts(model, METHODS[method], kept)
     if new is None:
         new = kept + (_LAYERS - _PRUNABLE) + _HEAD + _MASK
     assert counts == {"trainable_parameters": trainable, "new_parameters": new}

@@ -17,7 +17,7 @@ from smp_lab.layout import MATRIX_TYPES, parameter_name
 from smp_lab.masks import kept_count
 from smp_lab.paths import unfinished_folder, weights_file
 from smp_lab.storage.runs import list_runs
-from smp_lab.training import kept_weights
+from smp_lab.training import kept_weights, provenance
 from smp_lab.training import run as training
 from smp_lab.training import trainer as trainer_module
 from smp_lab.training.checkpoints import CHECKPOINT_SCHEMA, SEAL_FILE, conditions, newest_whole
@@ -538,13 +538,13 @@ def test_a_new_file_of_the_package_makes_a_clone_dirty(tmp_path, monkeypatch):
         identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
         subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True)
 
-    monkeypatch.setattr(training, "project_folder", lambda: tmp_path)
+    monkeypatch.setattr(provenance, "project_folder", lambda: tmp_path)
     (tmp_path / "smp_lab").mkdir()
     (tmp_path / "smp_lab" / "code.py").write_text("")
     git("init")
     git("add", ".")
     git("commit", "-m", "all")
     (tmp_path / "notes").write_text("")
-    assert training.code_version()["git_dirty"] is False
+    assert provenance.code_version()["git_dirty"] is False
     (tmp_path / "smp_lab" / "more.py").write_text("")
-    assert training.code_version()["git_dirty"] is True
+    assert provenance.code_version()["git_dirty"] is True

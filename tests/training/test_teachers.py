@@ -16,8 +16,8 @@ from smp_lab.paths import unfinished_folder, weights_file
 from smp_lab.storage.runs import list_runs
 from smp_lab.tasks import get_task
 from smp_lab.training import encoders, teachers
-from smp_lab.training import run as training
 from smp_lab.training.encoders import find_encoder, load_encoder
+from smp_lab.training.examples import tokenize
 from smp_lab.training.run import Interrupted, train
 from smp_lab.training.teachers import class_order, find_teacher, load_teacher
 
@@ -59,7 +59,7 @@ def answers(name, prepared_run, runs=()):
     config, data, files = prepared_run.config, prepared_run.data, prepared_run.files
     encoder = load_encoder(files)
     teacher = find_teacher(str(name), data.task, runs=runs, encoder=files)
-    examples = training.tokenize(data.development["validation"], encoder.tokenizer, config.max_length)
+    examples = tokenize(data.development["validation"], encoder.tokenizer, config.max_length)
     model = load_teacher(teacher, config, encoder)
     return teachers.teacher_logits(model, examples, DataCollatorWithPadding(encoder.tokenizer)), examples
 
@@ -111,7 +111,7 @@ def test_stopped_and_resumed_equals_undisturbed_to_the_bit(dense, taught, runs, 
     monkeypatch.undo()
     assert (unfinished_folder(runs, undisturbed.run_id) / "teacher_logits.npy").is_file()
     # A run that goes on does not ask its teacher again.
-    monkeypatch.setattr(training, "teacher_logits", None)
+    monkeypatch.setattr(teachers, "teacher_logits", None)
     resumed = train(taught(dense.run_id), runs, command="")
     assert resumed.run_id == undisturbed.run_id
     assert same_masks(undisturbed, resumed)

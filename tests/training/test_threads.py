@@ -13,6 +13,7 @@ from transformers import BertModel, DataCollatorWithPadding
 
 from smp_lab.training import run as training
 from smp_lab.training.encoders import load_encoder
+from smp_lab.training.examples import tokenize
 from smp_lab.training.model import build_model
 
 WIDE = {"hidden_size": 256, "intermediate_size": 1024, "num_attention_heads": 4}
@@ -42,7 +43,7 @@ def test_gradients_of_a_step_differ_in_the_last_bits_at_most(prepared, wide_fold
     ready = prepared(encoder=str(wide_folder), precision=precision)
     encoder = load_encoder(ready.files)
     model = build_model(ready.config, encoder, total_steps=24)
-    examples = training.tokenize(tiny_data().train, encoder.tokenizer, 40)
+    examples = tokenize(tiny_data().train, encoder.tokenizer, 40)
     batch = DataCollatorWithPadding(encoder.tokenizer)([examples[i] for i in range(8)])
     torch.manual_seed(0)
     for score in model.pruned.scores:

@@ -9,11 +9,12 @@ from training.conftest import tiny_data
 from smp_lab.errors import ConfigError, DataError, TrainingError
 from smp_lab.masks import kept_count, top_k
 from smp_lab.storage.transfers import list_transfers
-from smp_lab.training import run as training
+from smp_lab.training import prepare as prepare_module
 from smp_lab.training import transfer as transfer_module
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.metrics import compute_metrics
-from smp_lab.training.run import prepare, train
+from smp_lab.training.prepare import prepare
+from smp_lab.training.run import train
 from smp_lab.training.transfer import RANDOM_SEEDS, transfer
 
 N_CONTROLS = len(RANDOM_SEEDS) + 1
@@ -23,7 +24,7 @@ N_CONTROLS = len(RANDOM_SEEDS) + 1
 def data(monkeypatch):
     """Tiny data of every task; a test may replace those of one."""
     found = {}
-    monkeypatch.setattr(training, "load_task_data", lambda task, **_: found.setdefault(task, tiny_data(task)))
+    monkeypatch.setattr(prepare_module, "load_task_data", lambda task, **_: found.setdefault(task, tiny_data(task)))
     return found
 
 

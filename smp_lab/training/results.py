@@ -1,0 +1,65 @@
+"""What a trained run found: its metrics, counts and history, and what it says on each development example."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from smp_lab.methods import NONE, Method
+from smp_lab.storage.runs import HISTORY_COLUMNS
+from smp_lab.training.data import TaskData
+from smp_lab.training.model import PruningModel
+from smp_lab.training.trainer import Log, PruningTrainer
+
+
+def results(trainer: PruningTrainer, data: TaskData) -> dict[str, Any]:
+    """What `RunRecord.results` holds, without the kept counts that the record takes from the mask."""
+    evaluations = trainer.run_log.evaluations
+    metric = data.task.main_metric
+    best = max(evaluations, key=lambda evaluation: evaluation[metric])
+    return {
+        "metrics": {name: evaluations[-1][name] for name in data.task.metrics},
+        "n_examples": {name: len(data.development[name]) for _, name in data.task.splits},
+        "n_train_examples": len(data.train),
+        "total_steps": trainer.state.max_steps,
+        "evaluations": evaluations,
+        "best": {"metric": metric, "value": best[metric], "step": best["step"]},
+        **parameter_counts(trainer.model, trainer.config.method_info, trainer.model.pruned.kept()),
+    }
+
+
+def parameter_counts(model: PruningModel, method: Method, kept: int) -> dict[str, float]:
+    """trainable_parameters and new_parameters of a run whose mask keeps `kept` weights; as in `RunRecord.results`."""
+    scores, encoder, head = (
+        sum(parameter.numel() for parameter in part.parameters() if parameter.requires_grad)
+        for part in (model.pruned, model.encoder, model.head)
+    )
+    n_weights = model.pruned.layout.n_weights
+    removed = n_weights - kept if method.trains_weights else 0
+    mask = 0 if method.remaining == NONE else n_weights / 32
+    return {"trainable_parameters": scores + encoder + head, "new_parameters": encoder - removed + head + mask}
+
+
+def history_table(log: Log) -> pd.DataFrame:
+    """A row per logged step; columns as in `RunRecord.history`."""
+    counts = ("step", "kept", "flips_in", "flips_out")
+    # A control logs no step, and its columns need their types all the same.
+    types = {column: np.int64 if column in counts else np.float64 for column in HISTORY_COLUMNS}
+    return pd.DataFrame(log.history, columns=list(HISTORY_COLUMNS)).astype(types)
+
+
+def predictions_table(trainer: PruningTrainer) -> pd.DataFrame:
+    """What the last evaluation said on each development example; columns as in `RunRecord.predictions`."""
+    parts = []
+    for number, (split, predictions) in enumerate(zip(trainer.development, trainer.predictions, strict=True)):
+        targets = split.in_file_order(split.examples.targets)
+        columns: dict[str, np.ndarray] = {"split": np.full(len(targets), number, np.uint8)}
+        if trainer.config.task_info.is_regression:
+            columns |= {"prediction": predictions.astype(np.float32)}
+            columns |= {"error": (predictions - targets).astype(np.float32)}
+        else:
+            columns |= {"prediction": predictions.astype(np.uint8), "correct": predictions == targets}
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)

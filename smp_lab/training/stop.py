@@ -1,0 +1,46 @@
+"""A run that is stopped on request: a checkpoint, and an orderly end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from transformers import TrainerCallback
+
+from smp_lab.errors import TrainingError
+
+
+class Interrupted(TrainingError):
+    """Training was stopped on request; a checkpoint was left."""
+
+
+class StopOnRequest(TrainerCallback):
+    """Turns the first Ctrl-C into a checkpoint and an orderly end; the second ends at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Catch the signals of Ctrl-C and of a polite kill meanwhile (in the main thread; elsewhere none)."""
+        try:
+            before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:
+            before = {}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stop between two steps, so that the checkpoint is whole."""
+        if self._asked and state.global_step < state.max_steps:
+            control.should_save = control.should_training_stop = True
