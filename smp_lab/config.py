@@ -5,42 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
 from smp_lab.errors import ConfigError
-from smp_lab.methods import MEASURED, METHODS, NONE, SET, Method, get_method
+from smp_lab.methods import MEASURED, NONE, SET, Method, get_method
+from smp_lab.settings import SETTINGS
 from smp_lab.tasks import Task, get_task
 
-HEADS = ("label_words", "linear")
-REGRESSION_HEADS = ("poles", "mse")
-SCHEDULES = ("cubic", "linear")
-REGULARIZER_RAMPS = ("code", "paper")
-KL_DIRECTIONS = ("teacher_student", "student_teacher")
-PRECISIONS = ("bf16", "fp32")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-# Which methods look at a setting, where not all do. Elsewhere it is `UNUSED`: with two values of a setting that nothing
-# looks at, runs would differ by name and be the same by content.
-USED_BY: Mapping[str, Callable[[Method], bool]] = {
-    "seed": lambda method: not method.is_control or method.name == "random",
-    "epochs": lambda method: not method.is_control,
-    "dropout": lambda method: not method.is_control,
-    "score_learning_rate": lambda method: method.trains_scores,
-    "weight_learning_rate": lambda method: method.trains_weights,
-    "head_learning_rate": lambda method: not method.is_control,
-    "regularizer": lambda method: method.trains_scores,
-    "regularizer_ramp": lambda method: method.trains_scores,
-    "schedule": lambda method: method.has_schedule,
-    "schedule_fraction": lambda method: method.has_schedule,
-    "schedule_steps": lambda method: method.has_schedule,
-    "threshold": lambda method: method.by_threshold,
-}
-UNUSED: Mapping[str, Any] = {name: None for name in USED_BY} | {"seed": 0, "epochs": 0.0, "regularizer": 0.0}
-# Of these, what a method that looks at them cannot do without.
-_NEEDED = ("score_learning_rate", "weight_learning_rate", "schedule", "threshold")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,45 +29,14 @@ class RunConfig:
     Data and encoder stand in it by the fingerprint of their content, so that a run is the same wherever its files lie,
     and another one where they differ.
 
-    Parameters
-    ----------
-    task, method
-        Names of `smp_lab.tasks.TASKS` and `smp_lab.methods.METHODS`.
-    remaining
-        Fraction of the encoder's prunable weights that is kept at the end, in (0, 1]; None where the method measures
-        it, 1 where it has no mask.
-    seed
-        Of data order, dropout and random masks; 0 where nothing is drawn.
-    base_model, base_model_sha256
-        Name of the pre-trained encoder, and the sha256 of its weight file where it is the packaged one; of any other
-        also of its config.json and its tokenizer's files.
-    data_sha256
-        Fingerprint of the training and development examples.
-    train_examples
-        How many training examples are used, from the first; None for all.
-    head, label_words
-        "label_words" scores a class by its word's embedding; "linear" trains a new layer. One word per class.
-    regression_head
-        "poles" or "mse" for a regression task with label words, None otherwise.
-    epochs, batch_size, max_length
-        Passes over the training data; examples a step; tokens an example at most.
-    score_learning_rate, weight_learning_rate, head_learning_rate
-        Start of the linear decay to 0; given where something of the kind is trained, None elsewhere.
-    dropout
-        Of the encoder while training; None keeps what the checkpoint declares.
-    schedule, schedule_fraction, schedule_steps
-        How the remaining fraction falls from 1, and N, when it arrives: as a fraction of all steps or as a step number
-        (exactly one of the two). None where nothing follows it: for dense, l0 and controls.
-    regularizer, regularizer_ramp
-        lambda_max, the greatest weight of the regulariser, and how it grows: "code" over all steps, "paper" with the
-        sparsity. 0 and None where no scores are trained.
-    threshold
-        Final tau of the methods that keep sigmoid(S) > tau; None for all others.
-    teacher, kl_direction, distillation_temperature, distillation_weight
-        The dense teacher as NAME@FINGERPRINT, or None: then the others are None too. NAME is a run id or a checkpoint's
-        name, FINGERPRINT the start of the sha256 of its content.
-    precision
-        Of the matrix products: "bf16" (autocast) or "fp32".
+    What each setting means, which values it takes and who looks at it stands in `smp_lab.settings.SETTINGS`. These are
+    None:
+
+    - remaining where the method measures it (1 where it has no mask);
+    - schedule and both of its lengths for dense, l0 and controls; else exactly one of the two lengths is None;
+    - teacher, kl_direction, distillation_temperature and distillation_weight without a teacher. A teacher is
+      NAME@FINGERPRINT: a run id or a checkpoint's name, and the start of the sha256 of its content;
+    - all others where nothing looks at them.
 
     Raises
     ------
@@ -131,34 +75,15 @@ class RunConfig:
     precision: str
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            self._coerce(field.name, str(field.type))
+        for name, setting in SETTINGS.items():
+            object.__setattr__(self, name, setting.coerced(getattr(self, name)))
         task, method = self.task_info, self.method_info
         self._check_remaining(method)
-        self._check_ranges()
-        self._check_used(method)
-        self._check_head(task)
+        self._check_fingerprints()
+        self._check_each(method)
+        self._check_head(task, method)
         self._check_schedule()
-        self._check_distillation()
-
-    def _coerce(self, name: str, kind: str) -> None:
-        """Give numbers the one type their field has, so that 1 and 1.0 are the same config."""
-        value = getattr(self, name)
-        if value is None:
-            if "None" not in kind:
-                raise ConfigError(f"Setting {name} is missing.")
-            return
-        if kind.startswith("tuple") and isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
-            object.__setattr__(self, name, tuple(value))
-            return
-        # The bound keeps out NaN, infinities, and whole numbers that are not floats.
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**63
-        if kind.startswith("float") and number:
-            object.__setattr__(self, name, float(value) + 0.0)  # -0.0 equals 0.0 and must not have another id
-        elif kind.startswith("int") and number and value == int(value):
-            object.__setattr__(self, name, int(value))
-        elif not (kind.startswith("str") and isinstance(value, str)):
-            raise ConfigError(f"Setting {name} = {value!r} is not of type {kind}.")
+        self._check_distillation(task)
 
     def _check_remaining(self, method: Method) -> None:
         if method.remaining == SET:
@@ -180,59 +105,24 @@ class RunConfig:
                 "out."
             )
 
-    def _check_ranges(self) -> None:
+    def _check_fingerprints(self) -> None:
         for name in ("base_model_sha256", "data_sha256"):
             if not _SHA256.fullmatch(getattr(self, name)):
                 raise ConfigError(f"Setting {name} = {getattr(self, name)!r} is not 64 lower-case hex digits.")
-        for name, choices in (
-            ("head", HEADS),
-            ("regression_head", REGRESSION_HEADS),
-            ("schedule", SCHEDULES),
-            ("regularizer_ramp", REGULARIZER_RAMPS),
-            ("kl_direction", KL_DIRECTIONS),
-            ("precision", PRECISIONS),
-        ):
-            value = getattr(self, name)
-            if value is not None and value not in choices:
-                raise ConfigError(f"Unknown {name} {value!r}. Choose one of: {', '.join(choices)}.")
-        for name, lowest in (
-            ("seed", 0),
-            ("train_examples", 1),
-            ("batch_size", 1),
-            ("max_length", 4),
-            ("schedule_steps", 0),
-            ("regularizer", 0),
-            ("dropout", 0),
-            ("schedule_fraction", 0),
-        ):
-            value = getattr(self, name)
-            if value is not None and value < lowest:
-                raise ConfigError(f"Setting {name} = {value:g} is below {lowest}.")
-        for name in (
-            "epochs",
-            "score_learning_rate",
-            "weight_learning_rate",
-            "head_learning_rate",
-            "distillation_temperature",
-        ):
-            value = getattr(self, name)
-            if value is not None and value <= 0 and not (name == "epochs" and self.method_info.is_control):
-                raise ConfigError(f"Setting {name} = {value:g} is not above 0.")
-        for name, upper in (("schedule_fraction", 1.0), ("distillation_weight", 1.0), ("threshold", 1.0)):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= upper:
-                raise ConfigError(f"Setting {name} = {value:g} is outside [0, {upper:g}].")
-        if self.dropout is not None and self.dropout >= 1:
-            raise ConfigError(f"Setting dropout = {self.dropout:g} is outside [0, 1).")
 
-    def _check_used(self, method: Method) -> None:
-        for name, uses in USED_BY.items():
+    def _check_each(self, method: Method) -> None:
+        for name, setting in SETTINGS.items():
             value = getattr(self, name)
-            if not uses(method) and value != UNUSED[name]:
-                users = ", ".join(other.name for other in METHODS.values() if uses(other))
-                raise ConfigError(f"Method {method.name!r} has no use for {name}. These have: {users}.")
-            if name in _NEEDED and uses(method) and value is None:
-                raise ConfigError(f"Method {method.name!r} needs a {name}.")
+            if setting.used_by(method):
+                if setting.needed and value is None:
+                    raise ConfigError(f"Method {method.name!r} needs a {name}.")
+                setting.check_range(value)
+            elif value != setting.unused:
+                raise ConfigError(
+                    f"Method {method.name!r} has no use for {name}. These have: {', '.join(setting.users)}."
+                )
+
+    def _check_head(self, task: Task, method: Method) -> None:
         if self.head == "linear" and method.is_control:
             raise ConfigError(f"Method {method.name!r} is not trained, so a new linear head would say nothing.")
         if self.head == "label_words" and self.head_learning_rate is not None:
@@ -241,8 +131,6 @@ class RunConfig:
             )
         if self.head == "linear" and self.head_learning_rate is None:
             raise ConfigError("A linear head is trained and needs a head_learning_rate.")
-
-    def _check_head(self, task: Task) -> None:
         if self.head == "label_words":
             words = self.label_words or ()
             want = 1 if self.regression_head == "mse" else (len(task.classes) or 2)
@@ -269,22 +157,18 @@ class RunConfig:
                 f"Method {self.method!r} has no schedule for a regularizer_ramp 'paper' to follow. Choose code."
             )
 
-    def _check_distillation(self) -> None:
+    def _check_distillation(self, task: Task) -> None:
         details = (self.kl_direction, self.distillation_temperature, self.distillation_weight)
         if (self.teacher is None) != all(value is None for value in details) or (self.teacher and None in details):
             raise ConfigError(
                 "Distillation needs all of teacher, kl_direction, distillation_temperature and distillation_weight, "
                 "or none of them."
             )
-        if self.teacher is None:
-            return
-        if self.task_info.is_regression:
+        if self.teacher is not None and task.is_regression:
             raise ConfigError(
                 f"Task {self.task!r} is a regression: a teacher of it gives a number and not class probabilities, and "
                 "there is no KL divergence between numbers. Train it without a teacher."
             )
-        if self.method_info.is_control:
-            raise ConfigError(f"Method {self.method!r} is not trained, so a teacher has no use there.")
 
     @property
     def task_info(self) -> Task:

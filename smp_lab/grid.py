@@ -2,6 +2,9 @@
 
 ::
 
+    [settings]                              # of all groups; left out for none
+    precision = "bf16"
+
     [[group]]
     name = "smp_s over five levels"
     tasks = ["sst2", "rte"]
@@ -10,7 +13,8 @@
     seeds = [0, 1]
     settings = [{}, {regularizer = 0}]      # options of `smp-lab train`, a table for each variant; left out for none
 
-The seed varies slowest and the task fastest, so that a grid that is cut off holds whole levels.
+Settings of a group go before those of all groups. The seed varies slowest and the task fastest, so that a grid that is
+cut off holds whole levels.
 """
 
 from __future__ import annotations
@@ -18,13 +22,13 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError
 from smp_lab.methods import SET, get_method
+from smp_lab.settings import CHANGEABLE
 from smp_lab.tasks import get_task
 
 _LISTS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
@@ -38,15 +42,7 @@ _KEYS = ("name", *_LISTS)
 _NEEDED = ("name", "tasks", "methods", "seeds")
 
 # What a group's settings can name.
-SETTINGS = {"encoder", "source", "recipe"} | {field.name for field in fields(RunConfig)} - {
-    "task",
-    "method",
-    "remaining",
-    "seed",
-    "base_model",
-    "base_model_sha256",
-    "data_sha256",
-}
+KNOWN = frozenset({"encoder", "source", "recipe", *CHANGEABLE})
 
 # A teacher by what it is, since its run id is known only with data and encoder at hand: the dense run of the same task,
 # seed and these settings; all others, such as epochs and rates, are those of its recipe.
@@ -65,7 +61,7 @@ class GridRun:
     task, method, remaining, seed
         As in `RunConfig`.
     settings
-        What replaces the recipe's, by names of `SETTINGS`.
+        What replaces the recipe's, by names of `KNOWN`: those of all groups and, before them, of its own.
     """
 
     group: int
@@ -124,17 +120,28 @@ def load_grid(path: Path) -> Grid:
         raise ConfigError(f"Grid {path} cannot be read ({error.strerror}).") from None
     except ValueError as error:
         raise ConfigError(f"Grid {path} is not TOML: {error}.") from None
-    groups = content.get("group", [])
-    if set(content) - {"group"} or not isinstance(groups, list) or not groups:
-        raise ConfigError(f"Grid {path} should hold [[group]] tables and nothing else; it holds {', '.join(content)}.")
-    runs = [run for number, group in enumerate(groups, 1) for run in _runs_of(number, group, path)]
+    groups, shared = content.get("group", []), content.get("settings", {})
+    if set(content) - {"group", "settings"} or not isinstance(groups, list) or not groups:
+        raise ConfigError(
+            f"Grid {path} should hold [[group]] tables, [settings] of all of them or none, and nothing else; it holds "
+            f"{', '.join(content)}."
+        )
+    if not isinstance(shared, dict):
+        raise ConfigError(f"Grid {path}: 'settings' should be a table; got {shared!r}.")
+    _check_known(shared, f"Grid {path}")
+    runs = [run for number, group in enumerate(groups, 1) for run in _runs_of(number, group, shared, path)]
     if len(set(map(str, runs))) < len(runs):
         twice = next(text for text in map(str, runs) if sum(text == str(run) for run in runs) > 1)
         raise ConfigError(f"Grid {path} asks twice for: {twice}.")
     return Grid(tuple(group["name"] for group in groups), tuple(runs))
 
 
-def _runs_of(number: int, group: Any, path: Path) -> list[GridRun]:
+def _check_known(settings: Mapping[str, Any], where: str) -> None:
+    if wrong := sorted(set(settings) - KNOWN):
+        raise ConfigError(f"{where} has unknown settings: {', '.join(wrong)}. Known: {', '.join(sorted(KNOWN))}.")
+
+
+def _runs_of(number: int, group: Any, shared: Mapping[str, Any], path: Path) -> list[GridRun]:
     where = f"Grid {path}, group {number}"
     if not isinstance(group, dict):
         raise ConfigError(f"{where} is not a table.")
@@ -151,17 +158,14 @@ def _runs_of(number: int, group: Any, path: Path) -> list[GridRun]:
         if not isinstance(entries, list) or not entries or not all(isinstance(entry, kind) for entry in entries):
             raise ConfigError(f"{where}: {key!r} should be a list of {what} that is not empty; got {entries!r}.")
     for settings in group.get("settings", []):
-        if wrong := sorted(set(settings) - SETTINGS):
-            raise ConfigError(
-                f"{where} has unknown settings: {', '.join(wrong)}. Known: {', '.join(sorted(SETTINGS))}."
-            )
+        _check_known(settings, where)
     for method in map(get_method, group["methods"]):
         if (method.remaining == SET) != ("remaining" in group):
             raise ConfigError(
                 f"{where}: method {method.name!r} {'needs' if method.remaining == SET else 'takes no'} 'remaining'."
             )
     return [
-        GridRun(number, get_task(task).name, method, remaining, seed, settings)
+        GridRun(number, get_task(task).name, method, remaining, seed, {**shared, **settings})
         for seed, method, remaining, settings, task in itertools.product(
             group["seeds"],
             group["methods"],

@@ -7,11 +7,13 @@ section 5.1 and appendix: 12 epochs for the large tasks, 60 or 100 for the small
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError
-from smp_lab.methods import NONE, SET, Method
+from smp_lab.methods import NONE, SET, Method, get_method
+from smp_lab.settings import CHANGEABLE
 from smp_lab.tasks import (
     PAPER_EPOCHS,
     PAPER_REGULARIZER,
@@ -19,6 +21,7 @@ from smp_lab.tasks import (
     PAPER_SCHEDULE_STEPS,
     PAPER_SCORE_LEARNING_RATE,
     PAPER_WEIGHT_LEARNING_RATE,
+    get_task,
 )
 
 
@@ -40,6 +43,9 @@ class Recipe:
         none.
     schedule_fraction, schedule_steps
         N as a fraction of all steps, or as a step number.
+    precision
+        Of the matrix products. It is a setting like any other and not what a machine does fastest: one command asks for
+        one run everywhere.
     """
 
     epochs: float
@@ -51,8 +57,12 @@ class Recipe:
     movement_regularizer: float = 400.0
     schedule_fraction: float | None = 0.7
     schedule_steps: int | None = None
+    precision: str = "fp32"
 
 
+# Every machine trains in fp32; a CPU that has to emulate bf16 takes ten times as long with it (measured: AVX2 alone, a
+# step of SMP-S on MiniLM). Where bf16 is native it is about twice as fast: name it then.
+#
 # About 2000 updates each, where the data allow. MRPC takes twice as many in half batches, or its masks at 10 % end at
 # the majority class: the schedule takes the weights before the scores have learned anything. Measured with MiniLM, one
 # thread while another run has the machine's other core; metric x 100 of seed 0 at the last step:
@@ -82,6 +92,10 @@ _DESK: Mapping[str, Recipe] = {
 }
 
 RECIPES = ("desk", "paper")
+# Encoder of the desk recipe, in the package of the "encoder" extra.
+PACKAGED_ENCODER = "minilm-l6"
+# Fingerprint of what has not been looked at.
+UNKNOWN_SHA256 = 64 * "0"
 
 # Of a new linear head on a frozen encoder (Jiang et al. 2023).
 _HEAD_LEARNING_RATE = 3e-5
@@ -95,6 +109,77 @@ DISTILLATION: Mapping[str, Any] = {
     "distillation_temperature": 2.0,
     "distillation_weight": 0.5,
 }
+
+
+def draft(
+    task: str,
+    method: str,
+    *,
+    remaining: float | None = None,
+    seed: int = 0,
+    encoder: str = PACKAGED_ENCODER,
+    recipe: str = "desk",
+    teacher: str | None = None,
+    **changes: Any,
+) -> RunConfig:
+    """Checked settings of a run whose encoder, data and teacher have not been looked at: no torch, no file is read.
+
+    Parameters
+    ----------
+    task, method, remaining, seed
+        As in `RunConfig`; remaining may be left out where there is no mask.
+    encoder
+        Becomes base_model as it is.
+    recipe
+        As in `get_recipe`.
+    teacher
+        A name without fingerprint; None trains without one.
+    **changes
+        Other settings that replace the recipe's; None leaves them.
+
+    Returns
+    -------
+    RunConfig
+        With `UNKNOWN_SHA256` for both fingerprints, so its run id is that of no run.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown, out of range, or contradicts another one.
+    """
+    task_info, method_info = get_task(task), get_method(method)
+    if unknown := sorted(set(changes) - set(CHANGEABLE)):
+        raise ConfigError(f"Unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(CHANGEABLE))}.")
+    chosen = {name: value for name, value in changes.items() if value is not None}
+    usual = get_recipe(recipe, task, remaining)
+    if "regularizer" in chosen:
+        usual = replace(usual, regularizer=chosen["regularizer"], movement_regularizer=chosen["regularizer"])
+    settings = method_settings(usual, method_info)
+    if "schedule_steps" in chosen:
+        settings["schedule_fraction"] = None
+    if "schedule_fraction" in chosen:
+        settings["schedule_steps"] = None
+    by_words = chosen.get("head", settings["head"]) == "label_words"
+    regression_head = chosen.get("regression_head", "poles") if task_info.is_regression and by_words else None
+    words = task_info.label_words[-1:] if regression_head == "mse" else task_info.label_words
+    settings |= {
+        "label_words": words if by_words else None,
+        "regression_head": regression_head,
+        "head_learning_rate": None if by_words or method_info.is_control else settings["head_learning_rate"],
+        **(DISTILLATION if teacher is not None else {}),
+        **chosen,
+    }
+    return RunConfig(
+        task=task,
+        method=method,
+        remaining=1.0 if remaining is None and method_info.remaining == NONE else remaining,
+        seed=seed,
+        base_model=encoder,
+        base_model_sha256=UNKNOWN_SHA256,
+        data_sha256=UNKNOWN_SHA256,
+        teacher=teacher,
+        **settings,
+    )
 
 
 def method_settings(recipe: Recipe, method: Method) -> dict[str, Any]:

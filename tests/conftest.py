@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smp_lab.config import UNUSED, USED_BY, RunConfig
+from smp_lab.config import RunConfig
 from smp_lab.layout import OUTPUT, EncoderLayout
 from smp_lab.masks import MaskSet, kept_count, top_k
 from smp_lab.methods import METHODS
+from smp_lab.settings import SETTINGS
 from smp_lab.storage.runs import RunRecord, ScoreHistory, save_run
 from smp_lab.storage.transfers import TransferRecord, TransferSettings, save_transfer
 
@@ -41,7 +42,7 @@ def tiny_config(**changes: Any) -> RunConfig:
     settings["label_words"] = words.get(changes.get("task", ""), settings["label_words"])
     method = METHODS.get(str(changes.get("method", "smp_s")))
     if method is not None:
-        settings |= {name: UNUSED[name] for name, uses in USED_BY.items() if not uses(method)}
+        settings |= {name: setting.unused for name, setting in SETTINGS.items() if not setting.used_by(method)}
         settings |= {"weight_learning_rate": 3e-5} if method.trains_weights else {}
         settings |= {"threshold": 0.1} if method.by_threshold else {}
     if changes.get("head") == "linear":

@@ -1,5 +1,7 @@
 """The runs that come with the project are whole, small, and those that the README speaks of."""
 
+from pathlib import Path
+
 from smp_lab.paths import cached_runs_folder
 from smp_lab.storage.runs import list_runs
 
@@ -16,8 +18,18 @@ MOST_BYTES_ON_AVERAGE = 2_000_000
 MOST_BYTES_IN_ALL = 120_000_000
 
 
+# Ids name folders and are cited: a setting that is added later must leave each of these as it is.
+FIRST_IDS = (Path(__file__).parent / "first_run_ids.txt").read_text().split()
+
+
 def size(folder):
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def test_runs_keep_their_ids_for_ever():
+    assert len(FIRST_IDS) == 118
+    assert set(FIRST_IDS) <= INDEX.runs.keys()
+    assert all(run.config.run_id == run_id == run.path.name for run_id, run in INDEX.runs.items())
 
 
 def test_every_record_is_whole_and_small():

@@ -9,7 +9,7 @@ import pytest
 
 from smp_lab import cli
 from smp_lab.errors import ConfigError
-from smp_lab.grid import SETTINGS, load_grid
+from smp_lab.grid import KNOWN, load_grid
 from smp_lab.paths import grid_file
 
 GOOD = """
@@ -78,18 +78,26 @@ def test_seeds_vary_slowest_and_tasks_fastest(write) -> None:
         ('"smp_s"', '"soft_movement"', "method 'soft_movement' takes no 'remaining'"),
         ("name = ", "nam = ", "unknown keys: nam"),
         ('name = "first"', "", "group 1 lacks 'name'"),
+        ("[[group]]", "[settings]\nfoo = 1\n\n[[group]]", "Grid {path} has unknown settings: foo. Known: batch_size, "),
+        ("[[group]]", "settings = 1\n\n[[group]]", "'settings' should be a table; got 1"),
         ("[[group]]", "[group", "is not TOML"),
         ("[[group]]", "[[groups]]", "nothing else; it holds groups"),
     ],
 )
 def test_what_is_wrong_is_said(write, before: str, after: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match="Grid|Unknown") as caught:
-        load_grid(write(GOOD.replace(before, after)))
-    assert sentence in str(caught.value)
+        load_grid(path := write(GOOD.replace(before, after, 1)))
+    assert sentence.replace("{path}", str(path)) in str(caught.value)
+
+
+def test_settings_of_all_groups_give_way_to_those_of_a_group(write) -> None:
+    grid = load_grid(write('[settings]\nregularizer = 7\nprecision = "bf16"\n' + GOOD))
+    assert dict(grid.runs[0].settings) == {"regularizer": 7, "precision": "bf16"}
+    assert [run.settings["regularizer"] for run in grid.runs[2:6]] == [7, 7, 0, 0]
 
 
 def test_all_settings_are_options_of_train_in_its_spelling(write) -> None:
-    assert set(inspect.signature(cli.train.command).parameters) >= SETTINGS
+    assert set(inspect.signature(cli.train.command).parameters) >= KNOWN
     grid = load_grid(write(GOOD.replace("regularizer = 0", 'label_words = ["right", "wrong"]')))
     assert grid.runs[4].options()[-2:] == ["--label-words", "right,wrong"]
 

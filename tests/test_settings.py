@@ -1,0 +1,68 @@
+"""The table of settings beside what derives from it."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from typing import get_type_hints
+
+import pytest
+
+from smp_lab.config import RunConfig
+from smp_lab.errors import ConfigError
+from smp_lab.methods import METHODS
+from smp_lab.settings import SETTINGS
+from smp_lab.tasks import TASKS
+
+
+def test_the_table_names_the_fields_of_a_run_in_their_order_and_types() -> None:
+    hints = get_type_hints(RunConfig)
+    assert [field.name for field in fields(RunConfig)] == list(SETTINGS)
+    for name, setting in SETTINGS.items():
+        plain = {str: str, int: int, float: float, tuple: tuple[str, ...]}[setting.type]
+        assert hints[name] == (plain | None if setting.optional else plain), name
+
+
+def test_every_setting_is_one_plain_sentence() -> None:
+    for setting in SETTINGS.values():
+        assert setting.help.endswith(".") and setting.help[0].isascii(), setting.name
+        assert ". " not in setting.help, setting.name
+    assert SETTINGS["schedule"].sentence == "How the remaining fraction falls from 1: cubic or linear."
+    assert SETTINGS["head"].sentence == "What scores the classes: label_words (frozen) or linear (trained)."
+
+
+def test_a_setting_that_not_all_methods_look_at_has_a_value_for_the_others() -> None:
+    for name, setting in SETTINGS.items():
+        if len(setting.users) < len(METHODS):
+            setting.coerced(setting.unused)
+        default = next(field.default for field in fields(RunConfig) if field.name == name)
+        if default is not MISSING:
+            setting.check_range(setting.coerced(default))
+
+
+def test_a_setting_of_one_kind_of_task_is_for_no_other() -> None:
+    magnitude = METHODS["magnitude"]
+    assert SETTINGS["regression_head"].used_by(magnitude, TASKS["stsb"])
+    assert not SETTINGS["regression_head"].used_by(magnitude, TASKS["rte"])
+    assert not SETTINGS["teacher"].used_by(magnitude, TASKS["stsb"])
+    assert not SETTINGS["teacher"].used_by(METHODS["random"], TASKS["rte"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("label_words", ("yes", "no"), "yes/no"),
+        ("epochs", 8.0, "8"),
+        ("seed", 3, "3"),
+        ("regularizer_ramp", "paper", "with the sparsity"),
+        ("schedule", "cubic", "cubic"),
+        ("dropout", None, "None"),
+    ],
+)
+def test_values_are_written_as_people_write_them(name, value, text) -> None:
+    assert SETTINGS[name].text(value) == text
+
+
+def test_what_was_got_is_cut_to_a_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        SETTINGS["seed"].coerced("\n".join(["many words"] * 100))
+    assert len(str(caught.value)) < 120 and "\n" not in str(caught.value)
