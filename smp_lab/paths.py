@@ -26,8 +26,14 @@ TEMPORARY_PREFIX = ".writing-"
 
 
 def project_folder() -> Path:
-    """The clone: the folder that holds smp_lab/, pages/ and cached_runs/."""
-    return Path(__file__).resolve().parents[1]
+    """The folder that holds pages/: the clone, or the package itself where a wheel was installed."""
+    package = Path(__file__).resolve().parent
+    return package if (package / "pages").is_dir() else package.parent
+
+
+def app_file() -> Path:
+    """The app's router."""
+    return Path(__file__).resolve().with_name("app.py")
 
 
 def pages_folder() -> Path:
@@ -36,7 +42,7 @@ def pages_folder() -> Path:
 
 
 def cached_runs_folder() -> Path:
-    """The runs that come with the project. The app only reads it."""
+    """The runs that come with a clone; a wheel holds none. The app only reads it."""
     return project_folder() / "cached_runs"
 
 
@@ -46,9 +52,11 @@ def grid_file() -> Path:
 
 
 def own_runs_folder() -> Path:
-    """Where new runs are written: SMP_LAB_RUNS, else runs/ in the clone."""
+    """Where new runs are written: SMP_LAB_RUNS, else runs/ in the clone, or where the command was given."""
     chosen = os.environ.get(RUNS_VARIABLE)
-    return Path(chosen).expanduser() if chosen else project_folder() / "runs"
+    if chosen:
+        return Path(chosen).expanduser()
+    return (Path.cwd() if project_folder() == app_file().parent else project_folder()) / "runs"
 
 
 def unfinished_folder(runs: Path, run_id: str) -> Path:

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from smp_lab import __version__, cli
 from smp_lab.analysis.sampling import wilson_interval
-from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError
-from smp_lab.paths import RECORD_FILE, project_folder
+from smp_lab.errors import ConfigError, RunFormatError
+from smp_lab.paths import RECORD_FILE, app_file, project_folder
 from smp_lab.storage.release import read_release
 
 
@@ -296,20 +296,18 @@ def started(monkeypatch, tmp_path):
 
 
 def test_the_app_is_started_from_the_clone_on_the_runs_that_were_named(started, runs, monkeypatch):
-    monkeypatch.setattr(cli.app, "pages_folder", lambda: runs)
     monkeypatch.delenv("SMP_LAB_RUNS", raising=False)
     assert invoke("app").exit_code == 0
     folder, (program, command, environment) = started
     assert folder == project_folder()
     assert program == sys.executable
-    assert command[1:5] == ["-m", "streamlit", "run", str(project_folder() / "smp_lab" / "app.py")]
+    assert command[1:5] == ["-m", "streamlit", "run", str(app_file())]
     assert "--server.port" not in command
     assert environment["SMP_LAB_RUNS"] == str(project_folder() / "runs")
     assert environment["STREAMLIT_SERVER_ADDRESS"] == "localhost"
 
 
 def test_the_app_takes_a_port_and_a_relative_folder(started, runs, monkeypatch):
-    monkeypatch.setattr(cli.app, "pages_folder", lambda: runs)
     invoke("app", "--port", 8600, "--runs", "runs")
     _, command, environment = started[-1]
     assert command[-2:] == ["--server.port", "8600"]
@@ -319,13 +317,6 @@ def test_the_app_takes_a_port_and_a_relative_folder(started, runs, monkeypatch):
     invoke("app")
     assert started[-1][2]["SMP_LAB_RUNS"] == str(runs)
     assert started[-1][2]["STREAMLIT_SERVER_ADDRESS"] == "0.0.0.0"
-
-
-def test_the_app_without_its_pages_says_where_it_runs_from(started, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli.app, "pages_folder", lambda: tmp_path / "pages")
-    with pytest.raises(MissingDependencyError, match=r"runs from its clone: .* `pip install -e \.`"):
-        invoke("app")
-    assert started == []
 
 
 def smp_lab(*arguments, **options):

@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from smp_lab.cli.options import existing
-from smp_lab.errors import MissingDependencyError
-from smp_lab.paths import RUNS_VARIABLE, own_runs_folder, pages_folder, project_folder
+from smp_lab.paths import RUNS_VARIABLE, app_file, own_runs_folder, project_folder
 
 EXAMPLES = ("smp-lab app", "smp-lab app --port 8600", "smp-lab app --runs /data/my-runs")
 
@@ -25,23 +24,16 @@ def command(
     ] = None,
     runs: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help=f"Folder of your own runs.  [default: {RUNS_VARIABLE}, else runs/ in the clone]"
-        ),
+        typer.Option(metavar="DIR", help=f"Folder of your own runs.  [default: {RUNS_VARIABLE}, else runs/]"),
     ] = None,
 ) -> None:
     """Open the app in a browser.
 
-    It shows your own runs and those in cached_runs/, and prints its address. Ctrl-C stops it. Only this machine reaches
-    it, unless the variable STREAMLIT_SERVER_ADDRESS names another address to listen on, such as 0.0.0.0.
+    It shows your own runs and, in a clone, those in cached_runs/, and prints its address. Ctrl-C stops it. Only this
+    machine reaches it, unless the variable STREAMLIT_SERVER_ADDRESS names another address, such as 0.0.0.0.
     """
-    if not pages_folder().is_dir():
-        raise MissingDependencyError(
-            f"The app's pages are not in {pages_folder()}. SMP Lab runs from its clone: install it there with "
-            "`pip install -e .`"
-        )
     folder = own_runs_folder() if runs is None else existing(runs)
-    command = [sys.executable, "-m", "streamlit", "run", str(project_folder() / "smp_lab" / "app.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(app_file())]
     if port is not None:
         command += ["--server.port", str(port)]
     environment = {

@@ -44,7 +44,9 @@ def extras_for(what: str) -> Iterator[None]:
 def existing(folder: Path) -> Path:
     """Folder itself, if it is there."""
     if not folder.exists():
-        raise RunFormatError(f"Folder {folder} does not exist. Name a folder of runs, such as {cached_runs_folder()}.")
+        cached = cached_runs_folder()
+        example = f", such as {cached}" if cached.exists() else ""
+        raise RunFormatError(f"Folder {folder} does not exist. Name a folder of runs{example}.")
     return folder
 
 

@@ -78,7 +78,7 @@ def command(
     source: Source = None,
     runs: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help=f"Where the run goes.  [default: {RUNS_VARIABLE}, else runs/ in the clone]"),
+        typer.Option(metavar="DIR", help=f"Where the run goes.  [default: {RUNS_VARIABLE}, else runs/]"),
     ] = None,
     recipe: Annotated[
         str,

@@ -37,8 +37,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help=f"Folder of runs whose transfers/ gets the results.  [default: {RUNS_VARIABLE}, else runs/ in the "
-            "clone]",
+            help=f"Folder of runs whose transfers/ gets the results.  [default: {RUNS_VARIABLE}, else runs/]",
         ),
     ] = None,
 ) -> None:

@@ -43,7 +43,10 @@ def provenance(prepared: Prepared, log: Log, command: str, code: Mapping[str, An
 
 
 def code_version() -> dict[str, Any]:
-    """git_commit of the clone, and git_dirty: whether the package differs from it; None where git cannot tell."""
+    """git_commit of the clone, and git_dirty: whether the package differs from it; None where git cannot tell.
+
+    An installed wheel may lie inside another project's clone, whose commit is not ours.
+    """
 
     def git(*arguments: str) -> str | None:
         try:
@@ -54,7 +57,7 @@ def code_version() -> dict[str, Any]:
             return None
         return done.stdout.strip()
 
-    commit = git("rev-parse", "HEAD")
+    commit = git("rev-parse", "HEAD") if (project_folder() / ".git").exists() else None
     changed = git("status", "--porcelain", "--untracked-files=normal", "--", "smp_lab") if commit else None
     return {"git_commit": commit, "git_dirty": None if changed is None else bool(changed)}
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, Playwright
 
-from smp_lab.paths import RUNS_VARIABLE, project_folder
+from smp_lab.paths import RUNS_VARIABLE, app_file, project_folder
 
-ROUTER = project_folder() / "smp_lab" / "app.py"
+ROUTER = app_file()
 OWN_RUNS_ALONE = Path(__file__).with_name("own_runs_alone.py")
 
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

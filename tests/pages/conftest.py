@@ -23,7 +23,7 @@ def open_page(runs, cached, monkeypatch):
     monkeypatch.setenv(paths.RUNS_VARIABLE, str(runs))
 
     def open_page(page, *chosen, **query):
-        app = AppTest.from_file(str(paths.project_folder() / "smp_lab" / "app.py"), default_timeout=20)
+        app = AppTest.from_file(str(paths.app_file()), default_timeout=20)
         if chosen:
             query["runs"] = list(chosen)
         app.query_params.update(query)
