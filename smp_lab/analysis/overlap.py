@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,10 @@ WordArray = npt.NDArray[np.uint64]
 FloatArray = npt.NDArray[np.float64]
 
 MOST_REGION_RUNS = 6
+# Caps of phi_within below this change how a value reads; runs of one level of smp_s have caps around 0.9.
+LOW_CAP = 0.75
 
-# 64-bit words of every run that are held against one another at once: some runs of them fit a processor's cache.
+# 64-bit words of every run that are compared at once: some runs of them fit the cache of a CPU.
 _CHUNK_WORDS = 4096
 
 _SIZE_TERMS = ("size_expected", "size_highest", "size_v_a", "size_v_b")
@@ -122,7 +124,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "jaccard": Measure(
         "Σo / Σ(a + b - o)",
-        "Which share of the weights that either keeps do both keep? Read it against its chance level.",
+        "Which share of the weights that either keeps do both keep? Compare it with its chance level.",
         chance=None,
         capped=True,
     ),
@@ -132,7 +134,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "containment": Measure(
         "Σo / min(Σa, Σb)",
-        "Which share of the smaller mask lies inside the larger? For unequal masks; read it against chance.",
+        "Which share of the smaller mask lies inside the larger? For unequal masks; compare it with chance.",
         chance=None,
     ),
     "odds_ratio": Measure(
@@ -143,32 +145,139 @@ MEASURES: Mapping[str, Measure] = {
 }
 
 
-def check_one_encoder(configs: Mapping[str, RunConfig]) -> None:
-    """Refuse runs whose masks are over different weights.
+class Mask(Protocol):
+    """What is known of a mask beside its bits; a mask record has it."""
+
+    @property
+    def mask_id(self) -> str:
+        """Identity."""
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder that it is for."""
+
+    @property
+    def encoder_sha256(self) -> str:
+        """Fingerprint of that encoder."""
+
+    @property
+    def task(self) -> str | None:
+        """Task that it was learned on, if it is known."""
+
+    @property
+    def config(self) -> RunConfig | None:
+        """Settings of the run that it is of; None elsewhere."""
+
+
+def encoder_name(mask: Mask) -> str:
+    """Name and fingerprint of a mask's encoder."""
+    return f"{mask.encoder} ({mask.encoder_sha256[:8]})"
+
+
+def check_one_encoder(masks: Sequence[Mask]) -> None:
+    """Refuse masks over different weights.
 
     Raises
     ------
     MaskFormatError
-        If two runs have another base model; names the two.
+        If two are for another encoder; names the two.
     """
-    first: tuple[str, RunConfig] | None = None
-    for run_id, config in configs.items():
-        first = first or (run_id, config)
-        if config.base_model_sha256 != first[1].base_model_sha256:
+    for mask in masks:
+        if mask.encoder_sha256 != masks[0].encoder_sha256:
             raise MaskFormatError(
-                f"Run {run_id} has masks over {config.base_model} ({config.base_model_sha256[:8]}), run {first[0]} "
-                f"over {first[1].base_model} ({first[1].base_model_sha256[:8]}). Masks can be compared over the same "
-                "weights only; choose runs of one encoder."
+                f"Run {mask.mask_id} has masks over {encoder_name(mask)}, run {masks[0].mask_id} over "
+                f"{encoder_name(masks[0])}. Masks can be compared over the same weights only; choose runs of one "
+                "encoder."
             )
 
 
-def pair_kind(a: RunConfig, b: RunConfig) -> str:
-    """Which of `PAIR_KINDS` two runs are."""
-    if a.method_info.is_control or b.method_info.is_control:
+def pair_kind(a: Mask, b: Mask) -> str:
+    """Which of `PAIR_KINDS` two masks are."""
+    configs = [mask.config for mask in (a, b) if mask.config is not None]
+    if any(config.method_info.is_control for config in configs):
         return WITH_CONTROL
-    if a.task != b.task:
+    if a.task is None or a.task != b.task:
         return OTHER_TASK
-    return SAME_TASK_OTHER_SEED if replace(a, seed=b.seed) == b else SAME_TASK_OTHER_SETTINGS
+    seeds_alone = len(configs) == 2 and replace(configs[0], seed=configs[1].seed) == configs[1]
+    return SAME_TASK_OTHER_SEED if seeds_alone else SAME_TASK_OTHER_SETTINGS
+
+
+def describe_pairs(pairs: pd.DataFrame, masks: Sequence[Mask], labels: Mapping[str, str]) -> pd.DataFrame:
+    """Pairs of masks with what each of the two is called, and what they share.
+
+    Parameters
+    ----------
+    pairs
+        Of `measure_overlap`, with run_a and run_b: mask ids.
+    masks
+        Every mask of the pairs.
+    labels
+        Mask id -> what it is called.
+
+    Returns
+    -------
+    DataFrame
+        The same with label_a, label_b, task_a, task_b, method_a, method_b (text; empty where it is not known), kind
+        (one of `PAIR_KINDS`) and capped: whether unequal remaining fractions alone keep phi_within below `LOW_CAP`.
+    """
+    by_id = {mask.mask_id: mask for mask in masks}
+    facts = {
+        f"{name}_{side}": [value(by_id[mask_id]) for mask_id in pairs[f"run_{side}"]]
+        for name, value in (
+            ("label", lambda mask: labels[mask.mask_id]),
+            ("task", lambda mask: mask.config.task if mask.config else mask.task or ""),
+            ("method", lambda mask: mask.config.method if mask.config else ""),
+        )
+        for side in "ab"
+    }
+    kinds = [pair_kind(by_id[a], by_id[b]) for a, b in zip(pairs["run_a"], pairs["run_b"], strict=True)]
+    return pairs.assign(**facts, kind=kinds, capped=pairs["phi_within_max"] < LOW_CAP)
+
+
+def medians_by_kind(pairs: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Median of a measure for each kind of pairs, indexed by kind: n (pairs that have it) and median."""
+    known = pairs[pairs[measure].notna()]
+    return known.groupby("kind").agg(n=(measure, "size"), median=(measure, "median"))
+
+
+def pair_measures(pair: pd.Series[Any]) -> pd.DataFrame:
+    """Every measure of a pair, a row each: measure, value, chance, cap (NaN where there is none), answers, formula.
+
+    Parameters
+    ----------
+    pair
+        A row of `measure_overlap`.
+    """
+    return pd.DataFrame(
+        {
+            "measure": name,
+            "value": pair[name],
+            "chance": pair.get(f"{name}_chance", np.nan) if measure.chance is None else measure.chance,
+            "cap": pair.get(f"{name}_max", np.nan),
+            "answers": measure.answers,
+            "formula": measure.formula,
+        }
+        for name, measure in MEASURES.items()
+    )
+
+
+def measures_of_parts(measure: str) -> tuple[str, str]:
+    """What can be said of a single matrix, and of a single head, where a pair is read by this measure.
+
+    In one matrix nothing lies between matrices, and a record has the sizes of weights by matrix, not by head.
+    """
+    of_matrix = "phi_within" if measure in ("phi_pooled", "phi_between") else measure
+    return of_matrix, "phi_within" if of_matrix in ("phi_partial", "phi_magnitude") else of_matrix
+
+
+def rows_of_pair(table: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
+    """Rows of one pair, with the columns of its two sides so named that A is `a`; each pair is in the table once."""
+    rows = table[(table["run_a"] == a) & (table["run_b"] == b)]
+    if len(rows):
+        return rows
+    rows = table[(table["run_a"] == b) & (table["run_b"] == a)]
+    sides = {"_a": "_b", "_b": "_a"}
+    return rows.rename(columns=lambda name: name[:-2] + sides.get(name[-2:], name[-2:]))
 
 
 def magnitudes(
@@ -296,7 +405,7 @@ def measure_overlap(counts: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         A row per 2 x 2 table, which chance is removed within: n_a, n_b, n_both, n_weights; phi_partial and
         phi_magnitude need the other columns of `pairwise_overlap` too.
     by
-        Columns that tell groups apart, in their order of first appearance.
+        Columns that distinguish groups, in their order of first appearance.
 
     Returns
     -------

@@ -98,6 +98,7 @@ MATRIX_TITLES: Mapping[str, str] = {
     INTERMEDIATE: "Intermediate (up)",
     OUTPUT: "Output (down)",
 }
+HEAD_WORDS = "query, key, value and attention output"
 # In lines so short that six of them stand upright below a grid of half the page's width.
 MATRIX_TICKS: Mapping[str, str] = {
     QUERY: "Query",

@@ -50,7 +50,8 @@ def plot_transfer(table: pd.DataFrame) -> go.Figure:
         hoverongaps=False,
         hovertemplate="%{customdata[0]}<br>%{text} on %{x}, 95 % interval of the dev set %{customdata[1]:.1f} to "
         "%{customdata[2]:.1f}, n = %{customdata[3]:,}<br>own %{customdata[4]:.1f}, random %{customdata[5]:.1f}, "
-        "magnitude %{customdata[6]:.1f}, one answer for all %{customdata[7]:.1f}<br>%{customdata[8]}<extra></extra>",
+        "magnitude %{customdata[6]:.1f}, majority-class baseline %{customdata[7]:.1f}<br>%{customdata[8]}"
+        "<extra></extra>",
     )
     on_its_own = table["mask_task"] == table["task"]
     for row, column in zip(*(place[on_its_own] for place in at), strict=True):
@@ -63,7 +64,7 @@ def plot_transfer(table: pd.DataFrame) -> go.Figure:
             "colorbar": {
                 "title": {"text": "Way to the own mask"},
                 "tickvals": [-1, 0, 1],
-                "ticktext": ["as far below", "one answer for all", "own mask"],
+                "ticktext": ["as far below", "majority-class<br>baseline", "own mask"],
             },
         }
     )

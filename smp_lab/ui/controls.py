@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -87,6 +87,54 @@ def pick_runs(index: RunIndex) -> None:
     )
 
 
+def pick(label: str, names: Mapping[str, str], *, key: str, index: int = 0, **settings: Any) -> str:
+    """A select box that shows names, and keeps what they stand for in the address.
+
+    Streamlit's own binding would put the names there, which change with what else is shown.
+
+    Parameters
+    ----------
+    label, settings
+        As of `st.selectbox`.
+    names
+        Option -> its name.
+    key
+        Of the widget and in the address.
+    index
+        Of the option that is chosen where the address names none.
+    """
+    options = list(names)
+    first = options[min(index, len(options) - 1)]
+    asked = st.query_params.get(key)
+    st.session_state[key] = asked if asked in names else first
+    chosen = st.selectbox(
+        label, options, format_func=names.__getitem__, key=key, on_change=_into_address, args=[key], **settings
+    )
+    links.put({key: None if chosen == first else chosen})
+    return str(chosen)
+
+
+def pick_several(label: str, names: Mapping[str, str], *, key: str, first: Sequence[str], most: int) -> list[str]:
+    """The same for several options, `most` at most; `first` are chosen where the address names none."""
+    asked = [option for option in st.query_params.get_all(key) if option in names]
+    st.session_state[key] = asked[:most] or list(first)
+    chosen = st.multiselect(
+        label,
+        list(names),
+        format_func=names.__getitem__,
+        max_selections=most,
+        key=key,
+        on_change=_into_address,
+        args=[key],
+    )
+    links.put({key: None if chosen == list(first) else chosen})
+    return chosen
+
+
+def _into_address(key: str) -> None:
+    links.put({key: st.session_state[key]})
+
+
 class Unasked(NamedTuple):
     """What a page shows where no run is chosen and there are more than `most`.
 
@@ -126,7 +174,9 @@ def chosen_runs(index: RunIndex, *, otherwise: Unasked | None = None) -> list[Ru
     with messages.slot():
         for run_id in chosen:
             if run_id not in index.runs:
-                st.warning(f"There is no run {run_id!r} here. If it lies in another folder, set SMP_LAB_RUNS to that.")
+                messages.warning(
+                    f"There is no run {run_id!r} here. If it lies in another folder, set SMP_LAB_RUNS to that."
+                )
         if not runs:
             some = "the only one is" if len(shown) == 1 else f"all {len(shown)} are"
             if len(shown) < len(index.runs):
@@ -196,6 +246,21 @@ def drawn(plot: Callable[..., go.Figure], *args: Any, **settings: Any) -> go.Fig
     Drawn once for all who see the same, which is half of what a page costs: read it, and do not change it.
     """
     return cache.figure(plot, theme(), _scale(), args, settings)
+
+
+def show(
+    plot: Callable[..., go.Figure],
+    table: pd.DataFrame,
+    *args: Any,
+    key: str,
+    alt: str,
+    min_width: int | None = None,
+    on_click: Callable[[Sequence[Any]], None] | None = None,
+    **settings: Any,
+) -> None:
+    """Draw a table with a function of `smp_lab.figures` and show it; see `drawn` and `show_figure`."""
+    figure = drawn(plot, table, *args, **settings)
+    show_figure(figure, table, key=key, alt=alt, min_width=min_width, on_click=on_click)
 
 
 def show_figure(

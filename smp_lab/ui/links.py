@@ -43,6 +43,19 @@ def not_taken(asked: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     return {key: values for key, values in lost.items() if values}
 
 
+def put(values: Mapping[str, str | Sequence[str] | None]) -> None:
+    """Write values into the URL in one step, so that one step back takes all of them back; None takes a key out."""
+    wanted = {
+        key: [] if value is None else [value] if isinstance(value, str) else list(value)
+        for key, value in values.items()
+    }
+    changed = {key: value for key, value in wanted.items() if st.query_params.get_all(key) != value}
+    for key in [key for key, value in changed.items() if not value]:
+        del st.query_params[key]
+    if added := {key: value for key, value in changed.items() if value}:
+        st.query_params.update(added)
+
+
 def in_lecture() -> bool:
     """Whether the URL asks for the lecture view."""
     return st.query_params.get(LECTURE) == "1"

@@ -1,7 +1,12 @@
-"""Errors that a person can mend, as sentences on the page. Everything else stays loud."""
+"""Errors that a person can mend, as sentences on the page. Everything else stays loud.
+
+Sentences hold words of others: from records, folders and the address. They go out as text, through `plain`.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -19,6 +24,36 @@ Run = TypeVar("Run")
 Content = TypeVar("Content")
 
 
+# What Markdown reads as its own: every ASCII punctuation mark may be escaped (CommonMark 0.31, section 2.4).
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+# Addresses become links, names between colons signs, even where each mark is escaped. An invisible sign parts them.
+_JOINED = re.compile(r"(?<=[:@])|(?<=www)(?=\.)", re.IGNORECASE)
+_WORD_JOINER = "\u2060"
+
+
+def visible(text: str) -> str:
+    """The text in one line, with signs that nobody sees, or that turn the direction of others, by their number."""
+    return "".join(
+        rf"\u{ord(sign):04x}" if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") else sign
+        for sign in " ".join(text.split())
+    )
+
+
+def plain(text: str) -> str:
+    """Markdown that shows this text and nothing else: no link, no image, no sign that its writer did not write."""
+    return _PUNCTUATION.sub(r"\\\1", _JOINED.sub(_WORD_JOINER, visible(text)))
+
+
+def error(text: str) -> None:
+    """A sentence about what went wrong, as text."""
+    st.error(plain(text))
+
+
+def warning(text: str) -> None:
+    """A sentence of warning, as text."""
+    st.warning(plain(text))
+
+
 def slot() -> DeltaGenerator:
     """A place for sentences that come and go.
 
@@ -33,8 +68,8 @@ def sentence_on_error() -> Iterator[None]:
     """Show an `SmpLabError` as its sentence and end the page there."""
     try:
         yield
-    except SmpLabError as error:
-        st.error(str(error))
+    except SmpLabError as problem:
+        error(str(problem))
         st.stop()
 
 
@@ -42,19 +77,19 @@ def not_taken(settings: Mapping[str, Sequence[str]]) -> None:
     """Say which settings of the URL stand for nothing here, instead of passing over them."""
     if settings:
         named = ", ".join(f"{key}={value}" for key, values in settings.items() for value in values)
-        st.warning(
+        warning(
             f"The address asks for {named}, which this page does not have with these runs. It shows what the controls "
             "say, and its address now says the same."
         )
 
 
 def readable(runs: Iterable[Run], read: Callable[[Run], Content]) -> list[tuple[Run, Content]]:
-    """Read something of each run; one that cannot be read gets its sentence, and the others go on."""
+    """Read something of each run; one that cannot be read gets its sentence, and the others are read."""
     found = []
     with slot():
         for run in runs:
             try:
                 found.append((run, read(run)))
-            except SmpLabError as error:
-                st.error(str(error))
+            except SmpLabError as problem:
+                error(str(problem))
     return found

@@ -16,17 +16,22 @@ from smp_lab.analysis.overlap import (
     Magnitudes,
     check_one_encoder,
     consensus,
+    describe_pairs,
     head_overlap,
     magnitudes,
     measure_overlap,
+    measures_of_parts,
+    medians_by_kind,
     pair_kind,
     pairwise_overlap,
     region_counts,
+    rows_of_pair,
     shared_circles,
 )
 from smp_lab.errors import MaskFormatError
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.masks import MaskSet
+from smp_lab.storage.mask_records import MEASURED_RUN, MaskRecord
 
 PAIR = ["run_a", "run_b"]
 # Matrices of 9 and 27 weights: neither whole bytes nor whole words.
@@ -36,6 +41,24 @@ ODD = EncoderLayout(n_layers=2, hidden_size=3, intermediate_size=9, n_heads=3, n
 def pack(layout, choose):
     """Masks from a function of the matrix."""
     return MaskSet.from_dense(layout, {matrix: choose(matrix) for matrix in layout.matrices})
+
+
+def mask_of(config, mask_id="mask"):
+    """The record of a mask that nobody reads."""
+    return MaskRecord(
+        mask_id=mask_id,
+        label=mask_id,
+        source=MEASURED_RUN,
+        layout=TINY,
+        encoder=config.base_model,
+        encoder_sha256=config.base_model_sha256,
+        task=config.task,
+        kept=np.zeros((2, 6), np.int64),
+        kept_per_head=np.zeros((2, 4, 2), np.int64),
+        digest="",
+        read=pytest.fail,
+        config=config,
+    )
 
 
 def drawn(layout, seed, share=0.4):
@@ -500,22 +523,56 @@ def test_seven_runs_have_too_many_combinations():
 
 def test_runs_of_two_encoders_are_refused():
     one, other = tiny_config(), tiny_config(base_model="another-encoder", base_model_sha256="f" * 64)
-    check_one_encoder({"x": one, "y": replace(one, seed=1)})
+    check_one_encoder([mask_of(one, "x"), mask_of(replace(one, seed=1), "y")])
     with pytest.raises(MaskFormatError, match=r"Run z has masks over another-encoder \(ffffffff\), run x over tiny-"):
-        check_one_encoder({"x": one, "y": replace(one, seed=1), "z": other})
+        check_one_encoder([mask_of(one, "x"), mask_of(other, "z")])
 
 
 # -------------------------------------------------------------------------------------------- kinds of pairs
 
 
 def test_kinds_of_pairs():
-    run = tiny_config()
-    assert pair_kind(run, tiny_config(seed=1)) == SAME_TASK_OTHER_SEED
-    assert pair_kind(run, tiny_config(seed=1, remaining=0.1)) == SAME_TASK_OTHER_SETTINGS
-    assert pair_kind(run, tiny_config(method="smp_l")) == SAME_TASK_OTHER_SETTINGS
-    assert pair_kind(run, tiny_config(task="cola")) == OTHER_TASK
-    control = tiny_config(method="random")
+    run, control = mask_of(tiny_config()), mask_of(tiny_config(method="random"))
+    assert pair_kind(run, mask_of(tiny_config(seed=1))) == SAME_TASK_OTHER_SEED
+    assert pair_kind(run, mask_of(tiny_config(seed=1, remaining=0.1))) == SAME_TASK_OTHER_SETTINGS
+    assert pair_kind(run, mask_of(tiny_config(method="smp_l"))) == SAME_TASK_OTHER_SETTINGS
+    assert pair_kind(run, mask_of(tiny_config(task="cola"))) == OTHER_TASK
     assert pair_kind(run, control) == pair_kind(control, run) == WITH_CONTROL
+
+
+def test_a_mask_of_no_run_is_of_its_task_and_of_no_seed():
+    run = mask_of(tiny_config())
+    foreign, unknown = replace(run, config=None, task="rte"), replace(run, config=None, task=None)
+    assert pair_kind(run, foreign) == pair_kind(foreign, foreign) == SAME_TASK_OTHER_SETTINGS
+    assert pair_kind(run, unknown) == pair_kind(unknown, unknown) == OTHER_TASK
+
+
+def test_pairs_are_described_and_have_their_medians():
+    masks = [mask_of(tiny_config(seed=seed), f"m{seed}") for seed in range(3)]
+    masks.append(mask_of(tiny_config(task="cola"), "cola"))
+    pairs = pd.DataFrame(
+        [(a.mask_id, b.mask_id) for a, b in itertools.combinations(masks, 2)], columns=["run_a", "run_b"]
+    ).assign(phi_within=[0.1, 0.2, 0.5, 0.6, np.nan, 0.3], phi_within_max=[1, 0.75, 0.74, 1, 1, 1])
+    table = describe_pairs(pairs, masks, {mask.mask_id: mask.mask_id.upper() for mask in masks})
+    assert table[["label_a", "label_b", "task_b", "method_a"]].iloc[2].tolist() == ["M0", "COLA", "cola", "smp_s"]
+    assert table["capped"].tolist() == [False, False, True, False, False, False]
+    medians = medians_by_kind(table, "phi_within")
+    assert medians.loc[SAME_TASK_OTHER_SEED].tolist() == [3, 0.2]
+    assert medians.loc[OTHER_TASK].tolist() == [2, 0.4]
+
+
+def test_rows_of_a_pair_have_a_first():
+    table = pd.DataFrame({"run_a": ["x", "x"], "run_b": ["y", "z"], "n_a": [1, 1], "n_b": [2, 3], "n_both": [0, 1]})
+    assert rows_of_pair(table, "x", "z").to_dict("list") == table.iloc[1:].to_dict("list")
+    turned = rows_of_pair(table, "z", "x")
+    assert turned[["run_a", "run_b", "n_a", "n_b", "n_both"]].iloc[0].tolist() == ["z", "x", 3, 1, 1]
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_what_is_said_of_a_part_needs_that_part_alone(measure):
+    of_matrix, of_head = measures_of_parts(measure)
+    assert of_matrix not in ("phi_pooled", "phi_between")
+    assert of_head not in ("phi_pooled", "phi_between", "phi_partial", "phi_magnitude")
 
 
 @pytest.mark.parametrize(

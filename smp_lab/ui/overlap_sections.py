@@ -1,0 +1,132 @@
+"""Parts of the overlap page: which masks can be compared, several at once, and what they score on other tasks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from smp_lab.analysis import overlap, transfer
+from smp_lab.figures.overlap import plot_regions
+from smp_lab.figures.transfer import plot_transfer
+from smp_lab.storage.mask_records import MaskRecord
+from smp_lab.storage.runs import RunRecord
+from smp_lab.storage.transfers import TransferRecord
+from smp_lab.ui import cache, controls, links, messages
+from smp_lab.ui.overlap_words import CONSENSUS_COLUMNS
+
+_FEW_REGIONS = 4
+
+
+def comparable(runs: Sequence[RunRecord]) -> list[MaskRecord]:
+    """The readable masks of one encoder; which encoder is asked where nobody chose runs of one."""
+    masks = [mask for run in runs if (mask := run.mask_record) is not None]
+    with messages.slot():
+        if dense := [run.run_id for run in runs if not run.has_masks]:
+            st.caption(messages.plain(f"Without a mask, and so left out: {', '.join(dense)}."))
+    with messages.sentence_on_error():
+        if st.session_state.get(links.RUNS):
+            overlap.check_one_encoder(masks)
+    encoders = [encoder for encoder, _ in Counter(map(overlap.encoder_name, masks)).most_common()]
+    with messages.slot():
+        if len(encoders) > 1:
+            encoder = st.selectbox("Encoder", encoders, key="encoder", bind="query-params")
+            masks = [mask for mask in masks if overlap.encoder_name(mask) == encoder]
+    with st.spinner("Reading the masks", show_time=True):
+        return [mask for mask, _ in messages.readable(masks, cache.masks)]
+
+
+def several(masks: Sequence[MaskRecord], labels: Mapping[str, str]) -> None:
+    """What some masks keep alone and together."""
+    st.subheader("Several runs at once")
+    if len(masks) < 3:
+        st.info("Intersections of several masks need three runs or more.")
+        return
+    chosen = controls.pick_several(
+        f"Runs to intersect (3 to {overlap.MOST_REGION_RUNS})",
+        labels,
+        key="sets",
+        first=list(labels)[:_FEW_REGIONS],
+        most=overlap.MOST_REGION_RUNS,
+    )
+    if len(chosen) < 3:
+        st.info("Choose three runs or more.")
+        return
+    with messages.sentence_on_error():
+        regions = cache.region_counts([mask for mask in masks if mask.mask_id in chosen])
+    controls.show(
+        plot_regions,
+        regions,
+        {mask_id: label for mask_id, label in labels.items() if mask_id in chosen},
+        key="regions",
+        alt=f"Weights kept by exactly one combination of {len(chosen)} runs, counted and by chance.",
+        min_width=640,
+    )
+    table = overlap.consensus(regions)
+    st.dataframe(
+        table,
+        column_order=list(CONSENSUS_COLUMNS),
+        column_config=CONSENSUS_COLUMNS,
+        hide_index=True,
+        alt="Weights that remain in the union, the majority and the intersection of the chosen masks",
+    )
+    st.caption("Remaining: of the encoder's prunable weights. By chance: the masks independent in every matrix.")
+    controls.data_downloads(table, "consensus")
+
+
+def transfers(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
+    """What the masks score on one another's tasks, where it was measured."""
+    st.subheader("Mask transfer")
+    st.markdown(
+        "Where the weights are frozen, a mask, the encoder and a task's label words are a whole classifier. So the "
+        "mask of one task can be put into the classifier of another, with nothing trained."
+    )
+    index = cache.transfer_index()
+    with messages.slot():
+        for _, sentence in index.problems:
+            messages.error(sentence)
+        measured = _of_these(list(index.transfers.values()), runs)
+    fractions = sorted({t.settings.mask_remaining for t in measured})
+    levels = list(dict.fromkeys(map(controls.percent, fractions)))
+    if levels:
+        level = levels[0]
+        if len(levels) > 1:
+            level = st.selectbox("Remaining", levels, key="transfer_level", bind="query-params", width=160)
+        _matrix([t for t in measured if controls.percent(t.settings.mask_remaining) == level], labels)
+    able = [run for run in runs if run.config.head == "label_words" and not run.config.method_info.trains_weights]
+    done = {(t.settings.mask_run, t.settings.task) for t in measured}
+    if not {(run.run_id, other.config.task) for run in able for other in able} <= done:
+        st.caption("Not every mask was scored on every task here yet. What is missing is filled by:")
+        st.code(f"smp-lab transfer {' '.join(run.run_id for run in able)}", language="shell", wrap_lines=True)
+    elif not able:
+        st.info("These runs train the weights or a head, which no record holds: their masks fit their own task alone.")
+
+
+def _of_these(every: Sequence[TransferRecord], runs: Sequence[RunRecord]) -> list[TransferRecord]:
+    measured = {t.settings.mask_run for t in every}
+    # Not of every run: with many of them each digest is a mask read again.
+    masks = [mask for run in runs if run.run_id in measured and (mask := run.mask_record) is not None]
+    known, altered = transfer.transfers_of_masks(every, {mask.mask_id: cache.mask_sha256(mask) for mask in masks})
+    if altered:
+        messages.warning(f"Measured with another mask than the run holds now, and left out: {', '.join(altered)}.")
+    return known
+
+
+def _matrix(transfers: Sequence[TransferRecord], labels: Mapping[str, str]) -> None:
+    with st.spinner("Resampling the development sets", show_time=True):
+        found = [cache.transfer_reliability(t, t.settings.task_info.main_metric) for t in transfers]
+    intervals = [(each.low, each.high, each.n_examples) for each in found]
+    table = transfer.transfer_table(transfer.measured_transfers(transfers, intervals, labels))
+    controls.show(
+        plot_transfer,
+        table,
+        key="transfer",
+        alt=f"Main metric of {table['label'].nunique()} masks on {table['task'].nunique()} tasks, with control masks.",
+        min_width=360 + 110 * table["task"].nunique(),
+    )
+    st.caption(
+        "Colours go from the majority-class baseline to the task's own masks, and are neutral where those are no "
+        "better than that. Random masks are draws; magnitude keeps the largest weights of every matrix. Differences "
+        "inside the intervals of a development set are noise."
+    )

@@ -1,0 +1,131 @@
+"""What the overlap page says in words, computed from what it shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from smp_lab.analysis import overlap
+from smp_lab.analysis.labels import percent
+from smp_lab.figures.overlap import SCALES
+from smp_lab.ui import columns
+
+LETTERS = (
+    "In the formulas a, b and o are the weights of one matrix that A, B and both keep, N all its weights; e = ab/N is "
+    "o by chance, v = a(N - a)/N and w the same of b; sums run over the matrices."
+)
+NO_P_VALUES = (
+    "There are no p-values: with millions of weights everything is significant, and seeds are the unit to count."
+)
+CONSENSUS_COLUMNS = {
+    "rule": st.column_config.TextColumn(
+        "Mask", help="Kept by any of the runs, by more than half of them, by all of them."
+    ),
+    "kept": columns.count("Kept"),
+    "n_weights": columns.count("Weights"),
+    "remaining": columns.percent("Remaining", 3, "Scope: encoder."),
+    "expected": columns.percent("By chance", 3),
+    "lift": st.column_config.NumberColumn("Times chance", format="%.3f"),
+}
+_BY_SIZE = ("phi_partial", "phi_magnitude")
+
+
+def number(value: float) -> str:
+    """Two decimals, or three digits from 10 on; a dash where it is unknown."""
+    if np.isnan(value):
+        return "-"
+    return f"{float(value):z.2f}" if abs(value) < 10 else f"{float(value):.3g}"
+
+
+def answer(pairs: pd.DataFrame, measure: str) -> str:
+    """How much two seeds of a task, two tasks, and masks with a control agree: medians of what is shown."""
+    scale, medians = SCALES[measure], overlap.medians_by_kind(pairs, measure)
+    kinds = {
+        overlap.SAME_TASK_OTHER_SEED: "two seeds of one task",
+        overlap.SAME_TASK_OTHER_SETTINGS: "two settings on one task",
+        overlap.OTHER_TASK: "two tasks",
+        overlap.WITH_CONTROL: "a mask and a control",
+    }
+    parts = [
+        f"{words} **{number(medians['median'][kind])}** ({medians['n'][kind]:,} {_pairs(medians['n'][kind])})"
+        for kind, words in kinds.items()
+        if kind in medians.index
+    ]
+    if not parts:
+        return f"{scale.title} is not known for any of these pairs."
+    chance = "" if scale.middle is None else f" {scale.middle:g} is {scale.at_middle}."
+    return f"{scale.title}, median: {'; '.join(parts)}.{chance}"
+
+
+def _pairs(n: int) -> str:
+    return "pair" if n == 1 else "pairs"
+
+
+def caution(pairs: pd.DataFrame, name: str) -> str:
+    """What to know before reading this measure of these pairs; empty where there is nothing."""
+    capped, title = pairs["capped"], SCALES[name].title
+    sentences = []
+    if overlap.MEASURES[name].capped and capped.any():
+        sentences.append(
+            f"The runs keep very different shares of the same matrices. In {capped.sum():,} of {len(pairs):,} pairs "
+            f"that alone keeps {title} far from 1, in the most unequal one at {pairs[f'{name}_max'].min():.2f} or "
+            "below, however well the masks agree. Compare pairs that keep as much, or choose "
+            f"{SCALES['phi_share'].title}, which divides by that cap, or {SCALES['containment'].title}, which asks "
+            "whether the smaller mask lies in the larger."
+        )
+    if pairs[name].isna().all() and name in _BY_SIZE:
+        sentences.append(
+            f"{title} is unknown for all of these pairs. It needs magnitude masks that keep as much as either run, "
+            "and a record has each run's at its own: only runs that keep the same number of weights in every matrix, "
+            f"as those of SMP-L do, can be compared so. {SCALES['phi_magnitude'].title} asks the same of any two "
+            "remaining fractions."
+            if name == "phi_partial"
+            else f"{title} is unknown for all of these pairs: it needs the scores of both runs over one |W|."
+        )
+    return "\n\n".join(sentences)
+
+
+def ceiling(pairs: pd.DataFrame) -> str:
+    """What the pairs of seeds are good for, or that there are none."""
+    if overlap.SAME_TASK_OTHER_SEED in set(pairs["kind"]):
+        return "Two seeds of one task set the ceiling: two tasks differ only by what falls below it."
+    return (
+        "No two of these runs differ in their seed alone, so nothing here says how far apart two masks of the SAME "
+        "task would be. Train one of the tasks with another seed before reading differences between tasks."
+    )
+
+
+def pair(row: pd.Series[Any]) -> str:
+    """What two masks keep and share, as counts; `row` is one of `measure_overlap`."""
+    chance = (
+        "chance within each matrix would give none"
+        if row["expected"] == 0
+        else f"{number(row['lift'])} times the {row['expected']:,.0f} that chance within each matrix gives"
+    )
+    return (
+        f"A keeps {row['n_a']:,} of {row['n_weights']:,} weights, B {row['n_b']:,}. Both keep **{row['n_both']:,}**, "
+        f"{chance}; that is {_share(row['n_both'], row['n_a'])} of A and {_share(row['n_both'], row['n_b'])} of B."
+    )
+
+
+def _share(part: int, whole: int) -> str:
+    return percent(part / whole) if whole else "none"
+
+
+def measures(row: pd.Series[Any]) -> pd.DataFrame:
+    """Every measure of a pair in words, for a table."""
+    table = overlap.pair_measures(row)
+    return pd.DataFrame(
+        {
+            "Measure": table["measure"].map(lambda name: SCALES[name].title),
+            **{
+                title: table[column].map(lambda value: "-" if np.isnan(value) else f"{value:z.4f}")
+                for title, column in (("Value", "value"), ("By chance", "chance"), ("At most", "cap"))
+            },
+            "What it answers": table["answers"],
+            "Formula": "`" + table["formula"] + "`",
+        }
+    )
