@@ -1,7 +1,8 @@
-"""The pruning methods by name: what each trains, and whether the remaining fraction is set or comes out.
+"""The pruning methods by name: what each trains, and of what its mask is made.
 
-Sources: Jiang et al. (2023); Sanh et al. (2020) for movement; Louizos et al. (2018) for l0. The training code of each
-is in `smp_lab.training.methods`.
+Sources: Jiang et al. (2023); Zhu and Gupta (2017) for magnitude; Sanh et al. (2020) for movement; Louizos et al. (2018)
+for l0. A method is a line here; a new importance is a file in `smp_lab.training.methods`, a new masking function one in
+`smp_lab.training.masking`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,12 @@ from dataclasses import dataclass
 from smp_lab.errors import ConfigError
 
 SET, MEASURED, NONE = "set", "measured", "none"
+
+# What a weight is ranked by: trained scores, abs(W) as it is now, a draw from the seed; or a trained gate decides.
+SCORES, MAGNITUDE, RANDOM, GATES = "scores", "magnitude", "random", "gates"
+# Which weights are kept: the top v of each matrix, of each matrix type with layers in competition, or of the encoder;
+# or every weight above a threshold.
+LOCAL, SHARE, GLOBAL, THRESHOLD = "local", "share", "global", "threshold"
 
 
 @dataclass(frozen=True)
@@ -24,18 +31,31 @@ class Method:
         As in configs, and as people write it.
     remaining
         "set": a run names its remaining fraction. "measured": the fraction comes out of training. "none": no mask.
-    trains_scores, trains_weights
-        What the optimiser moves. A method that moves neither is a control: its mask is made, not learned.
-    by_threshold
-        True where a weight is kept for its own score alone, above a tau, and not for its rank.
+    importance
+        What a weight is ranked by: "scores", "magnitude", "random" or "gates"; None without a mask.
+    masking
+        Which weights are kept by it: "local", "share", "global" or "threshold"; None where there is no mask, or gates
+        decide.
+    trains_weights
+        Whether the optimiser moves the encoder's weights.
     """
 
     name: str
     title: str
     remaining: str
-    trains_scores: bool = False
+    importance: str | None
+    masking: str | None = None
     trains_weights: bool = False
-    by_threshold: bool = False
+
+    @property
+    def trains_scores(self) -> bool:
+        """Whether the optimiser moves a score per weight."""
+        return self.importance in (SCORES, GATES)
+
+    @property
+    def by_threshold(self) -> bool:
+        """True where a weight is kept for its own score alone, above a tau, and not for its rank."""
+        return self.masking == THRESHOLD
 
     @property
     def trains_embeddings(self) -> bool:
@@ -56,24 +76,17 @@ class Method:
 METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
-        Method("smp_l", "SMP-L (local)", SET, trains_scores=True),
-        Method("smp_s", "SMP-S (share)", SET, trains_scores=True),
-        Method("smp_g", "SMP-G (global)", SET, trains_scores=True),
-        Method("smp_t", "SMP-T (threshold)", MEASURED, trains_scores=True, by_threshold=True),
-        Method("dense", "Dense fine-tuning", NONE, trains_weights=True),
-        Method("magnitude", "Magnitude pruning", SET, trains_weights=True),
-        Method("movement", "Movement pruning", SET, trains_scores=True, trains_weights=True),
-        Method(
-            "soft_movement",
-            "Soft movement pruning",
-            MEASURED,
-            trains_scores=True,
-            trains_weights=True,
-            by_threshold=True,
-        ),
-        Method("l0", "L0 regularisation", MEASURED, trains_scores=True, trains_weights=True),
-        Method("random", "Random mask (control)", SET),
-        Method("magnitude_frozen", "Magnitude mask, frozen (control)", SET),
+        Method("smp_l", "SMP-L (local)", SET, SCORES, LOCAL),
+        Method("smp_s", "SMP-S (share)", SET, SCORES, SHARE),
+        Method("smp_g", "SMP-G (global)", SET, SCORES, GLOBAL),
+        Method("smp_t", "SMP-T (threshold)", MEASURED, SCORES, THRESHOLD),
+        Method("dense", "Dense fine-tuning", NONE, None, trains_weights=True),
+        Method("magnitude", "Magnitude pruning", SET, MAGNITUDE, LOCAL, trains_weights=True),
+        Method("movement", "Movement pruning", SET, SCORES, LOCAL, trains_weights=True),
+        Method("soft_movement", "Soft movement pruning", MEASURED, SCORES, THRESHOLD, trains_weights=True),
+        Method("l0", "L0 regularisation", MEASURED, GATES, trains_weights=True),
+        Method("random", "Random mask (control)", SET, RANDOM, LOCAL),
+        Method("magnitude_frozen", "Magnitude mask, frozen (control)", SET, MAGNITUDE, LOCAL),
     )
 }
 

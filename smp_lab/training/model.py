@@ -12,8 +12,8 @@ from smp_lab.schedule import Schedule
 from smp_lab.training.distillation import Distillation
 from smp_lab.training.encoders import Encoder
 from smp_lab.training.heads import Classes, LabelWordHead, LinearHead, Poles, SquaredError, Target
-from smp_lab.training.methods import METHOD_WEIGHTS, Prunable
-from smp_lab.training.pruned_weights import PrunedWeights
+from smp_lab.training.methods import prune
+from smp_lab.training.pruned_weights import Prunable, PrunedWeights
 
 
 class PruningModel(nn.Module):
@@ -104,7 +104,7 @@ def build_model(config: RunConfig, encoder: Encoder, total_steps: int) -> Prunin
     )
     return PruningModel(
         encoder,
-        METHOD_WEIGHTS[config.method](part),
+        prune(config.method_info, part),
         make_head(config, encoder),
         make_target(config),
         method=config.method_info,

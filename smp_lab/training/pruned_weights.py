@@ -7,6 +7,7 @@ model runs with those in their place.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,19 +20,38 @@ from smp_lab.schedule import Schedule
 from smp_lab.training.masking import MaskingFunction
 
 
-class PrunedWeights(nn.Module):
-    """What every method does to the prunable weights of one encoder. Lists are in the order of ``layout.matrices``.
+@dataclass(frozen=True)
+class Prunable:
+    """The prunable part of one encoder and the run's settings that matter to a method.
 
     Parameters
     ----------
     layout
         Shapes of the matrices.
     weights
-        The encoder's own prunable parameters, ``(n_out, n_in)`` each.
+        The encoder's own prunable parameters, ``(n_out, n_in)`` each, in the order of ``layout.matrices``.
     schedule
         Remaining fraction, threshold and regulariser weight by step.
     dtype
         Of W': the precision of the matrix products.
+    seed
+        Of the run.
+    """
+
+    layout: EncoderLayout
+    weights: Sequence[nn.Parameter]
+    schedule: Schedule
+    dtype: torch.dtype = torch.float32
+    seed: int = 0
+
+
+class PrunedWeights(nn.Module):
+    """What every method does to the prunable weights of one encoder. Lists are in the order of ``layout.matrices``.
+
+    Parameters
+    ----------
+    part
+        The weights, and the settings that matter.
 
     Attributes
     ----------
@@ -43,22 +63,17 @@ class PrunedWeights(nn.Module):
         Trained float32 scores per matrix; empty where the method has none.
     """
 
-    def __init__(
-        self,
-        layout: EncoderLayout,
-        weights: Sequence[nn.Parameter],
-        schedule: Schedule,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
+    def __init__(self, part: Prunable) -> None:
         super().__init__()
-        self.layout = layout
-        self.schedule = schedule
-        self.dtype = dtype
+        self.part = part
+        self.layout = part.layout
+        self.schedule = part.schedule
+        self.dtype = part.dtype
         self.step = -1
         self.masks: list[Tensor] = []
         self.scores = nn.ParameterList()
         # A plain list: the parameters stay the encoder's.
-        self.weights = list(weights)
+        self.weights = list(part.weights)
         self._flips = (0, 0)
         self._cached: list[Tensor] | None = None
 
@@ -171,7 +186,7 @@ class MaskedWeights(PrunedWeights):
 
     Parameters
     ----------
-    layout, weights, schedule, dtype
+    part
         As in `PrunedWeights`.
     masking
         Masking function.
@@ -179,20 +194,11 @@ class MaskedWeights(PrunedWeights):
         Whether there are scores to train, all 0 at the start.
     """
 
-    def __init__(
-        self,
-        layout: EncoderLayout,
-        weights: Sequence[nn.Parameter],
-        schedule: Schedule,
-        dtype: torch.dtype = torch.float32,
-        *,
-        masking: MaskingFunction,
-        with_scores: bool = True,
-    ) -> None:
-        super().__init__(layout, weights, schedule, dtype)
+    def __init__(self, part: Prunable, *, masking: MaskingFunction, with_scores: bool = True) -> None:
+        super().__init__(part)
         self._masking = masking
         if with_scores:
-            self.scores.extend(nn.Parameter(torch.zeros_like(weight)) for weight in weights)
+            self.scores.extend(nn.Parameter(torch.zeros_like(weight)) for weight in part.weights)
 
     def make_masks(self, masks: list[Tensor]) -> None:
         """From `importance`, by the masking function."""

@@ -237,15 +237,7 @@ def _evaluate(
     """Evaluate one mask on one task as the last evaluation of a run does, and write it down."""
     config = prepared.config
     model = build_model(config, encoder, total_steps=0)
-    made_for = model.pruned
-    model.pruned = MaskedWeights(
-        made_for.layout,
-        made_for.weights,
-        made_for.schedule,
-        made_for.dtype,
-        masking=Given(mask.masks),
-        with_scores=False,
-    )
+    model.pruned = MaskedWeights(model.pruned.part, masking=Given(mask.masks), with_scores=False)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = PruningTrainer(
             model,

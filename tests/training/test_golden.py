@@ -15,7 +15,7 @@ from smp_lab.masks import kept_count
 from smp_lab.schedule import Schedule
 from smp_lab.training.masking.local import Local
 from smp_lab.training.masking.share import Share, share_among_layers
-from smp_lab.training.pruned_weights import MaskedWeights
+from smp_lab.training.pruned_weights import MaskedWeights, Prunable
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 STEPS = 60
@@ -50,7 +50,7 @@ def train_toy_encoder(golden, masking_function):
     names = [str(name) for name in golden["matrix_names"]]
     parameters = [torch.nn.Parameter(torch.from_numpy(golden[f"weight/{name}"])) for name in names]
     schedule = Schedule(STEPS, 40, 0.3, regularizer=400)
-    masked = MaskedWeights(LAYOUT, parameters, schedule, masking=masking_function)
+    masked = MaskedWeights(Prunable(LAYOUT, parameters, schedule), masking=masking_function)
     biases = [torch.from_numpy(golden[f"bias/{name}"]) for name in names]
     with torch.no_grad():
         for score, name in zip(masked.scores, names, strict=True):

@@ -17,10 +17,11 @@ from smp_lab.schedule import Schedule
 from smp_lab.training import prepare as prepare_module
 from smp_lab.training import run as training
 from smp_lab.training.encoders import find_encoder, load_encoder
-from smp_lab.training.methods import METHOD_WEIGHTS, Prunable
+from smp_lab.training.methods import prune
 from smp_lab.training.methods.l0 import BETA, GAMMA, ZETA, p_open, sampled_gate
 from smp_lab.training.model import build_model
 from smp_lab.training.prepare import prepare
+from smp_lab.training.pruned_weights import Prunable
 from smp_lab.training.results import parameter_counts
 from smp_lab.training.run import train
 
@@ -56,14 +57,10 @@ def backward(pruned, seed=1):
     return (1 - torch.tanh(out) ** 2).T @ x
 
 
-def test_every_method_of_the_table_has_its_weights():
-    assert METHOD_WEIGHTS.keys() == METHODS.keys()
-
-
 @pytest.mark.parametrize("method", SET)
 @pytest.mark.parametrize("remaining", [1.0, 0.37, 0.004])
 def test_a_set_fraction_is_kept_to_the_weight(method, remaining):
-    pruned = METHOD_WEIGHTS[method](prunable(remaining))
+    pruned = prune(METHODS[method], prunable(remaining))
     pruned.update(0)
     assert pruned.kept() == kept_in_all(method, remaining, LAYOUT)
     if method not in ("smp_s", "smp_g"):
@@ -72,7 +69,7 @@ def test_a_set_fraction_is_kept_to_the_weight(method, remaining):
 
 
 def test_magnitude_keeps_the_largest_present_weights_and_moves_only_those():
-    pruned = METHOD_WEIGHTS["magnitude"](prunable(0.3))
+    pruned = prune(METHODS["magnitude"], prunable(0.3))
     gradient = backward(pruned)
     weight, mask = pruned.weights[0], pruned.masks[0].clone()
     np.testing.assert_array_equal(mask, top_k(np.abs(weight.detach().numpy()), kept_count(0.3, 64)))
@@ -85,7 +82,7 @@ def test_magnitude_keeps_the_largest_present_weights_and_moves_only_those():
 
 
 def test_movement_moves_scores_of_all_weights_and_the_kept_weights():
-    pruned = METHOD_WEIGHTS["movement"](prunable(0.3))
+    pruned = prune(METHODS["movement"], prunable(0.3))
     gradient = backward(pruned)
     weight, mask = pruned.weights[0], pruned.masks[0]
     torch.testing.assert_close(pruned.scores[0].grad, gradient * weight.detach())
@@ -95,7 +92,7 @@ def test_movement_moves_scores_of_all_weights_and_the_kept_weights():
 @pytest.mark.parametrize("method", ["smp_l", "smp_s", "smp_g"])
 def test_smp_moves_scores_alone(method):
     part = prunable(0.3, trained=False)
-    pruned = METHOD_WEIGHTS[method](part)
+    pruned = prune(METHODS[method], part)
     gradient = backward(pruned)
     torch.testing.assert_close(pruned.scores[0].grad, gradient * part.weights[0])
     assert part.weights[0].grad is None
@@ -104,7 +101,7 @@ def test_smp_moves_scores_alone(method):
 def test_soft_movement_keeps_what_is_above_a_growing_threshold():
     part = prunable(1.0, final_threshold=0.4)
     part = Prunable(LAYOUT, part.weights, Schedule(10, 8, 1.0, final_threshold=0.4), torch.float32, 0)
-    pruned = METHOD_WEIGHTS["soft_movement"](part)
+    pruned = prune(METHODS["soft_movement"], part)
     with torch.no_grad():
         pruned.scores[0].fill_(math.log(0.3 / 0.7))
     kept = []
@@ -116,7 +113,7 @@ def test_soft_movement_keeps_what_is_above_a_growing_threshold():
 
 
 def test_random_masks_come_from_the_seed():
-    one, same, other = (METHOD_WEIGHTS["random"](prunable(0.3, seed=seed)) for seed in (0, 0, 1))
+    one, same, other = (prune(METHODS["random"], prunable(0.3, seed=seed)) for seed in (0, 0, 1))
     for pruned in (one, same, other):
         pruned.update(0)
     assert torch.equal(one.masks[3], same.masks[3])
@@ -126,7 +123,7 @@ def test_random_masks_come_from_the_seed():
 
 def test_dense_hands_out_the_weights_themselves():
     part = prunable(1.0)
-    pruned = METHOD_WEIGHTS["dense"](part)
+    pruned = prune(METHODS["dense"], part)
     pruned.update(0)
     assert all(given is own for given, own in zip(pruned(), part.weights, strict=True))
     assert pruned.mask_set() is None
@@ -150,7 +147,7 @@ def test_hard_concrete_gates_against_their_sampled_expectation():
 
 
 def test_l0_gradient_is_autograds_with_the_regulariser():
-    pruned = METHOD_WEIGHTS["l0"](prunable(1.0, regularizer=5.0))
+    pruned = prune(METHODS["l0"], prunable(1.0, regularizer=5.0))
     pruned.update(4)
     torch.manual_seed(0)
     sum((effective**2).sum() for effective in pruned()).backward()
@@ -168,7 +165,7 @@ def test_l0_gradient_is_autograds_with_the_regulariser():
 
 
 def test_l0_without_gradients_has_no_noise_and_keeps_what_is_open():
-    pruned = METHOD_WEIGHTS["l0"](prunable(1.0))
+    pruned = prune(METHODS["l0"], prunable(1.0))
     with torch.no_grad():
         pruned.scores[0].normal_(0, 3)
     pruned.update(0)

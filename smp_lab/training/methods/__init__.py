@@ -1,40 +1,30 @@
-"""The methods of `smp_lab.methods`: what each does to the prunable weights. One file each.
+"""What a method does to the prunable weights, by what its mask is made of. A file each where that is more than a line.
 
-A new method is a new file here that defines `weights`, a line in `METHOD_WEIGHTS`, and an entry in `smp_lab.methods`.
+A new importance is a new file here, a line in `_BY_IMPORTANCE`, and a name in `smp_lab.methods`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from smp_lab.training.methods import (
-    dense,
-    l0,
-    magnitude,
-    magnitude_frozen,
-    movement,
-    random,
-    smp_g,
-    smp_l,
-    smp_s,
-    smp_t,
-    soft_movement,
-)
-from smp_lab.training.methods.base import Prunable
-from smp_lab.training.pruned_weights import PrunedWeights
+from smp_lab import methods
+from smp_lab.methods import Method
+from smp_lab.training.masking import MASKING
+from smp_lab.training.methods.l0 import GatedWeights
+from smp_lab.training.methods.magnitude import MagnitudeMasked
+from smp_lab.training.methods.random import RandomMasked
+from smp_lab.training.pruned_weights import MaskedWeights, Prunable, PrunedWeights, WholeWeights
 
-METHOD_WEIGHTS: Mapping[str, Callable[[Prunable], PrunedWeights]] = {
-    "smp_l": smp_l.weights,
-    "smp_s": smp_s.weights,
-    "smp_g": smp_g.weights,
-    "smp_t": smp_t.weights,
-    "dense": dense.weights,
-    "magnitude": magnitude.weights,
-    "movement": movement.weights,
-    "soft_movement": soft_movement.weights,
-    "l0": l0.weights,
-    "random": random.weights,
-    "magnitude_frozen": magnitude_frozen.weights,
+_BY_IMPORTANCE: Mapping[str | None, Callable[..., PrunedWeights]] = {
+    methods.SCORES: MaskedWeights,
+    methods.MAGNITUDE: MagnitudeMasked,
+    methods.RANDOM: RandomMasked,
+    methods.GATES: GatedWeights,
+    None: WholeWeights,
 }
 
-__all__ = ["METHOD_WEIGHTS", "Prunable"]
+
+def prune(method: Method, part: Prunable) -> PrunedWeights:
+    """The prunable weights as a method uses them, before its first step."""
+    masking = {} if method.masking is None else {"masking": MASKING[method.masking](part.layout)}
+    return _BY_IMPORTANCE[method.importance](part, **masking)

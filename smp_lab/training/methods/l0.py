@@ -7,8 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from smp_lab.training.methods.base import Prunable
-from smp_lab.training.pruned_weights import PrunedWeights
+from smp_lab.training.pruned_weights import Prunable, PrunedWeights
 
 BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1
 # Gates start open: sigmoid(2.197) = 0.9, as Sanh et al. (2020) start theirs.
@@ -22,7 +21,7 @@ class GatedWeights(PrunedWeights):
     """
 
     def __init__(self, part: Prunable) -> None:
-        super().__init__(part.layout, part.weights, part.schedule, part.dtype)
+        super().__init__(part)
         self.scores.extend(nn.Parameter(torch.full_like(weight, START)) for weight in part.weights)
 
     def make_masks(self, masks: list[Tensor]) -> None:
@@ -77,8 +76,3 @@ def p_open(log_alpha: Tensor) -> Tensor:
 
 def _stretch(s: Tensor) -> Tensor:
     return s * (ZETA - GAMMA) + GAMMA
-
-
-def weights(part: Prunable) -> GatedWeights:
-    """W * z with trained gates."""
-    return GatedWeights(part)
