@@ -18,6 +18,9 @@ from smp_lab.settings import SETTINGS
 from smp_lab.storage.runs import RunRecord, ScoreHistory, save_run
 from smp_lab.storage.transfers import TransferRecord, TransferSettings, save_transfer
 
+# No test asserts how long a thing takes. A child process that has run for so many seconds hangs, on a slow machine too.
+HANGS = 1800
+
 TINY = EncoderLayout(n_layers=2, hidden_size=16, intermediate_size=32, n_heads=2, n_parameters=6000)
 MINILM = EncoderLayout(n_layers=6, hidden_size=384, intermediate_size=1536, n_heads=12, n_parameters=22_713_216)
 

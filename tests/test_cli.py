@@ -7,7 +7,7 @@ import time
 import urllib.request
 
 import pytest
-from conftest import make_run, make_transfer
+from conftest import HANGS, make_run, make_transfer
 from typer.testing import CliRunner
 
 from smp_lab import __version__, cli
@@ -327,11 +327,11 @@ def smp_lab(*arguments, **options):
 def test_a_shell_sees_sentences_and_statuses(runs):
     make_run(runs)
     process = smp_lab("check", runs)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANGS)
     assert (process.returncode, err) == (0, b"")
     assert b"runs: 1, broken: 0" in out
     process = smp_lab("runs", "--folder", runs / "missing")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANGS)
     assert (process.returncode, out) == (1, b"")
     assert b"does not exist" in err and b"Traceback" not in err
 
@@ -343,10 +343,10 @@ def test_the_app_answers_and_a_signal_stops_it(runs):
     environment = os.environ | {"STREAMLIT_SERVER_HEADLESS": "true"}
     process = smp_lab("app", "--port", port, "--runs", runs, cwd=runs, env=environment)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + HANGS
         while True:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=HANGS) as answer:
                     assert answer.read() == b"ok"
                 break
             except OSError:
@@ -354,9 +354,9 @@ def test_the_app_answers_and_a_signal_stops_it(runs):
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=HANGS)
     finally:
         process.kill()
         process.communicate()
     with pytest.raises(OSError):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5)
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=HANGS)

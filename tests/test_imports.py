@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import HANGS
 
 PROJECT = Path(__file__).parents[1]
 GROUND = {
@@ -128,5 +129,5 @@ def test_all_but_training_works_without_the_packages_of_training():
         f"import importlib, sys\nfor name in {modules}: importlib.import_module(name)\n"
         f"sys.stdout.write(' '.join(['imported:', *(set({reserved}) & set(sys.modules))]))"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANGS, check=False)
     assert (found.returncode, found.stdout) == (0, "imported:"), found.stderr

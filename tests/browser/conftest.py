@@ -58,6 +58,7 @@ def visit(chromium, address):
 
     def visit(path, n_charts, **context):
         page = chromium.new_context(**{"viewport": {"width": 1366, "height": 768}, **context}).new_page()
+        page.set_default_timeout(harness.PATIENCE_MS)
         opened.append((page, harness.watch(page)))
         page.goto(path if path.startswith("http") else address + path)
         harness.settle(page, n_charts)

@@ -30,6 +30,8 @@ _PROBE = re.compile(r"/_stcore/(health|host-config)$")
 # has ended: a skeleton stands where one is missing, and the app's style sheet waits for such a part too. A chart
 # takes a new figure over a moment after the script that made it has ended.
 QUIET_MS = 250
+# What is not there after so long will not come, on a machine a third as fast as a desktop's either.
+PATIENCE_MS = 180_000
 MARKS = ".scatterlayer .js-line, .scatterlayer .point, .barlayer .point, .heatmaplayer image"
 _SETTLED = f"""n => {{
     const app = document.querySelector('[data-testid=stApp]');
@@ -95,14 +97,12 @@ def serving(command: Sequence[str], runs: Path, log: Path) -> Iterator[subproces
             yield server
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait()
 
 
 def wait_until_healthy(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until a server answers."""
-    for _ in range(600):
-        if server.poll() is not None:
-            break
+    while server.poll() is None:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1):
                 return
@@ -126,4 +126,4 @@ def watch(page: Page) -> list[str]:
 
 def settle(page: Page, n_charts: int) -> None:
     """Wait until the script has run, all parts are loaded, every chart shows marks of some size, and it has lasted."""
-    page.wait_for_function(_SETTLED, arg=n_charts, timeout=40_000)
+    page.wait_for_function(_SETTLED, arg=n_charts, timeout=PATIENCE_MS)

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import MINILM, tiny_scores, uneven_masks
+from conftest import HANGS, MINILM, tiny_scores, uneven_masks
 
 from smp_lab.paths import project_folder
 
@@ -31,7 +31,7 @@ def test_finer_bins_hold_the_same_counts():
 def test_every_number_is_measured(chromium, records):
     command = [sys.executable, "-m", "tests.browser.benchmark", "--runs", str(records["rte"].path.parent)]
     command += ["--starts", "1", "--rounds", "1", "--moves", "4", "--sessions", "2", "--seconds", "6"]
-    done = subprocess.run(command, cwd=project_folder(), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=project_folder(), capture_output=True, text=True, timeout=HANGS)
     assert (done.returncode, done.stderr) == (0, "")
     rows = [line.split(" | ") for line in done.stdout.splitlines()[2:]]
     assert len(rows) >= 18

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from conftest import HANGS
 from streamlit.testing.v1 import AppTest
 
 from smp_lab import paths
@@ -25,7 +26,7 @@ def open_page(runs, cached, monkeypatch):
     monkeypatch.setenv(paths.RUNS_VARIABLE, str(runs))
 
     def open_page(page, *chosen, **query):
-        app = AppTest.from_file(str(paths.app_file()), default_timeout=20)
+        app = AppTest.from_file(str(paths.app_file()), default_timeout=HANGS)
         if chosen:
             query["runs"] = list(chosen)
         app.query_params.update(query)

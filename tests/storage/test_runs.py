@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import MINILM, TINY, make_run, random_masks, tiny_config
+from conftest import HANGS, MINILM, TINY, make_run, random_masks, tiny_config
 
 from smp_lab.errors import MaskFormatError, RunExistsError, RunFormatError, RunWriteError, SmpLabError
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout, MatrixId
@@ -647,7 +647,7 @@ def test_of_processes_that_write_the_same_run_one_wins(runs):
         subprocess.Popen([*command, accuracy], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for accuracy in ("0.25", "0.5", "0.75")
     ]
-    outputs = [racer.communicate(timeout=60) for racer in racers]
+    outputs = [racer.communicate(timeout=HANGS) for racer in racers]
     assert [racer.returncode for racer in racers] == [0, 0, 0], [error for _, error in outputs]
     written = [int(seed) for out, _ in outputs for seed in out.split()]
     assert sorted(written) == list(range(10))

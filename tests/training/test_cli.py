@@ -3,10 +3,10 @@
 import shlex
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
+from conftest import HANGS
 from training.conftest import tiny_data
 from typer.testing import CliRunner
 
@@ -208,7 +208,7 @@ def test_without_torch_the_extra_is_named(write_run, arguments, what):
     script = (
         f"import sys; sys.modules['torch'] = None; sys.argv = {arguments.split()}; from smp_lab.cli import main; main()"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 1
     assert f"{what} needs the package 'torch', which is not installed" in done.stderr
     assert "pip install -e '.[train,encoder]'" in done.stderr
@@ -222,13 +222,10 @@ def test_a_mask_of_the_packaged_encoder_learns_a_toy_task(runs):
     torch.set_num_threads(2)
     try:
         arguments = ["train", "--task", "toy-sentiment", "--remaining", "0.5", "--runs", str(runs)]
-        begin = time.monotonic()
         result = CliRunner().invoke(cli.commands, arguments, catch_exceptions=False)
-        seconds = time.monotonic() - begin
     finally:
         torch.set_num_threads(threads)
     assert result.exit_code == 0
-    assert seconds < 120
     (record,) = list_runs([runs]).runs.values()
     # 400 examples: by chance 0.6 is four standard errors above 0.5.
     assert record.main_value > 0.6

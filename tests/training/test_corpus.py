@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from conftest import HANGS
 from typer.testing import CliRunner
 
 from smp_lab import cli
@@ -62,9 +63,9 @@ def invoke(arguments: list[str]) -> Result:
     return CliRunner().invoke(cli.commands, arguments)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 240) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     """Until it holds."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + HANGS
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -103,7 +104,7 @@ def test_a_stop_leaves_a_checkpoint_that_the_same_command_goes_on_from(arguments
     process = subprocess.Popen([sys.executable, "-m", "smp_lab.cli", *asked], stderr=subprocess.PIPE, text=True)
     wait_until(lambda: any("step" in log.read_text() for log in (runs / LOGS_FOLDER).glob("rte-*.txt")))
     process.send_signal(signal.SIGTERM)
-    _, error = process.communicate(timeout=120)
+    _, error = process.communicate(timeout=HANGS)
     assert process.returncode == 1
     assert "0 of 2 runs are done, 0 failed, stopped on request." in error
     assert len(list((runs / UNFINISHED_FOLDER).glob("*/checkpoint-*"))) == 1
@@ -112,7 +113,7 @@ def test_a_stop_leaves_a_checkpoint_that_the_same_command_goes_on_from(arguments
     assert states == ["unfinished", "missing"]
 
     command = [sys.executable, "-m", "smp_lab.cli", *asked, "--background"]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    told = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, check=True)
     assert "goes on by itself" in told.stdout
     log = runs / LOGS_FOLDER / "corpus.txt"
     wait_until(lambda: "2 of 2 runs are done." in log.read_text())

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import HANGS
 
 from smp_lab.paths import unfinished_folder
 from smp_lab.storage.runs import list_runs
@@ -34,7 +35,7 @@ if "HALT_IN" in os.environ:
         checkpoint = Path(given[0] if owner is trainer else given[1])
         if checkpoint.name == "checkpoint-" + os.environ["HALT_AT"]:
             (checkpoint / "halted").touch()
-            time.sleep(600)
+            time.sleep(1e6)
         return write(*given)
 
     setattr(owner, os.environ["HALT_IN"], halt)
@@ -72,8 +73,8 @@ def start(bert_folder, tmp_path):
     return run
 
 
-def wait_for(condition, process, seconds=120):
-    end = time.monotonic() + seconds
+def wait_for(condition, process):
+    end = time.monotonic() + HANGS
     while not condition():
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < end
@@ -89,7 +90,7 @@ def the_run(runs):
 @pytest.mark.slow
 def test_kill_9_at_any_moment(start, tmp_path):
     whole, disturbed = tmp_path / "whole", tmp_path / "disturbed"
-    assert start(whole).wait(timeout=240) == 0
+    assert start(whole).wait(timeout=HANGS) == 0
     undisturbed = the_run(whole)
     folder = unfinished_folder(disturbed, undisturbed.run_id)
 
@@ -114,7 +115,7 @@ def test_kill_9_at_any_moment(start, tmp_path):
     kill_in("seal", 14, "trainer_state.json", SEAL_FILE)
     # At any moment after a whole one.
     kill_when((folder / "checkpoint-17" / SEAL_FILE).exists)
-    assert start(disturbed).wait(timeout=240) == 0
+    assert start(disturbed).wait(timeout=HANGS) == 0
     resumed = the_run(disturbed)
 
     assert resumed.provenance["resumed"] == 4

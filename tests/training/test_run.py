@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from conftest import HANGS
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from training.conftest import ask_at, same_masks, tiny_data
@@ -295,7 +296,7 @@ def test_a_run_that_is_there_or_being_trained_is_not_started(prepared, runs):
     folder.mkdir(parents=True)
     script = (
         "import sys, time; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
-        "print('held', flush=True); time.sleep(60)"
+        "print('held', flush=True); time.sleep(1e6)"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(folder / "lock")], stdout=subprocess.PIPE, text=True)
     try:
@@ -509,7 +510,7 @@ def test_two_processes_share_a_run(bert_folder, runs, glue, tmp_path):
     command += ["--encoder", str(bert_folder), "--glue-dir", str(glue), "--runs", str(runs)]
     command += ["--batch-size", "4", "--epochs", "1.6", "--max-length", "40"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=environment)
     assert done.returncode == 0, done.stderr
     (record,) = list_runs([runs]).runs.values()
     record.verify()
