@@ -75,16 +75,16 @@ def uneven_masks(remaining, seed):
     return MaskSet.from_dense(MINILM, dense)
 
 
-def tiny_scores(masks: MaskSet, n_moments: int = 4) -> ScoreHistory:
-    """Histograms whose counts add up to the mask's at every moment."""
+def tiny_scores(masks: MaskSet, n_snapshots: int = 4) -> ScoreHistory:
+    """Histograms whose counts add up to the mask's at every snapshot."""
     edges = np.array([-np.inf, -1, 0, 1, np.inf], np.float32)
     weight_edges = np.array([-np.inf, -2, -1, np.inf], np.float32)
     layout, matrices = masks.layout, masks.layout.matrices
     sizes = np.array([layout.size(matrix.matrix_type) for matrix in matrices])
     final = np.array([masks.kept(matrix) for matrix in matrices])
-    share = np.linspace(1, 0, n_moments)[:, None]
+    share = np.linspace(1, 0, n_snapshots)[:, None]
     kept = (final + (sizes - final) * share).astype(np.int64)
-    histogram = np.zeros((n_moments, len(matrices), 4), np.uint32)
+    histogram = np.zeros((n_snapshots, len(matrices), 4), np.uint32)
     kept_histogram, removed_histogram = histogram.copy(), histogram.copy()
     kept_histogram[:, :, 3] = kept
     removed_histogram[:, :, 1] = sizes - kept
@@ -92,7 +92,7 @@ def tiny_scores(masks: MaskSet, n_moments: int = 4) -> ScoreHistory:
     weight_score[:, 1, 3] = final
     weight_score[:, 0, 1] = sizes - final
     return ScoreHistory(
-        steps=np.arange(n_moments) * 10,
+        steps=np.arange(n_snapshots) * 10,
         edges=edges,
         kept_histogram=kept_histogram,
         removed_histogram=removed_histogram,

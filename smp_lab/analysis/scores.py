@@ -25,8 +25,8 @@ Ints = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.floating]
 
 
-def moment_at(steps: Ints, share: float) -> int:
-    """Place of the recorded moment nearest to a share of all steps; of two equally near the earlier."""
+def snapshot_at(steps: Ints, share: float) -> int:
+    """Place of the recorded snapshot nearest to a share of all steps; of two equally near the earlier."""
     return int(np.argmin(np.abs(steps - share * steps[-1])))
 
 
@@ -40,6 +40,7 @@ def places(layout: EncoderLayout, matrix_type: str = ALL_TYPES, layer: int | Non
 
 
 def score_distribution(
+    steps: Ints,
     edges: Floats,
     kept: Ints,
     removed: Ints,
@@ -47,14 +48,16 @@ def score_distribution(
     matrix_type: str = ALL_TYPES,
     layer: int | None = None,
 ) -> pd.DataFrame:
-    """Distribution of the scores of each layer at one moment, kept and removed apart.
+    """Distribution of the scores of each layer at every snapshot, kept and removed apart.
 
     Parameters
     ----------
+    steps
+        ``(n_snapshots,)``.
     edges
         ``(n_bins + 1,)``, the first and last infinite.
     kept, removed
-        ``(n_matrices, n_bins)`` counts.
+        ``(n_snapshots, n_matrices, n_bins)`` counts.
     layout
         Of the encoder.
     matrix_type, layer
@@ -63,25 +66,27 @@ def score_distribution(
     Returns
     -------
     DataFrame
-        A row per (layer, side, bin) between the lowest and the highest occupied bin: low and high (scores), count,
-        n_weights (of the layer's matrices), density (share of them per unit of score; NaN for a bin without an end).
+        A row per (step, layer, side, bin) between the lowest and the highest bin that is ever occupied: low and high
+        (scores), count, n_weights (of the layer's matrices), density (share of them per unit of score; NaN for a bin
+        without an end).
     """
-    bins = _occupied((kept + removed)[places(layout, matrix_type, layer)].sum(axis=0))
+    bins = _occupied((kept + removed)[:, places(layout, matrix_type, layer)].sum(axis=(0, 1)))
     low, high = edges[bins], edges[bins + 1]
     tables = []
     for number, of_layer, n_weights in _layers(layout, matrix_type, layer):
         for side, histogram in zip(SIDES, (kept, removed), strict=True):
-            count = histogram[of_layer][:, bins].sum(axis=0, dtype=np.int64)
+            count = histogram[:, of_layer][:, :, bins].sum(axis=1, dtype=np.int64)
             tables.append(
                 pd.DataFrame(
                     {
+                        "step": np.repeat(steps, len(bins)),
                         "layer": number,
                         "side": side,
-                        "low": low,
-                        "high": high,
-                        "count": count,
+                        "low": np.tile(low, len(steps)),
+                        "high": np.tile(high, len(steps)),
+                        "count": count.ravel(),
                         "n_weights": n_weights,
-                        "density": _per_width(count / n_weights, high - low),
+                        "density": _per_width(count / n_weights, high - low).ravel(),
                     }
                 )
             )
@@ -96,16 +101,16 @@ def score_history(
     matrix_type: str = ALL_TYPES,
     layer: int | None = None,
 ) -> pd.DataFrame:
-    """Distribution of the scores of each layer, kept and removed together, at every moment.
+    """Distribution of the scores of each layer, kept and removed together, at every snapshot.
 
     Parameters
     ----------
     steps
-        ``(n_moments,)``.
+        ``(n_snapshots,)``.
     edges
         ``(n_bins + 1,)``, the first and last infinite.
     counts
-        ``(n_moments, n_matrices, n_bins)``.
+        ``(n_snapshots, n_matrices, n_bins)``.
     layout
         Of the encoder.
     matrix_type, layer
@@ -140,14 +145,14 @@ def score_history(
 def score_cuts(
     steps: Ints, score_cut: Floats, layout: EncoderLayout, matrix_type: str = ALL_TYPES, layer: int | None = None
 ) -> pd.DataFrame:
-    """The lowest kept score of each matrix at every moment.
+    """The lowest kept score of each matrix at every snapshot.
 
     Parameters
     ----------
     steps
-        ``(n_moments,)``.
+        ``(n_snapshots,)``.
     score_cut
-        ``(n_moments, n_matrices)``; NaN where nothing is kept.
+        ``(n_snapshots, n_matrices)``; NaN where nothing is kept.
     layout
         Of the encoder.
     matrix_type, layer
@@ -279,14 +284,14 @@ def magnitude_cuts(
 
 
 def similarity_to_final(steps: Ints, kept: Ints, kept_in_final: Ints, layout: EncoderLayout) -> pd.DataFrame:
-    """How like the final mask each moment's mask was: over all matrices, by type, and for each matrix.
+    """How like the final mask each snapshot's mask was: over all matrices, by type, and for each matrix.
 
     Parameters
     ----------
     steps
-        ``(n_moments,)``; the last is the final mask's.
+        ``(n_snapshots,)``; the last is the final mask's.
     kept, kept_in_final
-        ``(n_moments, n_matrices)`` weights kept at the moment, and those of them that are in the final mask.
+        ``(n_snapshots, n_matrices)`` weights kept at the snapshot, and those of them that are in the final mask.
     layout
         Of the encoder.
 
@@ -294,8 +299,8 @@ def similarity_to_final(steps: Ints, kept: Ints, kept_in_final: Ints, layout: En
     -------
     DataFrame
         A row per step and group: layer (missing for a group of several layers), matrix_type (`ALL_TYPES` for the
-        encoder), step, n_a (kept at the moment), n_b (in the final mask), n_both, n_weights (counts); recall = n_both /
-        n_b, precision = n_both / n_a, jaccard, phi_within; recall_chance, precision_chance, jaccard_chance, and
+        encoder), step, n_a (kept at the snapshot), n_b (in the final mask), n_both, n_weights (counts); recall = n_both
+        / n_b, precision = n_both / n_a, jaccard, phi_within; recall_chance, precision_chance, jaccard_chance, and
         phi_within_max, what the remaining fractions allow. Chance is that within each matrix. 0 / 0 is NaN.
     """
     counts = _by_matrix(
@@ -321,8 +326,8 @@ def similarity_to_final(steps: Ints, kept: Ints, kept_in_final: Ints, layout: En
     return table[[*columns, "recall_chance", "precision_chance", "jaccard_chance", "phi_within_max"]]
 
 
-def flips_between_moments(steps: Ints, flips_in: Ints, flips_out: Ints, layout: EncoderLayout) -> pd.DataFrame:
-    """What changed sides between one moment and the next, forced flips apart from two kinds of true swaps.
+def flips_between_snapshots(steps: Ints, flips_in: Ints, flips_out: Ints, layout: EncoderLayout) -> pd.DataFrame:
+    """What changed sides between one snapshot and the next, forced flips apart from two kinds of true swaps.
 
     A matrix that loses 40 weights and takes in 5 exchanged 5 of them; the other 35 it gave up. Of what matrices gave up
     or took in, a schedule forces as much as their sum changes; the rest moved from one matrix to another.
@@ -330,9 +335,9 @@ def flips_between_moments(steps: Ints, flips_in: Ints, flips_out: Ints, layout: 
     Parameters
     ----------
     steps
-        ``(n_moments,)``.
+        ``(n_snapshots,)``.
     flips_in, flips_out
-        ``(n_moments, n_matrices)`` weights that came in, and that left, since the moment before.
+        ``(n_snapshots, n_matrices)`` weights that came in, and that left, since the snapshot before.
     layout
         Of the encoder.
 
@@ -361,6 +366,14 @@ def flips_between_moments(steps: Ints, flips_in: Ints, flips_out: Ints, layout: 
     return table[["layer", "matrix_type", "step", "flips_in", "flips_out", "forced", "swaps_within", "swaps_between"]]
 
 
+def swaps_by_matrix(flips: pd.DataFrame, layout: EncoderLayout) -> pd.DataFrame:
+    """Rows of `flips_between_snapshots` of matrices, with n_weights (count) and share (of them, swapped inside)."""
+    table = flips[flips["layer"].notna()]
+    # Of a table without rows the column would stay text.
+    n_weights = table["matrix_type"].map({kind: layout.size(kind) for kind in MATRIX_TYPES}).astype(float)
+    return table.assign(n_weights=n_weights, share=table["swaps_within"] / n_weights)
+
+
 def _layers(layout: EncoderLayout, matrix_type: str, layer: int | None) -> Iterator[tuple[int, list[int], int]]:
     """Each chosen layer with the places of its chosen matrices, and how many weights these have."""
     for number in range(layout.n_layers) if layer is None else (layer,):
@@ -371,7 +384,7 @@ def _layers(layout: EncoderLayout, matrix_type: str, layer: int | None) -> Itera
 def _by_matrix(
     steps: Ints, layout: EncoderLayout, arrays: dict[str, npt.NDArray[np.generic]], chosen: list[int]
 ) -> pd.DataFrame:
-    """Arrays ``(n_moments, n_matrices)`` as columns: a row per (matrix, step)."""
+    """Arrays ``(n_snapshots, n_matrices)`` as columns: a row per (matrix, step)."""
     matrices = [layout.matrices[place] for place in chosen]
     return pd.DataFrame(
         {

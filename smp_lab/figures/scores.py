@@ -21,6 +21,7 @@ from smp_lab.figures.style import (
     MATRIX_TITLES,
     REMOVED_COLOR,
     TASK,
+    add_play,
     dress,
     empty_figure,
     legend_room,
@@ -43,16 +44,33 @@ SIMILARITY_TITLES = {
 
 # Neither a task nor a side of the mask; holds on white, on the dark page and on the colour scale.
 _CUT_COLOR = "#E5398C"
+# Share of the weights that an axis may leave out: a single weight far away would make all others one bar.
+_OUTSIDE = 0.001
 _NO_SCORES = "No run with scores is chosen."
 _SIDE_COLORS = {"kept": KEPT_COLOR, "removed": REMOVED_COLOR}
 _BIN = "scores %{customdata[0]:.3g} to %{customdata[1]:.3g}"
 
 
 def score_range(tables: Iterable[pd.DataFrame]) -> Range:
-    """Lowest and highest finite edge of the bins, over several tables with low and high."""
-    edges = np.concatenate([table[end].to_numpy() for table in tables for end in ("low", "high")])
-    edges = edges[np.isfinite(edges)]
-    return (float(edges.min()), float(edges.max())) if len(set(edges)) > 1 else (-1.0, 1.0)
+    """Edges of the bins that hold the middle 99.9 % of all weights, over several tables with low, high and count.
+
+    Bins without an end are left out, whatever they hold.
+    """
+    bins = pd.concat([table[["low", "high", "count"]] for table in tables], ignore_index=True)
+    finite = bins[np.isfinite(bins["low"]) & np.isfinite(bins["high"])]
+    bins = pd.DataFrame(finite.groupby(["low", "high"])["count"].sum()).reset_index()
+    if bins.empty:
+        return -1.0, 1.0
+    below = bins["count"].cumsum() / max(1, bins["count"].sum())
+    shown = bins[(below > _OUTSIDE / 2) & (below.shift(fill_value=0.0) < 1 - _OUTSIDE / 2)]
+    shown = bins if shown.empty else shown
+    return float(shown["low"].min()), float(shown["high"].max())
+
+
+def n_outside(table: pd.DataFrame, scores: Range) -> int:
+    """Weights of a table with low, high and count that lie in no bin within an axis of this range."""
+    within = (table["low"] >= scores[0]) & (table["high"] <= scores[1])
+    return int(table.loc[~within, "count"].sum())
 
 
 def density_range(tables: Iterable[pd.DataFrame]) -> Range:
@@ -63,78 +81,96 @@ def density_range(tables: Iterable[pd.DataFrame]) -> Range:
 
 
 def plot_distribution(
-    table: pd.DataFrame, cuts: pd.DataFrame, name: str, *, scores: Range, densities: Range
+    table: pd.DataFrame, cuts: pd.DataFrame, name: str, step: int, *, scores: Range, densities: Range
 ) -> go.Figure:
-    """Distribution of scores at one moment, a panel per layer, kept and removed weights apart.
+    """Distribution of scores at one snapshot, a panel per layer, kept and removed weights apart; plays through all.
 
     Parameters
     ----------
     table
         Rows of `score_distribution`.
     cuts
-        Rows of `score_cuts` at that moment.
+        Rows of `score_cuts` of the same matrices.
     name
-        Of run, matrices and moment.
+        Of run and matrices.
+    step
+        Of the snapshot that is shown first.
     scores, densities
-        Range of the axes.
+        Range of the axes; where it plays, each snapshot has the height that it needs.
     """
     title = "Scores of kept and of removed weights"
     if table.empty:
         return empty_figure(title, _NO_SCORES)
     layers = sorted(table["layer"].unique(), reverse=True)
+    table = table[np.isfinite(table["density"])]
     figure = make_subplots(rows=len(layers), cols=1, shared_xaxes=True, vertical_spacing=0.12 / len(layers))
     highest = 1.05 * densities[1]
-    for row, layer in enumerate(layers, start=1):
-        for side, bins in table[table["layer"] == layer].groupby("side", sort=False):
-            bins = bins[np.isfinite(bins["density"])]
-            if bins.empty:
-                continue
+    now = table[table["step"] == step]
+    sides = [(layer, side) for layer in layers for side in _SIDE_COLORS if len(now)]
+    for layer, side in sides:
+        bins = now[(now["layer"] == layer) & (now["side"] == side)]
+        figure.add_scatter(
             # A step reaches from its edge to the next one, the last to the end of its bin.
-            figure.add_scatter(
-                x=[*bins["low"], bins["high"].iloc[-1]],
-                y=[*bins["density"], bins["density"].iloc[-1]],
-                customdata=[*bins[["low", "high", "count"]].to_numpy().tolist(), [None] * 3],
-                mode="lines",
-                line={"shape": "hv", "width": 1.25, "color": _SIDE_COLORS[str(side)]},
-                fill="tozeroy",
-                name=str(side),
-                legendgroup=str(side),
-                showlegend=row == 1,
-                hovertemplate=f"{_BIN}: %{{customdata[2]:,}} weights<br>%{{y:.3g}} of the layer's per unit",
-                row=row,
-                col=1,
-            )
-        for place, cut in enumerate(cuts[cuts["layer"] == layer].itertuples()):
-            figure.add_scatter(
-                x=[cut.score_cut] * 2,
-                y=[0, highest],
-                mode="lines",
-                line={"color": _CUT_COLOR, "width": 1.5, "dash": "dash"},
-                name="score_cut",
-                legendgroup="score_cut",
-                showlegend=row == 1 and place == 0,
-                hovertemplate=f"score_cut %{{x:.3f}} of {MATRIX_TITLES[str(cut.matrix_type)].lower()}",
-                row=row,
-                col=1,
-            )
+            x=[*bins["low"], bins["high"].iloc[-1]],
+            **_heights(bins),
+            customdata=[*bins[["low", "high"]].to_numpy().tolist(), [None] * 2],
+            mode="lines",
+            line={"shape": "hv", "width": 1.25, "color": _SIDE_COLORS[side]},
+            fill="tozeroy",
+            name=side,
+            legendgroup=side,
+            showlegend=bool(layer == layers[0]),
+            hovertemplate=f"{_BIN}: %{{text}} weights<br>%{{y:.3g}} of the layer's per unit",
+            row=layers.index(layer) + 1,
+            col=1,
+        )
+    for place, cut in enumerate(cuts[cuts["step"] == step].itertuples()):
+        figure.add_scatter(
+            x=[cut.score_cut] * 2,
+            y=[0, highest],
+            mode="lines",
+            line={"color": _CUT_COLOR, "width": 1.5, "dash": "dash"},
+            name="cut",
+            legendgroup="cut",
+            showlegend=place == 0,
+            hovertemplate=f"cut at %{{x:.3f}} of {MATRIX_TITLES[str(cut.matrix_type)].lower()}",
+            row=layers.index(cut.layer) + 1,
+            col=1,
+        )
+    for row, layer in enumerate(layers, start=1):
         figure.update_yaxes(title_text=f"Layer {layer}", row=row)
-    dress(
-        figure,
-        title,
-        f"{name}<br>Height: share of the layer's weights per unit of score",
-        height=150 + max(90 * len(layers), 220),
-    )
-    figure.update_layout(margin_t=78)
+
+    def subtitle(step: int) -> str:
+        last = cuts["step"].max() if len(cuts) else step
+        return f"{name}, step {step:,} of {last:,}<br>Height: share of the layer's weights per unit of score"
+
+    dress(figure, title, subtitle(step), height=180 + max(90 * len(layers), 220))
+    figure.update_layout(margin_t=78, margin_b=70)
     figure.update_xaxes(range=scores)
     figure.update_xaxes(title_text="Score S (no unit)", row=len(layers))
     figure.update_yaxes(range=[0, highest], nticks=3)
+    by_bins, by_cut = dict(iter(table.groupby(["step", "layer", "side"]))), dict(iter(cuts.groupby("step")))
+    top = 1.05 * table.groupby("step")["density"].max()
+    steps = [at for at in table["step"].unique() if at in by_cut]
+    frames = {
+        subtitle(at): [_heights(by_bins[at, layer, side]) for layer, side in sides]
+        + [{"x": [cut] * 2, "y": [0, top[at]]} for cut in by_cut[at]["score_cut"]]
+        for at in steps
+    }
+    add_play(figure, frames, heights=[top[at] for at in steps], below=44)
     return figure
+
+
+def _heights(bins: pd.DataFrame) -> dict[str, list[Any]]:
+    """What changes from one snapshot to the next: the heights of the steps, and the counts in words."""
+    density, count = bins["density"].tolist(), [f"{count:,}" for count in bins["count"]]
+    return {"y": density + density[-1:], "text": count + count[-1:]}
 
 
 def plot_score_history(
     table: pd.DataFrame, cuts: pd.DataFrame, name: str, *, scores: Range, densities: Range, columns: int
 ) -> go.Figure:
-    """Density of scores over training as a heat map, a panel per layer, with the line of the score_cut.
+    """Density of scores over training as a heat map, a panel per layer, with the line of the cut.
 
     Parameters
     ----------
@@ -200,7 +236,7 @@ def plot_score_history(
     dress(
         figure,
         title,
-        f"{name}<br>Colour: share of the layer's weights per unit of score. Line: score_cut",
+        f"{name}<br>Colour: share of the layer's weights per unit of score. Line: the cut",
         height=150 + max(rows * 170, 330),
     )
     figure.update_layout(margin_t=100, showlegend=False)
@@ -217,11 +253,11 @@ def _add_cut(figure: go.Figure, line: pd.DataFrame, kind: str, legend: bool, row
         x=line["step"],
         y=line["score_cut"],
         mode="lines",
-        name="score_cut",
-        legendgroup="score_cut",
+        name="cut",
+        legendgroup="cut",
         showlegend=legend,
         line={"color": _CUT_COLOR, "width": 1.75},
-        hovertemplate=f"score_cut %{{y:.3f}} of {kind}<br>step %{{x}}",
+        hovertemplate=f"cut at %{{y:.3f}} of {kind}<br>step %{{x}}",
         row=row,
         col=column,
     )
@@ -274,8 +310,8 @@ def plot_weight_scores(
         hovertemplate="|W| %{customdata[0]:.2g} to %{customdata[1]:.2g}<br>scores %{customdata[2]:.3g} to "
         "%{customdata[3]:.3g}: %{customdata[4]:,} weights<extra></extra>",
     )
-    _add_band(figure, cuts, "y", weights, "score_cut: the mask is above", "solid")
-    _add_band(figure, magnitude_cuts, "x", scores, "cut of magnitude pruning: it keeps what is to the right", "dash")
+    _add_band(figure, cuts, "y", weights, "cut of the scores: the mask is above", "solid")
+    _add_band(figure, magnitude_cuts, "x", scores, "cut of magnitude pruning: its mask is to the right", "dash")
     powers = range(int(np.floor(weights[0])), int(np.ceil(weights[1])) + 1)
     figure.update_xaxes(
         title_text="|W|, pre-trained (no unit)",
@@ -299,7 +335,7 @@ def _add_band(figure: go.Figure, cuts: pd.Series[float], axis: str, across: Rang
         add(**dict(zip((f"{axis}0", f"{axis}1"), bounds, strict=True)), fillcolor=_CUT_COLOR, opacity=0.2, line_width=0)
     for place, bound in enumerate(bounds):
         line = {"x": across, "y": across} | {axis: [bound] * 2}
-        written = "score_cut %{y:.3f}" if axis == "y" else f"|W| {10**bound:.3g}"
+        written = "cut at %{y:.3f}" if axis == "y" else f"|W| {10**bound:.3g}"
         figure.add_scatter(
             **line,
             mode="lines",
@@ -312,7 +348,7 @@ def _add_band(figure: go.Figure, cuts: pd.Series[float], axis: str, across: Rang
 
 
 def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> go.Figure:
-    """Similarity of each moment's mask to the final one, a panel per matrix type and one overall.
+    """Similarity of each snapshot's mask to the final one, a panel per matrix type and one overall.
 
     Parameters
     ----------
@@ -369,19 +405,19 @@ def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> 
     return figure
 
 
-def plot_moment_flips(table: pd.DataFrame, color_by: str = TASK) -> go.Figure:
-    """Weights that changed sides between moments: forced, swapped inside a matrix, moved between matrices.
+def plot_snapshot_flips(table: pd.DataFrame, color_by: str = TASK) -> go.Figure:
+    """Weights that changed sides between snapshots: forced, swapped inside a matrix, moved between matrices.
 
     Parameters
     ----------
     table
-        Rows of `flips_between_moments` of one group, with the columns run, task, method and level.
+        Rows of `flips_between_snapshots` of one group, with the columns run, task, method and level.
     color_by
         As in `run_marks`.
     """
-    title = "Weights that change sides between moments"
+    title = "Weights that change sides between snapshots"
     if table.empty:
-        return empty_figure(title, "Flips lie between two moments, and no run has recorded more than one.")
+        return empty_figure(title, "Flips lie between two snapshots, and no run has recorded more than one.")
     kinds = {
         "forced": "Forced by the schedule",
         "swaps_within": "Swapped inside a matrix",
@@ -410,7 +446,7 @@ def plot_moment_flips(table: pd.DataFrame, color_by: str = TASK) -> go.Figure:
     dress(
         figure,
         title,
-        "Counts since the moment before; what left and came back in between is not seen; a log scale draws no zeros",
+        "Counts since the snapshot before; a weight that left and came back in between is not counted; no point: none",
         height=360 + legend_room(table["run"].nunique()),
     )
     figure.update_xaxes(title_text="Optimiser step", rangemode="tozero")
@@ -420,9 +456,17 @@ def plot_moment_flips(table: pd.DataFrame, color_by: str = TASK) -> go.Figure:
 
 
 def plot_matrices(
-    table: pd.DataFrame, column: str, title: str, subtitle: str, unit: str, *, values: Range, hover: str
+    table: pd.DataFrame,
+    column: str,
+    title: str,
+    subtitle: str,
+    unit: str,
+    *,
+    values: Range,
+    hover: str,
+    step: int | None = None,
 ) -> go.Figure:
-    """One value of every matrix: layer by matrix type, layer 0 at the bottom.
+    """One value of every matrix: layer by matrix type, layer 0 at the bottom; plays through snapshots if it has them.
 
     Parameters
     ----------
@@ -436,22 +480,36 @@ def plot_matrices(
         Range of the colours.
     hover
         Template over ``customdata``, the columns n_first, n_second of `table`.
+    step
+        Of the snapshot that is shown first, where `table` has the column step.
     """
     if table.empty:
         return empty_figure(title, _NO_SCORES)
     layers = sorted(table["layer"].unique())
-    ordered = table.set_index(["layer", "matrix_type"]).reindex(pd.MultiIndex.from_product([layers, MATRIX_TYPES]))
-    figure = new_figure(title, subtitle, height=190 + 26 * len(layers))
+
+    def cells(rows: pd.DataFrame) -> dict[str, Any]:
+        wanted = pd.MultiIndex.from_product([layers, MATRIX_TYPES])
+        ordered = rows.set_index(["layer", "matrix_type"]).reindex(wanted)
+        return {
+            "z": ordered[column].to_numpy().reshape(len(layers), -1),
+            "customdata": ordered[["n_first", "n_second"]].to_numpy().reshape(len(layers), -1, 2),
+        }
+
+    snapshots = {} if step is None else {int(rows["step"].iloc[0]): rows for _, rows in table.groupby("step")}
+    words = {at: f"{subtitle}, step {at:,}" for at in snapshots}
+    figure = new_figure(title, subtitle if step is None else words[step], height=190 + 26 * len(layers))
     figure.add_heatmap(
         x=[MATRIX_TITLES[kind] for kind in MATRIX_TYPES],
         y=layers,
-        z=ordered[column].to_numpy().reshape(len(layers), -1),
-        customdata=ordered[["n_first", "n_second"]].to_numpy().reshape(len(layers), -1, 2),
+        **cells(table if step is None else snapshots[step]),
         coloraxis="coloraxis",
         xgap=1,
         ygap=1,
         hovertemplate=f"layer %{{y}}, %{{x}}<br>{hover}<extra></extra>",
     )
+    if step is not None:
+        figure.update_layout(height=230 + 26 * len(layers), margin_b=100)
+        add_play(figure, {words[at]: [cells(rows)] for at, rows in snapshots.items()}, below=64)
     figure.update_xaxes(
         showgrid=False,
         showline=False,
@@ -465,7 +523,7 @@ def plot_matrices(
 
 
 def _edges_around(steps: npt.NDArray[Any]) -> list[float]:
-    """Edges of cells around moments: half way to the next, and as far beyond both ends."""
+    """Edges of cells around snapshots: half way to the next, and as far beyond both ends."""
     if len(steps) == 1:
         return [steps[0] - 0.5, steps[0] + 0.5]
     middles = (steps[1:] + steps[:-1]) / 2

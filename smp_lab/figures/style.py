@@ -6,7 +6,7 @@ page. Five are those of Okabe and Ito (2008), "Color Universal Design"; a test h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -284,6 +284,68 @@ def name_panel_axes(figure: go.Figure, x: str, y: str) -> None:
 
 def _title(title: str, subtitle: str) -> dict[str, Any]:
     return {"text": title, "subtitle": {"text": subtitle}}
+
+
+# Button of a figure that plays -> milliseconds a frame.
+_SPEEDS = {"Play": 400, "Slowly": 1200}
+_BUTTONS = {"bgcolor": "#E6EBF0", "bordercolor": "#9AA5AE", "font": {"color": "#1F2933", "size": 12}}
+
+
+def add_play(
+    figure: go.Figure,
+    frames: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    below: int,
+    heights: Sequence[float] | None = None,
+) -> None:
+    """Let a figure play: drawn in the browser, at a speed that is chosen there, without a way to the server.
+
+    Parameters
+    ----------
+    figure
+        Shows one of the frames; nothing is added where there is no other.
+    frames
+        Subtitle -> what changes of each trace, in their order.
+    below
+        Pixels between the lowest axis and the buttons.
+    heights
+        Upper end of the vertical axes in each frame, where it changes.
+    """
+    if len(frames) < 2:
+        return
+    title = figure.layout.title.text
+    axes = [axis for axis in figure.layout if axis.startswith("yaxis")]
+    figure.frames = [
+        {
+            "name": str(number),
+            "data": [{"type": trace.type, **change} for trace, change in zip(figure.data, changes, strict=True)],
+            "layout": {"title": _title(title, subtitle)}
+            | ({} if heights is None else {axis: {"range": [0, heights[number]]} for axis in axes}),
+        }
+        for number, (subtitle, changes) in enumerate(frames.items())
+    ]
+    at_once = {"mode": "immediate", "transition": {"duration": 0}}
+    buttons = [
+        {"label": label, "method": "animate", "args": [None, {**at_once, "frame": {"duration": pause}}]}
+        for label, pause in _SPEEDS.items()
+    ]
+    stop = {"label": "Stop", "method": "animate", "args": [[None], {**at_once, "frame": {"duration": 0}}]}
+    figure.update_layout(
+        updatemenus=[
+            {
+                "type": "buttons",
+                "direction": "left",
+                "showactive": False,
+                "x": 1,
+                "xanchor": "right",
+                "y": 0,
+                "yanchor": "top",
+                "pad": {"t": below},
+                "buttons": [*buttons, stop],
+                **_BUTTONS,
+            }
+        ]
+    )
 
 
 # What plotly measures in pixels; widths are so of lines alone, of bars they are in the units of the axis.

@@ -13,6 +13,7 @@ import streamlit as st
 from smp_lab.analysis import labels, selection
 from smp_lab.analysis.labels import method_name as method_name
 from smp_lab.analysis.labels import percent as percent
+from smp_lab.errors import SmpLabError
 from smp_lab.figures import style
 from smp_lab.storage.runs import RunIndex, RunRecord
 from smp_lab.ui import cache, lecture, links, messages
@@ -135,6 +136,27 @@ def _into_address(key: str) -> None:
     links.put({key: st.session_state[key]})
 
 
+def clearest(runs: Sequence[RunRecord]) -> str:
+    """The run to begin with: of usual runs that differ in their task alone, the one farthest above its baseline.
+
+    Its main metric lies most widths of its sampling interval above that of the majority-class baseline. Where there are
+    no such runs, it is the first.
+    """
+    by_id = {run.run_id: run for run in runs}
+    usual = [run_id for run_id in selection.one_per_task(rows_of(runs)) if run_id in by_id]
+    distances = {run_id: _above_baseline(by_id[run_id]) for run_id in usual}
+    return max(distances, key=distances.__getitem__, default=next(iter(by_id)))
+
+
+def _above_baseline(run: RunRecord) -> float:
+    try:
+        known = cache.reliability(run, run.main_metric)
+    except SmpLabError:
+        return -math.inf
+    width = known.high - known.low
+    return (run.main_value - known.one_answer) / width if width > 0 else 0.0
+
+
 class Unasked(NamedTuple):
     """What a page shows where no run is chosen and there are more than `most`.
 
@@ -182,7 +204,7 @@ def chosen_runs(index: RunIndex, *, otherwise: Unasked | None = None) -> list[Ru
             if len(shown) < len(index.runs):
                 those = f"{len(shown)} of {len(index.runs)} are shown{words}"
             else:
-                those = f"{some} {'shown' if otherwise else 'at hand'}"
+                those = f"{some} {'shown' if otherwise else 'available'}"
             st.caption(f"No run is chosen, so {those}. Choose runs in the sidebar or on the overview.")
     return shown
 

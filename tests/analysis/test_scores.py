@@ -8,20 +8,21 @@ from smp_lab.layout import MATRIX_TYPES
 from smp_lab.masks import popcount
 
 SIZES = np.array([TINY.size(matrix.matrix_type) for matrix in TINY.matrices])
+NOW = np.array([30])
 EDGES = np.array([-np.inf, -2, -1, -0.5, 0, 3, np.inf])
 
 
-def histograms(seed=0, n_moments=3):
+def histograms(seed=0, n_snapshots=3):
     """Kept and removed scores that add up to each matrix's size; the outermost bins stay empty."""
     rng = np.random.default_rng(seed)
-    bins = rng.choice([1, 2, 3, 4], size=(n_moments, SIZES.sum()), p=[0.1, 0.2, 0.3, 0.4])
-    side = rng.random((n_moments, SIZES.sum())) < 0.3
-    both = np.zeros((2, n_moments, len(SIZES), 6), np.uint32)
+    bins = rng.choice([1, 2, 3, 4], size=(n_snapshots, SIZES.sum()), p=[0.1, 0.2, 0.3, 0.4])
+    side = rng.random((n_snapshots, SIZES.sum())) < 0.3
+    both = np.zeros((2, n_snapshots, len(SIZES), 6), np.uint32)
     stops = np.cumsum(SIZES)
-    for moment in range(n_moments):
+    for snapshot in range(n_snapshots):
         for place, stop in enumerate(stops):
             for i in range(stop - SIZES[place], stop):
-                both[int(side[moment, i]), moment, place, bins[moment, i]] += 1
+                both[int(side[snapshot, i]), snapshot, place, bins[snapshot, i]] += 1
     return both[1], both[0]
 
 
@@ -33,12 +34,12 @@ def test_places_by_type_and_layer():
 
 
 @pytest.mark.parametrize(("share", "place"), [(0, 0), (0.24, 1), (0.13, 1), (0.5, 2), (1, 4)])
-def test_moment_nearest_to_a_share_of_training(share, place):
-    assert analysis.moment_at(np.array([0, 25, 50, 75, 100]), share) == place
+def test_snapshot_nearest_to_a_share_of_training(share, place):
+    assert analysis.snapshot_at(np.array([0, 25, 50, 75, 100]), share) == place
 
 
-def test_a_single_moment_is_every_moment():
-    assert analysis.moment_at(np.array([0]), 0.7) == 0
+def test_a_single_snapshot_is_every_snapshot():
+    assert analysis.snapshot_at(np.array([0]), 0.7) == 0
 
 
 def test_magnitude_cuts_by_hand():
@@ -73,7 +74,7 @@ def test_distribution_by_hand():
     kept, removed = np.zeros((2, len(SIZES), 6), np.uint32)
     # 256 weights of layer 0's query: 64 kept above 0, 128 removed in [-1, -0.5), 64 in [-0.5, 0).
     kept[0, 4], removed[0, 2], removed[0, 3] = 64, 128, 64
-    table = analysis.score_distribution(EDGES, kept, removed, TINY, "query", 0)
+    table = analysis.score_distribution(NOW, EDGES, kept[None], removed[None], TINY, "query", 0)
     of_kept, of_removed = (table[table["side"] == side] for side in (KEPT, REMOVED))
     assert of_kept["low"].tolist() == [-1, -0.5, 0]
     assert of_kept["high"].tolist() == [-0.5, 0, 3]
@@ -86,7 +87,7 @@ def test_distribution_by_hand():
 def test_densities_add_up_to_one_over_a_layer():
     kept, removed = (histogram[0] for histogram in histograms())
     for kind in (ALL_TYPES, "key", "intermediate"):
-        table = analysis.score_distribution(EDGES, kept, removed, TINY, kind)
+        table = analysis.score_distribution(NOW, EDGES, kept[None], removed[None], TINY, kind)
         mass = (table["density"] * (table["high"] - table["low"])).groupby(table["layer"]).sum()
         assert mass.tolist() == pytest.approx([1, 1])
         assert table.groupby("layer")["count"].sum().eq(table.groupby("layer")["n_weights"].first()).all()
@@ -95,7 +96,7 @@ def test_densities_add_up_to_one_over_a_layer():
 def test_a_bin_without_an_end_has_a_count_and_no_density():
     kept, removed = np.zeros((2, len(SIZES), 6), np.uint32)
     kept[:, 5], removed[:, 0] = 6, SIZES - 6
-    table = analysis.score_distribution(EDGES, kept, removed, TINY, "query", 1)
+    table = analysis.score_distribution(NOW, EDGES, kept[None], removed[None], TINY, "query", 1)
     ends = table[np.isinf(table["low"]) | np.isinf(table["high"])]
     assert ends["count"].sum() == 256
     assert ends["density"].isna().all()
@@ -103,15 +104,15 @@ def test_a_bin_without_an_end_has_a_count_and_no_density():
 
 def test_no_scores_at_all_still_give_a_table():
     empty = np.zeros((len(SIZES), 6), np.uint32)
-    assert analysis.score_distribution(EDGES, empty, empty, TINY)["count"].sum() == 0
+    assert analysis.score_distribution(NOW, EDGES, empty[None], empty[None], TINY)["count"].sum() == 0
 
 
-def test_history_is_the_distribution_of_each_moment():
+def test_history_is_the_distribution_of_each_snapshot():
     kept, removed = histograms()
     steps = np.array([0, 10, 20])
     history = analysis.score_history(steps, EDGES, kept + removed, TINY, "value")
     for place, step in enumerate(steps):
-        one = analysis.score_distribution(EDGES, kept[place], removed[place], TINY, "value")
+        one = analysis.score_distribution(NOW, EDGES, kept[place, None], removed[place, None], TINY, "value")
         one = one.groupby(["layer", "low"], as_index=False)[["count", "density"]].sum()
         at_step = history[history["step"] == step].reset_index(drop=True)
         assert at_step["count"].tolist() == one["count"].tolist()
@@ -153,7 +154,7 @@ def test_magnitude_by_hand():
     assert np.isnan(table["share"][11])
 
 
-def masks_of_moments():
+def masks_of_snapshots():
     """A mask that thins out, and the counts that a recorder takes of it."""
     masks = [random_masks(TINY, remaining, seed) for seed, remaining in enumerate((1.0, 0.6, 0.4, 0.3))]
     matrices = TINY.matrices
@@ -163,7 +164,7 @@ def masks_of_moments():
 
 
 def test_similarity_to_the_final_mask_against_sets():
-    masks, kept, in_final = masks_of_moments()
+    masks, kept, in_final = masks_of_snapshots()
     table = analysis.similarity_to_final(np.array([0, 1, 2, 3]), kept, in_final, TINY)
     for step, mask in enumerate(masks):
         for kind in (ALL_TYPES, *MATRIX_TYPES):
@@ -179,7 +180,7 @@ def test_similarity_to_the_final_mask_against_sets():
 
 
 def test_phi_of_one_matrix_is_the_correlation_of_its_bits():
-    masks, kept, in_final = masks_of_moments()
+    masks, kept, in_final = masks_of_snapshots()
     table = analysis.similarity_to_final(np.array([0, 1, 2, 3]), kept, in_final, TINY)
     for matrix in TINY.matrices:
         rows = table[(table["layer"] == matrix.layer) & (table["matrix_type"] == matrix.matrix_type)]
@@ -195,7 +196,7 @@ def test_flips_forced_and_two_kinds_of_swaps_by_hand():
     # Query loses 10 in layer 0 and takes 4 in; in layer 1 it loses 1 and takes 5 in. Key loses 7.
     flips_out[1, [0, 6, 1]] = 10, 1, 7
     flips_in[1, [0, 6]] = 4, 5
-    table = analysis.flips_between_moments(np.array([0, 10]), flips_in, flips_out, TINY)
+    table = analysis.flips_between_snapshots(np.array([0, 10]), flips_in, flips_out, TINY)
     rows = table.set_index(["matrix_type", table["layer"].astype("float").fillna(-1)])
     columns = ["forced", "swaps_within", "swaps_between"]
     assert rows.loc[("query", 0), columns].tolist() == [6, 4, 0]
@@ -210,16 +211,27 @@ def test_flips_forced_and_two_kinds_of_swaps_by_hand():
 def test_flips_add_up():
     rng = np.random.default_rng(1)
     flips_in, flips_out = rng.integers(0, 50, (2, 4, 12))
-    table = analysis.flips_between_moments(np.array([0, 1, 2, 3]), flips_in, flips_out, TINY)
+    table = analysis.flips_between_snapshots(np.array([0, 1, 2, 3]), flips_in, flips_out, TINY)
     total = table["forced"] + 2 * (table["swaps_within"] + table["swaps_between"])
     assert total.tolist() == (table["flips_in"] + table["flips_out"]).tolist()
     everything = table[table["matrix_type"] == ALL_TYPES]
     assert everything["flips_out"].tolist() == flips_out[1:].sum(axis=1).tolist()
 
 
-def test_one_moment_has_no_flips():
+def test_one_snapshot_has_no_flips():
     zeros = np.zeros((1, 12), int)
-    assert analysis.flips_between_moments(np.array([0]), zeros, zeros, TINY).empty
+    assert analysis.flips_between_snapshots(np.array([0]), zeros, zeros, TINY).empty
+
+
+def test_swaps_of_a_matrix_are_a_share_of_it():
+    flips = np.zeros((2, 12), int)
+    flips[1] = 3
+    table = analysis.flips_between_snapshots(np.array([0, 10]), flips, 2 * flips, TINY)
+    swaps = analysis.swaps_by_matrix(table, TINY)
+    assert swaps["layer"].notna().all()
+    assert swaps["share"].tolist() == pytest.approx((3 / SIZES).tolist())
+    one = analysis.flips_between_snapshots(np.array([0]), flips[:1], flips[:1], TINY)
+    assert analysis.swaps_by_matrix(one, TINY).empty
 
 
 def test_whole_records_fit():

@@ -175,14 +175,14 @@ def test_keyboard_reaches_a_figures_data_and_shows_where_it_is(visit, records):
     assert page.url.endswith("#task-loss")
 
 
-def test_play_moves_and_its_moment_is_in_the_address(visit, records):
-    page = visit(address("/scores", records) + "&moment=60", 1)
-    page.get_by_role("button", name="Play").click()
-    page.wait_for_function("() => location.search.includes('moment=75')")
-    page.get_by_role("button", name="Stop").click()
-    page.get_by_role("button", name="Play").wait_for()
-    settle(page, 1)
-    moment = int(page.url.split("moment=")[1].split("&")[0])
-    assert 75 <= moment < 100
-    assert page.get_by_role("slider").input_value() == str(moment)
-    assert visit(page.url, 1).evaluate(_DRAWN) == page.evaluate(_DRAWN)
+def test_play_is_drawn_in_the_browser(visit, records):
+    page = visit(address("/scores", records) + "&snapshot=0", 1)
+    asked = []
+    page.on("websocket", lambda socket: asked.append(socket))
+    subtitle = page.locator(".st-key-score-distribution .gtitle-subtitle")
+    assert "step 0 of 30" in subtitle.text_content()
+    page.locator(".st-key-score-distribution .updatemenu-button", has_text="Play").click()
+    page.wait_for_function(
+        "() => document.querySelector('.st-key-score-distribution .gtitle-subtitle').textContent.includes('30 of 30')"
+    )
+    assert "snapshot" not in page.url

@@ -50,7 +50,7 @@ def test_a_clicked_cell_opens_its_pair_and_its_link_opens_elsewhere(visit, recor
     labels = [label.split("  ")[0] for label in page.evaluate(_HEAT, "all-pairs")["labels"]]
     runs = {"RTE · SMP-S · 50 %": records["rte"], "RTE · SMP-S · 10 %": records["rte10"]}
     a, b = (labels.index(label) for label in runs)
-    open_cell(page, a, b, away=(60, 9))
+    open_cell(page, a, b, away=(25, 9))
     page.wait_for_function("() => location.search.includes('pair_b')")
     settle(page, N_CHARTS)
     chosen = {records["rte"].run_id, records["rte10"].run_id}

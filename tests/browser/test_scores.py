@@ -34,7 +34,7 @@ def test_slider_moves_with_the_keyboard_and_its_link_opens_elsewhere(visit, reco
     slider.focus()
     for _ in range(6):
         slider.press("ArrowLeft")
-    page.wait_for_function("() => location.search.includes('moment=70')")
+    page.wait_for_function("() => location.search.includes('snapshot=70')")
     page.get_by_text("step 20 of 30", exact=False).wait_for()
     copied = visit(page.url, 1)
     assert "step 20 of 30" in copied.locator(_SUBTITLE).text_content()

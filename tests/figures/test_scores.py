@@ -33,9 +33,8 @@ def cuts(kind="query", layer=None):
 
 
 def test_distribution_has_a_panel_per_layer_with_layer_0_at_the_bottom():
-    table = analysis.score_distribution(EDGES, KEPT[2], REMOVED[2], TINY, "query")
-    last = cuts()[cuts()["step"] == 30]
-    figure = figures.plot_distribution(table, last, "a run", **SCALES)
+    table = analysis.score_distribution(STEPS, EDGES, KEPT, REMOVED, TINY, "query")
+    figure = figures.plot_distribution(table, cuts(), "a run", 30, **SCALES)
     assert [figure.layout[axis].title.text for axis in ("yaxis", "yaxis2")] == ["Layer 1", "Layer 0"]
     assert figure.layout.xaxis2.title.text == "Score S (no unit)"
     assert len(figure.data) == 2 * 3
@@ -49,18 +48,54 @@ def test_distribution_has_a_panel_per_layer_with_layer_0_at_the_bottom():
     assert list(kept.y)[:4] == pytest.approx(densities)
     assert kept.y[4] == kept.y[3]
     assert next(trace for trace in of_layer_0 if trace.name == "removed").line.color == REMOVED_COLOR
-    cut = next(trace for trace in of_layer_0 if trace.name == "score_cut")
+    cut = next(trace for trace in of_layer_0 if trace.name == "cut")
     assert list(cut.x) == [CUTS[2, 0]] * 2
-    assert [trace.name for trace in figure.data if trace.showlegend] == ["kept", "removed", "score_cut"]
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["kept", "removed", "cut"]
+
+
+def test_a_distribution_plays_through_every_snapshot():
+    table = analysis.score_distribution(STEPS, EDGES, KEPT, REMOVED, TINY, "query")
+    shown = {int(step): figures.plot_distribution(table, cuts(), "a run", step, **SCALES) for step in STEPS}
+    for frame, step in zip(shown[30].frames, STEPS, strict=True):
+        assert f"step {step} of 30" in frame.layout.title.subtitle.text
+        highest = table.loc[table["step"] == step, "density"].max()
+        assert frame.layout.yaxis.range[1] == pytest.approx(1.05 * highest)
+        for played, still in zip(frame.data, shown[step].data, strict=True):
+            changed = {name: played[name] for name in ("x", "y", "text") if played[name] is not None}
+            assert changed
+            if still.name == "cut":
+                assert changed.pop("y")[1] == frame.layout.yaxis.range[1] == frame.layout.yaxis2.range[1]
+            assert all(tuple(still[name]) == tuple(value) for name, value in changed.items())
+    labels = [button.label for button in shown[30].layout.updatemenus[0].buttons]
+    assert labels == ["Play", "Slowly", "Stop"]
+
+
+def test_matrices_play_through_every_snapshot():
+    rows = analysis.similarity_to_final(STEPS, *np.array([[[9] * 12, [6] * 12, [4] * 12]] * 2), TINY)
+    rows = rows[rows["layer"].notna()].assign(n_first=1, n_second=2)
+    figure = figures.plot_matrices(rows, "precision", "T", "A run", "S", values=(0, 1), hover="%{z}", step=10)
+    assert figure.layout.title.subtitle.text == "A run, step 10"
+    assert [frame.layout.title.subtitle.text for frame in figure.frames] == [f"A run, step {step}" for step in STEPS]
+    np.testing.assert_array_equal(figure.frames[1].data[0].z, figure.data[0].z)
+
+
+def test_an_axis_holds_all_but_one_weight_in_a_thousand():
+    far = pd.DataFrame({"low": [-np.inf, -9.0, -1.0, 0.0, 8.0], "high": [-9.0, -8.0, 0.0, 1.0, 9.0]})
+    rare = far.assign(count=[3, 2, 5000, 5000, 2])
+    assert figures.score_range([rare]) == (-1, 1)
+    assert figures.n_outside(rare, (-1, 1)) == 7
+    often = far.assign(count=[0, 20, 5000, 5000, 20])
+    assert figures.score_range([often]) == (-9, 9)
+    assert figures.score_range([far.assign(count=0)]) == (-9, 9)
 
 
 def test_two_runs_share_their_ranges():
-    one = analysis.score_distribution(EDGES, KEPT[2], REMOVED[2], TINY, "query")
+    one = analysis.score_distribution(STEPS, EDGES, KEPT, REMOVED, TINY, "query")
     other = one.assign(density=one["density"] * 3)
     low, high = figures.density_range([one, other])
     assert (low, high) == (one["density"].min(), 3 * one["density"].max())
     drawn = [
-        figures.plot_distribution(table, cuts(), "a run", scores=(-2, 3), densities=(low, high))
+        figures.plot_distribution(table, cuts(), "a run", 30, scores=(-2, 3), densities=(low, high))
         for table in (one, other)
     ]
     assert drawn[0].layout.yaxis.range == drawn[1].layout.yaxis.range
@@ -70,16 +105,16 @@ def test_two_runs_share_their_ranges():
 def test_ranges_leave_out_bins_without_an_end():
     kept = KEPT.copy()
     kept[:, :, 0] = 5
-    table = analysis.score_distribution(EDGES, kept[0], REMOVED[0], TINY)
+    table = analysis.score_distribution(STEPS, EDGES, kept, REMOVED, TINY)
     assert figures.score_range([table]) == (-2, 3)
     assert np.isfinite(figures.density_range([table])).all()
 
 
-def test_a_moment_whose_scores_have_no_bin_with_an_end_is_drawn_empty():
-    kept = np.zeros((12, 6), np.uint32)
-    kept[:, 5] = 10
-    table = analysis.score_distribution(EDGES, kept, 0 * kept, TINY, "query")
-    figure = figures.plot_distribution(table, cuts()[:0], "a run", **SCALES)
+def test_a_snapshot_whose_scores_have_no_bin_with_an_end_is_drawn_empty():
+    kept = np.zeros((3, 12, 6), np.uint32)
+    kept[:, :, 5] = 10
+    table = analysis.score_distribution(STEPS, EDGES, kept, 0 * kept, TINY, "query")
+    figure = figures.plot_distribution(table, cuts()[:0], "a run", 30, **SCALES)
     assert len(figure.data) == 0
     assert figures.density_range([table]) == (0.1, 1.0)
 
@@ -103,7 +138,7 @@ def test_history_is_a_heat_map_per_layer_with_its_cut(columns):
     assert first.z.dtype == np.float32
 
 
-def test_history_of_one_layer_and_one_moment():
+def test_history_of_one_layer_and_one_snapshot():
     table = analysis.score_history(STEPS[:1], EDGES, (KEPT + REMOVED)[:1], TINY, "key", 1)
     figure = figures.plot_score_history(table, cuts("key", 1)[:1], "a run", columns=3, **SCALES)
     assert [note.text for note in figure.layout.annotations] == ["Layer 1"]
@@ -138,7 +173,7 @@ def test_weights_against_scores_with_one_cut_or_a_band():
     assert (band.layout.shapes[1].x0, band.layout.shapes[1].x1) == (-1.4, -1.1)
     assert len(band.data) == 5
     assert [trace.name.split(":")[0] for trace in band.data if trace.showlegend] == [
-        "score_cut",
+        "cut of the scores",
         "cut of magnitude pruning",
     ]
     nothing_kept = figures.plot_weight_scores(
@@ -175,9 +210,9 @@ def test_similarity_has_a_panel_per_type_and_its_reference(measure):
 
 def test_flips_stand_in_three_panels():
     flips = np.array([[0] * 12, [4] * 12, [6] * 12])
-    table = analysis.flips_between_moments(STEPS, flips, 2 * flips, TINY)
+    table = analysis.flips_between_snapshots(STEPS, flips, 2 * flips, TINY)
     table = of_run(table[table["matrix_type"] == "all"])
-    figure = figures.plot_moment_flips(table)
+    figure = figures.plot_snapshot_flips(table)
     assert [list(trace.y) for trace in figure.data[:2]] == [[48, 72], [48, 72]]
     assert np.isnan(figure.data[2].y).all()
     assert [trace.showlegend for trace in figure.data] == [True, False, False]
@@ -205,9 +240,11 @@ def test_kept_and_removed_are_the_two_sides_of_real_masks():
     histogram = np.zeros((2, 12, 6), np.uint32)
     histogram[0, :, 4] = kept
     histogram[1, :, 2] = [TINY.size(matrix.matrix_type) for matrix in TINY.matrices] - kept
-    table = analysis.score_distribution(EDGES, *histogram, TINY)
-    figure = figures.plot_distribution(table, cuts()[:0], "a run", **SCALES)
-    drawn = {(trace.name, trace.yaxis): sum(row[2] for row in trace.customdata[:-1]) for trace in figure.data}
+    table = analysis.score_distribution(STEPS[:1], EDGES, *histogram[:, None], TINY)
+    figure = figures.plot_distribution(table, cuts()[:0], "a run", 0, **SCALES)
+    drawn = {
+        (trace.name, trace.yaxis): sum(int(text.replace(",", "")) for text in trace.text[:-1]) for trace in figure.data
+    }
     assert drawn["kept", "y2"] == kept[:6].sum()
     assert drawn["removed", "y"] == 2048 - kept[6:].sum()
 
@@ -215,14 +252,14 @@ def test_kept_and_removed_are_the_two_sides_of_real_masks():
 @pytest.mark.parametrize(
     "figure",
     [
-        figures.plot_distribution(pd.DataFrame(), pd.DataFrame(), "", **SCALES),
+        figures.plot_distribution(pd.DataFrame(), pd.DataFrame(), "", 0, **SCALES),
         figures.plot_score_history(pd.DataFrame(), pd.DataFrame(), "", columns=2, **SCALES),
         figures.plot_weight_scores(pd.DataFrame(), pd.Series([]), pd.Series([]), "", weights=(0, 1), **SCALES),
         figures.plot_weight_scores(
             weight_table().assign(density=np.nan), pd.Series([1.0]), pd.Series([]), "", weights=(0, 1), **SCALES
         ),
         figures.plot_similarity(pd.DataFrame(), "recall"),
-        figures.plot_moment_flips(pd.DataFrame()),
+        figures.plot_snapshot_flips(pd.DataFrame()),
         figures.plot_matrices(pd.DataFrame(), "share", "A title", "", "", values=(0, 1), hover=""),
     ],
 )

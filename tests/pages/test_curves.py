@@ -62,7 +62,7 @@ def test_all_runs_are_shown_where_none_is_chosen(open_page, runs):
     for seed in range(6):
         make_run(runs, seed=seed)
     app = open_page(PAGE)
-    assert "all 6 are at hand" in sentences(app.caption)
+    assert "all 6 are available" in sentences(app.caption)
     assert spread(app)["n_seeds"].tolist() == [6]
 
 

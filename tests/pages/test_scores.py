@@ -78,27 +78,27 @@ def test_every_choice_of_matrices(open_page, write_run, view, kind, layer):
         assert app.selectbox(key="score_layer").value == layer
 
 
-def test_moment_comes_from_the_address(open_page, write_run):
-    app = open_page(PAGE, write_run().run_id, moment="30")
-    assert app.slider(key="moment").value == 30
-    # Of the moments 0, 10, 20 and 30 the one nearest to step 9.
+def test_snapshot_comes_from_the_address(open_page, write_run):
+    app = open_page(PAGE, write_run().run_id, snapshot="30")
+    assert app.slider(key="snapshot").value == 30
+    # Of the snapshots 0, 10, 20 and 30 the one nearest to step 9.
     assert "step 10 of 30" in subtitles(app)[0]
 
 
-def test_one_moment_is_said_to_be_one(open_page, runs, monkeypatch):
-    monkeypatch.setitem(make_run.__globals__, "tiny_scores", lambda masks: tiny_scores(masks, n_moments=1))
+def test_one_snapshot_is_said_to_be_one(open_page, runs, monkeypatch):
+    monkeypatch.setitem(make_run.__globals__, "tiny_scores", lambda masks: tiny_scores(masks, n_snapshots=1))
     run = make_run(runs, masks=random_masks(TINY, 1.0), remaining=1.0)
     for view in CHARTS:
         app = open_page(PAGE, run.run_id, view=view)
         assert not app.slider
         assert len(charts(app)) >= 1
-    assert "One moment of training was recorded" in sentences(open_page(PAGE, run.run_id).caption)
+    assert "One snapshot of training was recorded" in sentences(open_page(PAGE, run.run_id).caption)
 
 
 def test_altered_scores_get_their_sentence(open_page, write_run):
     whole, broken = write_run(), write_run(task="cola")
     (broken.path / SCORES_FILE).write_bytes(b"PK")
-    app = open_page(PAGE, whole.run_id, broken.run_id, beside=broken.run_id)
+    app = open_page(PAGE, whole.run_id, broken.run_id, score_run=whole.run_id, beside=broken.run_id)
     assert "scores.npz is cut off or was altered" in sentences(app.error)
     assert len(charts(app)) == 1
     alone = open_page(PAGE, broken.run_id)
@@ -123,10 +123,10 @@ def test_share_of_magnitude_is_counted_over_the_chosen_matrices(open_page, write
     assert "**50 %** of the mask too (64 of 128); chance would give 50 %" in sentences(app.markdown)
 
 
-def test_weights_beyond_the_bins_are_counted_not_hidden(open_page, write_run):
+def test_weights_beyond_the_axis_are_counted_not_hidden(open_page, write_run):
     app = open_page(PAGE, write_run().run_id, score_type="query")
     # Records of tests hold every kept score in a bin without an end.
-    assert "256 weights lie in bins that have no end" in sentences(app.caption)
+    assert "256 weights lie beyond the axis" in sentences(app.caption)
 
 
 @pytest.mark.parametrize("measure", ["Recall", "Precision", "Jaccard", "Phi"])
@@ -136,31 +136,28 @@ def test_every_similarity(open_page, write_run, measure):
     assert np.all(["phi" in text.lower() for text in subtitles(app)[:1]]) == (measure == "Phi")
 
 
-def test_play_moves_through_training_and_ends(open_page, write_run):
-    app = open_page(PAGE, write_run().run_id, moment="90")
-    press(app, "Play")
-    seen = [app.slider(key="moment").value]
-    for _ in range(3):
-        app.run()
-        seen.append(app.slider(key="moment").value)
-    assert seen == [90, 95, 100, 100]
-    assert "step 30 of 30" in subtitles(app)[0]
-    # From the end it starts anew, and can be stopped on the way.
-    press(app, "Play")
-    app.run()
-    assert app.slider(key="moment").value == 5
-    press(app, "Stop")
-    app.run()
-    assert app.slider(key="moment").value == 5
-    assert "step 0 of 30" in subtitles(app)[0]
+def test_play_is_in_every_figure_over_snapshots(open_page, write_run):
+    run = write_run().run_id
+    for view, plays in (("distribution", [4]), ("when decided", [0, 4, 0, 3])):
+        specs = [json.loads(chart.proto.spec) for chart in charts(open_page(PAGE, run, view=view))]
+        assert [len(spec.get("frames", [])) for spec in specs] == plays
 
 
-def press(app, label):
-    (button,) = (button for button in app.button if button.label == label)
-    button.click().run()
+@pytest.mark.parametrize("view", CHARTS)
+def test_each_view_asks_and_answers(open_page, write_run, view):
+    app = open_page(PAGE, write_run().run_id, view=view)
+    assert app.title[0].value.endswith("?")
+    assert "RTE · SMP-S · 50 %" in sentences(app.markdown[:1])
+
+
+def test_it_opens_with_the_run_farthest_above_its_baseline(open_page, write_run):
+    write_run(task="cola", remaining=0.1, accuracy=0.4)
+    clear = write_run(task="rte", remaining=0.1, accuracy=0.9)
+    write_run(task="rte", method="movement", remaining=0.03, accuracy=0.95)
+    assert open_page(PAGE).selectbox(key="score_run").value == clear.run_id
 
 
 def test_both_cuts_are_named(open_page, write_run):
     app = open_page(PAGE, write_run().run_id, view="score and weight")
     names = [trace["name"] for trace in json.loads(charts(app)[0].proto.spec)["data"] if trace.get("showlegend", False)]
-    assert [name.split(":")[0] for name in names] == ["score_cut", "cut of magnitude pruning"]
+    assert [name.split(":")[0] for name in names] == ["cut of the scores", "cut of magnitude pruning"]
