@@ -40,6 +40,18 @@ _PARAMETER_NAME = re.compile(
 )
 
 
+# The largest encoders of the families here (XXL sizes) have 48 layers of width 1,536, 1.4 billion prunable weights. The
+# bounds leave room; what is beyond them is no encoder but an attack on memory.
+_MOST: Mapping[str, int] = {
+    "n_layers": 128,
+    "hidden_size": 8192,
+    "intermediate_size": 32768,
+    "n_heads": 256,
+    "n_parameters": 2**36,
+}
+MAX_WEIGHTS = 2**31
+
+
 class MatrixId(NamedTuple):
     """One prunable matrix: its layer, counted from 0, and its matrix type."""
 
@@ -81,6 +93,11 @@ class EncoderLayout:
         As in the encoder's configuration. ``hidden_size`` is a multiple of ``n_heads``.
     n_parameters
         Parameters of the whole pre-trained model with embeddings, biases, LayerNorm and pooler, without any task head.
+
+    Raises
+    ------
+    MaskFormatError
+        If a field is no whole number above 0, larger than in any encoder known here, or does not fit another one.
     """
 
     n_layers: int
@@ -93,9 +110,15 @@ class EncoderLayout:
         for name, value in asdict(self).items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise MaskFormatError(f"Encoder layout has {name} = {value!r}; expected a whole number above 0.")
+            if value > _MOST[name]:
+                raise MaskFormatError(f"Encoder layout has {name} = {value:,}; at most {_MOST[name]:,} are known here.")
         if self.hidden_size % self.n_heads:
             raise MaskFormatError(
                 f"Encoder layout has hidden size {self.hidden_size}, which {self.n_heads} heads do not divide."
+            )
+        if self.n_weights > MAX_WEIGHTS:
+            raise MaskFormatError(
+                f"Encoder layout has {self.n_weights:,} prunable weights; at most {MAX_WEIGHTS:,} are known here."
             )
         if self.n_parameters < self.n_weights:
             raise MaskFormatError(

@@ -14,16 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smp_lab.errors import MaskFormatError
-from smp_lab.layout import (
-    ATTENTION_OUTPUT,
-    HEAD_TYPES,
-    KEY,
-    MATRIX_TYPES,
-    QUERY,
-    VALUE,
-    EncoderLayout,
-    MatrixId,
-)
+from smp_lab.layout import ATTENTION_OUTPUT, HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
 
 BoolArray = npt.NDArray[np.bool_]
 ByteArray = npt.NDArray[np.uint8]
@@ -209,13 +200,17 @@ class MaskSet:
 
         A head owns a block of rows of query, key and value, and the same block of columns of attention_output.
         """
-        if matrix.matrix_type in (QUERY, KEY, VALUE):
-            along = self.kept_per_row(matrix)
-        elif matrix.matrix_type == ATTENTION_OUTPUT:
-            along = self.kept_per_column(matrix)
-        else:
+        if matrix.matrix_type not in HEAD_TYPES:
             raise ValueError(f"{matrix.matrix_type} has no attention heads.")
-        return along.reshape(self.layout.n_heads, self.layout.head_size).sum(axis=1)
+        heads, size, width = self.layout.n_heads, self.layout.head_size, self.layout.hidden_size
+        by_column = matrix.matrix_type == ATTENTION_OUTPUT
+        if size % 8 == 0:
+            # Blocks of whole bytes are counted as they lie, eight weights at a time.
+            shape = (width, heads, size // 8) if by_column else (heads, size, width // 8)
+            counts = np.bitwise_count(self.bits[matrix]).reshape(shape)
+        else:
+            counts = self.dense(matrix).reshape((width, heads, size) if by_column else (heads, size, width))
+        return counts.sum(axis=(0, 2) if by_column else (1, 2), dtype=np.int64)
 
     def __iter__(self) -> Iterator[MatrixId]:
         return iter(self.layout.matrices)

@@ -17,6 +17,7 @@ from smp_lab.methods import METHODS
 from smp_lab.settings import SETTINGS
 from smp_lab.storage.runs import RunRecord, ScoreHistory, save_run
 from smp_lab.storage.transfers import TransferRecord, TransferSettings, save_transfer
+from smp_lab.tasks import Task
 
 # No test asserts how long a thing takes. A child process that has run for so many seconds hangs, on a slow machine too.
 HANGS = 1800
@@ -181,20 +182,20 @@ def make_run(
         history=history,
         masks=masks,
         scores=scores,
-        predictions=_predictions(accuracy, n_examples),
+        predictions=_predictions(config.task_info, accuracy, n_examples),
     )
 
 
-def _predictions(accuracy: float, n_examples: int) -> pd.DataFrame:
-    """Two classes in turn; the first examples are right."""
+def _predictions(task: Task, accuracy: float, n_examples: int) -> pd.DataFrame:
+    """Of every split two classes in turn, the first examples right; or numbers that are off by one where wrong."""
     targets, correct = np.arange(n_examples) % 2, np.arange(n_examples) < accuracy * n_examples
-    return pd.DataFrame(
-        {
-            "split": np.zeros(n_examples, np.uint8),
-            "prediction": np.where(correct, targets, 1 - targets).astype(np.uint8),
-            "correct": correct,
-        }
-    )
+    split = {"split": np.repeat(np.arange(len(task.splits), dtype=np.uint8), n_examples)}
+    if task.is_regression:
+        error = np.where(correct, 0, 1).astype(np.float32)
+        columns = {"prediction": (targets + error).astype(np.float32), "error": error}
+    else:
+        columns = {"prediction": np.where(correct, targets, 1 - targets).astype(np.uint8), "correct": correct}
+    return pd.DataFrame(split | {name: np.tile(column, len(task.splits)) for name, column in columns.items()})
 
 
 def make_transfer(
@@ -231,7 +232,7 @@ def make_transfer(
             "kept": TINY.n_weights // 2,
             "n_weights": TINY.n_weights,
         },
-        predictions=_predictions(accuracy, n_examples),
+        predictions=_predictions(config.task_info, accuracy, n_examples),
     )
 
 

@@ -92,8 +92,21 @@ def test_a_field_that_is_no_count_is_refused(name, value):
         (FIELDS | {"n_parameters": 4095}, "4095 parameters in all, fewer than its 4096 prunable"),
         (FIELDS | {"depth": 1}, "depth"),
         ({"n_layers": 2}, "hidden_size"),
+        (FIELDS | {"n_layers": 129}, "n_layers = 129; at most 128"),
+        (FIELDS | {"n_layers": 10**25}, "n_layers = 10,000,000"),
+        (FIELDS | {"hidden_size": 16384}, "hidden_size = 16,384; at most 8,192"),
+        (
+            {"n_layers": 64, "hidden_size": 4096, "intermediate_size": 16384, "n_heads": 64, "n_parameters": 2**35},
+            "12,884,901,888 prunable weights; at most 2,147,483,648",
+        ),
     ],
 )
 def test_fields_that_do_not_fit_are_refused(fields, sentence):
     with pytest.raises(MaskFormatError, match=sentence):
         EncoderLayout.from_dict(fields)
+
+
+def test_the_largest_encoders_of_the_families_are_within_the_bounds():
+    # DeBERTa-v2-xxlarge; XLM-R-large has a quarter of its weights.
+    xxl = EncoderLayout(n_layers=48, hidden_size=1536, intermediate_size=6144, n_heads=24, n_parameters=1_500_000_000)
+    assert xxl.n_weights == 48 * 12 * 1536**2

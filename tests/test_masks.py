@@ -1,12 +1,13 @@
 import hashlib
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import MINILM, TINY, random_masks
 
 from smp_lab.errors import MaskFormatError
-from smp_lab.layout import EncoderLayout, MatrixId
+from smp_lab.layout import HEAD_TYPES, EncoderLayout, MatrixId
 from smp_lab.masks import (
     MaskSet,
     compress_bits,
@@ -215,6 +216,16 @@ def test_a_head_owns_rows_on_the_way_in_and_columns_on_the_way_out(matrix_type):
     else:
         dense[matrix][second_head] = True
     np.testing.assert_array_equal(MaskSet.from_dense(TINY, dense).kept_per_head(matrix), [0, 128])
+
+
+@pytest.mark.parametrize("n_heads", [1, 2, 4, 16])
+def test_heads_are_counted_alike_in_whole_bytes_and_in_parts(n_heads):
+    masks = random_masks(replace(TINY, n_heads=n_heads), 0.3, seed=n_heads)
+    for kind in HEAD_TYPES:
+        dense = masks.dense(MatrixId(1, kind))
+        rows = dense.T if kind == "attention_output" else dense
+        want = [int(block.sum()) for block in np.split(rows, n_heads)]
+        assert masks.kept_per_head(MatrixId(1, kind)).tolist() == want
 
 
 def test_feed_forward_matrices_have_no_heads():

@@ -16,7 +16,9 @@ import numpy as np
 from smp_lab.errors import MaskFormatError, RunWriteError
 from smp_lab.layout import EncoderLayout, MatrixId, parameter_name
 from smp_lab.masks import MaskSet
-from smp_lab.storage.runs import ARCHIVE_ERRORS
+from smp_lab.storage.archives import MAX_HEADER_BYTES, from_npy
+from smp_lab.storage.sealed import read_regular, why
+from smp_lab.storage.store import cut
 
 
 def _order(layout: EncoderLayout) -> list[MatrixId]:
@@ -69,19 +71,18 @@ def read_release(file: Path, layout: EncoderLayout) -> MaskSet:
         If the file cannot be read, or does not hold the bits of that encoder's matrices.
     """
     order = _order(layout)
-    try:
-        with file.open("rb") as handle:
-            packed = np.lib.format.read_array(handle, allow_pickle=False)
-            rest = len(handle.read())
-    except ARCHIVE_ERRORS as error:
-        raise MaskFormatError(f"{file} is not a plain .npy ({error}).") from None
     n_bytes = layout.n_weights // 8
+    try:
+        # Eight times as large: of masks that were not packed the sentence below says what they are.
+        packed = from_npy(read_regular(file, 8 * n_bytes + MAX_HEADER_BYTES))
+    except OSError as error:
+        raise MaskFormatError(f"{file} cannot be read ({why(error)}).") from None
+    except Exception as error:
+        raise MaskFormatError(f"{file} is not a plain .npy ({cut(str(error))}).") from None
     if packed.dtype != np.uint8 or packed.shape != (n_bytes,):
         raise MaskFormatError(
             f"{file} holds {packed.shape} of {packed.dtype}; expected ({n_bytes},) of uint8, the bits of "
             f"{layout.n_weights:,} weights in {layout.n_layers} layers of width {layout.hidden_size}."
         )
-    if rest:
-        raise MaskFormatError(f"{file} goes on for {rest:,} bytes after its array; expected the array alone.")
     ends = np.cumsum([layout.size(matrix.matrix_type) // 8 for matrix in order])
     return MaskSet(layout, dict(zip(order, np.split(packed, ends[:-1]), strict=True)))

@@ -16,31 +16,18 @@ the same for every task, so it lies once in the folder shared_masks/ beside the 
 from __future__ import annotations
 
 import hashlib
-import io
-import os
-import secrets
-import shutil
-import tokenize
-import zipfile
-import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from smp_lab.config import RunConfig
-from smp_lab.errors import (
-    ConfigError,
-    MaskFormatError,
-    RunExistsError,
-    RunFormatError,
-    RunWriteError,
-)
+from smp_lab.errors import MaskFormatError, RunExistsError, RunFormatError
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import MaskSet, compress_bits, decompress_bits
 from smp_lab.paths import (
@@ -50,26 +37,22 @@ from smp_lab.paths import (
     RECORD_FILE,
     SCORES_FILE,
     SHARED_MASKS_FOLDER,
-    TEMPORARY_PREFIX,
     TRANSFERS_FOLDER,
     shared_masks_file,
 )
+from smp_lab.storage.archives import Arrays, from_npz, to_npz
 from smp_lab.storage.mask_records import MEASURED_RUN, MaskRecord
-from smp_lab.storage.sealed import (
-    DIGEST,
-    from_json,
-    is_number,
-    own_sha256,
-    read_all,
-    sync_folder,
-    to_json,
-    write_durably,
-)
+from smp_lab.storage.predictions import predictions_table
+from smp_lab.storage.sealed import read_regular, sync_folder, why, write_durably
+from smp_lab.storage.store import Seen, Store, cut, fenced, names_in
+from smp_lab.storage.versions import RUN_VERSIONS, RunVersion1, Seal
 
-SCHEMA_VERSION = 1
-
-# Some ten times what the arrays of a 24-layer encoder need; more is a damaged or hostile archive.
-MAX_UNPACKED_BYTES = 2**29
+# Of the arrays of one file, unpacked; a file's own limit follows from its record and is mostly far below.
+MAX_UNPACKED_BYTES = 2**28
+# A trained run logs some two hundred.
+MAX_HISTORY_ROWS = 100_000
+# Of the scores of one matrix over training: 150 kB with 21 moments and 400 bins.
+MAX_SCORE_BYTES_PER_MATRIX = 2**20
 
 HISTORY_COLUMNS = (
     "step",
@@ -85,9 +68,9 @@ HISTORY_COLUMNS = (
     "seconds",
 )
 
-PREDICTION_COLUMNS = ({"split", "prediction", "correct"}, {"split", "prediction", "error"})
+_COUNTED = {"step", "kept", "flips_in", "flips_out"}
 
-Arrays = Mapping[str, npt.NDArray[Any]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -134,19 +117,63 @@ class ScoreHistory:
     def __post_init__(self) -> None:
         moments, bins, weight_bins = len(self.steps), len(self.edges) - 1, len(self.weight_edges) - 1
         matrices = len(self.kept_by_magnitude)
-        for name, want in (
-            ("kept_histogram", (moments, matrices, bins)),
-            ("removed_histogram", (moments, matrices, bins)),
-            ("score_cut", (moments, matrices)),
-            ("kept", (moments, matrices)),
-            ("flips_in", (moments, matrices)),
-            ("flips_out", (moments, matrices)),
-            ("kept_in_final", (moments, matrices)),
-            ("weight_score_histogram", (matrices, weight_bins, bins)),
+        for name, kinds, want in (
+            ("steps", "iu", (moments,)),
+            ("edges", "f", (bins + 1,)),
+            ("weight_edges", "f", (weight_bins + 1,)),
+            ("kept_by_magnitude", "iu", (matrices,)),
+            ("kept_histogram", "iu", (moments, matrices, bins)),
+            ("removed_histogram", "iu", (moments, matrices, bins)),
+            ("score_cut", "f", (moments, matrices)),
+            ("kept", "iu", (moments, matrices)),
+            ("flips_in", "iu", (moments, matrices)),
+            ("flips_out", "iu", (moments, matrices)),
+            ("kept_in_final", "iu", (moments, matrices)),
+            ("weight_score_histogram", "iu", (matrices, weight_bins, bins)),
         ):
-            got = getattr(self, name).shape
-            if got != want:
-                raise RunFormatError(f"Score history has {name} of shape {got}; expected {want}.")
+            got = getattr(self, name)
+            if got.shape != want or got.dtype.kind not in kinds:
+                raise RunFormatError(
+                    f"Score history has {name} of shape {got.shape} and type {got.dtype}; expected {want} of "
+                    f"{'counts' if kinds == 'iu' else 'floating point numbers'}."
+                )
+            if kinds == "iu" and got.size and got.min() < 0:
+                raise RunFormatError(f"Score history has a count below 0 in {name}.")
+        for name in ("edges", "weight_edges"):
+            edges = getattr(self, name)
+            # Not "is not smaller": with NaN nothing is.
+            if not (len(edges) > 1 and np.all(edges[:-1] < edges[1:]) and np.isinf(edges[[0, -1]]).all()):
+                raise RunFormatError(f"Score history has {name} that do not rise from one infinity to the other.")
+        if not np.all(self.steps[:-1] < self.steps[1:]):
+            raise RunFormatError("Score history has steps that do not rise.")
+
+    def check_counts(self, layout: EncoderLayout, kept: npt.NDArray[np.int64]) -> None:
+        """Refuse scores that are not those of an encoder and of its final mask.
+
+        Parameters
+        ----------
+        layout
+            Of the encoder.
+        kept
+            ``(n_layers, 6)`` kept weights of the final mask.
+
+        Raises
+        ------
+        RunFormatError
+            If the counts do not add up to its matrices' sizes, or do not end at the mask's.
+        """
+        sizes = np.array([layout.size(matrix.matrix_type) for matrix in layout.matrices])
+        if not np.array_equal(self.kept[-1:], kept.reshape(1, -1)):
+            raise RunFormatError("Score history does not end at the kept counts of the record.")
+        laws = {
+            "kept_histogram": np.array_equal(self.kept_histogram.sum(axis=2), self.kept),
+            "removed_histogram": np.array_equal(self.removed_histogram.sum(axis=2), sizes - self.kept),
+            "weight_score_histogram": np.array_equal(self.weight_score_histogram.sum(axis=(1, 2)), sizes),
+            "kept_in_final": bool((self.kept_in_final <= np.minimum(self.kept, self.kept[-1])).all()),
+            "kept_by_magnitude": bool((self.kept_by_magnitude <= self.kept[-1]).all()),
+        }
+        if broken := [name for name, holds in laws.items() if not holds]:
+            raise RunFormatError(f"Score history has counts that do not add up: {', '.join(broken)}.")
 
 
 @dataclass(frozen=True)
@@ -170,6 +197,8 @@ class RunRecord:
         already: whatever was trained but the scores, without the weights that the mask removes, and the mask, 32 of
         its bits a parameter. These are the columns of the paper's Table 1, which leaves out what beside the prunable
         weights is trained with a mask: biases, LayerNorm and head, a thousandth of BERT-base.
+    files
+        Size and digest of each of its array files.
     """
 
     path: Path
@@ -177,7 +206,7 @@ class RunRecord:
     layout: EncoderLayout
     provenance: Mapping[str, Any]
     results: Mapping[str, Any]
-    file_sha256: Mapping[str, str]
+    files: Mapping[str, Seal]
 
     @property
     def run_id(self) -> str:
@@ -217,7 +246,7 @@ class RunRecord:
     @property
     def has_masks(self) -> bool:
         """Whether a mask is stored."""
-        return MASKS_FILE in self.file_sha256
+        return MASKS_FILE in self.files
 
     @property
     def masks_file(self) -> Path:
@@ -225,7 +254,7 @@ class RunRecord:
         own = self.path / MASKS_FILE
         if own.exists() or not self.config.method_info.is_control:
             return own
-        return shared_masks_file(self.path.parent, self.file_sha256[MASKS_FILE])
+        return shared_masks_file(self.path.parent, self.files[MASKS_FILE].sha256)
 
     @property
     def mask_bytes(self) -> int:
@@ -244,7 +273,7 @@ class RunRecord:
     @property
     def has_scores(self) -> bool:
         """Whether a score history is stored."""
-        return SCORES_FILE in self.file_sha256
+        return SCORES_FILE in self.files
 
     @cached_property
     def masks(self) -> MaskSet:
@@ -258,7 +287,13 @@ class RunRecord:
         return self._read_masks()
 
     def _read_masks(self) -> MaskSet:
-        masks = _masks_from_arrays(self.layout, self._read(MASKS_FILE), self.run_id)
+        layout = self.layout
+        # Streams of masks at random are as long as their bits, and a little longer.
+        most = layout.n_weights // 8 + layout.n_weights // 800 + 2**16
+        return self._read(MASKS_FILE, most, self._masks_of)
+
+    def _masks_of(self, arrays: Arrays) -> MaskSet:
+        masks = _masks_from_arrays(self.layout, arrays, self.run_id)
         counted = _kept_counts(self.layout, masks)
         if any(self.results[name] != counts for name, counts in counted.items()):
             raise MaskFormatError(f"Masks of run {self.run_id} keep other counts than its {RECORD_FILE} says.")
@@ -281,7 +316,7 @@ class RunRecord:
             task=None if config.method_info.is_control else config.task,
             kept=self.kept,
             kept_per_head=self.kept_per_head,
-            digest=self.file_sha256[MASKS_FILE],
+            digest=self.files[MASKS_FILE].sha256,
             read=self._read_masks,
             config=config,
         )
@@ -289,23 +324,37 @@ class RunRecord:
     @cached_property
     def history(self) -> pd.DataFrame:
         """A row per logged step, columns `HISTORY_COLUMNS`; NaN where a quantity does not exist."""
-        arrays = self._read(HISTORY_FILE)
-        if set(arrays) != set(HISTORY_COLUMNS) or not _are_columns(arrays):
-            raise RunFormatError(f"History of run {self.run_id} has columns {sorted(arrays)} or unequal lengths.")
+        return self._read(HISTORY_FILE, MAX_HISTORY_ROWS * len(HISTORY_COLUMNS) * 8, self._history_of)
+
+    def _history_of(self, arrays: Arrays) -> pd.DataFrame:
+        shapes = {array.shape for array in arrays.values()}
+        if set(arrays) != set(HISTORY_COLUMNS) or len(shapes) != 1 or len(*shapes) != 1:
+            raise RunFormatError(
+                f"History of run {self.run_id} has columns {', '.join(sorted(arrays))[:200]} or unequal lengths."
+            )
+        for name, array in arrays.items():
+            if array.dtype.kind not in ("iu" if name in _COUNTED else "f"):
+                raise RunFormatError(f"History of run {self.run_id} has a column {name} of {array.dtype}.")
+        if not np.all(arrays["step"][:-1] < arrays["step"][1:]) or any(
+            array.size and array.min() < 0 for name, array in arrays.items() if name in _COUNTED
+        ):
+            raise RunFormatError(f"History of run {self.run_id} has steps that do not rise, or a count below 0.")
         return pd.DataFrame({column: arrays[column] for column in HISTORY_COLUMNS})
 
     @cached_property
     def scores(self) -> ScoreHistory:
         """Scores over training."""
-        arrays = self._read(SCORES_FILE)
+        most = min(len(self.layout.matrices) * MAX_SCORE_BYTES_PER_MATRIX, MAX_UNPACKED_BYTES)
+        return self._read(SCORES_FILE, most, self._scores_of)
+
+    def _scores_of(self, arrays: Arrays) -> ScoreHistory:
         try:
             scores = ScoreHistory(**arrays)
+            scores.check_counts(self.layout, self.kept)
+        except RunFormatError as error:
+            raise RunFormatError(f"Run {self.run_id}: {error}") from None
         except TypeError as error:
             raise RunFormatError(f"Score history of run {self.run_id} has other fields: {error}.") from None
-        if not np.array_equal(scores.kept[-1:], self.kept.reshape(1, -1)):
-            raise RunFormatError(
-                f"Score history of run {self.run_id} does not end at the kept counts of its {RECORD_FILE}."
-            )
         return scores
 
     @cached_property
@@ -315,34 +364,37 @@ class RunRecord:
         Columns: ``split`` (number in the task's splits), ``prediction`` (class number, or the score of a regression),
         ``correct`` (classification) or ``error`` (prediction minus target).
         """
-        arrays = self._read(PREDICTIONS_FILE)
-        if set(arrays) not in PREDICTION_COLUMNS or not _are_columns(arrays):
-            raise RunFormatError(f"Predictions of run {self.run_id} have columns {sorted(arrays)} or unequal lengths.")
-        return pd.DataFrame(dict(arrays))
-
-    def _unreadable(self, file: Path, error: OSError) -> RunFormatError:
-        return RunFormatError(
-            f"Run {self.run_id}: {file.relative_to(self.path.parent)} cannot be read ({error.strerror})."
+        n_examples = self.results["n_examples"]
+        return self._read(
+            PREDICTIONS_FILE,
+            # Three columns of at most eight bytes.
+            24 * sum(n_examples.values()),
+            lambda arrays: predictions_table(
+                arrays, self.config.task_info, n_examples, f"Run {self.run_id}: {PREDICTIONS_FILE}"
+            ),
         )
 
-    def _read(self, name: str) -> Arrays:
-        want = self.file_sha256.get(name)
-        if want is None:
+    def _unreadable(self, file: Path, error: OSError) -> RunFormatError:
+        return RunFormatError(f"Run {self.run_id}: {file.relative_to(self.path.parent)} cannot be read ({why(error)}).")
+
+    def _read(self, name: str, most: int, build: Callable[[Arrays], T]) -> T:
+        """What `build` makes of the arrays of a file, which take at most so many bytes."""
+        seal = self.files.get(name)
+        if seal is None:
             raise RunFormatError(f"Run {self.run_id} ({self.config.method}) holds no {name}.")
         file = self.masks_file if name == MASKS_FILE else self.path / name
         try:
-            content = file.read_bytes()
+            # Names and headers of the arrays lie between them.
+            content = read_regular(file, most + 2**20)
         except OSError as error:
             raise self._unreadable(file, error) from None
-        if hashlib.sha256(content).hexdigest() != want:
+        if seal.size not in (None, len(content)) or hashlib.sha256(content).hexdigest() != seal.sha256:
             raise RunFormatError(
                 f"Run {self.run_id}: {name} is cut off or was altered (its sha256 is not the one in {RECORD_FILE}). "
                 "Restore the folder or train the run again."
             )
-        try:
-            return _arrays_from_npz(content)
-        except ARCHIVE_ERRORS as error:
-            raise RunFormatError(f"Run {self.run_id}: {name} is not a plain archive of numbers ({error}).") from None
+        with fenced(f"Run {self.run_id}: {name} is not a plain archive of numbers, or"):
+            return build(from_npz(content, most))
 
     def verify(self) -> None:
         """Read and verify every file of the record.
@@ -358,48 +410,12 @@ class RunRecord:
             SCORES_FILE: lambda: self.scores,
             PREDICTIONS_FILE: lambda: self.predictions,
         }
-        for name in self.file_sha256:
-            if name not in readers:
-                raise RunFormatError(f"Run {self.run_id} lists {name!r}, which no version of this schema writes.")
+        for name in self.files:
             readers[name]()
-        extra = {entry.name for entry in self.path.iterdir()} - {RECORD_FILE, *self.file_sha256}
+        with fenced(f"Run {self.run_id}"):
+            extra = sorted({entry.name for entry in self.path.iterdir()} - {RECORD_FILE, *self.files})
         if extra:
-            raise RunFormatError(f"Run {self.run_id} holds files that are not part of it: {', '.join(sorted(extra))}.")
-
-
-# What zipfile, zlib and numpy raise on bytes that are not an archive of arrays; pickled objects are a ValueError.
-ARCHIVE_ERRORS = (
-    ValueError,
-    OSError,
-    EOFError,
-    MemoryError,
-    RuntimeError,
-    SyntaxError,
-    tokenize.TokenError,
-    zlib.error,
-    zipfile.BadZipFile,
-)
-
-
-def _arrays_from_npz(content: bytes) -> Arrays:
-    """Inverse of `_npz`, for bytes of unknown origin."""
-    arrays = {}
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        n_bytes = sum(entry.file_size for entry in archive.infolist())
-        if n_bytes > MAX_UNPACKED_BYTES:
-            raise ValueError(f"unpacks to {n_bytes:,} bytes; at most {MAX_UNPACKED_BYTES:,} are read")
-        for entry in archive.infolist():
-            with archive.open(entry) as file:
-                array = np.lib.format.read_array(file, allow_pickle=False)
-            if array.dtype.kind not in "biuf":
-                raise ValueError(f"{entry.filename} holds {array.dtype}")
-            arrays[entry.filename.removesuffix(".npy")] = array
-    return arrays
-
-
-def _are_columns(arrays: Arrays) -> bool:
-    """Whether all are one-dimensional and of one length."""
-    return len({array.shape for array in arrays.values()}) == 1 and all(array.ndim == 1 for array in arrays.values())
+            raise RunFormatError(f"Run {self.run_id} holds files that are not part of it: {cut(', '.join(extra))}.")
 
 
 def _masks_from_arrays(layout: EncoderLayout, arrays: Arrays, run_id: str) -> MaskSet:
@@ -418,15 +434,9 @@ def _masks_from_arrays(layout: EncoderLayout, arrays: Arrays, run_id: str) -> Ma
     return MaskSet(layout, bits)
 
 
-def _npz(arrays: Arrays, *, deflate: bool = True) -> bytes:
-    buffer = io.BytesIO()
-    (np.savez_compressed if deflate else np.savez)(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
 def masks_to_bytes(masks: MaskSet) -> bytes:
     """Content of masks.npz."""
-    return _npz(
+    return to_npz(
         {f"{matrix.layer}.{matrix.matrix_type}": compress_bits(bits) for matrix, bits in masks.bits.items()},
         deflate=False,
     )
@@ -460,39 +470,28 @@ def save_run(
     if masks is not None and masks.layout != layout:
         raise MaskFormatError(f"Masks of run {config.run_id} are for {masks.layout}; its encoder is {layout}.")
     target = runs / config.run_id
-    if target.exists():
-        raise RunExistsError(f"Run {config.run_id} is already in {runs}; records are never overwritten.")
     contents = {
-        HISTORY_FILE: _npz({column: history[column].to_numpy() for column in HISTORY_COLUMNS}),
-        PREDICTIONS_FILE: _npz({str(column): predictions[column].to_numpy() for column in predictions}),
+        HISTORY_FILE: to_npz({column: history[column].to_numpy() for column in HISTORY_COLUMNS}),
+        PREDICTIONS_FILE: to_npz({str(column): predictions[column].to_numpy() for column in predictions}),
     }
     if masks is not None:
         contents[MASKS_FILE] = masks_to_bytes(masks)
     if scores is not None:
-        contents[SCORES_FILE] = _npz({field.name: getattr(scores, field.name) for field in fields(scores)})
+        contents[SCORES_FILE] = to_npz({field.name: getattr(scores, field.name) for field in fields(scores)})
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
-    record = {
-        "schema_version": SCHEMA_VERSION,
-        "run_id": config.run_id,
-        "config": config.to_dict(),
-        "layout": layout.to_dict(),
-        "provenance": dict(provenance),
-        "results": {**results, **_kept_counts(layout, masks)},
-        "files": digests,
-    }
-    try:
-        contents[RECORD_FILE] = to_json(record)
-    except (TypeError, ValueError) as error:
-        raise RunWriteError(
-            f"Run {config.run_id} cannot be written as JSON: {error}. Results and provenance take text, finite "
-            "numbers, and None where a value is missing."
-        ) from None
-    # A record that could not be read back must not come to stand among the runs.
-    _parse_record(target, from_json(contents[RECORD_FILE]))
-
-    temporary = runs / f"{TEMPORARY_PREFIX}{config.run_id}-{os.getpid()}-{secrets.token_hex(4)}"
-    try:
-        temporary.mkdir(parents=True)
+    with RUNS.writing(target) as temporary:
+        contents[RECORD_FILE] = RUNS.to_json(
+            target,
+            {
+                "run_id": config.run_id,
+                "config": config.to_dict(),
+                "layout": layout.to_dict(),
+                "provenance": dict(provenance),
+                "results": {**results, **_kept_counts(layout, masks)},
+                "files": {name: {"size": len(contents[name]), "sha256": digest} for name, digest in digests.items()},
+            },
+        )
+        temporary.mkdir()
         for name, content in contents.items():
             write_durably(temporary / name, content)
         sync_folder(temporary)
@@ -504,17 +503,6 @@ def save_run(
             shared.parent.mkdir(exist_ok=True)
             (temporary / MASKS_FILE).replace(shared)
             sync_folder(shared.parent)
-        temporary.rename(target)
-        sync_folder(runs)
-    except OSError as error:
-        if target.exists():
-            raise RunExistsError(f"Run {config.run_id} was written to {runs} by another process meanwhile.") from None
-        raise RunWriteError(
-            f"Run {config.run_id} could not be written to {runs}: {error.strerror or error}. Nothing was left behind; "
-            "free space or name another folder, then start the same command again."
-        ) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return load_run(target)
 
 
@@ -528,88 +516,83 @@ def _kept_counts(layout: EncoderLayout, masks: MaskSet | None) -> dict[str, Any]
     }
 
 
+def _build(path: Path, content: Mapping[str, Any], model: RunVersion1) -> RunRecord:
+    record = RunRecord(
+        path,
+        RunConfig.from_dict(content["config"]),
+        EncoderLayout.from_dict(content["layout"]),
+        content["provenance"],
+        content["results"],
+        model.seals(),
+    )
+    if problem := _misfit(record, model):
+        raise RunFormatError(f"{path / RECORD_FILE} {problem}, which do not fit its encoder or task. {RUNS.again}")
+    return record
+
+
+def _misfit(record: RunRecord, model: RunVersion1) -> str | None:
+    """What of a record does not fit its own settings; None where all does."""
+    layout, task, results = record.layout, record.config.task_info, model.results
+    kept, heads = _counts(results.kept), _counts(results.kept_per_head)
+    if not {HISTORY_FILE, PREDICTIONS_FILE} <= set(record.files):
+        return f"names files {', '.join(record.files) or '(none)'}"
+    if set(results.n_examples) != {split for _, split in task.splits}:
+        return f"has n_examples of {cut(', '.join(results.n_examples))}"
+    if not set(task.metrics) <= set(results.metrics):
+        return f"has metrics {cut(', '.join(results.metrics))}"
+    if results.best.metric not in results.metrics:
+        return f"has a best value of {cut(results.best.metric)}"
+    for evaluation in record.results["evaluations"]:
+        if not all(_is_metric(evaluation.get(name)) for name in task.metrics):
+            return f"has evaluations without {' and '.join(task.metrics)}"
+    if (
+        kept.shape != (layout.n_layers, len(MATRIX_TYPES))
+        or heads.shape != (layout.n_layers, len(HEAD_TYPES), layout.n_heads)
+        or (kept > [layout.size(kind) for kind in MATRIX_TYPES]).any()
+        or not np.array_equal(heads.sum(axis=2), kept[:, : len(HEAD_TYPES)])
+    ):
+        return "has kept counts"
+    return None
+
+
+def _counts(lists: Sequence[Any]) -> npt.NDArray[np.int64]:
+    try:
+        return np.array(lists, np.int64)
+    except ValueError:
+        # Of unequal lengths: the shape of nothing.
+        return np.empty(0, np.int64)
+
+
+def _is_metric(value: Any) -> bool:
+    return type(value) in (int, float) and -1 <= value <= 1
+
+
+RUNS: Store[RunRecord] = Store(
+    kind="run",
+    id_name="run_id",
+    versions=RUN_VERSIONS,
+    json_file=lambda path: path / RECORD_FILE,
+    entries=lambda folder: [
+        path
+        for path in names_in(folder, folders_alone=True)
+        if path.name not in (TRANSFERS_FOLDER, SHARED_MASKS_FOLDER)
+    ],
+    id_at=lambda path: path.name,
+    id_of=lambda run: run.run_id,
+    build=_build,
+    again="Restore the folder or train the run again.",
+)
+
+
 def load_run(path: Path) -> RunRecord:
     """Read run.json of one run and verify it; the arrays are verified when they are read.
 
     Raises
     ------
     RunFormatError
-        If the folder is not a run, the record is cut off or altered, or its schema is not this one.
+        If the folder is not a run, the record is cut off or altered, or of a schema version that is not known here.
     """
-    file = path / RECORD_FILE
-    try:
-        content = from_json(file.read_bytes())
-    except FileNotFoundError:
-        raise RunFormatError(f"{path} is not a run: it holds no {RECORD_FILE}.") from None
-    except OSError as error:
-        raise RunFormatError(f"{file} cannot be read ({error.strerror}).") from None
-    except ValueError:
-        raise RunFormatError(f"{file} is cut off or is not JSON. Restore the folder or train the run again.") from None
-    return _parse_record(path, content)
-
-
-def _parse_record(path: Path, content: Any) -> RunRecord:
-    """Content of the run.json of the folder `path`, verified."""
-    file = path / RECORD_FILE
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        newer = isinstance(version, int) and version > SCHEMA_VERSION
-        raise RunFormatError(
-            f"{file} has schema version {version!r}; this SMP Lab reads {SCHEMA_VERSION}. "
-            + ("Update SMP Lab to read it." if newer else "Train the run again with this version.")
-        )
-    try:
-        config = RunConfig.from_dict(content["config"])
-        layout = EncoderLayout.from_dict(content["layout"])
-        provenance, results, files, run_id = (content[key] for key in ("provenance", "results", "files", "run_id"))
-    except (ConfigError, MaskFormatError) as error:
-        raise RunFormatError(f"{file} cannot be used: {error}") from None
-    except (KeyError, TypeError) as error:
-        raise RunFormatError(f"{file} lacks a part: {error}.") from None
-    for name, part in (("provenance", provenance), ("results", results), ("files", files)):
-        if not isinstance(part, dict):
-            raise RunFormatError(f"{file} has {name} of type {type(part).__name__}; expected an object.")
-    if config.run_id != run_id:
-        raise RunFormatError(
-            f"{file} was altered: it says run {run_id}, but its settings are those of {config.run_id}. "
-            "Restore the folder or train the run again."
-        )
-    if path.name != run_id:
-        raise RunFormatError(f"Folder {path} holds run {run_id}; rename the folder back.")
-    record = RunRecord(path, config, layout, provenance, results, files)
-    _check_results(record, file)
-    if content.get(DIGEST) != own_sha256(content):
-        raise RunFormatError(
-            f"{file} was altered: its content is not what its own sha256 says. Restore the folder or train the run "
-            "again."
-        )
-    return record
-
-
-def _check_results(record: RunRecord, file: Path) -> None:
-    results, layout = record.results, record.layout
-    try:
-        metrics, best = results["metrics"], results["best"]
-        measured = [metrics[name] for name in record.config.task_info.metrics]
-        sizes = [results["n_examples"][split] for _, split in record.config.task_info.splits]
-        parameters = [results["trainable_parameters"], results["new_parameters"]]
-        kept, heads = np.asarray(results["kept"]), np.asarray(results["kept_per_head"])
-        holds = (
-            all(map(is_number, [*measured, best["value"], best["step"], *parameters]))
-            and all(isinstance(size, int) and size > 0 for size in sizes)
-            and best["metric"] in metrics
-            and isinstance(results["evaluations"], list)
-            and all(isinstance(evaluation, dict) for evaluation in results["evaluations"])
-            and kept.dtype.kind == heads.dtype.kind == "i"
-            and kept.shape == (layout.n_layers, len(MATRIX_TYPES))
-            and heads.shape == (layout.n_layers, len(HEAD_TYPES), layout.n_heads)
-            and bool(((kept >= 0) & (kept <= [layout.size(kind) for kind in MATRIX_TYPES])).all())
-            and np.array_equal(heads.sum(axis=2), kept[:, : len(HEAD_TYPES)])
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunFormatError(f"{file} has incomplete results: {error!r}.") from None
-    if not holds:
-        raise RunFormatError(f"{file} has kept counts or metrics that do not fit its encoder or task.")
+    return RUNS.load(path)
 
 
 @dataclass(frozen=True)
@@ -622,10 +605,13 @@ class RunIndex:
         By run id, in order of the ids; a run in several folders is taken from the first.
     problems
         ``(folder, sentence)`` for each folder that should be a run and is not.
+    seen
+        As in `Listing`.
     """
 
     runs: Mapping[str, RunRecord]
     problems: tuple[tuple[Path, str], ...]
+    seen: Seen[RunRecord] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def mask_records(self) -> Mapping[str, MaskRecord]:
@@ -633,10 +619,13 @@ class RunIndex:
         return {record.mask_id: record for run in self.runs.values() if (record := run.mask_record) is not None}
 
 
-def list_runs(folders: Iterable[Path]) -> RunIndex:
-    """Read run.json of every run in some folders; a missing folder counts as empty."""
-    runs, problems = read_all(folders, run_folders, load_run)
-    return RunIndex({run.run_id: run for run in sorted(runs[::-1], key=lambda run: run.run_id)}, problems)
+def list_runs(folders: Iterable[Path], before: RunIndex | None = None) -> RunIndex:
+    """Read run.json of every run in some folders; a missing folder counts as empty.
+
+    Of an index from `before`, what has not changed since is taken as it is.
+    """
+    found = RUNS.list(folders, before.seen if before else None)
+    return RunIndex(found.records, found.problems, found.seen)
 
 
 def find_run(name: str, folders: Iterable[Path]) -> RunRecord | None:
@@ -648,8 +637,9 @@ def find_run(name: str, folders: Iterable[Path]) -> RunRecord | None:
         If it is there and cannot be read.
     """
     for folder in (Path(name).expanduser(), *(folder / name for folder in folders)):
-        if (folder / RECORD_FILE).is_file():
-            return load_run(folder.resolve())
+        with fenced(f"Folder {cut(str(folder))}"):
+            if (folder / RECORD_FILE).is_file():
+                return load_run(folder.resolve())
     return None
 
 
@@ -661,7 +651,7 @@ def unused_shared_masks(folder: Path) -> list[Path]:
     RunFormatError
         If one of the runs cannot be read: any of the masks may be its own.
     """
-    named = {load_run(path).masks_file for path in run_folders(folder)}
+    named = {run.masks_file for run in map(load_run, run_folders(folder)) if run.has_masks}
     return sorted(set((folder / SHARED_MASKS_FOLDER).glob("*")) - named)
 
 
@@ -673,15 +663,5 @@ def run_folders(folder: Path) -> list[Path]:
     RunFormatError
         If the folder is there and cannot be read.
     """
-    try:
-        return sorted(
-            entry
-            for entry in folder.iterdir()
-            if entry.is_dir()
-            and entry.name not in (TRANSFERS_FOLDER, SHARED_MASKS_FOLDER)
-            and not entry.name.startswith(".")
-        )
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise RunFormatError(f"Folder {folder} of runs cannot be read ({error.strerror}).") from None
+    with fenced(f"Folder {folder} of runs"):
+        return RUNS.entries(folder)

@@ -1,18 +1,18 @@
-"""JSON files that carry a digest of their own content, written whole or not at all."""
+"""Files of unknown origin, read with care; JSON that carries a digest of itself; files written whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from smp_lab.config import canonical_json
-from smp_lab.errors import RunFormatError
-
-T = TypeVar("T")
 
 DIGEST = "sha256"
 
@@ -41,49 +41,73 @@ def from_json(content: bytes) -> Any:
     Raises
     ------
     ValueError
-        If the content is cut off or is not JSON.
+        If the content is cut off or is not JSON, or holds a number that is not finite or does not fit 64 bits, or text
+        that is not Unicode.
     """
     try:
-        return json.loads(content, parse_constant=_refuse_constant)
+        value = json.loads(
+            content.decode(), parse_constant=_refuse_constant, parse_int=_int64, parse_float=_finite_float
+        )
+        # Half of a surrogate pair can be written in JSON, but neither printed nor sent to a browser.
+        if b"\\u" in content:
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError(str(error)) from None
+    return value
 
 
 def _refuse_constant(name: str) -> None:
     """Refuse NaN and the infinities, which Python's reader takes and JSON does not have."""
-    raise ValueError(name)
+    raise ValueError(f"{name} is no number")
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value from JSON is a number that a float or an int64 holds."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**63
+def _int64(digits: str) -> int:
+    value = int(digits)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{digits[:20]} is too long for a number")
+    return value
 
 
-def read_all(
-    folders: Iterable[Path], entries: Callable[[Path], list[Path]], read: Callable[[Path], T]
-) -> tuple[list[T], tuple[tuple[Path, str], ...]]:
-    """What can be read of all entries of some folders, and ``(path, sentence)`` for what cannot.
+def _finite_float(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"{digits[:20]} is too large for a number")
+    return value
+
+
+def read_regular(file: Path, most: int) -> bytes:
+    """Content of a file of unknown origin.
+
+    It is opened once, without waiting for a writer, and its kind and size are looked at before anything is read.
 
     Parameters
     ----------
-    folders
-        Read in this order.
-    entries, read
-        Names the entries of a folder; reads one. Each raises `RunFormatError` where that cannot be done.
+    file
+        A link in its place is not followed.
+    most
+        Bytes that are read at most.
+
+    Raises
+    ------
+    OSError
+        If it is missing, a link, a folder, a pipe or a device, or larger.
     """
-    records, problems = [], []
-    for folder in folders:
-        try:
-            paths = entries(folder)
-        except RunFormatError as error:
-            problems.append((folder, str(error)))
-            continue
-        for path in paths:
-            try:
-                records.append(read(path))
-            except RunFormatError as error:
-                problems.append((path, str(error)))
-    return records, tuple(problems)
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as handle:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "Is a directory" if stat.S_ISDIR(found.st_mode) else "Not a regular file")
+        if found.st_size > most:
+            raise OSError(errno.EFBIG, f"{found.st_size:,} bytes; at most {most:,} are read")
+        # One that grows meanwhile is another one than was looked at; its digest will say so.
+        return handle.read(found.st_size)
+
+
+def why(error: OSError) -> str:
+    """What a system call says, for a sentence; a link where a file should be is said to be one."""
+    if error.errno == errno.ELOOP:
+        return "Is a link; only regular files are read"
+    return error.strerror or str(error)
 
 
 def write_durably(path: Path, content: bytes) -> None:

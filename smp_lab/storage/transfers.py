@@ -10,10 +10,8 @@ they are read::
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from types import NoneType
@@ -23,14 +21,16 @@ import numpy as np
 import pandas as pd
 
 from smp_lab.config import canonical_json
-from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError, RunWriteError
+from smp_lab.errors import ConfigError, MaskFormatError, RunExistsError, RunFormatError
 from smp_lab.methods import get_method
-from smp_lab.paths import TEMPORARY_PREFIX, transfers_folder
-from smp_lab.storage.runs import PREDICTION_COLUMNS, RunRecord
-from smp_lab.storage.sealed import DIGEST, from_json, is_number, own_sha256, read_all, to_json, write_durably
+from smp_lab.paths import transfers_folder
+from smp_lab.storage.predictions import predictions_table
+from smp_lab.storage.runs import RunRecord
+from smp_lab.storage.sealed import write_durably
+from smp_lab.storage.store import Seen, Store, cut, fenced, names_in
+from smp_lab.storage.versions import TRANSFER_VERSIONS, TransferVersion1
 from smp_lab.tasks import Task, get_task
 
-SCHEMA_VERSION = 1
 SUFFIX = ".json"
 
 _KINDS = {"str": str, "int": int, "float": float, "tuple[str, ...]": tuple, "None": NoneType}
@@ -81,10 +81,10 @@ class TransferSettings:
     precision: str
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, tuple(_KINDS[kind] for kind in str(field.type).split(" | "))):
-                raise ConfigError(f"Setting {field.name} = {value!r} of a transfer is not of type {field.type}.")
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            if not isinstance(value, tuple(_KINDS[kind] for kind in str(setting.type).split(" | "))):
+                raise ConfigError(f"Setting {setting.name} = {value!r} of a transfer is not of type {setting.type}.")
         get_method(self.mask_method)
         for task in filter(None, (self.task, self.mask_task)):
             get_task(task)
@@ -153,9 +153,11 @@ class TransferRecord:
     @cached_property
     def predictions(self) -> pd.DataFrame:
         """A row per development example; columns as in `RunRecord.predictions`."""
-        columns = _predictions_from_text(self.results["predictions"], self.settings.task_info.is_regression)
-        sizes = [self.results["n_examples"][split] for _, split in self.settings.task_info.splits]
-        return pd.DataFrame({"split": np.repeat(np.arange(len(sizes), dtype=np.uint8), sizes), **columns})
+        task, n_examples = self.settings.task_info, self.results["n_examples"]
+        columns = _predictions_from_text(self.results["predictions"], task.is_regression)
+        sizes = [n_examples[split] for _, split in task.splits]
+        split = np.repeat(np.arange(len(sizes), dtype=np.uint8), sizes)
+        return predictions_table({"split": split, **columns}, task, n_examples, f"{self.path}: predictions")
 
     def check_mask(self, run: RunRecord) -> None:
         """Refuse a transfer of another mask than its run holds now.
@@ -174,8 +176,16 @@ class TransferRecord:
 
 def _predictions_from_text(texts: Mapping[str, str], is_regression: bool) -> dict[str, Any]:
     types = {"prediction": np.float32 if is_regression else np.uint8, "error": np.float32, "correct": np.bool_}
-    # Text is no boolean: "0" and "1" are numbers first.
-    return {name: np.array(text.split(), np.float64).astype(types[name]) for name, text in texts.items()}
+    if unknown := sorted(set(texts) - set(types)):
+        raise RunFormatError(f"Predictions have no column {cut(unknown[0])!r}.")
+    columns = {}
+    for name, text in texts.items():
+        # Text is no boolean: "0" and "1" are numbers first.
+        values = np.array(text.split(), np.float64)
+        columns[name] = values.astype(types[name])
+        if not is_regression and not np.array_equal(columns[name], values):
+            raise RunFormatError(f"Predictions have a {name} that is no whole number of its range.")
+    return columns
 
 
 def save_transfer(
@@ -199,33 +209,20 @@ def save_transfer(
     columns = predictions.drop(columns="split")
     # Nine digits name every float32.
     texts = {str(name): " ".join(f"{value:.9g}" for value in columns[name]) for name in columns}
-    record = {
-        "schema_version": SCHEMA_VERSION,
-        "transfer_id": settings.transfer_id,
-        "settings": asdict(settings),
-        "provenance": dict(provenance),
-        "results": {**results, "predictions": texts},
-    }
+    content = TRANSFERS.to_json(
+        file,
+        {
+            "transfer_id": settings.transfer_id,
+            "settings": asdict(settings),
+            "provenance": dict(provenance),
+            "results": {**results, "predictions": texts},
+        },
+    )
     try:
-        content = to_json(record)
-    except (TypeError, ValueError) as error:
-        raise RunWriteError(f"Transfer {settings.transfer_id} cannot be written as JSON: {error}.") from None
-    # A record that could not be read back must not come to stand among the others.
-    _parse_transfer(file, from_json(content))
-
-    temporary = file.parent / f"{TEMPORARY_PREFIX}{settings.transfer_id}-{os.getpid()}-{secrets.token_hex(4)}"
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(temporary, content)
-        if not file.exists():
-            temporary.rename(file)
-    except OSError as error:
-        raise RunWriteError(
-            f"Transfer {settings.transfer_id} could not be written to {file.parent}: {error.strerror or error}. "
-            "Nothing was left behind; free space or name another folder, then start the same command again."
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        with TRANSFERS.writing(file) as temporary:
+            write_durably(temporary, content)
+    except RunExistsError:
+        pass
     return load_transfer(file)
 
 
@@ -234,62 +231,43 @@ def transfer_file(runs: Path, settings: TransferSettings) -> Path:
     return transfers_folder(runs) / f"{settings.transfer_id}{SUFFIX}"
 
 
+def _build(file: Path, content: Mapping[str, Any], model: TransferVersion1) -> TransferRecord:
+    settings, results = TransferSettings.from_dict(content["settings"]), model.results
+    task = settings.task_info
+    record = TransferRecord(file, settings, content["provenance"], content["results"])
+    if (
+        set(results.n_examples) != {split for _, split in task.splits}
+        or not set(task.metrics) <= set(results.metrics) & set(results.majority)
+        or results.kept > results.n_weights
+    ):
+        raise RunFormatError(f"{file} has metrics or counts that do not fit its task. {TRANSFERS.again}")
+    # Read once, so that a listed transfer is one whose predictions can be shown; a table of them is not kept.
+    _ = record.predictions
+    return TransferRecord(file, settings, content["provenance"], content["results"])
+
+
+TRANSFERS: Store[TransferRecord] = Store(
+    kind="transfer",
+    id_name="transfer_id",
+    versions=TRANSFER_VERSIONS,
+    json_file=lambda path: path,
+    entries=lambda runs: names_in(transfers_folder(runs), folders_alone=False),
+    id_at=lambda path: path.name.removesuffix(SUFFIX),
+    id_of=lambda transfer: transfer.transfer_id,
+    build=_build,
+    again="Restore it, or delete it and start smp-lab transfer again.",
+)
+
+
 def load_transfer(file: Path) -> TransferRecord:
     """Read and verify one transfer.
 
     Raises
     ------
     RunFormatError
-        If the file is no transfer, is cut off or altered, or its schema is not this one.
+        If the file is no transfer, is cut off or altered, or of a schema version that is not known here.
     """
-    try:
-        content = from_json(file.read_bytes())
-    except OSError as error:
-        raise RunFormatError(f"{file} cannot be read ({error.strerror}).") from None
-    except ValueError:
-        raise RunFormatError(f"{file} is cut off or is not JSON. {_AGAIN}") from None
-    return _parse_transfer(file, content)
-
-
-_AGAIN = "Restore it, or delete it and start smp-lab transfer again."
-
-
-def _parse_transfer(file: Path, content: Any) -> TransferRecord:
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise RunFormatError(
-            f"{file} has schema version {version!r}; this SMP Lab reads transfers of version {SCHEMA_VERSION}. {_AGAIN}"
-        )
-    try:
-        settings = TransferSettings.from_dict(content["settings"])
-        transfer_id, provenance, results = (content[key] for key in ("transfer_id", "provenance", "results"))
-        holds = isinstance(provenance, dict) and _results_hold(results, settings.task_info)
-    except ConfigError as error:
-        raise RunFormatError(f"{file} cannot be used: {error}") from None
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise RunFormatError(f"{file} lacks a part or has one of another kind: {error!r}.") from None
-    if not holds:
-        raise RunFormatError(f"{file} has metrics, counts or predictions that do not fit its task. {_AGAIN}")
-    if not transfer_id == settings.transfer_id == file.name.removesuffix(SUFFIX):
-        raise RunFormatError(
-            f"{file} says transfer {transfer_id!r}, but its settings are those of {settings.transfer_id}. {_AGAIN}"
-        )
-    if content.get(DIGEST) != own_sha256(content):
-        raise RunFormatError(f"{file} was altered: its content is not what its own sha256 says. {_AGAIN}")
-    return TransferRecord(file, settings, provenance, results)
-
-
-def _results_hold(results: Mapping[str, Any], task: Task) -> bool:
-    sizes = [results["n_examples"][split] for _, split in task.splits]
-    columns = _predictions_from_text(results["predictions"], task.is_regression)
-    return (
-        all(is_number(results[kind][name]) for kind in ("metrics", "majority") for name in task.metrics)
-        and all(isinstance(size, int) and size > 0 for size in sizes)
-        and {"split", *columns} == PREDICTION_COLUMNS[task.is_regression]
-        and all(len(values) == sum(sizes) for values in columns.values())
-        and all(isinstance(results[name], int) for name in ("kept", "n_weights"))
-        and 0 <= results["kept"] <= results["n_weights"]
-    )
+    return TRANSFERS.load(file)
 
 
 @dataclass(frozen=True)
@@ -302,17 +280,22 @@ class TransferIndex:
         By id; one in several folders is taken from the first.
     problems
         ``(file, sentence)`` for each that should be a transfer and is not.
+    seen
+        As in `Listing`.
     """
 
     transfers: Mapping[str, TransferRecord]
     problems: tuple[tuple[Path, str], ...]
+    seen: Seen[TransferRecord] = field(default_factory=dict, repr=False, compare=False)
 
 
-def list_transfers(folders: Iterable[Path]) -> TransferIndex:
-    """Read every transfer in some folders of runs; a folder without any counts as empty."""
-    transfers, problems = read_all(folders, transfer_files, load_transfer)
-    by_id = {transfer.transfer_id: transfer for transfer in sorted(transfers[::-1], key=lambda each: each.transfer_id)}
-    return TransferIndex(by_id, problems)
+def list_transfers(folders: Iterable[Path], before: TransferIndex | None = None) -> TransferIndex:
+    """Read every transfer in some folders of runs; a folder without any counts as empty.
+
+    Of an index from `before`, what has not changed since is taken as it is.
+    """
+    found = TRANSFERS.list(folders, before.seen if before else None)
+    return TransferIndex(found.records, found.problems, found.seen)
 
 
 def transfer_files(runs: Path) -> list[Path]:
@@ -323,10 +306,5 @@ def transfer_files(runs: Path) -> list[Path]:
     RunFormatError
         If the folder is there and cannot be read.
     """
-    folder = transfers_folder(runs)
-    try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise RunFormatError(f"Folder {folder} of transfers cannot be read ({error.strerror}).") from None
+    with fenced(f"Folder {transfers_folder(runs)} of transfers"):
+        return TRANSFERS.entries(runs)

@@ -64,7 +64,7 @@ def test_what_is_written_is_read(tmp_path):
         (np.zeros(512, np.int8), r"holds \(512,\) of int8; expected \(512,\) of uint8"),
         (np.zeros((2, 256), np.uint8), r"holds \(2, 256\) of uint8; expected \(512,\) of uint8"),
         (np.zeros(4096, bool), r"holds \(4096,\) of bool; expected \(512,\) of uint8"),
-        (np.array([{}], object), r"is not a plain .npy \(Object arrays cannot be loaded"),
+        (np.array([{}], object), r"is not a plain .npy \(holds object"),
     ],
 )
 def test_another_array_is_refused(tmp_path, array, words):
@@ -78,13 +78,13 @@ def test_bytes_after_the_array_are_refused(tmp_path):
     file = tmp_path / "masks.npy"
     write_release(random_masks(TINY, 0.5), file)
     file.write_bytes(file.read_bytes() + bytes(700))
-    with pytest.raises(MaskFormatError, match="goes on for 700 bytes after its array"):
+    with pytest.raises(MaskFormatError, match=r"is not a plain .npy \(1,212 bytes for an array of shape \(512,\)"):
         read_release(file, TINY)
 
 
 def test_a_file_that_is_no_array_is_refused(tmp_path):
     file = tmp_path / "masks.npy"
-    with pytest.raises(MaskFormatError, match="is not a plain .npy .*No such file"):
+    with pytest.raises(MaskFormatError, match=r"cannot be read \(No such file"):
         read_release(file, TINY)
     for content in (b"", b"text", b"PK\x03\x04", b"\x93NUMPY\x01\x00"):
         file.write_bytes(content)

@@ -1,0 +1,309 @@
+"""One store for every kind of record: written once, sealed, its id checked, listed with its problems.
+
+A record is a JSON file, alone or in a folder with array files, that carries its schema version, its id, and a digest of
+itself; where there are other files it names size and digest of each. What kinds differ in is a `Store`: see
+`smp_lab.storage.runs` and `smp_lab.storage.transfers`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from smp_lab.errors import ConfigError, MaskFormatError, RunExistsError, RunFormatError, RunWriteError, SmpLabError
+from smp_lab.paths import TEMPORARY_PREFIX
+from smp_lab.storage.sealed import DIGEST, from_json, own_sha256, read_regular, sync_folder, to_json, why
+
+# Ten thousand evaluations, or the predictions on a hundred thousand examples.
+MAX_JSON_BYTES = 2**22
+
+Record = TypeVar("Record")
+
+
+@contextmanager
+def fenced(what: str) -> Iterator[None]:
+    """Turn whatever comes out of reading something of unknown origin into a sentence about it."""
+    try:
+        yield
+    except SmpLabError:
+        raise
+    except OSError as error:
+        raise RunFormatError(f"{what} cannot be read ({why(error)}).") from error
+    except Exception as error:
+        raise RunFormatError(f"{what} cannot be read: {cut(f'{type(error).__name__}: {error}')}.") from error
+
+
+def cut(text: str, most: int = 200) -> str:
+    """A text as one line of bounded length, for a sentence."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[:most]}..."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store(Generic[Record]):
+    """One kind of record.
+
+    Parameters
+    ----------
+    kind
+        What people call one: "run".
+    id_name
+        Key of its id: "run_id".
+    versions
+        Schema version -> the model of its content; see `smp_lab.storage.versions`.
+    json_file
+        The JSON file of the record at a path: in it, or the path itself.
+    entries
+        Paths in a folder of runs that should be records of the kind, by name. Raises `OSError`.
+    id_at, id_of
+        The id that a path says by its name, and that of a record, which follows from its settings.
+    build
+        ``build(path, content, model)`` makes the record of content that its model took, and says what its parts must
+        have in common. Raises `SmpLabError`.
+    again
+        Sentence on what helps where one is damaged.
+    """
+
+    kind: str
+    id_name: str
+    versions: Mapping[int, type[BaseModel]]
+    json_file: Callable[[Path], Path]
+    entries: Callable[[Path], list[Path]]
+    id_at: Callable[[Path], str]
+    id_of: Callable[[Record], str]
+    build: Callable[[Path, Mapping[str, Any], Any], Record]
+    again: str
+
+    @property
+    def newest(self) -> int:
+        """Schema version that is written."""
+        return max(self.versions)
+
+    def load(self, path: Path) -> Record:
+        """Read and verify the JSON file of one record.
+
+        Raises
+        ------
+        RunFormatError
+            If it is no such record, is cut off or altered, or of a schema version that is not known here.
+        """
+        file = self.json_file(path)
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            raise RunFormatError(f"{path} has a name that is not UTF-8. Rename it.") from None
+        with fenced(str(file)):
+            try:
+                content = read_regular(file, MAX_JSON_BYTES)
+            except FileNotFoundError:
+                raise RunFormatError(f"{path} is not a {self.kind}: it holds no {file.name}.") from None
+            return self.parse(path, content)
+
+    def parse(self, path: Path, content: bytes) -> Record:
+        """The record at a path, of the content of its JSON file; raises as `load`."""
+        file = self.json_file(path)
+        try:
+            record = from_json(content)
+        except ValueError as error:
+            raise RunFormatError(f"{file} is cut off or is not JSON ({cut(str(error))}). {self.again}") from None
+        version = record.get("schema_version") if isinstance(record, dict) else None
+        reader = self.versions.get(version) if type(version) is int else None
+        if reader is None:
+            newer = type(version) is int and version > self.newest
+            raise RunFormatError(
+                f"{file} has schema version {cut(repr(version), 40)}; this SMP Lab reads {self.kind}s of version "
+                f"{' and '.join(map(str, self.versions))}. " + ("Update SMP Lab to read it." if newer else self.again)
+            )
+        try:
+            model = reader.model_validate(record)
+        except ValidationError as error:
+            raise RunFormatError(f"{file} {_first_of(error)} {self.again}") from None
+        try:
+            built = self.build(path, record, model)
+        except (ConfigError, MaskFormatError) as error:
+            raise RunFormatError(f"{file} cannot be used: {error}") from None
+        self._check_id(path, str(record[self.id_name]), self.id_of(built))
+        if record[DIGEST] != own_sha256(record):
+            raise RunFormatError(f"{file} was altered: its content is not what its own sha256 says. {self.again}")
+        return built
+
+    def _check_id(self, path: Path, said: str, follows: str) -> None:
+        if said != follows:
+            raise RunFormatError(
+                f"{self.json_file(path)} was altered: it says {self.kind} {cut(said)}, but its settings are those of "
+                f"{follows}. {self.again}"
+            )
+        if self.id_at(path) != said:
+            raise RunFormatError(f"{path} holds {self.kind} {said}; give it its name back.")
+
+    def list(self, folders: Iterable[Path], seen: Seen[Record] | None = None) -> Listing[Record]:
+        """Read the records in some folders of runs; a missing folder counts as empty.
+
+        Parameters
+        ----------
+        folders
+            A record in several is taken from the first.
+        seen
+            Of an earlier listing: what has not changed since is taken from it.
+        """
+        records: dict[str, Record] = {}
+        problems: list[tuple[Path, str]] = []
+        now: Seen[Record] = {}
+        for folder in folders:
+            try:
+                with fenced(f"Folder {folder} of {self.kind}s"):
+                    paths = self.entries(folder)
+            except RunFormatError as error:
+                problems.append((folder, str(error)))
+                continue
+            for path in paths:
+                stamp = stamp_of(self.json_file(path))
+                known = seen.get(path) if seen else None
+                now[path] = known if known and known[0] == stamp else (stamp, self._record_or_sentence(path))
+                found = now[path][1]
+                if isinstance(found, str):
+                    problems.append((path, found))
+                else:
+                    records.setdefault(self.id_of(found), found)
+        return Listing(dict(sorted(records.items())), tuple(problems), now)
+
+    def _record_or_sentence(self, path: Path) -> Record | str:
+        try:
+            return self.load(path)
+        except RunFormatError as error:
+            return str(error)
+
+    def to_json(self, path: Path, record: Mapping[str, Any]) -> bytes:
+        """Content of the JSON file of a new record, sealed, and read back as a reader will.
+
+        Raises
+        ------
+        RunWriteError
+            If something in it is not JSON.
+        RunFormatError
+            If it could not be read back.
+        """
+        what = f"{self.kind.capitalize()} {record[self.id_name]}"
+        try:
+            content = to_json({"schema_version": self.newest, **record})
+        except (TypeError, ValueError) as error:
+            raise RunWriteError(
+                f"{what} cannot be written as JSON: {error}. Results and provenance take text, finite numbers, and "
+                "None where a value is missing."
+            ) from None
+        # A record that could not be read back must not come to stand among the others.
+        self.parse(path, content)
+        return content
+
+    @contextmanager
+    def writing(self, path: Path) -> Iterator[Path]:
+        """A path beside that of a new record, which becomes it when all was written there without an error.
+
+        Raises
+        ------
+        RunExistsError
+            If the record is there already, or comes there meanwhile.
+        RunWriteError
+            If the folder cannot be written or the disk is full. Nothing is left behind.
+        """
+        what, folder = f"{self.kind.capitalize()} {self.id_at(path)}", path.parent
+        overtaken = RunExistsError(f"{what} was written to {folder} by another process meanwhile.")
+        temporary = folder / f"{TEMPORARY_PREFIX}{self.id_at(path)}-{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            if path.exists():
+                raise RunExistsError(f"{what} is already in {folder}; records are never overwritten.")
+            folder.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            if path.exists():
+                raise overtaken
+            temporary.rename(path)
+            sync_folder(folder)
+        except OSError as error:
+            if path.exists():
+                raise overtaken from None
+            raise RunWriteError(
+                f"{what} could not be written to {folder}: {error.strerror or error}. Nothing was left behind; free "
+                "space or name another folder, then start the same command again."
+            ) from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            with suppress(OSError):
+                temporary.unlink()
+
+
+Stamp = tuple[int, int, int, int]
+Seen = dict[Path, tuple[Stamp | None, Record | str]]
+
+
+def stamp_of(file: Path) -> Stamp | None:
+    """What changes when a file is written or replaced; None where there is none."""
+    try:
+        found = file.lstat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@dataclass(frozen=True)
+class Listing(Generic[Record]):
+    """Records of some folders, and what in them could not be read.
+
+    Parameters
+    ----------
+    records
+        By id, in order of the ids.
+    problems
+        ``(path, sentence)`` for each that should be a record and is not.
+    seen
+        By path, the stamp of each JSON file and what was read there, or the sentence: spares a later listing the
+        reading of what has not changed.
+    """
+
+    records: Mapping[str, Record]
+    problems: tuple[tuple[Path, str], ...]
+    seen: Seen[Record]
+
+
+def names_in(folder: Path, *, folders_alone: bool) -> list[Path]:
+    """What lies in a folder, by name; hidden names are left out, and a missing folder holds none.
+
+    Raises
+    ------
+    OSError
+        If the folder is there and cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                entry.name
+                for entry in entries
+                if not entry.name.startswith(".") and (not folders_alone or _is_folder(entry))
+            ]
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in sorted(names)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link to itself.
+        return False
+
+
+def _first_of(error: ValidationError) -> str:
+    """What is wrong with the first part that a model refused."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(cut(str(key), 60) for key in first["loc"])
+    if first["type"] == "missing":
+        return f"lacks a part: {where!r}."
+    return f"has {where} = {cut(repr(first['input']), 60)}: {first['msg'][0].lower()}{first['msg'][1:]}."

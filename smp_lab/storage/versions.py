@@ -1,0 +1,151 @@
+"""What a schema version means, for every kind of record: one model a version, which is its reader.
+
+A model says what may stand in a record of that version: names, types, bounds. What is asked of a record of the newest
+version, an older one answers too, so that nothing above has to know of versions. A model is never changed so that it
+refuses what it took; a new version is a model and a line in `RUN_VERSIONS` or `TRANSFER_VERSIONS`.
+
+==========  =======  ==================================================================================================
+record      version  what is new
+==========  =======  ==================================================================================================
+run         1        files: the sha256 of each array file
+run         2        files: size in bytes and sha256 of each array file
+transfer    1        one file; its own sha256 is of all that is in it
+==========  =======  ==================================================================================================
+
+Numbers are finite and fit 64 bits, and text is Unicode: `sealed.from_json` has seen to that before a model looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Text = Annotated[str, Field(max_length=10_000)]
+# Longer names are not those of files.
+Name = Annotated[str, Field(max_length=255)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+# An accuracy or a correlation.
+Metric = Annotated[float, Field(ge=-1, le=1)]
+# GLUE's largest development set has 40,430.
+Examples = Annotated[int, Field(ge=1, le=2**20)]
+# Three hundred years.
+Seconds = Annotated[float, Field(ge=0, le=1e10)]
+ArrayFile = Literal["history.npz", "masks.npz", "scores.npz", "predictions.npz"]
+
+
+class Seal(NamedTuple):
+    """What a record says of one of its files: its digest, and its size in bytes or None in a version without."""
+
+    sha256: str
+    size: int | None
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+    __pydantic_extra__: dict[str, Text | Count | float | bool | None]
+
+
+class _Provenance(_Part):
+    created_utc: Name = ""
+    smp_lab_version: Name = ""
+    git_commit: Name | None = None
+    git_dirty: bool | None = None
+    python: Name = ""
+    platform: Text = ""
+    processor: Text = ""
+    threads: Count = 0
+    packages: dict[Name, Name] = {}
+    wall_seconds: Seconds = 0
+    resumed: Count = 0
+    processes: list[_Part] = []
+    data_source: Text = ""
+    base_model_source: Text = ""
+    teacher_source: Text = ""
+    command: Text = ""
+
+
+class _Evaluation(_Part):
+    step: Count
+    epoch: Annotated[float, Field(ge=0)]
+    remaining: Fraction | None
+    loss: float
+
+
+class _Best(_Part):
+    metric: Name
+    value: Metric
+    step: Count
+
+
+class _RunResults(_Part):
+    metrics: dict[Name, Metric]
+    n_examples: dict[Name, Examples]
+    evaluations: Annotated[list[_Evaluation], Field(min_length=1)]
+    best: _Best
+    trainable_parameters: Count
+    new_parameters: Annotated[float, Field(ge=0)]
+    kept: list[list[Count]]
+    kept_per_head: list[list[list[Count]]]
+
+
+class RunVersion1(BaseModel):
+    """Content of run.json, version 1; `RunRecord` says what its parts mean."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    schema_version: int
+    run_id: Name
+    config: dict[Name, Any]
+    layout: dict[Name, Any]
+    provenance: _Provenance
+    results: _RunResults
+    files: dict[ArrayFile, Sha256]
+    sha256: Sha256
+
+    def seals(self) -> Mapping[str, Seal]:
+        """What is said of each file."""
+        return {name: Seal(digest, None) for name, digest in self.files.items()}
+
+
+class _Sealed(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    size: Count
+    sha256: Sha256
+
+
+class RunVersion2(RunVersion1):
+    """The same, version 2."""
+
+    files: dict[ArrayFile, _Sealed]  # type: ignore[assignment]  # another type is what makes the version
+
+    def seals(self) -> Mapping[str, Seal]:
+        """What is said of each file."""
+        return {name: Seal(seal.sha256, seal.size) for name, seal in self.files.items()}
+
+
+class _TransferResults(_Part):
+    metrics: dict[Name, Metric]
+    majority: dict[Name, Metric]
+    n_examples: dict[Name, Examples]
+    kept: Count
+    n_weights: Count
+    predictions: dict[Name, str]
+
+
+class TransferVersion1(BaseModel):
+    """Content of the file of a transfer, version 1; `TransferRecord` says what its parts mean."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    schema_version: int
+    transfer_id: Name
+    settings: dict[Name, Any]
+    provenance: _Provenance
+    results: _TransferResults
+    sha256: Sha256
+
+
+RUN_VERSIONS: Mapping[int, type[RunVersion1]] = {1: RunVersion1, 2: RunVersion2}
+TRANSFER_VERSIONS: Mapping[int, type[TransferVersion1]] = {1: TransferVersion1}
