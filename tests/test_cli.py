@@ -136,7 +136,7 @@ def test_broken_runs_are_named_beside_the_good_ones(own):
     assert good.run_id in result.stdout
     assert broken.run_id not in result.stdout
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"smp-lab: {broken.path / RECORD_FILE} is cut off or is not JSON.")
+    assert line.startswith(f"smp-lab: {broken.path / RECORD_FILE} is cut off or is not JSON (")
 
 
 @pytest.mark.parametrize(
@@ -254,8 +254,8 @@ def test_a_folder_with_no_runs_fails_the_check(runs, tmp_path, monkeypatch, caps
 
 def test_a_name_that_is_not_text_can_be_printed(runs):
     (runs / os.fsdecode(b"r\xffn")).mkdir()
-    assert r"r\udcffn is not a run" in invoke("check", runs).stdout
-    assert r"r\udcffn is not a run" in invoke("runs", "--folder", runs).stderr
+    assert r"r\udcffn has a name that is not UTF-8" in invoke("check", runs).stdout
+    assert r"r\udcffn has a name that is not UTF-8" in invoke("runs", "--folder", runs).stderr
 
 
 # --- export
