@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import pandas as pd
@@ -95,3 +96,36 @@ def _row(run: Run, variant: str) -> tuple[Any, ...]:
         "settings": settings_but_seed(config),
     }
     return tuple(facts[name] if name in facts else getattr(config, name) for name in COLUMNS)
+
+
+def tables_of_runs(contents: Sequence[tuple[Run, pd.DataFrame]], labels: Mapping[str, str]) -> pd.DataFrame:
+    """One table of several, with the columns run_id, run (label), task, method, level and seed in front.
+
+    Parameters
+    ----------
+    contents
+        Runs, and a table of each.
+    labels
+        Run id -> label.
+    """
+    tables = [
+        pd.concat(
+            [
+                pd.DataFrame(
+                    {
+                        "run_id": run.run_id,
+                        "run": labels[run.run_id],
+                        "task": run.config.task,
+                        "method": run.config.method,
+                        "level": math.nan if run.config.remaining is None else run.config.remaining,
+                        "seed": run.config.seed,
+                    },
+                    index=table.index,
+                ),
+                table,
+            ],
+            axis=1,
+        )
+        for run, table in contents
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

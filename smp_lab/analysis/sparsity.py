@@ -6,7 +6,7 @@ of an attention matrix, so a mean of fractions would be another number.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +87,26 @@ def remaining_per_head(
             "remaining": counts.ravel() / n_weights,
         }
     )
+
+
+def ranked(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Parts of an encoder, what keeps most first, several masks taken together.
+
+    Parameters
+    ----------
+    table
+        Rows of `remaining_per_layer` or `remaining_per_head` of any number of masks.
+    by
+        Columns that name a part.
+
+    Returns
+    -------
+    DataFrame
+        A row per part: `by`, kept and n_weights (sums of counts), remaining (their quotient).
+    """
+    sums = table.groupby(list(by), as_index=False)[["kept", "n_weights"]].sum()
+    sums["remaining"] = sums["kept"] / sums["n_weights"]
+    return sums.sort_values("remaining", ascending=False, kind="stable", ignore_index=True)
 
 
 def count_table(kept: CountArray, layout: EncoderLayout, nominal: float | None) -> pd.DataFrame:

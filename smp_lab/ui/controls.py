@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from smp_lab.analysis import labels, selection
+from smp_lab.analysis import labels, run_table, selection
 from smp_lab.analysis.labels import method_name as method_name
 from smp_lab.analysis.labels import percent as percent
 from smp_lab.errors import SmpLabError
@@ -51,28 +51,7 @@ def rows_of(runs: Sequence[RunRecord]) -> pd.DataFrame:
 
 def tables_of_runs(contents: Sequence[tuple[RunRecord, pd.DataFrame]]) -> pd.DataFrame:
     """One table of several, with the columns run_id, run (label), task, method, level and seed in front."""
-    names = run_labels([run for run, _ in contents])
-    tables = [
-        pd.concat(
-            [
-                pd.DataFrame(
-                    {
-                        "run_id": run.run_id,
-                        "run": names[run.run_id],
-                        "task": run.config.task,
-                        "method": run.config.method,
-                        "level": math.nan if run.config.remaining is None else run.config.remaining,
-                        "seed": run.config.seed,
-                    },
-                    index=table.index,
-                ),
-                table,
-            ],
-            axis=1,
-        )
-        for run, table in contents
-    ]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    return run_table.tables_of_runs(contents, run_labels([run for run, _ in contents]))
 
 
 def pick_runs(index: RunIndex) -> None:
@@ -88,27 +67,37 @@ def pick_runs(index: RunIndex) -> None:
     )
 
 
-def pick(label: str, names: Mapping[str, str], *, key: str, index: int = 0, **settings: Any) -> str:
-    """A select box that shows names, and keeps what they stand for in the address.
+def pick(
+    label: str,
+    names: Mapping[str, str],
+    *,
+    key: str,
+    index: int = 0,
+    widget: Callable[..., Any] = st.selectbox,
+    **settings: Any,
+) -> str:
+    """A widget that shows names, and keeps what they stand for in the address.
 
     Streamlit's own binding would put the names there, which change with what else is shown.
 
     Parameters
     ----------
     label, settings
-        As of `st.selectbox`.
+        As of the widget.
     names
         Option -> its name.
     key
         Of the widget and in the address.
     index
         Of the option that is chosen where the address names none.
+    widget
+        One of Streamlit's that choose one option.
     """
     options = list(names)
     first = options[min(index, len(options) - 1)]
     asked = st.query_params.get(key)
     st.session_state[key] = asked if asked in names else first
-    chosen = st.selectbox(
+    chosen = widget(
         label, options, format_func=names.__getitem__, key=key, on_change=_into_address, args=[key], **settings
     )
     links.put({key: None if chosen == first else chosen})

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import TINY, random_masks
 
@@ -7,6 +8,7 @@ from smp_lab.analysis.sparsity import (
     block_fractions,
     count_table,
     empty_lines,
+    ranked,
     remaining_per_head,
     remaining_per_layer,
 )
@@ -105,3 +107,10 @@ def test_empty_lines_by_hand():
     table = empty_lines(mask).set_index("line")
     assert table.loc["rows"].tolist() == [2, 4, 0.5]
     assert table.loc["columns"].tolist() == [1, 3, 1 / 3]
+
+
+def test_parts_are_ranked_by_sums_of_counts_not_by_means_of_shares():
+    table = pd.DataFrame({"layer": [0, 1, 0, 1], "kept": [9, 1, 0, 60], "n_weights": [10, 10, 90, 90]})
+    found = ranked(table, ["layer"])
+    assert found["layer"].tolist() == [1, 0]
+    assert found["remaining"].tolist() == [0.61, 0.09]
