@@ -33,8 +33,7 @@ def test_each_is_one_call_on_runs(three, plot):
     figure = plot(three)
     assert isinstance(figure, go.Figure)
     assert figure.data
-    words = figure.to_json()
-    assert plot in (plots.overlap_by_kind,) or "RTE \\u00b7 SMP-S" in words or "RTE · SMP-S" in words
+    assert "RTE" in figure.to_json()
 
 
 def test_each_of_one_run(three):

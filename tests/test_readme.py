@@ -1,6 +1,8 @@
 """What README.md says is what the project holds."""
 
 import re
+import subprocess
+import sys
 
 from typer.testing import CliRunner
 
@@ -21,6 +23,16 @@ def test_pictures_exist_and_are_small():
     assert pictures
     for picture in pictures:
         assert (project_folder() / picture).stat().st_size < 300_000
+
+
+def test_python_runs_as_it_stands(tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "cached_runs").symlink_to(cached_runs_folder())
+    monkeypatch.chdir(tmp_path)
+    for block in blocks:
+        subprocess.run([sys.executable, "-W", "error", "-c", block], check=True, timeout=100)
+    assert len(blocks) == 2
+    assert (tmp_path / "layers.html").stat().st_size > 100_000
 
 
 def test_commands_and_options_exist():
