@@ -14,6 +14,7 @@ from smp_lab.errors import ConfigError
 from smp_lab.methods import MEASURED, NONE, SET, Method, get_method
 from smp_lab.settings import SETTINGS
 from smp_lab.tasks import Task, get_task
+from smp_lab.tasks.kinds import NUMBER
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -140,7 +141,7 @@ class RunConfig:
                 raise ConfigError(f"Label words must differ; got {list(words)}.")
         elif self.label_words is not None:
             raise ConfigError("A linear head has no label words.")
-        needs_kind = task.is_regression and self.head == "label_words"
+        needs_kind = task.kind is NUMBER and self.head == "label_words"
         if needs_kind != (self.regression_head is not None):
             raise ConfigError(
                 f"Setting regression_head = {self.regression_head!r} does not fit task {task.name!r} with head "
@@ -164,7 +165,7 @@ class RunConfig:
                 "Distillation needs all of teacher, kl_direction, distillation_temperature and distillation_weight, "
                 "or none of them."
             )
-        if self.teacher is not None and task.is_regression:
+        if self.teacher is not None and not task.kind.gives_probabilities:
             raise ConfigError(
                 f"Task {self.task!r} is a regression: a teacher of it gives a number and not class probabilities, and "
                 "there is no KL divergence between numbers. Train it without a teacher."

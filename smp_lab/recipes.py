@@ -23,6 +23,7 @@ from smp_lab.tasks import (
     PAPER_WEIGHT_LEARNING_RATE,
     get_task,
 )
+from smp_lab.tasks.kinds import NUMBER
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def draft(
     if "schedule_fraction" in chosen:
         settings["schedule_steps"] = None
     by_words = chosen.get("head", settings["head"]) == "label_words"
-    regression_head = chosen.get("regression_head", "poles") if task_info.is_regression and by_words else None
+    regression_head = chosen.get("regression_head", "poles") if task_info.kind is NUMBER and by_words else None
     words = task_info.label_words[-1:] if regression_head == "mse" else task_info.label_words
     settings |= {
         "label_words": words if by_words else None,

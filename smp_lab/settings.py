@@ -16,6 +16,7 @@ from typing import Any
 from smp_lab.errors import ConfigError
 from smp_lab.methods import METHODS, Method
 from smp_lab.tasks import Task
+from smp_lab.tasks.kinds import NUMBER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,8 +164,8 @@ def _draws(method: Method) -> bool:
     return not method.is_control or method.name == "random"
 
 
-def _has_classes(task: Task) -> bool:
-    return not task.is_regression
+def _gives_probabilities(task: Task) -> bool:
+    return task.kind.gives_probabilities
 
 
 SETTINGS: Mapping[str, Setting] = {
@@ -220,7 +221,7 @@ SETTINGS: Mapping[str, Setting] = {
             type=str,
             optional=True,
             choices={"poles": "a score between two words", "mse": "one word's score as it is"},
-            tasks=lambda task: task.is_regression,
+            tasks=lambda task: task.kind is NUMBER,
             default="poles",
             help="How label words score a number.",
         ),
@@ -338,7 +339,7 @@ SETTINGS: Mapping[str, Setting] = {
             type=str,
             optional=True,
             methods=_trained,
-            tasks=_has_classes,
+            tasks=_gives_probabilities,
             default="none",
             help="Learn from a dense fine-tuned model as well: the id of a dense run here whose weights are kept, or a "
             "folder or a model of the Hugging Face hub with a sequence-classification head.",
@@ -349,7 +350,7 @@ SETTINGS: Mapping[str, Setting] = {
             optional=True,
             choices={"teacher_student": "KL(teacher || student)", "student_teacher": "KL(student || teacher)"},
             methods=_trained,
-            tasks=_has_classes,
+            tasks=_gives_probabilities,
             default="teacher_student",
             help="Which way the student's distance from its teacher is taken.",
         ),
@@ -359,7 +360,7 @@ SETTINGS: Mapping[str, Setting] = {
             optional=True,
             above=0,
             methods=_trained,
-            tasks=_has_classes,
+            tasks=_gives_probabilities,
             default="2",
             help="T of both models' softmax.",
         ),
@@ -370,7 +371,7 @@ SETTINGS: Mapping[str, Setting] = {
             lowest=0,
             highest=1,
             methods=_trained,
-            tasks=_has_classes,
+            tasks=_gives_probabilities,
             default="0.5",
             help="w in (1 - w) * task loss + w * T^2 * KL.",
         ),

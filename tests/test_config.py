@@ -9,6 +9,7 @@ from smp_lab.config import RunConfig, canonical_json
 from smp_lab.errors import ConfigError
 from smp_lab.methods import METHODS
 from smp_lab.tasks import TASKS
+from smp_lab.tasks.kinds import CLASSES
 
 DISTILLATION = {
     "teacher": "rte-dense-r1-s0-00000000",
@@ -102,7 +103,7 @@ def test_configs_are_frozen():
         tiny_config().seed = 1
 
 
-@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if not task.is_regression])
+@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.classes])
 def test_every_task_takes_its_own_label_words(name):
     assert tiny_config(task=name, label_words=TASKS[name].label_words).run_id.startswith(f"{name}-smp_s-r0.5-s0-")
 
@@ -247,6 +248,6 @@ def test_tables_are_consistent():
         assert task.name == name
         assert task.main_metric == task.metrics[0]
         assert len(task.label_words) == (len(task.classes) or 2)
-        assert task.is_regression == (not task.classes)
+        assert (task.kind is CLASSES) == bool(task.classes)
         assert task.synthetic == name.startswith("toy-")
     assert all(method.name == name for name, method in METHODS.items())

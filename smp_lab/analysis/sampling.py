@@ -20,6 +20,7 @@ import pandas as pd
 
 from smp_lab.errors import DataError
 from smp_lab.tasks import Task
+from smp_lab.tasks.kinds import Kind, kind_of_columns
 
 N_RESAMPLES = 2000
 # Two-sided, of everything in here.
@@ -49,25 +50,11 @@ def of_metric(predictions: pd.DataFrame, task: Task, metric: str) -> tuple[pd.Da
     return predictions[predictions["split"] == place], metric.removesuffix(suffix)
 
 
-def targets(predictions: pd.DataFrame) -> Floats:
-    """What was to be predicted, from what was predicted and how that was wrong.
-
-    Parameters
-    ----------
-    predictions
-        Columns prediction and error, or prediction and correct of a task with the classes 0 and 1.
-
-    Returns
-    -------
-    ndarray
-        ``(n_examples,)``. Of more classes than two a wrong prediction does not tell the target: NaN there.
-    """
-    predicted = predictions["prediction"].to_numpy(np.float64)
-    if "error" in predictions:
-        return predicted - predictions["error"].to_numpy(np.float64)
-    correct = predictions["correct"].to_numpy(bool)
-    other = 1 - predicted if predicted.size and predicted.max() <= 1 else np.full(predicted.shape, np.nan)
-    return np.where(correct, predicted, other)
+def _kind(predictions: pd.DataFrame) -> Kind:
+    kind = kind_of_columns(predictions.columns)
+    if kind is None:
+        raise DataError(f"Predictions have columns {', '.join(predictions.columns)}, which no kind of task has.")
+    return kind
 
 
 def wilson_interval(correct: int, n: int) -> tuple[float, float]:
@@ -87,20 +74,23 @@ def sampling_interval(predictions: pd.DataFrame, metric: str) -> tuple[float, fl
     Parameters
     ----------
     predictions
-        Of one split: columns prediction and correct, or prediction and error.
+        Of one split: columns of a `smp_lab.tasks.kinds.Kind`.
     metric
-        accuracy: Wilson's interval. matthews_correlation, f1, pearson, spearman: percentiles of `N_RESAMPLES`
-        resamples of the examples, with a fixed seed.
+        A mean of yes and no, such as accuracy: Wilson's interval. All others: percentiles of `N_RESAMPLES` resamples of
+        the examples, with a fixed seed.
 
     Returns
     -------
     tuple of float
         Lowest and highest value, fractions.
     """
-    if metric == "accuracy":
-        return wilson_interval(int(predictions["correct"].sum()), len(predictions))
-    cells, times = _resample(np.column_stack([targets(predictions), predictions["prediction"]]))
-    return _percentiles(_METRICS[metric](times, cells[:, 0], cells[:, 1]))
+    kind = _kind(predictions)
+    column = kind.means.get(metric)
+    if column and column == kind.right:
+        return wilson_interval(int(predictions[column].sum()), len(predictions))
+    measure = _mean if column else _METRICS[metric]
+    cells, times = _resample(np.column_stack([kind.targets(predictions), predictions[column or "prediction"]]))
+    return _percentiles(measure(times, cells[:, 0], cells[:, 1]))
 
 
 def one_answer(predictions: pd.DataFrame, metric: str) -> float:
@@ -117,14 +107,7 @@ def one_answer(predictions: pd.DataFrame, metric: str) -> float:
         Share of the most frequent class for accuracy, 0 for matthews_correlation. NaN for the other metrics, and where
         the predictions do not tell the targets.
     """
-    if metric == "matthews_correlation":
-        return 0.0
-    if metric != "accuracy":
-        return math.nan
-    answers = targets(predictions)
-    return (
-        math.nan if np.isnan(answers).any() else float(np.unique(answers, return_counts=True)[1].max() / len(answers))
-    )
+    return _kind(predictions).majority(predictions, metric)
 
 
 class Reliability(NamedTuple):
@@ -211,25 +194,29 @@ def compare(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, metric: st
     DataError
         If the examples are not the same: other targets, or another number of them.
     """
-    target, other = targets(predictions_a), targets(predictions_b)
+    kind = _kind(predictions_a)
+    target, other = kind.targets(predictions_a), kind.targets(predictions_b)
     n = len(target)
     # Regression targets are differences of rounded numbers.
     if n != len(other) or not np.isclose(target, other, atol=1e-4)[~np.isnan(target) & ~np.isnan(other)].all():
         raise DataError("The two runs were not measured on the same examples, so they cannot be paired.")
-    outcomes = _outcomes(predictions_a, predictions_b) if "correct" in predictions_a else None
-    if metric == "accuracy" and outcomes:
+    outcomes = _outcomes(predictions_a[kind.right], predictions_b[kind.right]) if kind.right else None
+    column = kind.means.get(metric)
+    if outcomes and column == kind.right:
         p_value = mcnemar(outcomes.only_a, outcomes.only_b)
         return Comparison(metric, n, (outcomes.only_b - outcomes.only_a) / n, p_value=p_value, outcomes=outcomes)
-    columns = np.column_stack([target, predictions_a["prediction"], predictions_b["prediction"]])
-    measure = _METRICS[metric]
-    a, b = (measure(np.ones((1, n)), columns[:, 0], columns[:, place])[0] for place in (1, 2))
-    cells, times = _resample(columns)
+    measure = _mean if column else _METRICS[metric]
+    examples = np.column_stack(
+        [target, *(predictions[column or "prediction"] for predictions in (predictions_a, predictions_b))]
+    )
+    a, b = (measure(np.ones((1, n)), target, examples[:, place])[0] for place in (1, 2))
+    cells, times = _resample(examples)
     differences = measure(times, cells[:, 0], cells[:, 2]) - measure(times, cells[:, 0], cells[:, 1])
     return Comparison(metric, n, float(b - a), interval=_percentiles(differences), outcomes=outcomes)
 
 
-def _outcomes(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame) -> Outcomes:
-    a, b = (predictions["correct"].to_numpy(bool) for predictions in (predictions_a, predictions_b))
+def _outcomes(right_a: pd.Series[bool], right_b: pd.Series[bool]) -> Outcomes:
+    a, b = right_a.to_numpy(bool), right_b.to_numpy(bool)
     return Outcomes(int((a & ~b).sum()), int((b & ~a).sum()), int((a & b).sum()), int((~a & ~b).sum()))
 
 
@@ -281,6 +268,10 @@ def _confusion(times: Floats, target: Floats, prediction: Floats) -> tuple[Float
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     """0 where there is nothing to divide by, as the trainer's metrics have it."""
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+def _mean(times: Floats, target: Floats, value: Floats) -> Floats:
+    return times @ value / times.sum(axis=1)
 
 
 def _matthews_correlation(times: Floats, target: Floats, prediction: Floats) -> Floats:

@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from smp_lab.layout import ATTENTION_OUTPUT, INTERMEDIATE, KEY, MATRIX_TYPES, OUTPUT, QUERY, VALUE
+from smp_lab.metrics import METRICS
 
 LIGHT, DARK = "light", "dark"
 TASK, METHOD = COLOR_BY = ("task", "method")
@@ -109,15 +110,7 @@ MATRIX_TICKS: Mapping[str, str] = {
     OUTPUT: "Output<br>(down)",
 }
 
-METRIC_TITLES: Mapping[str, str] = {
-    "accuracy": "Accuracy",
-    "accuracy_matched": "Accuracy, matched",
-    "accuracy_mismatched": "Accuracy, mismatched",
-    "f1": "F1",
-    "matthews_correlation": "MCC",
-    "pearson": "Pearson r",
-    "spearman": "Spearman rho",
-}
+METRIC_TITLES: Mapping[str, str] = {metric.name: metric.title for metric in METRICS.values()}
 
 # Perceptually even and the same to most colour visions (Nunez et al. 2018); dark is empty, bright is kept.
 FRACTION_SCALE = "Cividis"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from smp_lab.config import canonical_json
 from smp_lab.errors import ConfigError, DataError, MissingDependencyError, first_line
 from smp_lab.paths import GLUE_VARIABLE
 from smp_lab.tasks import TASKS, Task, get_task
+from smp_lab.tasks.kinds import Targets
 from smp_lab.training import toy
 
 FOLDER, HUB, TOY = "folder", "hub", "toy"
@@ -34,8 +34,6 @@ _OTHER_WAYS = (
     f"Without the hub, name a folder of GLUE's tab-separated files with --glue-dir or {GLUE_VARIABLE}, "
     f"or take a generated task: {', '.join(task.name for task in TASKS.values() if task.synthetic)}."
 )
-
-Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +231,7 @@ def _from_folder(task: Task, glue_folder: Path) -> TaskData:
 
 def _read_file(task: Task, layout: _Layout, path: Path, skipped: list[int] | None = None) -> Examples:
     """One split. Numbers of lines with too few fields go to `skipped`; without it they are an error."""
-    parse = _target_parser(task, layout)
+    parse = task.kind.parser(task, layout.labels)
     texts: tuple[list[str], ...] = tuple([] for _ in layout.texts)
     targets: list[float] = []
     lines = _lines(path)
@@ -259,7 +257,7 @@ def _read_file(task: Task, layout: _Layout, path: Path, skipped: list[int] | Non
             column.append(row[index])
     if not targets:
         raise DataError(f"{path} holds no examples.")
-    return Examples(texts, np.array(targets, np.float32 if task.is_regression else np.int64))
+    return Examples(texts, np.array(targets, task.kind.target_type))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -273,28 +271,6 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise DataError(f"{path}, line {number}: not UTF-8 text ({error.reason}).") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _target_parser(task: Task, layout: _Layout) -> Callable[[str], float]:
-    """From a label as a file spells it to its target; raises ValueError with a sentence."""
-    numbers = {label: number for number, label in enumerate(layout.labels)}
-
-    def parse_class(label: str) -> float:
-        if label not in numbers:
-            raise ValueError(f"unknown label {label!r}; expected one of: {', '.join(numbers)}.")
-        return numbers[label]
-
-    def parse_number(label: str) -> float:
-        low, high = task.target_range
-        try:
-            value = float(label)
-        except ValueError:
-            value = np.nan
-        if not low <= value <= high:
-            raise ValueError(f"score {label!r} is not a number from {low:g} to {high:g}.")
-        return value
-
-    return parse_number if task.is_regression else parse_class
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -346,17 +322,8 @@ def _from_data_set(task: Task, data_set: Any, split: str) -> Examples:
         raise DataError(f"{what}: there is no column {missing[0]!r}; there are: {', '.join(data_set.column_names)}.")
     labels = np.asarray(data_set["label"][:])
     texts = tuple(data_set[name][:] for name in task.text_fields)
-    if task.is_regression:
-        low, high = task.target_range
-        if not ((labels >= low) & (labels <= high)).all():
-            raise DataError(f"{what}: a score is not a number from {low:g} to {high:g}.")
-        return Examples(texts, labels.astype(np.float32))
     names: Sequence[str] = getattr(data_set.features["label"], "names", None) or ()
-    if sorted(names) != sorted(task.classes):
-        raise DataError(
-            f"{what}: the classes are {', '.join(names) or 'not named'}; expected: {', '.join(task.classes)}."
-        )
-    if not ((labels >= 0) & (labels < len(names))).all():
-        raise DataError(f"{what}: some examples have no label.")
-    order = np.array([task.classes.index(name) for name in names], np.int64)
-    return Examples(texts, order[labels])
+    try:
+        return Examples(texts, task.kind.of_data_set(task, labels, names))
+    except ValueError as error:
+        raise DataError(f"{what}: {error}") from None

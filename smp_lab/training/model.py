@@ -11,7 +11,8 @@ from smp_lab.methods import Method
 from smp_lab.schedule import Schedule
 from smp_lab.training.distillation import Distillation
 from smp_lab.training.encoders import Encoder
-from smp_lab.training.heads import Classes, LabelWordHead, LinearHead, Poles, SquaredError, Target
+from smp_lab.training.heads import LabelWordHead, LinearHead, Target
+from smp_lab.training.kinds import trained_kind
 from smp_lab.training.methods import prune
 from smp_lab.training.pruned_weights import Prunable, PrunedWeights
 
@@ -106,7 +107,7 @@ def build_model(config: RunConfig, encoder: Encoder, total_steps: int) -> Prunin
         encoder,
         prune(config.method_info, part),
         make_head(config, encoder),
-        make_target(config),
+        trained_kind(config.task_info).target(config),
         method=config.method_info,
         distillation=Distillation.from_config(config),
     )
@@ -116,16 +117,8 @@ def make_head(config: RunConfig, encoder: Encoder) -> nn.Module:
     """Head that the config asks for."""
     if config.head == "label_words":
         return LabelWordHead(encoder, config.label_words or ())
-    n_outputs = len(config.task_info.classes) or 1
+    n_outputs = trained_kind(config.task_info).n_outputs(config.task_info)
     return LinearHead(encoder.layout.hidden_size, n_outputs, encoder.model.config.initializer_range)
-
-
-def make_target(config: RunConfig) -> Target:
-    """Target that the task and the config ask for."""
-    target_range = config.task_info.target_range
-    if target_range is None:
-        return Classes()
-    return Poles(*target_range) if config.regression_head == "poles" else SquaredError()
 
 
 def matrix_dtype(precision: str) -> torch.dtype:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from smp_lab.methods import NONE, Method
+from smp_lab.metrics import METRICS
 from smp_lab.storage.runs import HISTORY_COLUMNS
 from smp_lab.training.data import TaskData
 from smp_lab.training.model import PruningModel
@@ -18,7 +19,7 @@ def results(trainer: PruningTrainer, data: TaskData) -> dict[str, Any]:
     """What `RunRecord.results` holds, without the kept counts that the record takes from the mask."""
     evaluations = trainer.run_log.evaluations
     metric = data.task.main_metric
-    best = max(evaluations, key=lambda evaluation: evaluation[metric])
+    best = (max if METRICS[metric].higher_is_better else min)(evaluations, key=lambda evaluation: evaluation[metric])
     return {
         "metrics": {name: evaluations[-1][name] for name in data.task.metrics},
         "n_examples": {name: len(data.development[name]) for _, name in data.task.splits},
@@ -52,14 +53,10 @@ def history_table(log: Log) -> pd.DataFrame:
 
 def predictions_table(trainer: PruningTrainer) -> pd.DataFrame:
     """What the last evaluation said on each development example; columns as in `RunRecord.predictions`."""
-    parts = []
+    task, parts = trainer.config.task_info, []
     for number, (split, predictions) in enumerate(zip(trainer.development, trainer.predictions, strict=True)):
         targets = split.in_file_order(split.examples.targets)
-        columns: dict[str, np.ndarray] = {"split": np.full(len(targets), number, np.uint8)}
-        if trainer.config.task_info.is_regression:
-            columns |= {"prediction": predictions.astype(np.float32)}
-            columns |= {"error": (predictions - targets).astype(np.float32)}
-        else:
-            columns |= {"prediction": predictions.astype(np.uint8), "correct": predictions == targets}
-        parts.append(pd.DataFrame(columns))
+        columns = task.kind.table(predictions, targets)
+        typed = {name: columns[name].astype(dtype) for name, dtype in task.kind.columns.items()}
+        parts.append(pd.DataFrame({"split": np.full(len(targets), number, np.uint8), **typed}))
     return pd.concat(parts, ignore_index=True)

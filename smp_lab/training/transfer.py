@@ -268,12 +268,12 @@ def _evaluate(
 
 
 def _majority(data: TaskData) -> dict[str, float]:
-    """Metrics of one and the same answer for all examples: the most frequent class, or any number."""
+    """Metrics of the majority-class baseline."""
     metrics: dict[str, float] = {}
     for suffix, name in data.task.splits:
         targets = data.development[name].targets
-        answer = 0.0 if data.task.is_regression else np.bincount(targets).argmax()
-        metrics |= compute_metrics(data.task, suffix, targets, np.full_like(targets, answer))
+        constant = data.task.kind.constant(targets)
+        metrics |= compute_metrics(data.task, suffix, targets, np.full_like(targets, constant))
     return metrics
 
 

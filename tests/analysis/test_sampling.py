@@ -14,7 +14,6 @@ from smp_lab.analysis.sampling import (
     one_answer,
     reliability,
     sampling_interval,
-    targets,
     wilson_interval,
 )
 from smp_lab.errors import DataError
@@ -79,16 +78,6 @@ def test_wilson_is_the_set_of_shares_that_the_score_test_accepts():
     for correct, n in ((3, 7), (150, 277), (871, 872)):
         for bound in wilson_interval(correct, n):
             assert abs(correct / n - bound) / math.sqrt(bound * (1 - bound) / n) == pytest.approx(1.959964, abs=1e-5)
-
-
-def test_targets_come_back():
-    target, prediction = some(50, 0.7, 0)
-    np.testing.assert_array_equal(targets(classified(target, prediction)), target)
-    np.testing.assert_allclose(targets(regressed([0.0, 2.5, 5.0], [1.0, 2.0, 4.9])), [0.0, 2.5, 5.0], atol=1e-6)
-
-
-def test_a_wrong_prediction_of_three_classes_does_not_tell_the_target():
-    np.testing.assert_array_equal(targets(classified([0, 1, 2], [0, 2, 2])), [0, np.nan, 2])
 
 
 @pytest.mark.parametrize("metric", ["matthews_correlation", "f1"])
@@ -255,3 +244,26 @@ def test_reliability_is_of_the_split_that_the_metric_was_measured_on():
     assert (found.low, found.high) == wilson_interval(9, 9)
     assert found.n_examples == 9
     assert reliability(both, TASKS["mnli"], "accuracy_matched").one_answer == 1.0
+
+
+def spans(exact_match, f1):
+    n = len(f1)
+    zeros = np.zeros(n, np.int32)
+    return pd.DataFrame({"start": zeros, "end": zeros, "exact_match": exact_match, "f1": np.asarray(f1, np.float32)})
+
+
+def test_span_metrics_are_means_over_questions():
+    rng = np.random.default_rng(0)
+    f1 = rng.random(300)
+    one, other = spans(f1 > 0.5, f1), spans(f1 > 0.4, np.minimum(f1 + 0.1, 1))
+    assert sampling_interval(one, "exact_match") == wilson_interval(int((f1 > 0.5).sum()), 300)
+    low, high = sampling_interval(one, "f1")
+    assert (low + high) / 2 == pytest.approx(f1.mean(), abs=0.005)
+    # Standard error of a mean, s / sqrt(n).
+    assert high - low == pytest.approx(2 * 1.96 * f1.std() / math.sqrt(300), rel=0.1)
+    found = compare(one, other, "f1")
+    assert found.difference == pytest.approx((other["f1"] - one["f1"]).mean(), abs=1e-6)
+    assert found.interval[0] < found.difference < found.interval[1]
+    paired = compare(one, other, "exact_match")
+    assert paired.outcomes.only_b == ((f1 > 0.4) & (f1 <= 0.5)).sum() and paired.outcomes.only_a == 0
+    assert paired.p_value == mcnemar(0, paired.outcomes.only_b)

@@ -23,6 +23,7 @@ from transformers import (  # noqa: E402
 )
 
 from smp_lab.tasks import get_task  # noqa: E402
+from smp_lab.tasks.kinds import NUMBER  # noqa: E402
 from smp_lab.training import prepare as prepare_module  # noqa: E402
 from smp_lab.training import trainer as trainer_module  # noqa: E402
 from smp_lab.training.data import Examples, TaskData  # noqa: E402
@@ -115,7 +116,7 @@ def tiny_data(task: str = "rte", n_train: int = 64, n_development: int = 24, see
             [" ".join([("the", "a")[target], *rng.choice(WORDS[7:], rng.integers(2, 9))]) for target in targets]
             for _ in info.text_fields
         )
-        if info.is_regression:
+        if info.kind is NUMBER:
             return Examples(columns, (5.0 * targets).astype(np.float32))
         return Examples(columns, targets.astype(np.int64))
 

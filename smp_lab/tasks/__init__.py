@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from smp_lab.errors import ConfigError
+from smp_lab.tasks.kinds import CLASSES, NUMBER, Kind
 
 # The two poles a regression target lies between (Gao et al. 2021, section 4.2): low end first.
 POLES = ("no", "yes")
@@ -28,17 +29,19 @@ class Task:
     text_fields
         One field for single sentences, two for pairs.
     classes
-        Class names in the order of their numbers; empty for regression.
+        Class names in the order of their numbers; empty for other kinds.
     label_words
-        One word per class, in the same order; the two poles for regression.
+        One word per class, in the same order; the two poles of a number.
     metrics
         The first is the main one.
     splits
         Development splits by the metric suffix they carry; one split, suffix "", for all but mnli.
     target_range
-        Lowest and highest target of a regression task; None for classification.
+        Lowest and highest target where it is a number; None for other kinds.
     synthetic
         True where the sentences are generated and say nothing about language.
+    kind
+        What is asked for: a class, a number or a span.
     """
 
     name: str
@@ -50,11 +53,12 @@ class Task:
     splits: tuple[tuple[str, str], ...] = (("", "validation"),)
     target_range: tuple[float, float] | None = None
     synthetic: bool = False
+    kind: Kind = CLASSES
 
     @property
     def is_regression(self) -> bool:
-        """True where the target is a number and not a class."""
-        return self.target_range is not None
+        """True where the target is a number."""
+        return self.kind is NUMBER
 
     @property
     def main_metric(self) -> str:
@@ -80,7 +84,7 @@ TASKS: Mapping[str, Task] = {
         ),
         Task("mrpc", "MRPC", _PAIR, ("not_equivalent", "equivalent"), _NO_YES, ("accuracy", "f1")),
         Task("qqp", "QQP", ("question1", "question2"), ("not_duplicate", "duplicate"), _NO_YES, ("accuracy", "f1")),
-        Task("stsb", "STS-B", _PAIR, (), POLES, ("pearson", "spearman"), target_range=(0.0, 5.0)),
+        Task("stsb", "STS-B", _PAIR, (), POLES, ("pearson", "spearman"), target_range=(0.0, 5.0), kind=NUMBER),
         Task(
             "mnli",
             "MNLI",

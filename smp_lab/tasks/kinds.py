@@ -1,0 +1,175 @@
+"""What a task asks for: a class, a number, or a span of a text. One entry each.
+
+All that depends on the kind and needs no torch stands here; head and loss in `smp_lab.training.kinds`, its twin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+if TYPE_CHECKING:
+    from smp_lab.tasks import Task
+
+Floats = npt.NDArray[np.float64]
+Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
+
+
+class Kind:
+    """One kind of task.
+
+    Attributes
+    ----------
+    name
+        Of the kind.
+    columns
+        Of a run's predictions, beside ``split``: their types as they are stored.
+    right
+        The column that says whether an example was predicted right; None where there is more than right and wrong.
+    means
+        Metrics that are means over the examples, with the column whose mean they are. All others are measured on all
+        examples at once.
+    gives_probabilities
+        Whether its models give class probabilities, which a teacher can teach.
+    target_type
+        Of targets while training.
+    """
+
+    name: ClassVar[str]
+    columns: ClassVar[Mapping[str, type[np.generic]]]
+    right: ClassVar[str | None] = None
+    means: ClassVar[Mapping[str, str]] = {}
+    gives_probabilities: ClassVar[bool] = True
+    target_type: ClassVar[type[np.generic]]
+
+    def targets(self, predictions: pd.DataFrame) -> Floats:
+        """What was to be predicted, ``(n_examples,)``; NaN where the predictions do not tell it."""
+        return np.full(len(predictions), np.nan)
+
+    def majority(self, predictions: pd.DataFrame, metric: str) -> float:
+        """What the majority-class baseline scores by a metric; NaN where there is none, or the predictions hide it."""
+        return math.nan
+
+    def constant(self, targets: Targets) -> float:
+        """The prediction of the majority-class baseline."""
+        raise NotImplementedError
+
+    def parser(self, task: Task, spelled: Sequence[str]) -> Callable[[str], float]:
+        """From a target as a file spells it to a number; `spelled` are a file's classes in the task's order.
+
+        The function raises ValueError with a sentence.
+        """
+        raise NotImplementedError
+
+    def of_data_set(self, task: Task, labels: npt.NDArray[Any], names: Sequence[str]) -> Targets:
+        """Targets from the labels of a data set, whose classes are `names`; raises ValueError with a sentence."""
+        raise NotImplementedError
+
+    def table(self, predictions: npt.NDArray[Any], targets: Targets) -> dict[str, npt.NDArray[Any]]:
+        """Predictions by `columns`, before they are rounded to their types."""
+        raise NotImplementedError
+
+
+class _Classes(Kind):
+    name = "classes"
+    columns: ClassVar = {"prediction": np.uint8, "correct": np.bool_}
+    right = "correct"
+    means: ClassVar = {"accuracy": "correct"}
+    target_type = np.int64
+
+    def targets(self, predictions: pd.DataFrame) -> Floats:
+        # Of more classes than two a wrong prediction does not tell the target.
+        predicted = predictions["prediction"].to_numpy(np.float64)
+        other = 1 - predicted if predicted.size and predicted.max() <= 1 else np.full(predicted.shape, np.nan)
+        return np.where(predictions["correct"].to_numpy(bool), predicted, other)
+
+    def majority(self, predictions: pd.DataFrame, metric: str) -> float:
+        if metric == "matthews_correlation":
+            return 0.0
+        targets = self.targets(predictions)
+        if metric != "accuracy" or np.isnan(targets).any():
+            return math.nan
+        return float(np.unique(targets, return_counts=True)[1].max() / len(targets))
+
+    def constant(self, targets: Targets) -> float:
+        return int(np.bincount(targets).argmax())
+
+    def parser(self, task: Task, spelled: Sequence[str]) -> Callable[[str], float]:
+        numbers = {label: number for number, label in enumerate(spelled)}
+
+        def parse(label: str) -> float:
+            if label not in numbers:
+                raise ValueError(f"unknown label {label!r}; expected one of: {', '.join(numbers)}.")
+            return numbers[label]
+
+        return parse
+
+    def of_data_set(self, task: Task, labels: npt.NDArray[Any], names: Sequence[str]) -> Targets:
+        if sorted(names) != sorted(task.classes):
+            raise ValueError(f"the classes are {', '.join(names) or 'not named'}; expected: {', '.join(task.classes)}.")
+        if not ((labels >= 0) & (labels < len(names))).all():
+            raise ValueError("some examples have no label.")
+        return np.array([task.classes.index(name) for name in names], np.int64)[labels]
+
+    def table(self, predictions: npt.NDArray[Any], targets: Targets) -> dict[str, npt.NDArray[Any]]:
+        return {"prediction": predictions, "correct": predictions == targets}
+
+
+class _Number(Kind):
+    name = "number"
+    columns: ClassVar = {"prediction": np.float32, "error": np.float32}
+    gives_probabilities = False
+    target_type = np.float32
+
+    def targets(self, predictions: pd.DataFrame) -> Floats:
+        return predictions["prediction"].to_numpy(np.float64) - predictions["error"].to_numpy(np.float64)
+
+    def constant(self, targets: Targets) -> float:
+        # A correlation with any number is 0.
+        return 0.0
+
+    def parser(self, task: Task, spelled: Sequence[str]) -> Callable[[str], float]:
+        low, high = task.target_range or (-math.inf, math.inf)
+
+        def parse(label: str) -> float:
+            try:
+                value = float(label)
+            except ValueError:
+                value = math.nan
+            if not low <= value <= high:
+                raise ValueError(f"score {label!r} is not a number from {low:g} to {high:g}.")
+            return value
+
+        return parse
+
+    def of_data_set(self, task: Task, labels: npt.NDArray[Any], names: Sequence[str]) -> Targets:
+        low, high = task.target_range or (-math.inf, math.inf)
+        if not ((labels >= low) & (labels <= high)).all():
+            raise ValueError(f"a score is not a number from {low:g} to {high:g}.")
+        return labels.astype(np.float32)
+
+    def table(self, predictions: npt.NDArray[Any], targets: Targets) -> dict[str, npt.NDArray[Any]]:
+        return {"prediction": predictions, "error": predictions - targets}
+
+
+class _Span(Kind):
+    """A row per question; start and end are characters of the context, the end outside."""
+
+    name = "span"
+    columns: ClassVar = {"start": np.int32, "end": np.int32, "exact_match": np.bool_, "f1": np.float32}
+    right = "exact_match"
+    means: ClassVar = {"exact_match": "exact_match", "f1": "f1"}
+
+
+KINDS = CLASSES, NUMBER, SPAN = (_Classes(), _Number(), _Span())
+
+
+def kind_of_columns(columns: Collection[str]) -> Kind | None:
+    """The kind whose predictions have these columns, with ``split`` or without; None where there is none."""
+    names = set(columns) - {"split"}
+    return next((kind for kind in KINDS if names == kind.columns.keys()), None)
