@@ -222,10 +222,9 @@ def _costs(runs: list[RunRecord]) -> None:
                 help="Per task, beside the shared encoder, as in Table 1 of the paper: a mask counts its 1-bit entries "
                 "in 32-bit parameters.",
             ),
-            "encoder": columns.percent("Kept, encoder", 2, "Of the prunable weights."),
+            "encoder": columns.percent("Kept, encoder", "Of the prunable weights."),
             "model": columns.percent(
                 "Kept, model",
-                2,
                 "With embeddings, biases, LayerNorm and pooler, which are never pruned.",
             ),
             "packed": megabytes("Mask at 1 bit a weight (MB)", format="%.3f"),
@@ -285,16 +284,11 @@ def _pair(runs: list[RunRecord]) -> None:
         return
     labels = controls.run_labels(runs)
     left, right = st.columns(2)
-    first_id = left.selectbox("Run a", [run.run_id for run in firsts], key="compared", bind="query-params")
     by_id = {run.run_id: run for run in runs}
-    a = by_id[first_id]
-    second_id = right.selectbox(
-        "Run b",
-        [run.run_id for run in groups[first_id]],
-        key="compared_with",
-        bind="query-params",
-    )
-    b = by_id[second_id]
+    with left:
+        a = by_id[controls.pick_run("Run a", [run.run_id for run in firsts], "compared", labels)]
+    with right:
+        b = by_id[controls.pick_run("Run b", [run.run_id for run in groups[a.run_id]], "compared_with", labels)]
     if a.config.data_sha256 != b.config.data_sha256:
         st.warning(
             "These two runs were measured on different data, by their fingerprints: their examples cannot be paired."

@@ -1,4 +1,4 @@
-"""What the method is, what the runs at hand say, and the table from which runs are chosen."""
+"""The question and its answer, what the method is, and the table from which runs are chosen."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import json
 import pandas as pd
 import streamlit as st
 
-from smp_lab.analysis.overview import common_level, means_beside, metric_left, widest_setting
-from smp_lab.analysis.run_card import card_markdown, run_card
-from smp_lab.analysis.sampling import wilson_interval
-from smp_lab.figures.overview import draw_method
-from smp_lab.figures.style import METRIC_TITLES
+from smp_lab.analysis import overview as analysis
+from smp_lab.analysis.run_card import FIRST, card_markdown, differences, run_card, sections
+from smp_lab.analysis.run_table import search
+from smp_lab.figures.overview import draw_method, plot_answer
 from smp_lab.storage.runs import RunIndex
-from smp_lab.tasks import TASKS
 from smp_lab.ui import cache, columns, controls, links, messages
 
 _TABLE = "run_table"
@@ -25,25 +23,43 @@ mask remains, one bit a weight, so that many tasks share one encoder.
 """
 _SOURCE = "Jiang, Wang, Zhuang, Xie, Xia (2023), [Pruning Pre-trained Language Models Without Fine-Tuning]"
 _PAPER = "(https://arxiv.org/abs/2210.06210)"
-_COLUMNS = [
-    "task",
-    "method",
-    "variant",
-    "level",
-    "remaining",
-    "metric",
-    "value",
-    "n_examples",
-    "base_model",
-    "seed",
-    "source",
-    "run_id",
-]
+_COLUMNS = ["task", "method", "level", "variant", "value", "metric", "remaining", "seed", "n_examples", "base_model"]
+_FILTERS = {"task": "Task", "method": "Method", "base_model": "Encoder", "source": "Source"}
 
 
 def main() -> None:
     index = cache.run_index()
-    st.title("Pruning without fine-tuning")
+    st.title("How much of a language model does a task need?")
+    if index.runs:
+        _answer(cache.run_table())
+    _method()
+    st.subheader("Runs", anchor="runs")
+    if index.runs:
+        _choose(cache.run_table())
+        _card(index)
+    else:
+        controls.no_runs()
+    _problems(index)
+
+
+def _answer(runs: pd.DataFrame) -> None:
+    table = analysis.over_tasks(runs)
+    if words := analysis.answer(table):
+        st.markdown(words)
+    controls.show_figure(
+        controls.drawn(plot_answer, table),
+        table,
+        key="answer",
+        alt="Mean of the main metric over tasks against remaining weights in percent, for SMP-S, magnitude pruning and "
+        "random masks, with dense fine-tuning as a level.",
+    )
+    with st.container(horizontal=True, key="doors"):
+        links.page_link(links.CURVES, "Explore: task by task, and how far the values can be trusted")
+        links.page_link(links.SPARSITY, "Which weights remain")
+        links.page_link(links.OVERLAP, "What two masks share")
+
+
+def _method() -> None:
     words, picture = st.columns([2, 3], gap="large", vertical_alignment="center")
     with words:
         st.markdown(_WHAT_IT_IS)
@@ -55,84 +71,23 @@ def main() -> None:
         alt="The largest scores S give the binary mask M; the mask times the frozen weights W is what the layer uses; "
         "the gradient passes the mask unchanged and moves S alone.",
     )
-    if index.runs:
-        table = cache.run_table()
-        _answer(table)
-        _choose(table)
-        _card(index)
-    else:
-        st.subheader("Runs")
-        controls.no_runs()
-    _problems(index)
-
-
-def _answer(table: pd.DataFrame) -> None:
-    """How much of the main metric is left at the fraction that most tasks were pruned to."""
-    level = common_level(table)
-    if level is None:
-        return
-    every = metric_left(table, level)
-    left = widest_setting(every)
-    st.subheader(f"How much is left at {controls.percent(level)} of the weights?")
-    with st.container(horizontal=True):
-        for row in left.itertuples():
-            several = f", mean of {row.n_seeds} seeds" if row.n_seeds > 1 else ""
-            name = controls.method_name(row.method)
-            compared = pd.notna(row.change)
-            made = ", ".join(filter(None, (name, row.variant)))
-            st.metric(
-                f"**{TASKS[row.task].title}** {METRIC_TITLES[row.metric]} · {made}",
-                f"{100 * row.value:.1f}",
-                f"{100 * row.change:+.1f} against {controls.percent(row.reference_level)} kept" if compared else None,
-                delta_color="off",
-                delta_arrow="off",
-                help=f"{row.method}, {row.base_model}; {row.n_examples:,} development examples{several}.",
-                width=200,
-            )
-    _beside(means_beside(every, left), left)
-    st.caption(
-        "Main metric x 100 on the development set, beside the run of the same task and encoder that keeps most. "
-        f"Fractions are of the encoder's prunable weights. {_noise(left)}"
-    )
-    links.page_link(links.CURVES, "How far these values can be trusted")
-
-
-def _beside(means: pd.Series[float], left: pd.DataFrame) -> None:
-    """What other methods have left on the same tasks at the same fraction."""
-    if len(means) < 2:
-        return
-    values = [f"{100 * value:.1f} by {controls.method_name(str(method))}" for method, value in means.items()]
-    references = left["reference_level"].unique()
-    if len(references) == 1 and pd.notna(references[0]):
-        values.append(f"{100 * left['reference_value'].mean():.1f} with {controls.percent(references[0])} kept")
-    st.markdown(f"Mean over {'this task' if len(left) == 1 else f'these {len(left)} tasks'}: {', '.join(values)}.")
-
-
-def _noise(left: pd.DataFrame) -> str:
-    """What the smallest development set can tell apart."""
-    fewest = left.loc[left["n_examples"].idxmin()]
-    n = int(fewest["n_examples"])
-    low, high = wilson_interval(n // 2, n)
-    return (
-        f"On the {n:,} examples of {TASKS[fewest['task']].title}, the fewest here, an accuracy near 50 % is known to "
-        f"± {50 * (high - low):.1f} points (95 %)."
-    )
 
 
 def _choose(table: pd.DataFrame) -> None:
     """The runs as a table; selected rows are the choice that all pages share."""
-    st.subheader("Runs")
-    shown = table
-    filters = st.columns(4)
-    for place, column, label in (
-        (0, "task", "Task"),
-        (1, "method", "Method"),
-        (2, "base_model", "Encoder"),
-        (3, "source", "Source"),
-    ):
-        wanted = filters[place].multiselect(
-            label, sorted(table[column].unique()), key=f"filter_{column}", bind="query-params", placeholder="All"
-        )
+    names = cache.run_labels()
+    places = st.columns([2, 1, 1, 1, 1])
+    words = places[0].text_input(
+        "Search", key="search", bind="query-params", placeholder="Any words: cola 10 % regularizer"
+    )
+    shown = search(table, names, words)
+    for place, (column, label) in zip(places[1:], _FILTERS.items(), strict=True):
+        written = columns.in_words(table[[column]])[column]
+        key, options = f"filter_{column}", sorted(table[column].unique())
+        links.follow(key, options, many=True)
+        words_for = dict(zip(table[column], written, strict=True))
+        wanted = place.multiselect(label, options, format_func=words_for.__getitem__, key=key, placeholder="All")
+        links.tell(key)
         if wanted:
             shown = shown[shown[column].isin(wanted)]
     shown = shown.reset_index(drop=True)
@@ -143,7 +98,7 @@ def _choose(table: pd.DataFrame) -> None:
     st.dataframe(
         columns.in_words(shown),
         column_config=columns.SHARED,
-        column_order=_COLUMNS,
+        column_order=[*_COLUMNS, "source", "run_id"],
         hide_index=True,
         key=_TABLE,
         on_select=lambda: _take_rows(shown["run_id"].tolist()),
@@ -153,7 +108,7 @@ def _choose(table: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         links.page_link(links.SPARSITY, "Where the chosen runs keep weights")
         links.page_link(links.OVERLAP, "What their masks share")
-        links.page_link(links.TRAINING, "How they were trained")
+        links.page_link(links.HISTORY, "How they were trained")
         controls.data_downloads(shown.drop(columns="settings"), "runs")
 
 
@@ -165,14 +120,29 @@ def _take_rows(shown: list[str]) -> None:
 
 
 def _card(index: RunIndex) -> None:
-    """What the record of one run says about itself."""
+    """What the record of one run says about itself, and in what chosen runs differ."""
+    names = cache.run_labels()
     chosen = [run_id for run_id in st.session_state.get(links.RUNS, []) if run_id in index.runs]
+    if len(chosen) > 1:
+        with st.expander(f"In what the {len(chosen)} chosen runs differ"):
+            table = differences({names[run_id]: index.runs[run_id].config for run_id in chosen})
+            st.dataframe(table, hide_index=True, alt="Settings in which the chosen runs differ, a column per run")
+            controls.data_downloads(table, "differences")
     # Open where a link asks for one; later choices are not to fold it.
     asked_for = st.session_state.setdefault("card_in_link", _CARD in st.query_params)
-    with st.expander("Run card: settings, provenance and the command that makes a run again", expanded=asked_for):
-        run = index.runs[st.selectbox("Run", chosen or list(index.runs), key=_CARD, bind="query-params")]
+    with st.expander("Run card: result, cost, and the command that makes a run again", expanded=asked_for):
+        run = index.runs[controls.pick_run("Run", chosen or list(index.runs), _CARD, names)]
         card = run_card(run.config, run.layout, run.provenance, run.results)
-        st.markdown(card_markdown(card, level=4))
+        parts = {title: "\n".join(lines) for title, lines in sections(card).items()}
+        for title in FIRST:
+            if title in parts:
+                st.markdown(f"**{title}**\n\n{parts.pop(title)}")
+        if card["command"] is not None:
+            st.code(" ".join(card["command"].split()), language="shell", wrap_lines=True)
+        with st.expander("Settings, fingerprints, encoder and provenance"):
+            st.markdown(f"`{run.run_id}`")
+            for title, lines in parts.items():
+                st.markdown(f"**{title}**\n\n{lines}")
         with st.container(horizontal=True):
             controls.text_download(
                 "Card (Markdown)", lambda: card_markdown(card), f"{run.run_id}.md", "text/markdown", key="card-md"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from smp_lab import __version__
@@ -12,30 +14,56 @@ from smp_lab.ui import cache, controls, lecture, links, messages
 _ABOUT = f"SMP Lab {__version__}: learn binary masks over frozen pre-trained encoders, keep them, look at them."
 
 
+# Section of the menu -> its pages: file, title, icon. The first of all is the one that opens.
+_MENU = {
+    "Start": [(links.OVERVIEW, "Overview", "grid_on"), (links.LEARN, "Learn", "school")],
+    "Explore": [
+        (links.CURVES, "Curves", "show_chart"),
+        (links.SPARSITY, "Sparsity", "stacked_line_chart"),
+        (links.OVERLAP, "Overlap", "join_inner"),
+        (links.HISTORY, "History", "timeline"),
+        (links.SCORES, "Scores", "bar_chart"),
+    ],
+}
+# Former addresses of pages, which copied links still name.
+_FORMER = {"training": links.HISTORY}
+
+
 def main() -> None:
     """Draw the frame, then the page that the URL names."""
-    st.set_page_config("SMP Lab", draw_icon(), layout="wide", initial_sidebar_state=320, menu_items={"About": _ABOUT})
-    st.logo(draw_wordmark(controls.theme()), size="large")
-    pages = [
-        st.Page(pages_folder() / links.OVERVIEW, title="Overview", icon=":material/grid_on:", default=True),
-        st.Page(pages_folder() / links.LEARN, title="Learn", icon=":material/school:"),
-        st.Page(pages_folder() / links.SPARSITY, title="Sparsity", icon=":material/stacked_line_chart:"),
-        st.Page(pages_folder() / links.OVERLAP, title="Overlap", icon=":material/join_inner:"),
-        st.Page(pages_folder() / links.TRAINING, title="Training", icon=":material/timeline:"),
-        st.Page(pages_folder() / links.CURVES, title="Curves", icon=":material/show_chart:"),
-        st.Page(pages_folder() / links.SCORES, title="Scores", icon=":material/bar_chart:"),
+    menu = {
+        section: [
+            st.Page(pages_folder() / file, title=title, icon=f":material/{icon}:", default=file == links.OVERVIEW)
+            for file, title, icon in pages
+        ]
+        for section, pages in _MENU.items()
+    }
+    moved = [
+        st.Page(partial(_move, file), title=name.capitalize(), url_path=name, visibility="hidden")
+        for name, file in _FORMER.items()
     ]
-    page = st.navigation(pages)
+    page = st.navigation({**menu, "": moved})
+    st.set_page_config(
+        f"{page.title} · SMP Lab", draw_icon(), layout="wide", initial_sidebar_state=320, menu_items={"About": _ABOUT}
+    )
+    st.logo(draw_wordmark(controls.theme()), size="large")
+    if page in moved:
+        page.run()
     asked = links.not_yet_read()
     controls.style_sheet()
     with st.sidebar:
-        controls.pick_runs(cache.run_index())
+        controls.pick_runs(cache.run_index(), page.url_path)
         controls.figure_settings()
-    lecture.switch(pages)
+    lecture.switch(page for pages in menu.values() for page in pages)
     place = messages.slot()
     page.run()
     with place:
         messages.not_taken(links.not_taken(asked))
+
+
+def _move(file: str) -> None:
+    query = {key: st.query_params.get_all(key) for key in st.query_params}
+    st.switch_page(pages_folder() / file, query_params=query)
 
 
 if __name__ == "__main__":

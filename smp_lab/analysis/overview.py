@@ -1,98 +1,99 @@
-"""What the available runs say together: how much of the main metric is left at a remaining fraction."""
+"""What the available runs say together: the mean over tasks against remaining weights, and that in a sentence."""
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
+from smp_lab.analysis.labels import method_name, percent
 from smp_lab.analysis.replicates import over_seeds
-from smp_lab.methods import METHODS
+from smp_lab.tasks import TASKS
+
+LEARNED, DENSE = "smp_s", "dense"
+# What is compared with it: another method, chance, and all weights fine-tuned.
+COMPARED = (LEARNED, "magnitude", "random", DENSE)
+COLUMNS = ("method", "level", "remaining", "mean", "lowest", "highest", "n_tasks", "n_seeds", "tasks", "base_model")
 
 
-def common_level(runs: pd.DataFrame) -> float | None:
-    """The remaining fraction at which most tasks have a run; of equals the lowest.
+def over_tasks(runs: pd.DataFrame) -> pd.DataFrame:
+    """Mean of the main metrics over tasks, for each of `COMPARED` and each level at which no task is missing.
 
-    Parameters
-    ----------
-    runs
-        A row per run with columns task and level (the fraction asked for; NaN where the method measures it).
-
-    Returns
-    -------
-    float or None
-        None where no run below 1 has a level fraction.
-    """
-    pruned = runs[runs["level"] < 1]
-    if pruned.empty:
-        return None
-    tasks = pruned.groupby("level")["task"].nunique()
-    return float(tasks[tasks == tasks.max()].index.min())
-
-
-def metric_left(runs: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Main metric at one remaining fraction, beside the fullest runs of the same task, encoder and examples.
+    Usual runs of one encoder, that of most learned masks. The tasks are those that a level of the learned masks has,
+    with a fine-tuned run where there is any: of several choices that with most tasks at most levels.
 
     Parameters
     ----------
     runs
         A row per run: columns of `run_table.COLUMNS`.
-    level
-        A fraction that runs were asked to keep.
 
     Returns
     -------
     DataFrame
-        A row per setting at the level: task, base_model, metric, n_examples, method, variant, value (mean over n_seeds
-        seeds), reference_level and reference_value (of the setting above the level that keeps most, mean over seeds;
-        of several the one of the same method and variant, else the most usual; NaN where there is none), change =
-        value - reference_value.
+        Columns `COLUMNS`, by `COMPARED` and from few weights to many: mean over tasks of the means over seeds;
+        lowest and highest over seeds of the mean over tasks, of the n_seeds seeds that have all n_tasks tasks (NaN
+        where there is none); remaining (mean over runs). All of these are fractions. tasks are names with commas.
     """
-    keys = ["task", "base_model", "metric", "n_examples"]
-    means = over_seeds(runs).rename(columns={"mean": "value"})
-    means = means[[*keys, "method", "variant", "level", "value", "n_seeds"]]
-    table = means[means["level"] == level].reset_index(drop=True)
-    fuller = means[means["level"] > level]
-    fullest = fuller[fuller["level"] == fuller.groupby(keys)["level"].transform("max")]
-    pairs = table.reset_index(names="row").merge(fullest, on=keys, suffixes=("", "_reference"))
-    # False sorts before True, and the usual variant is the empty word.
-    pairs = pairs.assign(
-        other_method=pairs["method_reference"] != pairs["method"],
-        other_variant=pairs["variant_reference"] != pairs["variant"],
-    ).sort_values(["row", "other_method", "other_variant", "variant_reference"], kind="stable")
-    reference = pairs.drop_duplicates("row").set_index("row")
-    table["reference_level"] = reference["level_reference"]
-    table["reference_value"] = reference["value_reference"]
-    table["change"] = (table["value"] - table["reference_value"]).astype(np.float64)
-    return table.drop(columns="level")
+    usual = runs[(runs["variant"] == "") & runs["method"].isin(COMPARED)]
+    learned = usual[usual["method"] == LEARNED]
+    if learned.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    encoder = learned["base_model_sha256"].mode()[0]
+    usual = usual[usual["base_model_sha256"] == encoder]
+    tasks = _common_tasks(usual)
+    usual = usual[usual["task"].isin(tasks)]
+    place = ["method", "level"]
+    means = _whole(over_seeds(usual), place, tasks)
+    seeds = _whole(usual, [*place, "seed"], tasks).groupby([*place, "seed"], as_index=False)["value"].mean()
+    table = means.groupby(place, as_index=False).agg(
+        remaining=("remaining", "mean"), mean=("mean", "mean"), base_model=("base_model", "first")
+    )
+    spread = seeds.groupby(place, as_index=False).agg(
+        lowest=("value", "min"), highest=("value", "max"), n_seeds=("seed", "size")
+    )
+    table = table.merge(spread, on=place, how="left").fillna({"n_seeds": 0}).astype({"n_seeds": int})
+    table = table.assign(n_tasks=len(tasks), tasks=", ".join(task for task in TASKS if task in tasks))
+    order = table["method"].map(COMPARED.index)
+    return table.assign(order=order).sort_values(["order", "level"], ignore_index=True)[list(COLUMNS)]
 
 
-def widest_setting(left: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `metric_left` of the encoder, method and variant with most tasks; of equals the first method."""
-    names = ["base_model", "method", "variant"]
-    settings = left.groupby(names, as_index=False, sort=False).agg(n_tasks=("task", "nunique"))
-    settings["place"] = settings["method"].map(list(METHODS).index)
-    settings["unusual"] = settings["variant"] != ""
-    best = settings.sort_values(["n_tasks", "unusual", "place"], ascending=[False, True, True], kind="stable").iloc[0]
-    return left[(left[names] == best[names]).all(axis=1)]
+def _common_tasks(usual: pd.DataFrame) -> frozenset[str]:
+    dense = frozenset(usual.loc[usual["method"] == DENSE, "task"])
+    levels = usual[usual["method"] == LEARNED].groupby("level")["task"].agg(frozenset)
+    choices = [tasks & dense or tasks for tasks in levels]
+    return max(choices, key=lambda tasks: (len(tasks) * sum(tasks <= others for others in levels), len(tasks)))
 
 
-def means_beside(left: pd.DataFrame, shown: pd.DataFrame) -> pd.Series:
-    """Mean of the main metrics over the tasks that are shown, for every usual setting that has all of them.
+def _whole(table: pd.DataFrame, place: list[str], tasks: frozenset[str]) -> pd.DataFrame:
+    """The rows of places that have every task once; two copies of a task's data would count twice."""
+    here = table.groupby(place)["task"]
+    return table[(here.transform("nunique") == len(tasks)) & (here.transform("size") == len(tasks))]
 
-    Parameters
-    ----------
-    left
-        From `metric_left`.
-    shown
-        Rows of it, of one setting.
 
-    Returns
-    -------
-    Series
-        By method, the highest first.
+def answer(table: pd.DataFrame) -> str:
+    """What `over_tasks` says, in a sentence or two; empty where it has nothing.
+
+    The best level of the learned masks beside fine-tuning, and the lowest that another method has too beside that.
     """
-    keys = ["task", "base_model", "metric", "n_examples"]
-    same = left[left["variant"].isin(["", *shown["variant"]])].merge(shown[keys], on=keys)
-    tasks = same.groupby("method")["task"].agg(["nunique", "size"])
-    whole = tasks[(tasks["nunique"] == len(shown)) & (tasks["size"] == len(shown))].index
-    return same[same["method"].isin(whole)].groupby("method")["value"].mean().sort_values(ascending=False)
+    learned = table[table["method"] == LEARNED]
+    if learned.empty:
+        return ""
+    best = learned.iloc[int(learned["mean"].to_numpy().argmax())]
+    part = "Half" if best["level"] == 0.5 else percent(best["level"])
+    tasks = str(best["tasks"]).split(", ")
+    scored = f"a mean of {100 * best['mean']:.1f} over {len(tasks)} tasks"
+    if len(tasks) == 1:
+        scored = f"{100 * best['mean']:.1f} on {TASKS[tasks[0]].title}"
+    dense = table.loc[table["method"] == DENSE, "mean"]
+    beside = "".join(f", against {100 * mean:.1f} for fine-tuning all of them" for mean in dense)
+    first = f"**{part} of the weights, none of them trained: {scored}{beside}.**"
+    others = table[~table["method"].isin([LEARNED, DENSE])]
+    shared = learned[learned["level"].isin(others["level"]) & (learned["level"] < best["level"])]
+    if shared.empty:
+        return first
+    # Where most others are; of equals the lowest.
+    here = max(shared.to_dict("records"), key=lambda row: (others["level"] == row["level"]).sum())
+    there = others[others["level"] == here["level"]]
+    values = [
+        f"{method_name(method).lower()} {100 * mean:.1f}"
+        for method, mean in zip(there["method"], there["mean"], strict=True)
+    ]
+    return f"{first} At {percent(here['level'])} SMP-S has {100 * here['mean']:.1f}, {', '.join(values)}."

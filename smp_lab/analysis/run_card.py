@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+import pandas as pd
 
 from smp_lab.analysis.labels import setting_text
 from smp_lab.config import RunConfig
@@ -147,42 +149,82 @@ def _other_schedule(config: RunConfig) -> list[str]:
     return [] if same else [f"What remains falls over {taken}; in the paper over {paper}."]
 
 
+# What a run card shows at once; the rest is folded away.
+FIRST = ("Results", "Cost", "Departs from the paper")
+_COST = ("wall_minutes", "processor", "threads")
+
+
 def card_markdown(card: Mapping[str, Any], level: int = 1) -> str:
     """A run card as Markdown, its title at a heading level from 1 to 5."""
-    return "\n".join(_lines(card, "#" * level)) + "\n"
+    lines = [f"{'#' * level} {_code(card['run_id'])}"]
+    lines += [line for title, part in sections(card).items() for line in ("", f"{'#' * level}# {title}", "", *part)]
+    if card["command"] is not None:
+        command = _one_line(card["command"])
+        lines += ["", f"{'#' * level}# Made again by", "", "```shell", command, "```"]
+    return "\n".join(lines) + "\n"
 
 
-def _lines(card: Mapping[str, Any], heading: str) -> Iterator[str]:
+def sections(card: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Title -> lines of Markdown; those of `FIRST` first, empty ones left out."""
     results = card["results"]
     best = results["best_evaluation"]
-    yield f"{heading} {_code(card['run_id'])}"
-    yield from ("", f"{heading}# Results", "")
-    for metric, measured in results["metrics"].items():
-        yield (
-            f"- {metric} x 100: {_code(100 * measured['value'], '.2f')} at the last evaluation, on "
-            f"{measured['n_examples']:,} development examples"
-        )
-    yield (
-        f"- best evaluation, chosen on the same development set: {best['metric']} x 100 "
-        f"{_code(100 * best['value'], '.2f')} at step {_code(best['step'])}"
-    )
-    yield f"- remaining, measured: {_code(100 * results['remaining'], '.2f')} % of the encoder's prunable weights"
-    for name in ("trainable_parameters", "new_parameters"):
-        yield f"- {name.replace('_', ' ')}: {_code(results[name], ',.0f')}"
-    if card["deviations"]:
-        yield from ("", f"{heading}# Departs from the paper", "")
-        yield from (f"- {sentence}" for sentence in card["deviations"])
-    for part in ("settings", "fingerprints", "encoder", "provenance"):
-        yield from ("", f"{heading}# {part.capitalize()}", "")
-        for name, value in card[part].items():
-            if isinstance(value, Mapping):
-                value = _pairs(value)
-            elif isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value):
-                value = "; ".join(map(_pairs, value))
-            if value is not None:
-                yield f"- {name.replace('_', ' ')}: {_code(value)}"
-    if card["command"] is not None:
-        yield from ("", f"{heading}# Made again by", "", "```shell", _one_line(card["command"]), "```")
+    measured = [
+        f"- {metric}: {_code(100 * value['value'], '.2f')} % at the last evaluation, on "
+        f"{value['n_examples']:,} development examples"
+        for metric, value in results["metrics"].items()
+    ]
+    measured += [
+        f"- best evaluation, chosen on the same development set: {best['metric']} "
+        f"{_code(100 * best['value'], '.2f')} % at step {_code(best['step'])}",
+        f"- kept, measured: {_code(100 * results['remaining'], '.2f')} % of the encoder's prunable weights",
+    ]
+    made = card["provenance"]
+    cost = {name: made[name] for name in _COST if name in made}
+    cost |= {name: f"{results[name]:,.0f}" for name in ("trainable_parameters", "new_parameters")}
+    parts = {
+        "Results": measured,
+        "Cost": _facts(cost),
+        "Departs from the paper": [f"- {sentence}" for sentence in card["deviations"]],
+        "Settings": _facts(card["settings"]),
+        "Fingerprints": _facts(card["fingerprints"]),
+        "Encoder": _facts(card["encoder"]),
+        "Provenance": _facts({name: value for name, value in made.items() if name not in cost}),
+    }
+    return {title: lines for title, lines in parts.items() if lines}
+
+
+def differences(configs: Mapping[str, RunConfig]) -> pd.DataFrame:
+    """The settings in which runs differ.
+
+    Parameters
+    ----------
+    configs
+        By the label of the run.
+
+    Returns
+    -------
+    DataFrame
+        A row per setting, a column of text per run; "-" where a setting has no value. Column setting names it.
+    """
+    every = {label: config.to_dict() for label, config in configs.items()}
+    texts = {
+        name: [_one_line(setting_text(values[name])) if values[name] is not None else "-" for values in every.values()]
+        for name in next(iter(every.values()), {})
+    }
+    rows = [[name.replace("_", " "), *values] for name, values in texts.items() if len(set(values)) > 1]
+    return pd.DataFrame(rows, columns=["setting", *every])
+
+
+def _facts(values: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            value = _pairs(value)
+        elif isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value):
+            value = "; ".join(map(_pairs, value))
+        if value is not None:
+            lines.append(f"- {name.replace('_', ' ')}: {_code(value)}")
+    return lines
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

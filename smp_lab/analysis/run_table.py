@@ -129,3 +129,28 @@ def tables_of_runs(contents: Sequence[tuple[Run, pd.DataFrame]], labels: Mapping
         for run, table in contents
     ]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def search(table: pd.DataFrame, labels: Mapping[str, str], words: str) -> pd.DataFrame:
+    """The rows in whose label, id, metric, encoder or seed every word is found, whatever its case.
+
+    A number has to be a word of its own: 1 is not part of 10.
+
+    Parameters
+    ----------
+    table
+        Of `run_table`.
+    labels
+        Run id -> label.
+    words
+        With blanks between; none for all rows.
+    """
+    parts = zip(table["run_id"], table["metric"], table["base_model"], table["seed"], strict=True)
+    texts = [
+        f"{labels[run_id]} {run_id} {metric} {base_model} seed {seed}".casefold()
+        for run_id, metric, base_model, seed in parts
+    ]
+    wanted = words.casefold().split()
+    if not wanted:
+        return table
+    return table[[all(word in (text.split() if word.isdigit() else text) for word in wanted) for text in texts]]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from smp_lab.analysis.labels import percent
+
 
 def progress(history: pd.DataFrame, n_weights: int) -> pd.DataFrame:
     """Objective and remaining fraction at each logged step.
@@ -73,3 +75,27 @@ def evaluations(entries: Iterable[Mapping[str, Any]], metric: str) -> pd.DataFra
     """
     rows = [(entry["step"], entry["epoch"], entry["remaining"], metric, entry[metric]) for entry in entries]
     return pd.DataFrame(rows, columns=["step", "epoch", "remaining", "metric", "value"])
+
+
+def settled(flips: pd.DataFrame, progress: pd.DataFrame) -> str:
+    """How much masks still change when the schedule has ended, in a sentence; empty where no mask was learned.
+
+    Parameters
+    ----------
+    flips, progress
+        Tables of `flips` and `progress` with the column run_id in front.
+    """
+    rates = []
+    for run_id, steps in flips.groupby("run_id", sort=False):
+        weights = progress[progress["run_id"] == run_id]
+        late = (weights["nominal"] == weights["nominal"].min()).to_numpy()
+        swaps, kept = steps["swaps"].to_numpy()[late], weights["kept"].to_numpy()[late]
+        if weights["nominal"].min() < 1 and (kept > 0).all() and np.isfinite(swaps).any():
+            rates.append(float(np.nanmedian(swaps / kept)))
+    if not rates:
+        return ""
+    low, high = percent(min(rates)), percent(max(rates))
+    return (
+        f"The schedule takes weights away, and the mask goes on choosing after it has ended: in a step "
+        f"{low if low == high else f'{low} to {high}'} of the kept weights are exchanged for others (median)."
+    )

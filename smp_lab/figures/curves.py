@@ -19,6 +19,8 @@ from smp_lab.figures.style import (
     METHOD_COLORS,
     METHOD_SYMBOLS,
     METRIC_TITLES,
+    PERCENT_TICKS,
+    REMAINING_TITLE,
     REMOVED_COLOR,
     TASK,
     TASK_COLORS,
@@ -30,11 +32,9 @@ from smp_lab.figures.style import (
 from smp_lab.tasks import TASKS
 
 LOG, LINEAR = SCALES = ("log", "linear")
-X_TITLE = "Remaining weights (%), encoder"
 
 _PANELS_PER_ROW = 3
 _ONE_ANSWER = "One answer for all"
-_TICKS = (1, 3, 10, 30, 50, 100)
 _HOVER_SPREAD = "<br>95 % interval of the dev set %{customdata[1]:.1f} to %{customdata[2]:.1f}, n = %{customdata[0]:,}"
 _RUN_HOVER = f"%{{y:.1f}} at %{{x:.2f}} %, seed %{{customdata[3]}}{_HOVER_SPREAD}<br>%{{customdata[4]}}"
 _PUBLISHED_HOVER = "%{y:.1f} at %{x:.3g} %<br>%{customdata[0]}<br>%{customdata[1]}%{customdata[2]}"
@@ -103,7 +103,7 @@ def plot_curves(
         metric = pd.concat(here)["metric"].iloc[0]
         figure.update_yaxes(title_text=f"{METRIC_TITLES.get(metric, metric)} (x 100)", **cell)
         if place + columns >= len(tasks):
-            figure.update_xaxes(title_text=X_TITLE, **cell)
+            figure.update_xaxes(title_text=REMAINING_TITLE, **cell)
     dress(
         figure,
         title,
@@ -177,7 +177,7 @@ def plot_difference(
             )
             named.add(label)
     figure.add_hline(y=0, line={"dash": "dash", "width": 1.5, "color": METHOD_COLORS["dense"]}, annotation_text="dense")
-    figure.update_xaxes(title_text=X_TITLE)
+    figure.update_xaxes(title_text=REMAINING_TITLE)
     figure.update_yaxes(title_text="Difference to dense (points)")
     _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
     figure.update_layout(height=460 + legend_room(len(named)) // 2, margin_t=78)
@@ -337,6 +337,6 @@ def _set_scale(figure: go.Figure, scale: str, *lowest: float) -> None:
     """From a little below the lowest percentage, or below 10, to a little above 100; a log scale has no place for 0."""
     if scale == LOG:
         ends = [math.log10(0.85 * min([10, *(value for value in lowest if value > 0)])), math.log10(112)]
-        figure.update_xaxes(type="log", range=ends, tickvals=_TICKS, ticktext=[str(tick) for tick in _TICKS])
+        figure.update_xaxes(type="log", range=ends, tickvals=PERCENT_TICKS, ticktext=list(map(str, PERCENT_TICKS)))
     else:
         figure.update_xaxes(range=[0, 103])

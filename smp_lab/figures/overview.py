@@ -1,18 +1,112 @@
-"""The picture of the method on the first page."""
+"""The first page: what the runs say together, and the picture of the method."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
 from PIL import Image
 
-from smp_lab.figures.style import FONT, INKS, KEPT_COLOR, REMOVED_COLOR
+from smp_lab.figures.style import (
+    FONT,
+    INKS,
+    KEPT_COLOR,
+    METHOD_COLORS,
+    METHOD_SYMBOLS,
+    PERCENT_TICKS,
+    REMAINING_TITLE,
+    REMOVED_COLOR,
+    empty_figure,
+    new_figure,
+)
 from smp_lab.masks import top_k
+from smp_lab.methods import METHODS
 
 _SIDE = 6
 _CELL = 16
 _PITCH = 18
 _TOP = 32
 _SCORES, _KEPT, _WEIGHTS = "#0072B2", KEPT_COLOR, REMOVED_COLOR
+
+
+def plot_answer(table: pd.DataFrame) -> go.Figure:
+    """Mean over tasks against remaining weights: a line per method, the spread of seeds as a band, dense dashed.
+
+    Parameters
+    ----------
+    table
+        A row per method and level, in order of level: method, remaining, mean, lowest and highest over seeds
+        (fractions), n_tasks, n_seeds.
+    """
+    title = "Main metric against remaining weights, mean over tasks"
+    if table.empty:
+        return empty_figure(title, "There is no mask learned by SMP-S yet.")
+    n_tasks = int(table["n_tasks"].iloc[0])
+    words = f"{n_tasks} task{'s' * (n_tasks > 1)}, development sets; band: lowest and highest of the seeds"
+    figure = new_figure(title, words, height=400)
+    lines = table[table["method"] != "dense"]
+    left = math.log10(0.85 * 100 * min(0.1, float(lines["remaining"].min())))
+    for name, line in lines.groupby("method", sort=False):
+        method, color, x = str(name), METHOD_COLORS[str(name)], 100 * line["remaining"]
+        label = METHODS[method].title.split(" (")[0]
+        for row in line[line["n_seeds"] > 1].to_dict("records"):
+            figure.add_scatter(
+                x=[100 * row["remaining"]] * 2,
+                y=[100 * row["lowest"], 100 * row["highest"]],
+                mode="lines",
+                line={"color": color, "width": 9},
+                opacity=0.35,
+                showlegend=False,
+                hoverinfo="skip",
+            )
+        figure.add_scatter(
+            x=x,
+            y=100 * line["mean"],
+            customdata=line[["n_seeds", "n_tasks"]],
+            mode="lines+markers",
+            name=label,
+            showlegend=False,
+            line={"color": color, "width": 2.5},
+            marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 9},
+            hovertemplate="%{y:.1f} at %{x:.3g} %, mean of %{customdata[1]} tasks, %{customdata[0]} seeds",
+        )
+        figure.add_annotation(
+            x=math.log10(x.iloc[0]),
+            y=100 * line["mean"].iloc[0],
+            text=label,
+            xanchor="right",
+            xshift=-9,
+            showarrow=False,
+            font_weight=600,
+        )
+    for level in table[table["method"] == "dense"].to_dict("records"):
+        color = METHOD_COLORS["dense"]
+        figure.add_scatter(
+            x=[10**left / 4, 100],
+            y=[100 * level["mean"]] * 2,
+            customdata=[[level["n_seeds"]]] * 2,
+            mode="lines",
+            name="Dense fine-tuning",
+            showlegend=False,
+            line={"color": color, "width": 2, "dash": "dash"},
+            hovertemplate="%{y:.1f}: all weights fine-tuned, %{customdata[0]} seeds",
+        )
+        figure.add_annotation(
+            x=left - 0.4,
+            y=100 * level["mean"],
+            text="All weights fine-tuned",
+            xanchor="left",
+            yshift=11,
+            showarrow=False,
+            font_weight=600,
+        )
+    ticks = [tick for tick in PERCENT_TICKS if tick >= 10**left]
+    figure.update_xaxes(type="log", range=[left - 0.42, 2.04], tickvals=ticks, ticktext=list(map(str, ticks)))
+    figure.update_xaxes(title_text=REMAINING_TITLE)
+    figure.update_yaxes(title_text="Mean main metric (x 100)")
+    return figure
 
 
 def draw_method(theme: str) -> str:
@@ -58,7 +152,7 @@ def draw_wordmark(theme: str) -> str:
         f'<rect x="{6 * column}" y="{2 + 6 * row}" width="5" height="5" rx="1"/>' for row, column in np.argwhere(_MARK)
     )
     return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 110 28" width="110" height="28">'
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 124 28" width="124" height="28">'
         f'<g fill="{_SCORES}">{cells}</g><text x="33" y="20" font-size="17" font-weight="650" '
         f"fill=\"{INKS[theme].text}\" font-family='{FONT}'>SMP Lab</text></svg>"
     )

@@ -112,6 +112,10 @@ MATRIX_TICKS: Mapping[str, str] = {
 
 METRIC_TITLES: Mapping[str, str] = {metric.name: metric.title for metric in METRICS.values()}
 
+# The horizontal axis of the paper's figures.
+REMAINING_TITLE = "Remaining weights (%), encoder"
+PERCENT_TICKS = (1, 3, 10, 30, 50, 100)
+
 # Perceptually even and the same to most colour visions (Nunez et al. 2018); dark is empty, bright is kept.
 FRACTION_SCALE = "Cividis"
 FRACTION_ENDS = ("#00224E", "#FEE838")

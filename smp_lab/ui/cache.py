@@ -18,7 +18,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from smp_lab import paths
-from smp_lab.analysis import clustering, overlap, sampling
+from smp_lab.analysis import clustering, labels, overlap, sampling
 from smp_lab.analysis.run_table import run_table as run_table_of
 from smp_lab.errors import RunFormatError
 from smp_lab.figures import style
@@ -42,6 +42,11 @@ def run_table() -> pd.DataFrame:
     Shared by all sessions: read it, and do not change it.
     """
     return _run_table(_folders(), _stamps_in(run_folders, _stamp))
+
+
+def run_labels() -> dict[str, str]:
+    """Run id -> label among all runs of `run_index`."""
+    return _run_labels(_folders(), _stamps_in(run_folders, _stamp))
 
 
 def transfer_index() -> TransferIndex:
@@ -75,6 +80,11 @@ def _run_table(folders: tuple[Path, ...], stamps: tuple[Stamp, ...]) -> pd.DataF
     own, _ = folders
     source = [f"measured, {'own' if run.path.parent == own else 'cached'}" for run in runs]
     return run_table_of(runs).assign(source=source)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _run_labels(folders: tuple[Path, ...], stamps: tuple[Stamp, ...]) -> dict[str, str]:
+    return labels.run_labels(_run_table(folders, stamps))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

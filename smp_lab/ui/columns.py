@@ -12,9 +12,10 @@ from smp_lab.figures.style import METRIC_TITLES
 from smp_lab.tasks import TASKS
 
 
-def percent(label: str, decimals: int = 1, help: str | None = None) -> Any:  # Streamlit's own name for it
-    """A column of fractions, written in percent."""
-    return st.column_config.NumberColumn(label, format="percent", step=10.0 ** -(decimals + 2), help=help)
+def percent(label: str, help: str | None = None) -> Any:  # Streamlit's own name for it
+    """A column of fractions, written in percent with two decimals at most."""
+    # With a step Streamlit cuts decimals off instead of rounding.
+    return st.column_config.NumberColumn(label, format="percent", help=help)
 
 
 def count(label: str, help: str | None = None) -> Any:
@@ -30,8 +31,8 @@ SHARED: dict[str, Any] = {
     "variant": st.column_config.TextColumn(
         "Differs in", help="From the usual run of this task and method among all runs here; empty for a usual one."
     ),
-    "level": percent("Asked to keep", 2, "Of the encoder's prunable weights; empty where the method measures it."),
-    "remaining": percent("Kept", 2, "Measured, of the encoder's prunable weights."),
+    "level": percent("Asked to keep", "Of the encoder's prunable weights; empty where the method measures it."),
+    "remaining": percent("Kept", "Measured, of the encoder's prunable weights."),
     "metric": "Metric",
     "value": percent("Value"),
     "n_examples": count("Dev examples"),

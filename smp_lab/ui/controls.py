@@ -54,17 +54,34 @@ def tables_of_runs(contents: Sequence[tuple[RunRecord, pd.DataFrame]]) -> pd.Dat
     return run_table.tables_of_runs(contents, run_labels([run for run, _ in contents]))
 
 
-def pick_runs(index: RunIndex) -> None:
-    """The picker of runs that all pages share; its value is in the URL."""
-    unknown = [run_id for run_id in links.runs_in_url() if run_id not in index.runs]
+def pick_runs(index: RunIndex, page: str) -> None:
+    """The picker of runs that all pages share; its value is in the URL.
+
+    Parameters
+    ----------
+    index
+        All runs.
+    page
+        The page that is drawn: the choice goes along to another one.
+    """
+    asked = links.runs_in_url()
+    if not asked and st.session_state.get("page", page) != page:
+        asked = st.session_state.get(links.RUNS, [])
+    st.session_state["page"] = page
+    st.session_state[links.RUNS] = asked
+    names = cache.run_labels()
     st.multiselect(
         "Runs",
-        [*index.runs, *unknown],
+        # A link may name a run that is not here.
+        [*index.runs, *(run_id for run_id in asked if run_id not in index.runs)],
+        format_func=lambda run_id: names.get(run_id, run_id),
         key=links.RUNS,
-        bind="query-params",
         placeholder="Choose runs to compare",
-        help="The choice is in the address of the page: copy it to share what you see.",
+        help="Type any part of a run's label. The choice is in the address of the page: copy it to share what you see.",
+        on_change=_into_address,
+        args=[links.RUNS],
     )
+    links.put({links.RUNS: asked})
 
 
 def pick(

@@ -12,10 +12,8 @@ from smp_lab import paths
 RUNS = "runs"
 LECTURE = "lecture"
 
-OVERVIEW, SPARSITY, TRAINING = "overview.py", "sparsity.py", "training.py"
-CURVES, SCORES = "curves.py", "scores.py"
-OVERLAP = "overlap.py"
-LEARN = "learn.py"
+OVERVIEW, LEARN = "overview.py", "learn.py"
+SPARSITY, OVERLAP, HISTORY, CURVES, SCORES = "sparsity.py", "overlap.py", "history.py", "curves.py", "scores.py"
 
 
 def runs_in_url() -> list[str]:
@@ -72,6 +70,7 @@ def set_lecture(on: bool) -> None:
 def choose(run_ids: Iterable[str]) -> None:
     """Make this the choice; for callbacks, which run before the picker is drawn."""
     st.session_state[RUNS] = list(run_ids)
+    put({RUNS: list(run_ids)})
 
 
 def page_link(page: str | StreamlitPage, label: str | None = None) -> None:

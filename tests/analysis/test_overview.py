@@ -2,102 +2,73 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smp_lab.analysis.overview import common_level, means_beside, metric_left, widest_setting
+from smp_lab.analysis.overview import COLUMNS, answer, over_tasks
 
 
 def runs(*rows):
-    table = pd.DataFrame(rows, columns=["task", "method", "level", "value"])
-    table = table.assign(base_model="tiny", metric="Accuracy", n_examples=40, seed=range(len(table)), variant="")
+    table = pd.DataFrame(rows, columns=["task", "method", "level", "seed", "value"])
+    table = table.assign(base_model="tiny", base_model_sha256="a", metric="accuracy", variant="")
     return table.assign(settings=table["task"] + table["method"] + table["level"].astype(str), remaining=table["level"])
 
 
-def test_common_level_is_where_most_tasks_are():
-    table = runs(
-        ("rte", "smp_s", 0.5, 60), ("sst2", "smp_s", 0.5, 85), ("rte", "smp_s", 0.1, 55), ("rte", "smp_l", 0.1, 54)
+GRID = runs(
+    ("rte", "smp_s", 0.5, 0, 0.60),
+    ("rte", "smp_s", 0.5, 1, 0.64),
+    ("rte", "smp_s", 0.5, 2, 0.68),
+    ("cola", "smp_s", 0.5, 0, 0.30),
+    ("cola", "smp_s", 0.5, 1, 0.20),
+    ("rte", "smp_s", 0.1, 0, 0.55),
+    ("cola", "smp_s", 0.1, 0, 0.15),
+    ("rte", "smp_s", 0.3, 0, 0.90),
+    ("rte", "random", 0.1, 0, 0.5),
+    ("cola", "random", 0.1, 0, 0.0),
+    ("rte", "dense", 1.0, 0, 0.66),
+    ("cola", "dense", 1.0, 0, 0.34),
+    ("sst2", "dense", 1.0, 0, 0.9),
+)
+
+
+def test_means_over_tasks_by_hand():
+    table = over_tasks(GRID).set_index(["method", "level"])
+    assert table.index.tolist() == [("smp_s", 0.1), ("smp_s", 0.5), ("random", 0.1), ("dense", 1.0)]
+    assert table["mean"].tolist() == pytest.approx([0.35, (0.64 + 0.25) / 2, 0.25, 0.5])
+    half = table.loc[("smp_s", 0.5)]
+    # Seed 2 has one of the two tasks.
+    assert (half["lowest"], half["highest"]) == (pytest.approx(0.42), pytest.approx(0.45))
+    assert (half["n_seeds"], half["n_tasks"], half["tasks"]) == (2, 2, "cola, rte")
+
+
+def test_where_no_seed_has_every_task_there_is_no_spread():
+    one, other = ("rte", "smp_s", 0.5, 0, 0.6), ("cola", "smp_s", 0.5, 1, 0.2)
+    (row,) = over_tasks(runs(one, other)).to_dict("records")
+    assert row["mean"] == pytest.approx(0.4)
+    assert row["n_seeds"] == 0 and np.isnan(row["lowest"])
+
+
+def test_unusual_runs_and_other_encoders_stand_aside():
+    other = runs(("rte", "smp_s", 0.5, 5, 0.99), ("cola", "smp_s", 0.5, 5, 0.99))
+    for change in ({"variant": "epochs 3"}, {"base_model_sha256": "b"}):
+        changed = other.assign(settings="another", **change)
+        pd.testing.assert_frame_equal(over_tasks(pd.concat([GRID, changed])), over_tasks(GRID))
+
+
+def test_two_copies_of_the_data_are_not_counted_twice():
+    copy = runs(("rte", "random", 0.1, 0, 0.9)).assign(settings="a copy")
+    assert "random" not in set(over_tasks(pd.concat([GRID, copy]))["method"])
+
+
+def test_no_learned_masks_give_an_empty_table_and_no_sentence():
+    for table in (GRID[GRID["method"] == "dense"], GRID[:0]):
+        found = over_tasks(table)
+        assert found.empty and list(found) == list(COLUMNS)
+        assert answer(found) == ""
+
+
+def test_the_answer_in_words():
+    assert answer(over_tasks(GRID)) == (
+        "**Half of the weights, none of them trained: a mean of 44.5 over 2 tasks, against 50.0 for fine-tuning all of "
+        "them.** At 10 % SMP-S has 35.0, random mask 25.0."
     )
-    assert common_level(table) == 0.5
-
-
-def test_common_level_of_equals_is_the_lowest():
-    assert common_level(runs(("rte", "smp_s", 0.5, 60), ("rte", "smp_s", 0.1, 55))) == 0.1
-
-
-def test_no_common_level_without_pruned_runs():
-    assert common_level(runs(("rte", "dense", 1.0, 60), ("rte", "l0", np.nan, 55))) is None
-    assert common_level(runs()) is None
-
-
-def test_metric_left_against_the_fullest_run():
-    table = runs(
-        ("rte", "dense", 1.0, 66.0),
-        ("rte", "smp_s", 0.5, 60.0),
-        ("rte", "smp_s", 0.1, 56.0),
-        ("rte", "smp_s", 0.1, 54.0),
-        ("rte", "smp_l", 0.1, 50.0),
-        ("sst2", "smp_s", 0.1, 81.0),
+    assert answer(over_tasks(runs(("rte", "smp_s", 0.1, 0, 0.55)))) == (
+        "**10 % of the weights, none of them trained: 55.0 on RTE.**"
     )
-    left = metric_left(table, 0.1).set_index(["task", "method"])
-    share = left.loc[("rte", "smp_s")]
-    assert (share["value"], share["n_seeds"]) == (55.0, 2)
-    assert (share["reference_level"], share["reference_value"], share["change"]) == (1.0, 66.0, -11.0)
-    assert left.loc[("rte", "smp_l")]["change"] == pytest.approx(-16.0)
-    assert np.isnan(left.loc[("sst2", "smp_s")]["change"])
-
-
-def test_metric_left_keeps_recipes_apart_and_compares_like_with_like():
-    table = runs(
-        ("rte", "smp_l", 0.5, 62.0),
-        ("rte", "smp_s", 0.5, 70.0),
-        ("rte", "smp_s", 0.5, 60.0),
-        ("rte", "smp_s", 0.1, 58.0),
-        ("rte", "smp_s", 0.1, 54.0),
-        ("rte", "movement", 0.1, 50.0),
-    )
-    longer = [1, 3]
-    table.loc[longer, "variant"] = "epochs 60"
-    table.loc[longer, "settings"] += ", epochs 60"
-    left = metric_left(table, 0.1).set_index(["method", "variant"])
-    assert left["n_seeds"].tolist() == [1, 1, 1]
-    assert left["change"].to_dict() == {
-        ("smp_s", "epochs 60"): -12.0,
-        ("smp_s", ""): -6.0,
-        ("movement", ""): -12.0,  # no run of its own method keeps more: the usual recipe of the first
-    }
-
-
-def test_metric_left_compares_within_one_encoder():
-    table = runs(("rte", "smp_s", 0.5, 70.0), ("rte", "smp_s", 0.1, 56.0))
-    table.loc[0, "base_model"] = "larger"
-    assert metric_left(table, 0.1)["change"].isna().all()
-
-
-def test_widest_setting_has_most_tasks_and_is_usual():
-    table = runs(
-        ("rte", "smp_l", 0.1, 50.0),
-        ("rte", "magnitude", 0.1, 52.0),
-        ("cola", "magnitude", 0.1, 12.0),
-        ("rte", "smp_s", 0.1, 56.0),
-        ("cola", "smp_s", 0.1, 16.0),
-        ("rte", "smp_s", 0.1, 54.0),
-        ("cola", "smp_s", 0.1, 14.0),
-    )
-    table.loc[[5, 6], "variant"] = "linear head"
-    table.loc[[5, 6], "settings"] += ", linear head"
-    shown = widest_setting(metric_left(table, 0.1))
-    assert (shown["task"].tolist(), shown["value"].tolist()) == (["rte", "cola"], [56.0, 16.0])
-
-
-def test_means_are_over_the_same_tasks_or_not_given():
-    table = runs(
-        ("rte", "smp_s", 0.1, 56.0),
-        ("cola", "smp_s", 0.1, 16.0),
-        ("rte", "magnitude", 0.1, 52.0),
-        ("cola", "magnitude", 0.1, 12.0),
-        ("rte", "smp_l", 0.1, 50.0),
-        ("rte", "random", 0.1, 51.0),
-        ("cola", "random", 0.1, 1.0),
-        ("sst2", "random", 0.1, 49.0),
-    )
-    left = metric_left(table, 0.1)
-    shown = left[left["method"] == "smp_s"]
-    assert means_beside(left, shown).to_dict() == {"smp_s": 36.0, "magnitude": 32.0, "random": 26.0}

@@ -8,7 +8,7 @@ import pytest
 from conftest import make_run
 
 from smp_lab.analysis.curves import line_names, mean_curves
-from smp_lab.analysis.overview import metric_left
+from smp_lab.analysis.overview import COMPARED, over_tasks
 from smp_lab.analysis.replicates import over_seeds
 from smp_lab.analysis.run_table import run_table
 from smp_lab.analysis.summary import summarize
@@ -43,13 +43,13 @@ def with_intervals(records):
     return table.assign(low=table["value"] - 0.1, high=table["value"] + 0.1, name=line_names(table))
 
 
-def three_means(table):
-    """(method, variant, level, task) -> mean and number of seeds, as summary, curves and overview have them."""
-    keys = ["method", "variant", "level", "task"]
-    left = pd.concat(metric_left(table, level).assign(level=level) for level in table["level"].dropna().unique())
-    tables = [summarize(table), mean_curves(table), left.rename(columns={"value": "mean"})]
-    rows = [found.dropna(subset=["level"]).set_index(keys)[["mean", "n_seeds"]] for found in tables]
-    return [dict(zip(found.index, found.itertuples(index=False, name=None), strict=True)) for found in rows]
+KEYS = ["method", "variant", "level", "task"]
+
+
+def by_setting(means):
+    """(method, variant, level, task) -> mean and number of seeds."""
+    rows = means.dropna(subset=["level"]).set_index(KEYS)[["mean", "n_seeds"]]
+    return dict(zip(rows.index, rows.itertuples(index=False, name=None), strict=True))
 
 
 def test_runs_of_two_schedules_are_no_seeds_of_one_another(runs):
@@ -57,26 +57,37 @@ def test_runs_of_two_schedules_are_no_seeds_of_one_another(runs):
         make_run(runs, accuracy=accuracy, seed=seed, schedule_fraction=fraction)
         for accuracy, seed, fraction in ((0.6, 0, 0.7), (0.7, 1, 0.7), (0.9, 0, 0.5))
     ]
-    for found in three_means(with_intervals(records)):
-        assert found == {
+    table = with_intervals(records)
+    for found in (summarize(table), mean_curves(table)):
+        assert by_setting(found) == {
             ("smp_s", "", 0.5, "rte"): (pytest.approx(0.65), 2),
             ("smp_s", "schedule fraction 0.5", 0.5, "rte"): (0.9, 1),
         }
+    (row,) = over_tasks(table).to_dict("records")
+    assert (row["mean"], row["n_seeds"]) == (pytest.approx(0.65), 2)
 
 
 def test_readme_overview_and_curves_give_one_mean_and_one_number_of_seeds():
     table = with_intervals(list_runs([cached_runs_folder()]).runs.values())
-    summary, curves, overview = three_means(table)
-    assert summary == curves == overview
+    summary, curves = by_setting(summarize(table)), by_setting(mean_curves(table))
+    assert summary == curves
     lines = re.search(
         r"<!-- summary -->\n(.*?)<!-- /summary -->", (project_folder() / "README.md").read_text(), re.DOTALL
     )
     head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1].strip().splitlines()]
-    shown = {}
-    for name, level, *cells, _ in rows:
+    shown, over_all = {}, {}
+    for name, level, *cells, mean in rows:
         method, _, variant = name.partition(", ")
+        if mean != "-" and method in COMPARED:
+            over_all[method, float(level) / 100] = mean
         for task, cell in zip((title.split()[0] for title in head[2:-1]), cells, strict=True):
             if cell != "-" and level != "measured":
                 seeds = re.search(r"(\d+) seeds", cell)
                 shown[method, variant, float(level) / 100, task] = cell.split()[0], int(seeds[1]) if seeds else 1
     assert shown == {key: (f"{100 * mean:.1f}", n_seeds) for key, (mean, n_seeds) in summary.items()}
+    overview = over_tasks(table).to_dict("records")
+    assert {(row["method"], row["level"]): f"{100 * row['mean']:.1f}" for row in overview} == over_all
+    for row in overview:
+        of_tasks = [summary[row["method"], "", row["level"], task] for task in row["tasks"].split(", ")]
+        assert row["mean"] == pytest.approx(np.mean([mean for mean, _ in of_tasks]))
+        assert row["n_seeds"] == min(n_seeds for _, n_seeds in of_tasks)

@@ -3,7 +3,7 @@ import json
 import pytest
 from conftest import TINY, tiny_config
 
-from smp_lab.analysis.run_card import card_markdown, deviations, run_card
+from smp_lab.analysis.run_card import FIRST, card_markdown, deviations, differences, run_card, sections
 from smp_lab.layout import EncoderLayout
 from smp_lab.tasks import TASKS
 
@@ -86,8 +86,8 @@ def test_markdown_says_it_all():
     lines = card_markdown(run_card(tiny_config(), TINY, PROVENANCE, results())).splitlines()
     assert lines[0] == f"# `{tiny_config().run_id}`"
     for line in (
-        "- accuracy x 100: `60.00` at the last evaluation, on 40 development examples",
-        "- best evaluation, chosen on the same development set: accuracy x 100 `65.00` at step `20`",
+        "- accuracy: `60.00` % at the last evaluation, on 40 development examples",
+        "- best evaluation, chosen on the same development set: accuracy `65.00` % at step `20`",
         "- label words: `yes/no`",
         "- epochs: `2`",
         "- packages: `torch 2.13.0, numpy 2.4`",
@@ -196,3 +196,15 @@ def test_deviations_are_those_of_the_settings(changes, layout, words):
     assert len(sentences) == len(words)
     for sentence, word in zip(sentences, words, strict=True):
         assert word in sentence
+
+
+def test_result_cost_and_deviations_come_first():
+    card = run_card(tiny_config(), TINY, PROVENANCE, results())
+    assert tuple(sections(card))[: len(FIRST)] == FIRST
+    assert "- wall minutes: `8.1`" in sections(card)["Cost"]
+
+
+def test_differences_are_the_settings_that_are_not_alike():
+    table = differences({"a": tiny_config(), "b": tiny_config(seed=1, train_examples=100)})
+    assert table.to_numpy().tolist() == [["seed", "0", "1"], ["train examples", "-", "100"]]
+    assert list(table) == ["setting", "a", "b"]

@@ -2,7 +2,8 @@ import math
 
 from conftest import make_run
 
-from smp_lab.analysis.run_table import COLUMNS, run_table
+from smp_lab.analysis.labels import run_labels
+from smp_lab.analysis.run_table import COLUMNS, run_table, search
 
 L0 = {
     "method": "l0",
@@ -34,3 +35,15 @@ def test_columns_have_their_types_with_runs_and_without(runs):
 def test_seeds_have_the_same_settings_and_others_have_not(runs):
     first, second, other = run_table([make_run(runs), make_run(runs, seed=1), make_run(runs, epochs=60)])["settings"]
     assert first == second != other
+
+
+def test_search_takes_rows_with_every_word(runs):
+    table = run_table([make_run(runs), make_run(runs, seed=1), make_run(runs, task="cola", remaining=0.1)])
+
+    def found(words):
+        return search(table, run_labels(table), words)["task"].tolist()
+
+    assert found("smp-s COLA") == found("10 %") == ["cola"]
+    assert found("seed 1") == ["rte"]
+    assert found("") == ["rte", "rte", "cola"]
+    assert found("nonsense") == []

@@ -14,7 +14,7 @@ from .harness import settle, watch
 
 pytestmark = pytest.mark.browser
 
-CHARTS = {"/": 0, "/sparsity": 3, "/training": 5, "/curves": 1, "/scores": 1}
+CHARTS = {"/": 1, "/sparsity": 3, "/history": 5, "/curves": 1, "/scores": 1}
 
 # Decoded values of every trace, as drawn.
 _TRACES = """key => document.querySelector(`.st-key-${key} .js-plotly-plot`)._fullData.map(
@@ -64,7 +64,7 @@ def rgb(color):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("element", ["p", "a"])
 def test_small_print_can_be_read(visit, scheme, element):
-    page = visit("/", 0, color_scheme=scheme)
+    page = visit("/", 1, color_scheme=scheme)
     ink, ground, opacity = page.locator(f"[data-testid=stCaptionContainer] {element}").first.evaluate(_INK)
     (color, alpha), (back, _) = rgb(ink), rgb(ground)
     alpha *= float(opacity)
@@ -80,13 +80,13 @@ def test_page_fits_a_phone(visit, records, path):
 
 
 def test_method_is_pictured(visit):
-    picture = visit("/", 0).get_by_alt_text("The largest scores S give the binary mask M", exact=False)
+    picture = visit("/", 1).get_by_alt_text("The largest scores S give the binary mask M", exact=False)
     assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
 
 
 def test_choice_follows_to_other_pages_and_opens_elsewhere(visit, records):
     page = visit("/sparsity" + choice(records["rte"], records["cola"]), 3)
-    page.get_by_role("link", name="Training").click()
+    page.get_by_role("link", name="History").click()
     settle(page, 5)
     for run in (records["rte"], records["cola"]):
         assert run.run_id in page.url
@@ -97,13 +97,13 @@ def test_choice_follows_to_other_pages_and_opens_elsewhere(visit, records):
 
 
 def test_rows_of_the_table_are_the_choice(visit, records):
-    page = visit("/?filter_base_model=synthetic-in-the-shape-of-MiniLM", 0)
+    page = visit("/?filter_base_model=synthetic-in-the-shape-of-MiniLM", 1)
     grid = page.get_by_test_id("stDataFrame")
     grid.scroll_into_view_if_needed()
     # The grid is one canvas: rows of 35 pixels below a header of 35, the boxes at its left.
     for row in (0, 2):
         grid.click(position={"x": 18, "y": 35 + 35 * row + 17})
-        settle(page, 0)
+        settle(page, 1)
     first, third = sorted(run.run_id for run in records.values())[::2]
     page.wait_for_function("ids => ids.every(id => location.search.includes(id))", arg=[first, third])
     page.get_by_text("How they were trained").click()
@@ -147,7 +147,7 @@ def test_unknown_run_is_named_and_the_others_are_drawn(visit, records):
 
 
 def test_broken_folder_is_listed(visit):
-    page = visit("/", 0)
+    page = visit("/", 1)
     page.get_by_text("could not be read as").click()
     assert page.get_by_text("it holds no run.json", exact=False).is_visible()
 

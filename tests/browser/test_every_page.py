@@ -12,7 +12,7 @@ from .harness import settle
 
 pytestmark = pytest.mark.browser
 
-CHARTS = {"/": 0, "/sparsity": 3, "/overlap": 6, "/training": 5, "/curves": 1, "/scores": 1}
+CHARTS = {"/": 1, "/sparsity": 3, "/overlap": 6, "/history": 5, "/curves": 1, "/scores": 1}
 
 # All that a page draws, in its order: titles, and the decoded values of every trace.
 _DRAWN = """() => JSON.stringify([...document.querySelectorAll('.js-plotly-plot')].map(plot => [
@@ -53,7 +53,7 @@ def slide(key, arrow, times):
 STATES = {
     "/sparsity": ([press("value"), pick("layer", "2"), pick("matrix", "output"), slide("column", "ArrowRight", 3)], 3),
     "/overlap": ([pick("measure", "containment"), pick("pair_b", "cola"), pick("pair_a", "rte10")], 6),
-    "/training": ([press("epoch"), press("method")], 5),
+    "/history": ([press("epoch"), press("method")], 5),
     "/curves": ([pick("task", "RTE"), press("linear"), press("figure 1")], 1),
     "/scores": ([pick("beside", "cola"), pick("score_type", "value"), slide("moment", "ArrowLeft", 8)], 2),
 }
@@ -149,7 +149,7 @@ def test_csv_and_json_hold_the_same_rows(visit, records):
 
 @pytest.mark.parametrize("kind", ["svg", "png"])
 def test_the_camera_saves_a_picture(visit, records, kind):
-    page = visit(address("/training", records) + f"&image={kind}", 5)
+    page = visit(address("/history", records) + f"&image={kind}", 5)
     page.locator(".st-key-task-loss .js-plotly-plot").hover()
     saved = download(page, page.locator(".st-key-task-loss [data-title^=Download]"))
     assert saved.suggested_filename == f"task-loss.{kind}"
@@ -163,7 +163,7 @@ def test_the_camera_saves_a_picture(visit, records, kind):
 
 
 def test_keyboard_reaches_a_figures_data_and_shows_where_it_is(visit, records):
-    page = visit(address("/training", records), 5)
+    page = visit(address("/history", records), 5)
     page.locator(".st-key-task-loss-csv button").focus()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('.st-key-task-loss-json') !== null")

@@ -1,8 +1,9 @@
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 
-from smp_lab.figures.overview import draw_icon, draw_method
+from smp_lab.figures.overview import draw_icon, draw_method, plot_answer
 from smp_lab.figures.style import INKS
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -33,3 +34,32 @@ def test_icon_is_transparent_where_nothing_is_kept():
     assert icon.size == (64, 64)
     assert icon.getpixel((8, 8))[3] == 255
     assert icon.getpixel((24, 8))[3] == 0
+
+
+ANSWER = pd.DataFrame(
+    [
+        ("smp_s", 0.1, 0.60, 0.58, 0.62, 2, 3),
+        ("smp_s", 0.5, 0.67, 0.67, 0.67, 2, 1),
+        ("magnitude", 0.1, 0.5, 0.5, 0.5, 2, 1),
+        ("dense", 1.0, 0.66, 0.65, 0.67, 2, 2),
+    ],
+    columns=["method", "remaining", "mean", "lowest", "highest", "n_tasks", "n_seeds"],
+)
+
+
+def test_answer_has_a_line_per_method_and_a_band_where_there_are_seeds():
+    figure = plot_answer(ANSWER)
+    lines = {trace.name: list(trace.y) for trace in figure.data if trace.name}
+    assert lines == {"SMP-S": [60, 67], "Magnitude pruning": [50], "Dense fine-tuning": [66, 66]}
+    (band,) = [trace for trace in figure.data if not trace.name]
+    assert list(band.y) == pytest.approx([58, 62])
+    assert {annotation.text for annotation in figure.layout.annotations} == {
+        "SMP-S",
+        "Magnitude pruning",
+        "All weights fine-tuned",
+    }
+
+
+def test_no_learned_mask_is_said():
+    (annotation,) = plot_answer(ANSWER[:0]).layout.annotations
+    assert "no mask" in annotation.text

@@ -16,7 +16,7 @@ JUNK = [
     ("sparsity.py", {"layer": "99"}),
     ("scores.py", {"snapshot": "many"}),
     ("sparsity.py", {"matrix_run": "no-such-run"}),
-    ("training.py", {"x": "hours"}),
+    ("history.py", {"x": "hours"}),
     ("overview.py", {"color": "seed"}),
     ("curves.py", {"n_tasks": "-3"}),
     ("curves.py", {"n_tasks": "many"}),
@@ -56,7 +56,7 @@ def test_what_a_page_does_not_have_is_named(open_page, several, page, query):
         ("scores.py", {"snapshot": "30", "view": "distribution", "lecture": "1"}),
         ("scores.py", {"view": "when decided", "similarity": "Recall", "decided_by": "50"}),
         ("overview.py", {"filter_task": "rte"}),
-        ("training.py", {"of_another_program": "1"}),
+        ("history.py", {"of_another_program": "1"}),
     ],
 )
 def test_what_is_there_needs_no_words(open_page, several, page, query):

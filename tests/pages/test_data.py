@@ -13,7 +13,7 @@ from .test_curves import DENSE
 # Page, what its address says, and how many figures that makes.
 VIEWS = [
     ("sparsity.py", {}, 3),
-    ("training.py", {}, 5),
+    ("history.py", {}, 5),
     ("overlap.py", {"measure": "phi_within"}, 7),
     ("overlap.py", {"measure": "jaccard"}, 7),
     ("overlap.py", {"measure": "odds_ratio"}, 7),

@@ -11,7 +11,7 @@ from smp_lab.ui.lecture import SCALE
 
 from .conftest import charts
 
-PAGES = ("overview.py", "sparsity.py", "overlap.py", "training.py", "curves.py", "scores.py")
+PAGES = ("overview.py", "sparsity.py", "overlap.py", "history.py", "curves.py", "scores.py")
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from smp_lab.paths import HISTORY_FILE, MASKS_FILE, RECORD_FILE
 
 from .conftest import charts, sentences
 
-PAGES = ("overview.py", "sparsity.py", "training.py")
-CHARTS = {"overview.py": 0, "sparsity.py": 3, "training.py": 5}
+PAGES = ("overview.py", "sparsity.py", "history.py")
+CHARTS = {"overview.py": 1, "sparsity.py": 3, "history.py": 5}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -97,9 +97,9 @@ def test_every_chart_has_title_and_alternative_text(open_page, write_run, page, 
 def test_altered_history_spoils_its_own_run_alone(open_page, write_run):
     whole, broken = write_run(), write_run(task="cola")
     (broken.path / HISTORY_FILE).write_bytes(b"PK")
-    app = open_page("training.py", whole.run_id, broken.run_id)
+    app = open_page("history.py", whole.run_id, broken.run_id)
     assert "history.npz is cut off or was altered" in sentences(app.error)
-    assert len(charts(app)) == CHARTS["training.py"]
+    assert len(charts(app)) == CHARTS["history.py"]
 
 
 def test_altered_mask_leaves_the_counts(open_page, write_run):
@@ -191,7 +191,7 @@ def test_link_opens_the_card_of_a_run(open_page, write_run):
     cards = [open_page("overview.py", card=run.run_id).expander[0] for run in (rte, cola)]
     for card, run in zip(cards, (rte, cola), strict=True):
         assert run.run_id in card.markdown[0].value
-        assert card.selectbox[0].options == sorted([rte.run_id, cola.run_id])
+        assert card.selectbox[0].options == ["CoLA · SMP-S · 50 %", "RTE · SMP-S · 50 %"]
     assert all(card.proto.expanded for card in cards)
     assert not open_page("overview.py").expander[0].proto.expanded
 
@@ -208,23 +208,34 @@ def test_question_is_answered_from_the_records(open_page, write_run):
     write_run(accuracy=0.7, remaining=0.5)
     write_run(accuracy=0.65, remaining=0.1)
     app = open_page("overview.py")
-    assert "How much is left at 10 % of the weights?" in [header.value for header in app.subheader]
-    (metric,) = app.metric
-    assert metric.value == "65.0"
-    assert metric.delta == "-5.0 against 50 % kept"
+    assert "**Half of the weights, none of them trained: 70.0 on RTE.**" in sentences(app.markdown)
+    assert "It saves storage, not time" in sentences(app.caption)
 
 
-def test_noise_and_no_gain_in_time_are_said_where_the_numbers_are(open_page, write_run):
-    write_run(remaining=0.1)
-    words = sentences(open_page("overview.py").caption)
-    # Wilson's half width of 20 of 40.
-    assert "On the 40 examples of RTE, the fewest here, an accuracy near 50 % is known to ± 14.8 points" in words
-    assert "It saves storage, not time" in words
+def test_runs_are_searched_by_the_words_of_their_labels(open_page, write_run):
+    rte, cola = write_run(), write_run(task="cola")
+    app = open_page("overview.py", search="cola")
+    assert app.dataframe[0].value["run_id"].tolist() == [cola.run_id]
+    app.text_input(key="search").set_value("50 %").run()
+    assert set(app.dataframe[0].value["run_id"]) == {rte.run_id, cola.run_id}
+
+
+def test_differences_between_chosen_runs_are_a_table(open_page, write_run):
+    a, b = write_run(), write_run(epochs=9)
+    app = open_page("overview.py", a.run_id, b.run_id)
+    (table,) = [found.value for found in app.dataframe if "setting" in found.value]
+    assert table["setting"].tolist() == ["epochs"]
+
+
+def test_a_former_address_leads_to_the_page(open_page, write_run):
+    run = write_run()
+    app = open_page("history.py", run.run_id, x="epoch")
+    assert app.title[0].value.endswith("?")
 
 
 def test_choice_in_the_sidebar_reaches_the_page(open_page, write_run):
     rte, cola = write_run(), write_run(task="cola")
-    app = open_page("training.py", rte.run_id)
+    app = open_page("history.py", rte.run_id)
     app.multiselect(key="runs").set_value([cola.run_id]).run()
     assert "CoLA" in charts(app)[0].proto.spec
     assert "RTE" not in charts(app)[0].proto.spec

@@ -12,7 +12,8 @@ from smp_lab.ui import cache, controls, messages
 
 
 def main() -> None:
-    st.title("Training")
+    st.title("How did the masks come about?")
+    answer = messages.slot()
     runs = controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK)
     x = st.segmented_control(
         "Horizontal axis",
@@ -28,6 +29,8 @@ def main() -> None:
     )
     flips = controls.tables_of_runs([(run, analysis.flips(history)) for run, history in histories])
     metrics = controls.tables_of_runs([(run, _evaluations(run)) for run in runs])
+    with answer:
+        st.markdown(analysis.settled(flips, progress))
     color = controls.color_by()
     named = f"for {len(runs)} runs, by {x}."
 
