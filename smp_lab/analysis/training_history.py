@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from smp_lab.analysis.labels import percent
-
 
 def progress(history: pd.DataFrame, n_weights: int) -> pd.DataFrame:
     """Objective and remaining fraction at each logged step.
@@ -94,8 +92,8 @@ def settled(flips: pd.DataFrame, progress: pd.DataFrame) -> str:
             rates.append(float(np.nanmedian(swaps / kept)))
     if not rates:
         return ""
-    low, high = percent(min(rates)), percent(max(rates))
+    low, high = (f"{1e4 * rate:.2g}" for rate in (min(rates), max(rates)))
     return (
-        f"The schedule takes weights away, and the mask goes on choosing after it has ended: in a step "
-        f"{low if low == high else f'{low} to {high}'} of the kept weights are exchanged for others (median)."
+        f"After its schedule has ended a mask still changes: in a step {low if low == high else f'{low} to {high}'} in "
+        "10,000 of the kept weights are exchanged for others (median over the steps)."
     )

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from smp_lab.analysis.training_history import evaluations, flips, progress
+from smp_lab.analysis.training_history import evaluations, flips, progress, settled
 
 HISTORY = pd.DataFrame(
     {
@@ -59,3 +59,10 @@ def test_evaluations_by_hand():
 
 def test_no_evaluations_keep_the_columns():
     assert list(evaluations([], "accuracy").columns) == ["step", "epoch", "remaining", "metric", "value"]
+
+
+def test_settled_is_the_median_rate_of_swaps_after_the_schedule():
+    steps = pd.DataFrame({"run_id": "a", "swaps": [900, 10, 20, 30]})
+    weights = pd.DataFrame({"run_id": "a", "nominal": [0.9, 0.5, 0.5, 0.5], "kept": [90_000, 50_000, 50_000, 50_000]})
+    assert "in a step 4 in 10,000 of the kept weights" in settled(steps, weights)
+    assert settled(steps, weights.assign(nominal=1.0)) == ""
