@@ -286,9 +286,10 @@ def _pair(runs: list[RunRecord]) -> None:
     left, right = st.columns(2)
     by_id = {run.run_id: run for run in runs}
     with left:
-        a = by_id[controls.pick_run("Run a", [run.run_id for run in firsts], "compared", labels)]
+        a = by_id[controls.pick("Run a", {run.run_id: labels[run.run_id] for run in firsts}, key="compared")]
     with right:
-        b = by_id[controls.pick_run("Run b", [run.run_id for run in groups[a.run_id]], "compared_with", labels)]
+        partners = {run.run_id: labels[run.run_id] for run in groups[a.run_id]}
+        b = by_id[controls.pick("Run b", partners, key="compared_with")]
     if a.config.data_sha256 != b.config.data_sha256:
         st.warning(
             "These two runs were measured on different data, by their fingerprints: their examples cannot be paired."

@@ -83,11 +83,11 @@ def _choose(table: pd.DataFrame) -> None:
     shown = search(table, names, words)
     for place, (column, label) in zip(places[1:], _FILTERS.items(), strict=True):
         written = columns.in_words(table[[column]])[column]
-        key, options = f"filter_{column}", sorted(table[column].unique())
-        links.follow(key, options, many=True)
-        words_for = dict(zip(table[column], written, strict=True))
-        wanted = place.multiselect(label, options, format_func=words_for.__getitem__, key=key, placeholder="All")
-        links.tell(key)
+        names_of = dict(sorted(zip(table[column], written, strict=True)))
+        with place:
+            wanted = controls.pick_several(
+                label, names_of, key=f"filter_{column}", first=[], most=len(names_of), placeholder="All"
+            )
         if wanted:
             shown = shown[shown[column].isin(wanted)]
     shown = shown.reset_index(drop=True)
@@ -131,7 +131,7 @@ def _card(index: RunIndex) -> None:
     # Open where a link asks for one; later choices are not to fold it.
     asked_for = st.session_state.setdefault("card_in_link", _CARD in st.query_params)
     with st.expander("Run card: result, cost, and the command that makes a run again", expanded=asked_for):
-        run = index.runs[controls.pick_run("Run", chosen or list(index.runs), _CARD, names)]
+        run = index.runs[controls.pick("Run", {run_id: names[run_id] for run_id in chosen or index.runs}, key=_CARD)]
         card = run_card(run.config, run.layout, run.provenance, run.results)
         parts = {title: "\n".join(lines) for title, lines in sections(card).items()}
         for title in FIRST:

@@ -121,7 +121,9 @@ def pick(
     return str(chosen)
 
 
-def pick_several(label: str, names: Mapping[str, str], *, key: str, first: Sequence[str], most: int) -> list[str]:
+def pick_several(
+    label: str, names: Mapping[str, str], *, key: str, first: Sequence[str], most: int, **settings: Any
+) -> list[str]:
     """The same for several options, `most` at most; `first` are chosen where the address names none."""
     asked = [option for option in st.query_params.get_all(key) if option in names]
     st.session_state[key] = asked[:most] or list(first)
@@ -133,6 +135,7 @@ def pick_several(label: str, names: Mapping[str, str], *, key: str, first: Seque
         key=key,
         on_change=_into_address,
         args=[key],
+        **settings,
     )
     links.put({key: None if chosen == list(first) else chosen})
     return chosen

@@ -26,8 +26,8 @@ CONSENSUS_COLUMNS = {
     ),
     "kept": columns.count("Kept"),
     "n_weights": columns.count("Weights"),
-    "remaining": columns.percent("Remaining", 3, "Scope: encoder."),
-    "expected": columns.percent("By chance", 3),
+    "remaining": columns.percent("Remaining", "Scope: encoder."),
+    "expected": columns.percent("By chance"),
     "lift": st.column_config.NumberColumn("Times chance", format="%.3f"),
 }
 _BY_SIZE = ("phi_partial", "phi_magnitude")
