@@ -48,7 +48,7 @@ def cached_runs_folder() -> Path:
 
 def grid_file() -> Path:
     """What the runs that come with the project are: see `smp_lab.grid`."""
-    return cached_runs_folder() / "corpus.toml"
+    return cached_runs_folder() / "grid.toml"
 
 
 def own_runs_folder() -> Path:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from smp_lab import __version__
-from smp_lab.cli import app, check, corpus, export, runs, summary, train, transfer
+from smp_lab.cli import app, check, export, runs, summary, sweep, train, transfer
 from smp_lab.errors import SmpLabError
 
 commands = typer.Typer(
@@ -47,9 +47,11 @@ def _options(
 
 
 # In the order of the help.
-for module in (app, train, transfer, corpus, runs, summary, check, export):
+for module in (app, train, transfer, sweep, runs, summary, check, export):
     commands.command(
         module.__name__.rpartition(".")[2],
         # The backspace keeps the lines from being filled into one paragraph.
         epilog="\n".join(("\b", "Examples:", *(f"  {line}" for line in module.EXAMPLES))),
     )(module.command)
+# Its name until 0.1.
+commands.command("corpus", hidden=True)(sweep.command)

@@ -13,11 +13,11 @@ import typer
 from smp_lab.cli.options import GlueFolder, Source, extras_for
 from smp_lab.config import RunConfig
 from smp_lab.grid import as_options
-from smp_lab.methods import METHODS, SET, get_method
+from smp_lab.methods import METHODS, SET
 from smp_lab.paths import RUNS_VARIABLE, cached_runs_folder, own_runs_folder
-from smp_lab.recipes import PACKAGED_ENCODER
+from smp_lab.recipes import PACKAGED_ENCODER, draft
 from smp_lab.settings import CHANGEABLE, SETTINGS
-from smp_lab.tasks import TASKS, get_task
+from smp_lab.tasks import TASKS
 
 _TOLD_HOW_MUCH = [method.name for method in METHODS.values() if method.remaining == SET]
 _OF_THE_RECIPE = "the recipe's"
@@ -112,26 +112,23 @@ def command(
     A dense run leaves its trained weights in the hidden folder .weights/ID/ of the folder of runs, outside its record.
     They can be deleted at any time; then the run can no longer be a --teacher.
     """
-    # First what needs no torch: a wrong name is told without waiting for it.
-    get_task(task), get_method(method)
+    if (words := settings["label_words"]) is not None:
+        settings["label_words"] = tuple(map(str.strip, words.split(",")))
+    settings |= {"remaining": remaining, "seed": seed, "encoder": encoder, "recipe": recipe}
+    # First what needs no torch: a wrong setting is told without waiting for it.
+    draft(task, method, **settings)
     with extras_for("Training"):
         from smp_lab.training.prepare import prepare
         from smp_lab.training.run import train as train_run
-    if (words := settings["label_words"]) is not None:
-        settings["label_words"] = tuple(map(str.strip, words.split(",")))
+        from smp_lab.training.sweep import find_made
     folder = own_runs_folder() if runs is None else runs
-    prepared = prepare(
-        task,
-        method,
-        remaining=remaining,
-        seed=seed,
-        encoder=encoder,
-        glue_folder=glue_dir,
-        source=source,
-        recipe=recipe,
-        teacher_runs=[folder, cached_runs_folder()],
-        **settings,
-    )
+    folders = [folder, cached_runs_folder()]
+    prepared = prepare(task, method, glue_folder=glue_dir, source=source, teacher_runs=folders, **settings)
+    for there in filter(None, (find_made(place, prepared.config) for place in folders)):
+        if there.precision != prepared.config.precision:
+            typer.echo(
+                f"{there.run_id} is there in {there.precision}; trained anew in {prepared.config.precision}, as asked"
+            )
     record = train_run(
         prepared,
         folder,

@@ -1,0 +1,217 @@
+"""``smp-lab sweep``: makes what is missing, passes over what is there, resumes what was stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import Result
+from conftest import HANGS
+from typer.testing import CliRunner
+
+from smp_lab import cli
+from smp_lab.config import RunConfig
+from smp_lab.errors import DataError, SmpLabError, TrainingError
+from smp_lab.grid import GridRun, load_grid
+from smp_lab.paths import LOGS_FOLDER, UNFINISHED_FOLDER, cached_runs_folder, grid_file
+from smp_lab.storage.runs import list_runs
+from smp_lab.training.encoders import EncoderFiles
+from smp_lab.training.sweep import DONE, MISSING, Fingerprints, Sweep
+
+SETTINGS = 'encoder = "{encoder}", batch_size = 4, precision = "fp32", max_length = 40'
+GRID = f"""
+[[group]]
+name = "dense"
+tasks = ["rte"]
+methods = ["dense"]
+seeds = [0]
+settings = [{{{{ {SETTINGS}, epochs = 1 }}}}]
+
+[[group]]
+name = "masks"
+tasks = ["rte"]
+methods = ["smp_s"]
+remaining = [0.5, 0.1]
+seeds = [0]
+settings = [{{{{ {SETTINGS}, epochs = {{epochs}} }}}}]
+
+[[group]]
+name = "one that fails"
+tasks = ["rte"]
+methods = ["random"]
+remaining = [0.5]
+seeds = [0]
+settings = [{{{{ encoder = "{{encoder}}", precision = "fp32", max_length = 400 }}}}]
+"""
+
+
+@pytest.fixture
+def arguments(bert_folder: Path, glue: Path, runs: Path, tmp_path: Path):
+    """Arguments of ``smp-lab sweep`` on a grid of so many epochs."""
+
+    def arguments(*options: str, epochs: int = 2) -> list[str]:
+        grid = tmp_path / "grid.toml"
+        grid.write_text(GRID.format(encoder=bert_folder, epochs=epochs))
+        return ["sweep", str(grid), *options, "--runs", str(runs), "--glue-dir", str(glue)]
+
+    return arguments
+
+
+def invoke(arguments: list[str]) -> Result:
+    """The command in this process; the runs that it starts are processes all the same."""
+    return CliRunner().invoke(cli.commands, arguments)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Until it holds."""
+    end = time.monotonic() + HANGS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_makes_what_is_missing_and_says_what_failed(arguments, runs: Path) -> None:
+    assert invoke(arguments("--list")).stdout.splitlines()[-1] == "missing: 4"
+
+    result = invoke(arguments("--jobs", "2"))
+    assert isinstance(result.exception, TrainingError)
+    assert str(result.exception).startswith("3 of 4 runs are done, 1 failed.")
+    assert result.stdout.count("start ") == 4 and result.stdout.count("done ") == 3
+    assert "failed  --task rte --method random" in result.stdout and "takes at most 40 tokens" in result.stdout
+    made = list_runs([runs])
+    assert not made.problems
+    assert sorted(run.config.method for run in made.runs.values()) == ["dense", "smp_s", "smp_s"]
+
+    times = {run.path: run.path.stat().st_mtime_ns for run in made.runs.values()}
+    assert invoke(arguments("--group", "1", "--group", "2")).stdout.strip() == "3 of 3 runs are done."
+    assert times == {path: path.stat().st_mtime_ns for path in times}
+
+
+def test_a_run_waits_for_its_teacher_in_work(arguments, runs: Path, tmp_path: Path) -> None:
+    asked = arguments("--jobs", "2")
+    settings = (tmp_path / "grid.toml").read_text()
+    dense, masks = settings.split("[[group]]")[1:3]
+    masks = masks.replace("0.5, 0.1", "0.5").replace("{ encoder", '{ teacher = "dense", encoder')
+    (tmp_path / "grid.toml").write_text(f"[[group]]{dense.replace(', epochs = 1', '')}[[group]]{masks}")
+    assert invoke(asked).stdout.splitlines()[-1] == "2 of 2 runs are done."
+    made = {run.config.method: run for run in list_runs([runs]).runs.values()}
+    assert made["smp_s"].config.teacher.startswith(f"{made['dense'].run_id}@")
+
+
+def test_a_stop_leaves_a_checkpoint_that_the_same_command_resumes(arguments, runs: Path) -> None:
+    asked = arguments("--group", "2", epochs=40)
+    process = subprocess.Popen([sys.executable, "-m", "smp_lab.cli", *asked], stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: any("step" in log.read_text() for log in (runs / LOGS_FOLDER).glob("rte-*.txt")))
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=HANGS)
+    assert process.returncode == 1
+    assert "0 of 2 runs are done, 0 failed, stopped on request." in error
+    assert len(list((runs / UNFINISHED_FOLDER).glob("*/checkpoint-*"))) == 1
+    assert not list_runs([runs]).runs
+    states = [line.split()[0] for line in invoke([*asked, "--list"]).stdout.splitlines()[:-1]]
+    assert states == ["unfinished", "missing"]
+
+    command = [sys.executable, "-m", "smp_lab.cli", *asked, "--background"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, check=True)
+    assert "continues by itself" in told.stdout
+    log = runs / LOGS_FOLDER / "sweep.txt"
+    wait_until(lambda: "2 of 2 runs are done." in log.read_text())
+    assert sorted(run.provenance["resumed"] for run in list_runs([runs]).runs.values()) == [0, 1]
+
+
+def test_the_list_as_json(arguments) -> None:
+    rows = json.loads(invoke(arguments("--json")).stdout)
+    assert [(row["group"], row["method"], row["state"]) for row in rows[:2]] == [
+        (1, "dense", "missing"),
+        (2, "smp_s", "missing"),
+    ]
+    assert rows[1]["run_id"].startswith("rte-smp_s-r0.5-s0-") and rows[1]["settings"]["max_length"] == 40
+
+
+class OfCachedRuns(Fingerprints):
+    """Encoder and data as the cached runs have them, so that neither need be there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.configs = {run.config.task: run.config for run in list_runs([cached_runs_folder()]).runs.values()}
+
+    def encoder(self, name: str) -> EncoderFiles:
+        assert name == "minilm-l6"
+        return EncoderFiles(name, Path(), self.configs["rte"].base_model_sha256, "")
+
+    def data(self, task: str, source: str | None, train_examples: int | None) -> str:
+        return self.configs[task].data_sha256
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_the_projects_grid_is_the_same_one_on_machines_of_both_kinds(precision: str) -> None:
+    """118 of its 148 runs are made, in bf16; on a machine without it one asks for fp32."""
+    sweep = Sweep(cached_runs_folder(), fingerprints=OfCachedRuns())
+    done, missing, impossible = [], 0, []
+    for run in load_grid(grid_file()).runs:
+        try:
+            state = sweep.state(replace(run, settings={**run.settings, "precision": precision}))
+        except SmpLabError as error:
+            impossible.append(str(error))
+            continue
+        missing += state.name == MISSING
+        if state.name == DONE:
+            done.append(state.config.run_id)
+            assert state.in_other_precision == (precision == "fp32")
+    assert (len(done), missing, len(impossible)) == (118, 29, 1)
+    assert done == [*dict.fromkeys(done)]
+    # Its teacher's weights are no part of a record; a run that such a teacher has taught is there all the same.
+    assert "The weights of teacher mrpc-dense-r1-s0-e9ad2ea1 are not kept" in impossible[0]
+
+
+def test_a_run_in_another_precision_is_named_and_not_trained_anew(runs: Path, write_run) -> None:
+    made = write_run(precision="bf16")
+    lines: list[str] = []
+    asked = GridRun(1, "rte", "smp_s", 0.5, 0, {"epochs": 2, "batch_size": 32})
+    sweep = Sweep(made.path.parent, fingerprints=OfRecord(made.config))
+    sweep.make([asked], jobs=1, write=lines.append)
+    assert lines == [f"there   {asked}, in bf16; it is not trained anew", "1 of 1 runs are done."]
+    assert sweep.state(replace(asked, settings={"epochs": 3})).name == MISSING
+
+
+class OfRecord(Fingerprints):
+    """Encoder and data of one run."""
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def encoder(self, name: str) -> EncoderFiles:
+        return EncoderFiles(self.config.base_model, Path(), self.config.base_model_sha256, "")
+
+    def data(self, task: str, source: str | None, train_examples: int | None) -> str:
+        return self.config.data_sha256
+
+
+def test_encoders_and_data_are_read_once_even_where_they_cannot_be() -> None:
+    asked = []
+
+    def load(task: str, **_: object) -> SimpleNamespace:
+        asked.append(task)
+        if task == "cola":
+            raise DataError("The hub does not answer.")
+        return SimpleNamespace(sha256=task)
+
+    fingerprints = Fingerprints(load=load)
+    for _ in range(3):
+        assert fingerprints.data("rte", None, None) == "rte"
+        with pytest.raises(DataError, match="does not answer"):
+            fingerprints.data("cola", None, None)
+    assert asked == ["rte", "cola"]
+
+
+def test_a_group_that_is_not_in_the_grid_is_refused(arguments) -> None:
+    assert str(invoke(arguments("--group", "7")).exception) == "The grid has groups 1 to 3; got 7."
