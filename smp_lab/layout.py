@@ -1,4 +1,4 @@
-"""The prunable matrices of a BERT- or RoBERTa-shaped encoder: their names, shapes, order and counts.
+"""The prunable matrices of an encoder: their types, shapes, order and counts. Their names are its family's.
 
 An encoder has ``n_layers`` layers with six prunable matrices each. Everything else (embeddings, biases, LayerNorm,
 pooler, head) is never pruned. Source: Jiang et al. (2023).
@@ -6,7 +6,6 @@ pooler, head) is never pruned. Source: Jiang et al. (2023).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -24,20 +23,6 @@ QUERY, KEY, VALUE, ATTENTION_OUTPUT, INTERMEDIATE, OUTPUT = MATRIX_TYPES = (
 
 # Those that attention heads divide.
 HEAD_TYPES = MATRIX_TYPES[:4]
-
-_MODULE_OF_TYPE: Mapping[str, str] = {
-    QUERY: "attention.self.query",
-    KEY: "attention.self.key",
-    VALUE: "attention.self.value",
-    ATTENTION_OUTPUT: "attention.output.dense",
-    INTERMEDIATE: "intermediate.dense",
-    OUTPUT: "output.dense",
-}
-_TYPE_OF_MODULE = {module: matrix_type for matrix_type, module in _MODULE_OF_TYPE.items()}
-_PARAMETER_NAME = re.compile(
-    r"(?:(?:bert|roberta)\.)?encoder\.layer\.(?P<layer>0|[1-9]\d*)\."
-    rf"(?P<module>{'|'.join(re.escape(module) for module in _TYPE_OF_MODULE)})\.(?:weight|mask_scores)"
-)
 
 
 # The largest encoders of the families here (XXL sizes) have 48 layers of width 1,536, 1.4 billion prunable weights. The
@@ -60,27 +45,6 @@ class MatrixId(NamedTuple):
 
     def __str__(self) -> str:
         return f"layer {self.layer} {self.matrix_type}"
-
-
-def parameter_name(matrix: MatrixId, prefix: str = "", suffix: str = "weight") -> str:
-    """Name of a matrix's parameter in a ``transformers`` BERT or RoBERTa model.
-
-    Parameters
-    ----------
-    matrix
-        Which matrix.
-    prefix
-        ``"bert."`` or ``"roberta."`` where the encoder is part of a larger model.
-    suffix
-        ``"weight"``, or ``"mask_scores"`` as in the authors' released masks.
-    """
-    return f"{prefix}encoder.layer.{matrix.layer}.{_MODULE_OF_TYPE[matrix.matrix_type]}.{suffix}"
-
-
-def parse_parameter_name(name: str) -> MatrixId | None:
-    """Which prunable matrix a parameter is, or None where it is not one (the whole name must match)."""
-    found = _PARAMETER_NAME.fullmatch(name)
-    return MatrixId(int(found["layer"]), _TYPE_OF_MODULE[found["module"]]) if found else None
 
 
 @dataclass(frozen=True)

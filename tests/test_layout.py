@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from smp_lab.errors import MaskFormatError
-from smp_lab.layout import MATRIX_TYPES, EncoderLayout, MatrixId, parameter_name, parse_parameter_name
+from smp_lab.layout import MATRIX_TYPES, EncoderLayout, MatrixId
 
 BERT_BASE = EncoderLayout(12, 768, 3072, 12, 109_482_240)
 FIELDS = {"n_layers": 2, "hidden_size": 16, "intermediate_size": 32, "n_heads": 2, "n_parameters": 6000}
@@ -31,47 +31,6 @@ def test_slices_tile_the_flat_buffer():
         assert place.stop - place.start == EncoderLayout(**FIELDS).size(matrix.matrix_type)
         buffer[place] += 1
     assert (buffer == 1).all()
-
-
-@pytest.mark.parametrize(
-    ("name", "matrix"),
-    [
-        ("encoder.layer.0.attention.self.query.weight", MatrixId(0, "query")),
-        ("bert.encoder.layer.11.attention.self.key.weight", MatrixId(11, "key")),
-        ("roberta.encoder.layer.3.attention.self.value.weight", MatrixId(3, "value")),
-        ("bert.encoder.layer.1.attention.output.dense.weight", MatrixId(1, "attention_output")),
-        ("bert.encoder.layer.10.intermediate.dense.mask_scores", MatrixId(10, "intermediate")),
-        ("bert.encoder.layer.2.output.dense.weight", MatrixId(2, "output")),
-    ],
-)
-def test_names_are_parsed(name, matrix):
-    assert parse_parameter_name(name) == matrix
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "bert.encoder.layer.0.attention.self.query.bias",
-        "bert.encoder.layer.0.attention.output.LayerNorm.weight",
-        "bert.embeddings.word_embeddings.weight",
-        "bert.pooler.dense.weight",
-        "cls.predictions.transform.dense.weight",
-        "teacher.bert.encoder.layer.0.output.dense.weight",
-        "bert.encoder.layer.00.output.dense.weight",
-        "bert.encoder.layer.0.output.dense.weight.extra",
-        "bert.encoder.layer.0.outputXdense.weight",
-        "distilbert.transformer.layer.0.ffn.lin1.weight",
-    ],
-)
-def test_names_of_all_else_are_not(name):
-    assert parse_parameter_name(name) is None
-
-
-@pytest.mark.parametrize("prefix", ["", "bert.", "roberta."])
-@pytest.mark.parametrize("suffix", ["weight", "mask_scores"])
-def test_names_round_trip(prefix, suffix):
-    for matrix in BERT_BASE.matrices:
-        assert parse_parameter_name(parameter_name(matrix, prefix, suffix)) == matrix
 
 
 def test_fields_round_trip():

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from smp_lab.encoder_families import BERT, MASK_SCORES
 from smp_lab.errors import MaskFormatError, RunWriteError
-from smp_lab.layout import EncoderLayout, MatrixId, parameter_name
+from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.masks import MaskSet
 from smp_lab.storage.archives import MAX_HEADER_BYTES, from_npy
 from smp_lab.storage.sealed import read_regular, why
@@ -26,7 +27,7 @@ def _order(layout: EncoderLayout) -> list[MatrixId]:
         raise MaskFormatError(
             f"The release format packs eight weights a byte; a matrix of {layout} is not whole bytes."
         )
-    return sorted(layout.matrices, key=lambda matrix: parameter_name(matrix, "bert.", "mask_scores"))
+    return sorted(layout.matrices, key=lambda matrix: BERT.parameter_name(matrix, "bert.", MASK_SCORES))
 
 
 def write_release(masks: MaskSet, file: Path) -> None:

@@ -99,10 +99,14 @@ AttentionInterface.register(ATTENTION, attention)
 AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
-def use_cheap_dropout(model: nn.Module) -> None:
-    """Put `Dropout` and `attention` in the place of the library's in a ``transformers`` encoder."""
+def use_cheap_dropout(model: nn.Module, *, attention: bool = True) -> None:
+    """Put `Dropout`, and with `attention` also that function, in the place of the library's in its encoder.
+
+    An encoder whose attention is code of its own must keep it: it would be given another kind of mask.
+    """
     for module in list(model.modules()):
         for name, child in module.named_children():
             if type(child) is nn.Dropout:
                 setattr(module, name, Dropout(child.p).train(child.training))
-    model.set_attn_implementation(ATTENTION)
+    if attention:
+        model.set_attn_implementation(ATTENTION)

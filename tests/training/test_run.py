@@ -13,8 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from training.conftest import ask_at, same_masks, tiny_data
 
+from smp_lab.encoder_families import BERT
 from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
-from smp_lab.layout import MATRIX_TYPES, parameter_name
+from smp_lab.layout import MATRIX_TYPES
 from smp_lab.masks import kept_count
 from smp_lab.paths import unfinished_folder, weights_file
 from smp_lab.storage.runs import list_runs
@@ -125,7 +126,7 @@ def test_no_frozen_parameter_changes_by_a_bit(prepared, runs, bert_folder, monke
     train(prepared(), runs, command="")
     on_disk = load_file(bert_folder / "model.safetensors")
     parameters = dict(models[0].encoder.named_parameters())
-    assert parameter_name(load_encoder(find_encoder(str(bert_folder))).layout.matrices[0]) in parameters
+    assert BERT.parameter_name(load_encoder(find_encoder(str(bert_folder))).layout.matrices[0]) in parameters
     for name, parameter in parameters.items():
         assert torch.equal(parameter, on_disk[name]), name
 
