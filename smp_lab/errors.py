@@ -52,3 +52,10 @@ class MissingDependencyError(SmpLabError):
 def first_line(error: Exception) -> str:
     """What an error of another library says, short enough to stand in brackets in a sentence."""
     return str(error).strip().split("\n")[0].rstrip(".:") or type(error).__name__
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory; torch has a type of its own for that on accelerators alone."""
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in ("out of memory", "can't allocate memory", "not enough memory")
+    )

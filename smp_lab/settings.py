@@ -139,7 +139,7 @@ class Setting:
         if self.lowest is not None and value < self.lowest:
             raise ConfigError(f"Setting {self.name} = {value:g} is below {self.lowest:g}.")
         if self.highest is not None and value > self.highest:
-            raise ConfigError(f"Setting {self.name} = {value:g} is outside [{self.lowest:g}, {self.highest:g}].")
+            raise ConfigError(f"Setting {self.name} = {value:.10g} is outside [{self.lowest:g}, {self.highest:.10g}].")
         if self.below is not None and value >= self.below:
             raise ConfigError(f"Setting {self.name} = {value:g} is outside [{self.lowest:g}, {self.below:g}).")
 
@@ -186,6 +186,8 @@ SETTINGS: Mapping[str, Setting] = {
             name="seed",
             type=int,
             lowest=0,
+            # numpy's generators take no more.
+            highest=2**32 - 1,
             methods=_draws,
             unused=0,
             help="Of all that is drawn: data order, dropout, random masks, gates.",

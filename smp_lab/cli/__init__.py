@@ -9,7 +9,7 @@ import typer
 
 from smp_lab import __version__
 from smp_lab.cli import app, check, export, runs, summary, sweep, train, transfer
-from smp_lab.errors import SmpLabError
+from smp_lab.errors import SmpLabError, first_line, is_out_of_memory
 
 commands = typer.Typer(
     help="Learn binary masks over frozen pre-trained encoders, keep them, look at them.",
@@ -26,8 +26,17 @@ def main() -> None:
     """Entry point: an error that a person can mend is one sentence on stderr and exit status 1."""
     try:
         commands()
-    except SmpLabError as error:
-        typer.echo(f"smp-lab: {error}", err=True)
+    except (SmpLabError, MemoryError, RuntimeError) as error:
+        if isinstance(error, SmpLabError):
+            sentence = str(error)
+        elif is_out_of_memory(error):
+            sentence = (
+                f"There is not enough memory ({first_line(error)[:200]}). Take a smaller --batch-size or --max-length, "
+                "or close what else runs. A run that has a checkpoint resumes from it by the same command."
+            )
+        else:
+            raise
+        typer.echo(f"smp-lab: {sentence}", err=True)
         sys.exit(1)
 
 

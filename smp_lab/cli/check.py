@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +27,8 @@ def command(
     exit status is 1 where one is broken, or where there is no run.
     """
     folder = existing(folder).resolve()
-    paths = [folder] if (folder / RECORD_FILE).exists() else run_folders(folder)
+    # A folder that holds such a file, or anything by its name, is meant as a run.
+    paths = [folder] if os.path.lexists(folder / RECORD_FILE) else run_folders(folder)
     if not paths:
         raise RunFormatError(f"Folder {folder} holds no runs.")
     transfers = [] if folder in paths else transfer_files(folder)
@@ -65,5 +67,13 @@ def _check_transfer(file: Path) -> None:
 
 
 def _megabytes(paths: Iterable[Path]) -> str:
-    files = (file for path in paths for file in (path.iterdir() if path.is_dir() else [path]))
-    return f"{sum(file.stat().st_size for file in files if file.is_file()) / 1e6:.2f} MB"
+    return f"{sum(map(_size, paths)) / 1e6:.2f} MB"
+
+
+def _size(path: Path) -> int:
+    try:
+        files = path.iterdir() if path.is_dir() else [path]
+        return sum(file.lstat().st_size for file in files if file.is_file())
+    except OSError:
+        # What cannot be read is named where it is checked.
+        return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,8 +43,14 @@ def extras_for(what: str) -> Iterator[None]:
 
 
 def existing(folder: Path) -> Path:
-    """Folder itself, if it is there."""
-    if not folder.exists():
+    """Folder itself, if it is there and can be looked at."""
+    try:
+        there = folder.exists()
+    except OSError as error:
+        raise RunFormatError(
+            f"Folder {textwrap.shorten(str(folder), 200)} cannot be read ({error.strerror})."
+        ) from None
+    if not there:
         cached = cached_runs_folder()
         example = f", such as {cached}" if cached.exists() else ""
         raise RunFormatError(f"Folder {folder} does not exist. Name a folder of runs{example}.")

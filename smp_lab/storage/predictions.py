@@ -21,8 +21,7 @@ def predictions_table(
     Parameters
     ----------
     columns
-        ``split`` (number in the task's splits, in their order), ``prediction`` (class number, or the score of a
-        regression), and ``correct`` (classification) or ``error`` (prediction minus target).
+        ``split`` (number in the task's splits, in their order), and the columns of the task's kind.
     task, n_examples
         Of the record.
     what
@@ -34,9 +33,8 @@ def predictions_table(
         If a column is missing, superfluous or of another kind, or there are more or fewer rows than examples.
     """
     sizes = [n_examples[split] for _, split in task.splits]
-    kinds = {"split": "iu", "prediction": "f", "error": "f"} if task.is_regression else {
-        "split": "iu", "prediction": "iu", "correct": "b"
-    }  # fmt: skip
+    types: Mapping[str, type[np.generic]] = {"split": np.uint8, **task.kind.columns}
+    kinds = {name: "iu" if np.dtype(kind).kind in "iu" else np.dtype(kind).kind for name, kind in types.items()}
     if set(columns) != set(kinds) or any(column.shape != (sum(sizes),) for column in columns.values()):
         got = ", ".join(f"{name} {column.shape}" for name, column in sorted(columns.items())[:6])
         raise RunFormatError(
@@ -48,8 +46,6 @@ def predictions_table(
             raise RunFormatError(f"{what} has a column {name} of {column.dtype} that is not of plain numbers.")
     if not np.array_equal(columns["split"], np.repeat(np.arange(len(sizes)), sizes)):
         raise RunFormatError(f"{what} has other numbers of examples in its splits than {sizes}.")
-    if not task.is_regression and not (
-        columns["prediction"].min() >= 0 and columns["prediction"].max() < len(task.classes)
-    ):
+    if task.classes and not (columns["prediction"].min() >= 0 and columns["prediction"].max() < len(task.classes)):
         raise RunFormatError(f"{what} predicts a class that task {task.name!r} does not have.")
     return pd.DataFrame({name: columns[name] for name in kinds})

@@ -170,7 +170,7 @@ class Store(Generic[Record]):
                 now[path] = known if known and known[0] == stamp else (stamp, self._record_or_sentence(path))
                 found = now[path][1]
                 if isinstance(found, str):
-                    problems.append((path, found))
+                    problems.append((_printable(path), found))
                 else:
                     records.setdefault(self.id_of(found), found)
         return Listing(dict(sorted(records.items())), tuple(problems), now)
@@ -261,7 +261,7 @@ class Listing(Generic[Record]):
     records
         By id, in order of the ids.
     problems
-        ``(path, sentence)`` for each that should be a record and is not.
+        ``(path, sentence)`` for each that should be a record and is not; a path that is not UTF-8 with escapes.
     seen
         By path, the stamp of each JSON file and what was read there, or the sentence: spares a later listing the
         reading of what has not changed.
@@ -270,6 +270,11 @@ class Listing(Generic[Record]):
     records: Mapping[str, Record]
     problems: tuple[tuple[Path, str], ...]
     seen: Seen[Record]
+
+
+def _printable(path: Path) -> Path:
+    """A path that can be shown whatever its bytes are."""
+    return Path(os.fsencode(path).decode(errors="backslashreplace"))
 
 
 def names_in(folder: Path, *, folders_alone: bool) -> list[Path]:

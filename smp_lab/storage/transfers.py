@@ -154,7 +154,7 @@ class TransferRecord:
     def predictions(self) -> pd.DataFrame:
         """A row per development example; columns as in `RunRecord.predictions`."""
         task, n_examples = self.settings.task_info, self.results["n_examples"]
-        columns = _predictions_from_text(self.results["predictions"], task.is_regression)
+        columns = _predictions_from_text(self.results["predictions"], task)
         sizes = [n_examples[split] for _, split in task.splits]
         split = np.repeat(np.arange(len(sizes), dtype=np.uint8), sizes)
         return predictions_table({"split": split, **columns}, task, n_examples, f"{self.path}: predictions")
@@ -174,8 +174,8 @@ class TransferRecord:
             )
 
 
-def _predictions_from_text(texts: Mapping[str, str], is_regression: bool) -> dict[str, Any]:
-    types = {"prediction": np.float32 if is_regression else np.uint8, "error": np.float32, "correct": np.bool_}
+def _predictions_from_text(texts: Mapping[str, str], task: Task) -> dict[str, Any]:
+    types = task.kind.columns
     if unknown := sorted(set(texts) - set(types)):
         raise RunFormatError(f"Predictions have no column {cut(unknown[0])!r}.")
     columns = {}
@@ -183,7 +183,7 @@ def _predictions_from_text(texts: Mapping[str, str], is_regression: bool) -> dic
         # Text is no boolean: "0" and "1" are numbers first.
         values = np.array(text.split(), np.float64)
         columns[name] = values.astype(types[name])
-        if not is_regression and not np.array_equal(columns[name], values):
+        if types[name] is not np.float32 and not np.array_equal(columns[name], values):
             raise RunFormatError(f"Predictions have a {name} that is no whole number of its range.")
     return columns
 

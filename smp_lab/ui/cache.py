@@ -9,6 +9,8 @@ record in the index stays as small as its run.json.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from smp_lab.masks import MaskSet
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.published import published_ablations, published_points
 from smp_lab.storage.runs import RunIndex, RunRecord, ScoreHistory, list_runs, load_run, run_folders
+from smp_lab.storage.store import stamp_of
 from smp_lab.storage.transfers import TransferIndex, TransferRecord, list_transfers, load_transfer, transfer_files
 
 Stamp = tuple[str, int]
@@ -33,7 +36,7 @@ Stamp = tuple[str, int]
 
 def run_index() -> RunIndex:
     """Own and cached runs, read again when a run was added, changed or removed."""
-    return _run_index(_folders(), _stamps_in(run_folders, _stamp))
+    return _run_index(_folders(), _stamps_in(run_folders, lambda run: run / paths.RECORD_FILE))
 
 
 def run_table() -> pd.DataFrame:
@@ -41,41 +44,51 @@ def run_table() -> pd.DataFrame:
 
     Shared by all sessions: read it, and do not change it.
     """
-    return _run_table(_folders(), _stamps_in(run_folders, _stamp))
+    return _run_table(_folders(), _stamps_in(run_folders, lambda run: run / paths.RECORD_FILE))
 
 
 def run_labels() -> dict[str, str]:
     """Run id -> label among all runs of `run_index`."""
-    return _run_labels(_folders(), _stamps_in(run_folders, _stamp))
+    return _run_labels(_folders(), _stamps_in(run_folders, lambda run: run / paths.RECORD_FILE))
 
 
 def transfer_index() -> TransferIndex:
     """Transfers of own and cached runs, read again when one was added, changed or removed."""
-    return _transfer_index(_folders(), _stamps_in(transfer_files, _file_stamp))
+    return _transfer_index(_folders(), _stamps_in(transfer_files, lambda file: file))
 
 
 def _folders() -> tuple[Path, ...]:
     return paths.own_runs_folder(), paths.cached_runs_folder()
 
 
-def _stamps_in(find: Callable[[Path], list[Path]], stamp: Callable[[Path], Stamp]) -> tuple[Stamp, ...]:
-    stamps = []
+def _stamps_in(find: Callable[[Path], list[Path]], file_of: Callable[[Path], Path]) -> str:
+    """One digest of all that changes where a record was added, changed or removed."""
+    digest = hashlib.sha256()
     for folder in _folders():
         try:
-            stamps += [stamp(path) for path in find(folder)]
-        except RunFormatError:
+            found: list[Any] = [(os.fsencode(path), stamp_of(file_of(path))) for path in find(folder)]
+        except RunFormatError as error:
             # The index says why; once the folder can be read it has another stamp.
-            stamps.append((str(folder), 0))
-    return tuple(stamps)
+            found = [str(error)]
+        digest.update(repr(found).encode())
+    return digest.hexdigest()
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _run_index(folders: tuple[Path, ...], stamps: tuple[Stamp, ...]) -> RunIndex:
-    return list_runs(folders)
+def _run_index(folders: tuple[Path, ...], stamps: str) -> RunIndex:
+    last = _last_index(folders)
+    # What has not changed is not read again.
+    last["runs"] = index = list_runs(folders, last.get("runs"))
+    return index
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _run_table(folders: tuple[Path, ...], stamps: tuple[Stamp, ...]) -> pd.DataFrame:
+def _last_index(folders: tuple[Path, ...]) -> dict[str, RunIndex]:
+    return {}
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _run_table(folders: tuple[Path, ...], stamps: str) -> pd.DataFrame:
     runs = list(_run_index(folders, stamps).runs.values())
     own, _ = folders
     source = [f"measured, {'own' if run.path.parent == own else 'cached'}" for run in runs]
@@ -83,12 +96,12 @@ def _run_table(folders: tuple[Path, ...], stamps: tuple[Stamp, ...]) -> pd.DataF
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _run_labels(folders: tuple[Path, ...], stamps: tuple[Stamp, ...]) -> dict[str, str]:
+def _run_labels(folders: tuple[Path, ...], stamps: str) -> dict[str, str]:
     return labels.run_labels(_run_table(folders, stamps))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _transfer_index(folders: tuple[Path, ...], stamps: tuple[Stamp, ...]) -> TransferIndex:
+def _transfer_index(folders: tuple[Path, ...], stamps: str) -> TransferIndex:
     return list_transfers(folders)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +65,20 @@ def test_a_broken_run_beside_a_whole_one(open_page, write_run, page):
     if page == "overview.py":
         assert "1 folder could not be read as a run" in app.expander[-1].label
         assert "cut off" in sentences(app.expander[-1].text)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_folders_of_strangers_beside_a_whole_run(open_page, write_run, runs, page):
+    """Names that are not UTF-8, a number that is none, a pipe: each used to end every page, or to hang it."""
+    whole, broken, pipe = write_run(), write_run(task="cola"), write_run(task="sst2")
+    (runs / os.fsdecode(b"r\xffn")).mkdir()
+    text = (broken.path / RECORD_FILE).read_text()
+    (broken.path / RECORD_FILE).write_text(text.replace('"wall_seconds": 12.5', '"wall_seconds": 1e999'))
+    (pipe.path / RECORD_FILE).unlink()
+    os.mkfifo(pipe.path / RECORD_FILE)
+    app = open_page(page, whole.run_id)
+    assert not app.exception
+    assert len(charts(app)) == CHARTS[page]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -145,18 +159,19 @@ def test_a_new_run_is_seen(open_page, write_run):
 def test_a_folder_that_cannot_be_read_is_listed(open_page, write_run, runs, monkeypatch):
     write_run()
     app = open_page("overview.py")
-    assert len(app.expander) == 1
-    read = Path.iterdir
+    assert not [each for each in app.expander if "could not be read" in each.label]
+    read = os.scandir
 
-    def iterdir(folder):
+    def scandir(folder):
         if folder == runs:
             raise PermissionError(13, "Permission denied")
         return read(folder)
 
-    monkeypatch.setattr(Path, "iterdir", iterdir)
+    monkeypatch.setattr(os, "scandir", scandir)
     app.run()
     assert not app.exception
-    assert "cannot be read (Permission denied)" in sentences(app.expander[-1].text)
+    (told,) = [each for each in app.expander if "could not be read" in each.label]
+    assert "cannot be read (Permission denied)" in sentences(told.text)
 
 
 def test_table_holds_the_facts_of_a_run(open_page, write_run, cached):

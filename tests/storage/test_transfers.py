@@ -133,7 +133,7 @@ def set_to(*path):
         (lambda content: content["results"].pop("majority"), True, "lacks a part: 'results.majority'"),
         (set_to("results", "predictions", "correct", "1 0"), True, "with a row for each of 40 examples"),
         (set_to("results", "predictions", "correct", "yes"), True, "cannot be read: ValueError: could not convert"),
-        (set_to("results", "predictions", {"error": "0"}), True, "with a row for each of 40 examples"),
+        (set_to("results", "predictions", {"error": "0"}), True, "Predictions have no column 'error'"),
         (set_to("results", "predictions", "correct", "2" + " 0" * 39), True, "no whole number of its range"),
         (set_to("results", "predictions", "shame", "0"), True, "Predictions have no column 'shame'"),
         (set_to("results", "kept", 10**9), True, "metrics or counts that do not fit"),
