@@ -43,7 +43,7 @@ SIMILARITY_TITLES = {
 }
 
 # Neither a task nor a side of the mask; holds on white, on the dark page and on the colour scale.
-_CUT_COLOR = "#E5398C"
+CUT_COLOR = "#E5398C"
 # Share of the weights that an axis may leave out: a single weight far away would make all others one bar.
 _OUTSIDE = 0.001
 _NO_SCORES = "No run with scores is chosen."
@@ -129,7 +129,7 @@ def plot_distribution(
             x=[cut.score_cut] * 2,
             y=[0, highest],
             mode="lines",
-            line={"color": _CUT_COLOR, "width": 1.5, "dash": "dash"},
+            line={"color": CUT_COLOR, "width": 1.5, "dash": "dash"},
             name="cut",
             legendgroup="cut",
             showlegend=place == 0,
@@ -256,7 +256,7 @@ def _add_cut(figure: go.Figure, line: pd.DataFrame, kind: str, legend: bool, row
         name="cut",
         legendgroup="cut",
         showlegend=legend,
-        line={"color": _CUT_COLOR, "width": 1.75},
+        line={"color": CUT_COLOR, "width": 1.75},
         hovertemplate=f"cut at %{{y:.3f}} of {kind}<br>step %{{x}}",
         row=row,
         col=column,
@@ -332,7 +332,7 @@ def _add_band(figure: go.Figure, cuts: pd.Series[float], axis: str, across: Rang
     bounds = sorted({known.min(), known.max()}) if len(known) else []
     if len(bounds) == 2:
         add = figure.add_hrect if axis == "y" else figure.add_vrect
-        add(**dict(zip((f"{axis}0", f"{axis}1"), bounds, strict=True)), fillcolor=_CUT_COLOR, opacity=0.2, line_width=0)
+        add(**dict(zip((f"{axis}0", f"{axis}1"), bounds, strict=True)), fillcolor=CUT_COLOR, opacity=0.2, line_width=0)
     for place, bound in enumerate(bounds):
         line = {"x": across, "y": across} | {axis: [bound] * 2}
         written = "cut at %{y:.3f}" if axis == "y" else f"|W| {10**bound:.3g}"
@@ -342,7 +342,7 @@ def _add_band(figure: go.Figure, cuts: pd.Series[float], axis: str, across: Rang
             name=name,
             legendgroup=axis,
             showlegend=place == 0,
-            line={"color": _CUT_COLOR, "width": 1.75, "dash": dash},
+            line={"color": CUT_COLOR, "width": 1.75, "dash": dash},
             hovertemplate=f"{written}<extra></extra>",
         )
 

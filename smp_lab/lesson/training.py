@@ -280,3 +280,12 @@ def score_gradients(
             trend = trend + pull / len(scores) / score.size * sigma * (1 - sigma)
         found.append(trend)
     return found
+
+
+def answers(done: Training, points: Floats) -> Floats:
+    """sigmoid(z) of some points at each snapshot, ``(n_snapshots, n_points)``."""
+    found = []
+    for state in done.snapshots:
+        masked = [weight * mask for weight, mask in zip(state.weights, state.masks, strict=True)]
+        found.append(sigmoid(forward(done.network, points, masked)[0]))
+    return np.stack(found)

@@ -8,7 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from smp_lab.figures.style import KEPT_COLOR, REMOVED_COLOR, dress
+from smp_lab.figures.lesson.play import caption
+from smp_lab.figures.style import KEPT_COLOR, REMOVED_COLOR
 
 _UP, _DOWN = "#009E73", "#D55E00"
 
@@ -127,9 +128,8 @@ def plot_neuron(
         row=1,
         col=2,
     )
-    dress(
+    caption(
         figure,
-        "The neuron, and the scores of its weights",
         "Orange: kept. Grey, dotted: removed. Width: size of the weight. "
         + ("Scores before the step: all 0" if scores is None else "Scores after one step from 0"),
         height=430,

@@ -15,7 +15,7 @@ SCREEN = "screen"
 
 # A screen fits its window: the picture takes the height that text leaves, and on a phone stands below the controls.
 _STYLE = """<style>
-[data-testid=stMain] h1 {padding: 0}
+[data-testid=stMain] .st-key-lesson h1 {padding: 0 0 0.4rem}
 .st-key-lesson-words p {max-width: 68rem; font-size: 1.07rem}
 .st-key-lesson-head button {min-width: 2.2rem}
 .st-key-lesson, .st-key-lesson [data-testid=stVerticalBlock] {gap: 0.6rem}
@@ -39,8 +39,10 @@ _LECTURE_STYLE = """<style>
 .st-key-lesson-picture [data-testid=stElementContainer]:has(.js-plotly-plot) {
     height: max(24rem, 100vh - 13.5rem) !important
 }
-[data-testid=stMain] :is(.st-key-lesson, .st-key-lesson-head) :is([data-testid=stElementContainer],
-    [data-testid=stLayoutWrapper]) {display: flex !important}
+[data-testid=stMain] :is(.st-key-lesson, .st-key-lesson-head) [data-testid=stElementContainer] {
+    display: block !important; min-width: 0
+}
+[data-testid=stMain] :is(.st-key-lesson, .st-key-lesson-head) [data-testid=stLayoutWrapper] {display: flex !important}
 [data-testid=stMain] [data-testid=stLayoutWrapper]:has(> .st-key-lecture-links) {order: 9}
 </style>"""
 # Plotly's own button and slider take the mouse alone. Here they take the keys too, by what the mouse would have done.
@@ -181,7 +183,7 @@ def guess(key: str, question: str, answers: Sequence[str], right: str, why: str)
     bool
         Whether there was a guess: then the picture may show the answer.
     """
-    given = st.segmented_control(question, answers, key=key, bind="query-params")
+    given = st.segmented_control(question, answers, key=key, bind="query-params", wrap=True)
     with st.container():
         if given is not None:
             st.markdown(f":green[**Yes.**] {why}" if given == right else f":orange[**No: {right}.**] {why}")
@@ -194,14 +196,35 @@ def halves() -> tuple[Any, Any]:
     return left, right
 
 
-def picture(plot: Callable[..., go.Figure], *args: Any, alt: str, **settings: Any) -> None:
-    """What a function of `smp_lab.figures` draws, in the page's theme, as high as the window allows."""
+def picture(
+    plot: Callable[..., go.Figure], *args: Any, alt: str, on_click: Callable[[Any], None] | None = None, **settings: Any
+) -> None:
+    """What a function of `smp_lab.figures` draws, in the page's theme, as high as the window allows.
+
+    Parameters
+    ----------
+    plot, *args, **settings
+        The function and what it takes.
+    alt
+        What is seen, in a sentence or two.
+    on_click
+        Called with the customdata of a point that was clicked.
+    """
+    key = f"lesson-{plot.__name__}"
+
+    def report() -> None:
+        for point in st.session_state[key]["selection"]["points"][:1]:
+            if on_click is not None and "customdata" in point:
+                on_click(point["customdata"])
+
     with st.container(key="lesson-picture"):
         st.plotly_chart(
             controls.drawn(plot, *args, **settings),
-            key=f"lesson-{plot.__name__}",
+            key=key,
             theme=None,
             height="stretch",
             config={"displayModeBar": False},
             alt=alt,
+            on_select=report if on_click else "ignore",
+            selection_mode="points",
         )

@@ -28,7 +28,7 @@ _CASES = tuple(_Case(kept, up) for kept in (True, False) for up in (True, False)
 FORMULAS = (
     frame.Formula(
         r"\frac{\partial L}{\partial S} := \frac{\partial L}{\partial W'}\, W, \qquad W' = W \odot M",
-        "Jiang et al., ACL 2023, section 3; for movement pruning Sanh, Wolf and Rush, NeurIPS 2020",
+        "Jiang et al., ACL 2023; for movement pruning Sanh, Wolf and Rush, NeurIPS 2020",
         "smp_lab.training.pruned_weights",
         "_StraightThrough.backward",
         "score_gradient = gradient.to",

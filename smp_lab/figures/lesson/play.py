@@ -1,0 +1,84 @@
+"""What the pictures of the lesson share: one line of caption, and a play button and slider that need no server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from smp_lab.figures.style import dress
+
+_MILLISECONDS = 160
+
+
+def caption(figure: go.Figure, words: str, *, height: int) -> None:
+    """Give a figure its template and a line that says what colours and lines are: the page has the title."""
+    dress(figure, words, "", height=height)
+    figure.update_layout(title={"font": {"size": 13.5, "weight": 400}}, margin_t=58)
+
+
+def add_play(figure: go.Figure, steps: Sequence[int], frames: Sequence[go.Frame], shown: int) -> None:
+    """Let a figure play.
+
+    Parameters
+    ----------
+    figure
+        As it is at frame `shown`.
+    steps
+        Of training, one for each frame.
+    frames
+        What changes.
+    shown
+        Which frame the figure starts at.
+    """
+    names = [str(step) for step in steps]
+    for frame, name in zip(frames, names, strict=True):
+        frame.name = name
+    figure.frames = frames
+    at_once = {"mode": "immediate", "transition": {"duration": 0}}
+    play = {"frame": {"duration": _MILLISECONDS, "redraw": True}, "transition": {"duration": 0}}
+    figure.update_layout(
+        updatemenus=[
+            {
+                "type": "buttons",
+                "direction": "left",
+                "showactive": False,
+                "x": 0,
+                "y": 0,
+                "xanchor": "left",
+                "yanchor": "top",
+                "bgcolor": "rgba(0,0,0,0)",
+                "pad": {"r": 8, "t": 58, "l": 2},
+                "buttons": [
+                    {"label": "Play", "method": "animate", "args": [names, {**play, "mode": "immediate"}]},
+                    {
+                        "label": "Pause",
+                        "method": "animate",
+                        "args": [[None], {**at_once, "frame": {"duration": 0, "redraw": False}}],
+                    },
+                ],
+            }
+        ],
+        sliders=[
+            {
+                "active": shown,
+                "x": 0.28,
+                "len": 0.72,
+                "y": 0,
+                "xanchor": "left",
+                "yanchor": "top",
+                "pad": {"t": 46},
+                "ticklen": 0,
+                "minorticklen": 0,
+                "currentvalue": {"prefix": "Step ", "xanchor": "left"},
+                "steps": [
+                    {
+                        "label": name,
+                        "method": "animate",
+                        "args": [[name], {**at_once, "frame": {"duration": 0, "redraw": True}}],
+                    }
+                    for name in names
+                ],
+            }
+        ],
+    )

@@ -1,0 +1,141 @@
+"""A real run: its scores over training, and what heads of three masks keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from smp_lab.figures.lesson.play import add_play, caption
+from smp_lab.figures.scores import CUT_COLOR
+from smp_lab.figures.style import FRACTION_SCALE, KEPT_COLOR, METHOD_COLORS, REMOVED_COLOR, new_figure
+
+Floats = npt.NDArray[np.floating]
+
+
+def plot_snapshots(
+    steps: Sequence[int], edges: Floats, kept: npt.NDArray[np.integer], removed: npt.NDArray[np.integer], cuts: Floats
+) -> go.Figure:
+    """Scores of all weights at each snapshot, kept and removed apart, with the cut of every matrix.
+
+    Parameters
+    ----------
+    steps
+        Of the snapshots.
+    edges
+        Finite edges of the bins, ``(n_bins + 1,)``.
+    kept, removed
+        Counts, ``(n_snapshots, n_bins)``.
+    cuts
+        ``(n_snapshots, n_matrices)``.
+    """
+    widths = np.diff(edges)
+    total = (kept + removed)[0].sum()
+    sides = [(REMOVED_COLOR, "removed", removed), (KEPT_COLOR, "kept", kept)]
+
+    def heights(counts: npt.NDArray[np.integer]) -> Floats:
+        density = np.maximum(counts / widths / total, 1e-9)
+        return np.append(density, density[-1]).astype(np.float32)
+
+    def drawn(place: int) -> list[go.Scatter]:
+        parts = [go.Scatter(x=edges, y=heights(counts[place])) for _, _, counts in sides]
+        x = np.repeat(cuts[place][np.isfinite(cuts[place])], 3)
+        y = np.tile([1e-7, 20.0, np.nan], len(x) // 3)
+        return [*parts, go.Scatter(x=x, y=y)]
+
+    figure = new_figure(
+        "Scores of ten million weights while a mask is learned",
+        "MiniLM on SST-2, SMP-S, 10 % remaining. Height: share of all weights per unit of score, logarithmic",
+        height=460,
+    )
+    for color, name, _ in sides:
+        figure.add_scatter(
+            mode="lines",
+            line={"shape": "hv", "width": 1.5, "color": color},
+            fill="tozeroy",
+            name=name,
+            hoverinfo="skip",
+        )
+    figure.add_scatter(
+        mode="lines", line={"color": CUT_COLOR, "width": 1}, opacity=0.7, name="cuts, one a matrix", hoverinfo="skip"
+    )
+    for trace, now in zip(figure.data, drawn(len(steps) - 1), strict=True):
+        trace.update(now.to_plotly_json())
+    figure.update_xaxes(title_text="Score S (no unit)", range=[float(edges[0]), float(edges[-1])])
+    figure.update_yaxes(title_text="Density (log)", type="log", range=[-7, 1.3])
+    figure.update_layout(legend={"x": 1, "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "top"})
+    add_play(
+        figure,
+        steps,
+        [go.Frame(data=drawn(place), traces=[0, 1, 2]) for place in range(len(steps))],
+        shown=len(steps) - 1,
+    )
+    return figure
+
+
+def plot_three(heads: Mapping[str, Floats]) -> go.Figure:
+    """What remains of each head in three masks, one of them the one to compare with.
+
+    Parameters
+    ----------
+    heads
+        Name -> remaining fraction, ``(n_layers, n_heads)``.
+    """
+    figure = make_subplots(rows=1, cols=len(heads), horizontal_spacing=0.06, subplot_titles=list(heads))
+    for column, values in enumerate(heads.values(), start=1):
+        figure.add_heatmap(
+            z=100 * values,
+            coloraxis="coloraxis",
+            xgap=1,
+            ygap=1,
+            hovertemplate="layer %{y}, head %{x}: %{z:.1f} %<extra></extra>",
+            row=1,
+            col=column,
+        )
+        figure.update_xaxes(title_text="Head", nticks=6, row=1, col=column)
+        figure.update_yaxes(title_text="Layer" if column == 1 else "", nticks=6, row=1, col=column)
+    caption(
+        figure,
+        "MiniLM, SMP-S, 10 % remaining. Colour: remaining weights of a head (%), all four matrices",
+        height=400,
+    )
+    figure.update_layout(
+        coloraxis={
+            "colorscale": FRACTION_SCALE,
+            "colorbar": {"title": {"text": "Remaining (%)"}},
+        }
+    )
+    return figure
+
+
+def plot_bars(values: Mapping[str, float], title: str, subtitle: str, unit: str, line: tuple[str, float]) -> go.Figure:
+    """A bar for each value, and a level line to compare with.
+
+    Parameters
+    ----------
+    values
+        Name -> value.
+    title, subtitle, unit
+        Words.
+    line
+        Name and height of the line.
+    """
+    figure = new_figure(title, subtitle, height=400)
+    figure.add_bar(
+        x=list(values),
+        y=list(values.values()),
+        marker={"color": [METHOD_COLORS["smp_s"], METHOD_COLORS["smp_t"], REMOVED_COLOR][: len(values)]},
+        text=[f"{value:.3g}" for value in values.values()],
+        textposition="outside",
+        cliponaxis=False,
+        width=0.5,
+        hovertemplate="%{x}: %{y:.3g}<extra></extra>",
+    )
+    figure.add_hline(
+        y=line[1], line={"dash": "dash", "width": 1.5, "color": REMOVED_COLOR}, annotation={"text": line[0]}
+    )
+    figure.update_yaxes(title_text=unit, range=[min(0.0, *values.values()), 1.15 * max(values.values())])
+    return figure

@@ -1,0 +1,24 @@
+"""The cached runs that the lesson looks at."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from smp_lab.storage.runs import RunRecord
+from smp_lab.ui import cache
+
+# A record never changes, nor does its id. All are MiniLM with SMP-S and seed 0 but where said.
+SST2 = "sst2-smp_s-r0.1-s0-d118aeb3"
+SST2_UNREGULARISED = "sst2-smp_s-r0.1-s0-f0aae5e6"
+SST2_HALF = "sst2-smp_s-r0.5-s0-8021b12e"
+SST2_RANDOM_HALF = "sst2-random-r0.5-s0-449f986c"
+MRPC, MRPC_SEED_1 = "mrpc-smp_s-r0.1-s0-65dec523", "mrpc-smp_s-r0.1-s1-86a536b4"
+
+
+def find(*run_ids: str) -> list[RunRecord]:
+    """Some cached runs; where one is missing, a sentence says so and the page ends."""
+    runs = cache.run_index().runs
+    if missing := [run_id for run_id in run_ids if run_id not in runs]:
+        st.info(f"This picture is made of cached runs, and {', '.join(missing)} is not there.")
+        st.stop()
+    return [runs[run_id] for run_id in run_ids]
