@@ -66,6 +66,7 @@ class RunConfig:
     schedule: str | None = "cubic"
     schedule_fraction: float | None = None
     schedule_steps: int | None = None
+    share_temperature: float = 1.0
     regularizer: float = 400.0
     regularizer_ramp: str | None = "code"
     threshold: float | None = None
@@ -189,8 +190,16 @@ class RunConfig:
 
     @cached_property
     def sha256(self) -> str:
-        """Of `canonical_json`; pages ask for it thousands of times."""
-        return hashlib.sha256(canonical_json(self.to_dict()).encode()).hexdigest()
+        """Of `canonical_json`; pages ask for it thousands of times.
+
+        A setting that was added later is left out at its neutral value, at which a run is what it was before.
+        """
+        values = {
+            name: value
+            for name, value in self.to_dict().items()
+            if SETTINGS[name].since is None or value != SETTINGS[name].neutral
+        }
+        return hashlib.sha256(canonical_json(values).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, defaults included."""

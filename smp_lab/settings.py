@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smp_lab.errors import ConfigError
-from smp_lab.methods import METHODS, Method
+from smp_lab.methods import METHODS, SHARE, Method
 from smp_lab.tasks import Task
 from smp_lab.tasks.kinds import NUMBER
 
@@ -307,6 +307,16 @@ SETTINGS: Mapping[str, Setting] = {
             unit="steps",
             methods=_has_schedule,
             help="Number of steps after which it is reached, in place of their share.",
+        ),
+        Setting(
+            name="share_temperature",
+            type=float,
+            above=0,
+            methods=lambda method: method.masking == SHARE,
+            unused=1.0,
+            since="0.2.0",
+            neutral=1.0,
+            help="p in the share rule's sigmoid(S / p): above 1 it evens out what layers of a type keep.",
         ),
         Setting(
             name="regularizer",

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import math
 from dataclasses import FrozenInstanceError, fields, replace
@@ -39,6 +40,14 @@ def test_run_ids_never_change(changes, run_id):
     assert tiny_config(**changes).run_id == run_id
 
 
+def test_a_setting_that_was_added_later_is_left_out_of_the_identity_at_its_neutral_value():
+    config = tiny_config()
+    before = {name: value for name, value in config.to_dict().items() if name != "share_temperature"}
+    assert RunConfig.from_dict(before) == config
+    assert config.sha256 == hashlib.sha256(canonical_json(before).encode()).hexdigest()
+    assert tiny_config(share_temperature=1).run_id == config.run_id != tiny_config(share_temperature=4).run_id
+
+
 def test_canonical_json_has_one_spelling():
     assert canonical_json({"b": (1, 2.5, None), "a": "é"}) == '{"a":"\\u00e9","b":[1,2.5,null]}'
     with pytest.raises(ValueError, match="JSON"):
@@ -71,6 +80,7 @@ def test_every_setting_is_part_of_the_identity():
         {"regularizer": 0},
         {"regularizer_ramp": "paper"},
         {"precision": "bf16"},
+        {"share_temperature": 4},
     ]
     ids = {replace(config, **change).run_id for change in changes}
     assert len(ids | {config.run_id}) == len(changes) + 1
@@ -162,6 +172,11 @@ REFUSED = [
     ({"score_learning_rate": None}, "Method 'smp_s' needs a score_learning_rate."),
     ({"schedule": None}, "Method 'smp_s' needs a schedule."),
     ({"regularizer_ramp": None}, "A regularizer of 400 needs a regularizer_ramp."),
+    ({"share_temperature": 0}, "Setting share_temperature = 0 is not above 0."),
+    (
+        {"method": "smp_l", "share_temperature": 4},
+        "Method 'smp_l' has no use for share_temperature. These have: smp_s.",
+    ),
     ({"threshold": 0.1}, "Method 'smp_s' has no use for threshold. These have: smp_t, soft_movement."),
     ({"weight_learning_rate": 3e-5}, "Method 'smp_s' has no use for weight_learning_rate. These have: dense, "),
     ({"head_learning_rate": 3e-5}, "Head 'label_words' is frozen and has no use for head_learning_rate."),

@@ -103,6 +103,7 @@ def build_model(config: RunConfig, encoder: Encoder, total_steps: int) -> Prunin
         schedule=Schedule.from_config(config, total_steps),
         dtype=matrix_dtype(config.precision),
         seed=config.seed,
+        share_temperature=config.share_temperature,
     )
     return PruningModel(
         encoder,

@@ -36,6 +36,8 @@ class Prunable:
         Of W': the precision of the matrix products.
     seed
         Of the run.
+    share_temperature
+        p of the share rule.
     """
 
     layout: EncoderLayout
@@ -43,6 +45,7 @@ class Prunable:
     schedule: Schedule
     dtype: torch.dtype = torch.float32
     seed: int = 0
+    share_temperature: float = 1.0
 
 
 class PrunedWeights(nn.Module):

@@ -59,6 +59,17 @@ def test_share_is_the_formula_where_nothing_is_cut_off():
             assert share_among_layers(means, v)[layer, kind] == pytest.approx(want)
 
 
+@pytest.mark.parametrize("p", [1.0, 4.0])
+def test_a_share_temperature_divides_the_scores_of_the_share_rule(p):
+    scores = random_scores(5, spread=0.5)
+    counts = Share(LAYOUT, p).kept_counts(scores, 0.2).tolist()
+    means = [np.mean(1 / (1 + np.exp(-score.numpy().astype(np.float64) / p))) for score in scores]
+    for place, matrix in enumerate(LAYOUT.matrices):
+        same_type = [i for i, other in enumerate(LAYOUT.matrices) if other.matrix_type == matrix.matrix_type]
+        share = 0.2 * 3 * means[place] / sum(means[i] for i in same_type)
+        assert abs(counts[place] - share * LAYOUT.size(matrix.matrix_type)) < 1
+
+
 def test_share_redistributes_what_a_full_matrix_cannot_take():
     # v L = 2.4 of 3; the first asks for 2.4 * 0.8 / 1.0 = 1.92, is full at 1, and leaves 1.4 for the others, 1 : 1.
     np.testing.assert_allclose(share_among_layers(tensor([[0.8], [0.1], [0.1]]), 0.8)[:, 0], [1, 0.7, 0.7])

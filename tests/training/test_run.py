@@ -70,6 +70,15 @@ def test_history_follows_a_linear_schedule_and_the_ramp_of_the_paper(prepared, r
     np.testing.assert_array_equal(record.history["kept"], kept)
 
 
+def test_a_share_temperature_evens_out_the_layers_and_makes_another_run(prepared, runs):
+    # Large steps, so that so short a run has layers to tell apart.
+    plain, even = (train(prepared(share_temperature=p, score_learning_rate=1), runs, command="") for p in (1, 4))
+    even.verify()
+    assert even.config.share_temperature == 4 and even.run_id != plain.run_id
+    assert even.kept.sum() == plain.kept.sum()
+    assert np.ptp(even.kept, axis=0).sum() < np.ptp(plain.kept, axis=0).sum()
+
+
 def test_predictions_are_in_the_order_of_the_file(prepared, runs):
     ready = prepared()
     record = train(ready, runs, command="")

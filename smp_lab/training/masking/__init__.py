@@ -6,9 +6,9 @@ A masking function is called once a step with all scores and writes all masks.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from smp_lab import methods
-from smp_lab.layout import EncoderLayout
 from smp_lab.training.masking.base import MaskingFunction
 from smp_lab.training.masking.given import Given
 from smp_lab.training.masking.global_ import Global
@@ -16,11 +16,14 @@ from smp_lab.training.masking.local import Local
 from smp_lab.training.masking.share import Share
 from smp_lab.training.masking.threshold import Threshold
 
-MASKING: Mapping[str, Callable[[EncoderLayout], MaskingFunction]] = {
-    methods.LOCAL: Local,
-    methods.SHARE: Share,
-    methods.GLOBAL: Global,
-    methods.THRESHOLD: Threshold,
+if TYPE_CHECKING:
+    from smp_lab.training.pruned_weights import Prunable
+
+MASKING: Mapping[str, Callable[[Prunable], MaskingFunction]] = {
+    methods.LOCAL: lambda part: Local(part.layout),
+    methods.SHARE: lambda part: Share(part.layout, part.share_temperature),
+    methods.GLOBAL: lambda part: Global(part.layout),
+    methods.THRESHOLD: lambda part: Threshold(part.layout),
 }
 
 __all__ = ["MASKING", "Given", "Global", "Local", "MaskingFunction", "Share", "Threshold"]

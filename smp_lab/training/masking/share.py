@@ -7,20 +7,31 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from smp_lab.layout import MATRIX_TYPES
+from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count
 from smp_lab.training.masking.base import PerMatrix
 
 
 class Share(PerMatrix):
-    """Matrix type t of layer l keeps ``v_tl = v * L * r_tl / sum_l'(r_tl')``, r the mean of sigmoid(S).
+    """Matrix type t of layer l keeps ``v_tl = v * L * r_tl / sum_l'(r_tl')``, r the mean of sigmoid(S / p).
 
     So every type keeps v over the layers together, and a layer keeps more of it where its scores are high.
+
+    Parameters
+    ----------
+    layout
+        Shapes of the matrices.
+    temperature
+        p, above 0; the larger, the more alike are the layers. The paper has none; the authors' code has 1, 3 or 4.
     """
+
+    def __init__(self, layout: EncoderLayout, temperature: float = 1.0) -> None:
+        super().__init__(layout)
+        self.temperature = temperature
 
     def kept_counts(self, scores: Sequence[Tensor], remaining: float) -> Tensor:
         """v_tl * n for every matrix, rounded so that each type keeps exactly floor(v * L * n)."""
-        means = torch.stack([torch.sigmoid(score.detach()).mean() for score in scores]).double()
+        means = torch.stack([torch.sigmoid(score.detach() / self.temperature).mean() for score in scores]).double()
         n_layers = self.layout.n_layers
         sizes = torch.tensor([self.layout.size(matrix_type) for matrix_type in MATRIX_TYPES], dtype=torch.float64)
         totals = torch.tensor([kept_count(remaining, n_layers * int(size)) for size in sizes])

@@ -26,5 +26,5 @@ _BY_IMPORTANCE: Mapping[str | None, Callable[..., PrunedWeights]] = {
 
 def prune(method: Method, part: Prunable) -> PrunedWeights:
     """The prunable weights as a method uses them, before its first step."""
-    masking = {} if method.masking is None else {"masking": MASKING[method.masking](part.layout)}
+    masking = {} if method.masking is None else {"masking": MASKING[method.masking](part)}
     return _BY_IMPORTANCE[method.importance](part, **masking)
