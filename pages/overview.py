@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import overview as analysis
+from smp_lab.analysis.labels import visible
 from smp_lab.analysis.run_card import FIRST, card_markdown, differences, run_card, sections
 from smp_lab.analysis.run_table import search
 from smp_lab.figures.overview import draw_method, plot_answer
@@ -161,7 +162,7 @@ def _problems(index: RunIndex) -> None:
         n = len(index.problems)
         with st.expander(f"{n} folder{'s' * (n > 1)} could not be read as {'runs' if n > 1 else 'a run'}"):
             for folder, sentence in index.problems:
-                st.markdown(f"`{folder.name}`")
+                st.text(visible(folder.name))
                 st.text(sentence)
 
 

@@ -84,7 +84,8 @@ def _counts(runs: Sequence[RunRecord]) -> None:
         [(run, sparsity.count_table(run.kept, run.layout, run.config.remaining)) for run in runs]
     )
     st.dataframe(
-        table.assign(part=table["part"].map(MATRIX_TITLES)),
+        # Streamlit cuts what is beyond the last decimal instead of rounding it.
+        table.assign(part=table["part"].map(MATRIX_TITLES)).round({"nominal": 5, "remaining": 5}),
         column_order=["run", "part", "scope", "kept", "n_weights", "nominal", "remaining"],
         column_config={
             "run": "Run",

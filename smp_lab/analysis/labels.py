@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -54,6 +55,26 @@ def setting_text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+# What Markdown reads as its own: every ASCII punctuation mark may be escaped (CommonMark 0.31, section 2.4).
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+# Addresses become links, names between colons signs, even where each mark is escaped. An invisible sign parts them.
+_JOINED = re.compile(r"(?<=[:@])|(?<=www)(?=\.)", re.IGNORECASE)
+_WORD_JOINER = "\u2060"
+
+
+def visible(text: str) -> str:
+    """The text in one line, with signs that nobody sees, or that turn the direction of others, by their number."""
+    return "".join(
+        rf"\u{ord(sign):04x}" if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") else sign
+        for sign in " ".join(text.split())
+    )
+
+
+def plain(text: str) -> str:
+    """Markdown that shows this text and nothing else: no link, no image, no sign that its writer did not write."""
+    return _PUNCTUATION.sub(r"\\\1", _JOINED.sub(_WORD_JOINER, visible(text)))
+
+
 def run_labels(runs: pd.DataFrame) -> dict[str, str]:
     """Run id -> what pickers, legends and tables call it among these runs.
 
@@ -87,7 +108,9 @@ def run_labels(runs: pd.DataFrame) -> dict[str, str]:
             labels |= {run_id: f"{labels[run_id]} · seed {seeds[run_id]}" for run_id in alike}
     for alike in _same(labels):
         labels |= {run_id: f"{labels[run_id]} · {run_id[-8:]}" for run_id in alike}
-    return labels
+    # Labels stand in figures too, where plotly reads tags.
+    no_tags = str.maketrans("<>", "()")
+    return {run_id: visible(label).translate(no_tags) for run_id, label in labels.items()}
 
 
 def _same(labels: Mapping[str, str]) -> list[list[str]]:

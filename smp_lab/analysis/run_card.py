@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from smp_lab.analysis.labels import setting_text
+from smp_lab.analysis.labels import plain, setting_text
 from smp_lab.config import RunConfig
 from smp_lab.layout import EncoderLayout
 from smp_lab.settings import SETTINGS
@@ -184,7 +184,7 @@ def sections(card: Mapping[str, Any]) -> dict[str, list[str]]:
     parts = {
         "Results": measured,
         "Cost": _facts(cost),
-        "Departs from the paper": [f"- {sentence}" for sentence in card["deviations"]],
+        "Departs from the paper": [f"- {plain(sentence)}" for sentence in card["deviations"]],
         "Settings": _facts(card["settings"]),
         "Fingerprints": _facts(card["fingerprints"]),
         "Encoder": _facts(card["encoder"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from smp_lab.methods import METHODS
@@ -29,13 +31,15 @@ def one_per_task(runs: pd.DataFrame) -> list[str]:
     return alike.loc[alike.groupby("task", sort=False)["seed"].idxmin().sort_values(), "run_id"].tolist()
 
 
-def all_seeds_and_controls(runs: pd.DataFrame) -> list[str]:
-    """What tells differences between tasks from noise: the runs of `one_per_task`, their other seeds, and controls.
+def all_seeds_and_controls(runs: pd.DataFrame, most: int = 40) -> list[str]:
+    """What distinguishes a difference between tasks from noise: runs of `one_per_task`, other seeds, and controls.
 
     Parameters
     ----------
     runs
         As in `one_per_task`.
+    most
+        Learned masks, but for one of each task: pairs grow with the square of the runs. The lowest seeds stay.
 
     Returns
     -------
@@ -46,9 +50,16 @@ def all_seeds_and_controls(runs: pd.DataFrame) -> list[str]:
     alike = _most_alike(runs)
     if alike.empty:
         return []
+    n_seeds = max(1, most // alike["task"].nunique())
+    few = alike[alike.groupby("task")["seed"].rank(method="first") <= n_seeds]
     controls = runs[runs["method"].map(lambda name: METHODS[name].is_control)]
     same = (controls[["base_model", "level"]] == alike.iloc[0][["base_model", "level"]]).all(axis=1)
-    return [*alike["run_id"], *controls[same].drop_duplicates("method")["run_id"]]
+    return [*few["run_id"], *controls[same].drop_duplicates("method")["run_id"]]
+
+
+def n_seeds_left_out(runs: pd.DataFrame, chosen: Collection[str]) -> int:
+    """How many runs that differ from those of `all_seeds_and_controls` in their seed alone are not among the chosen."""
+    return int((~_most_alike(runs)["run_id"].isin(chosen)).sum())
 
 
 def _most_alike(runs: pd.DataFrame) -> pd.DataFrame:

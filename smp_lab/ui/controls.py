@@ -226,7 +226,9 @@ def _unasked(index: RunIndex, otherwise: Unasked | None) -> tuple[list[RunRecord
     picked = otherwise.pick(cache.run_table())
     if len(picked) < 2:
         return every[: otherwise.most], ", the first"
-    return [index.runs[run_id] for run_id in picked], f", {otherwise.words}"
+    left_out = selection.n_seeds_left_out(cache.run_table(), picked) if otherwise is ALL_SEEDS_AND_CONTROLS else 0
+    more = f"; {left_out:,} runs of higher seeds are left out, because pairs grow with the square" if left_out else ""
+    return [index.runs[run_id] for run_id in picked], f", {otherwise.words}{more}"
 
 
 def no_runs() -> None:

@@ -5,8 +5,6 @@ Sentences hold words of others: from records, folders and the address. They go o
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -14,6 +12,7 @@ from typing import TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from smp_lab.analysis.labels import plain as plain
 from smp_lab.errors import SmpLabError
 
 # Said wherever somebody may look for a gain in time.
@@ -22,26 +21,6 @@ ZEROS_SAVE_NO_TIME = f"zeros anywhere else save storage alone, because {NOT_FAST
 
 Run = TypeVar("Run")
 Content = TypeVar("Content")
-
-
-# What Markdown reads as its own: every ASCII punctuation mark may be escaped (CommonMark 0.31, section 2.4).
-_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
-# Addresses become links, names between colons signs, even where each mark is escaped. An invisible sign parts them.
-_JOINED = re.compile(r"(?<=[:@])|(?<=www)(?=\.)", re.IGNORECASE)
-_WORD_JOINER = "\u2060"
-
-
-def visible(text: str) -> str:
-    """The text in one line, with signs that nobody sees, or that turn the direction of others, by their number."""
-    return "".join(
-        rf"\u{ord(sign):04x}" if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") else sign
-        for sign in " ".join(text.split())
-    )
-
-
-def plain(text: str) -> str:
-    """Markdown that shows this text and nothing else: no link, no image, no sign that its writer did not write."""
-    return _PUNCTUATION.sub(r"\\\1", _JOINED.sub(_WORD_JOINER, visible(text)))
 
 
 def error(text: str) -> None:

@@ -65,7 +65,7 @@ def several(masks: Sequence[MaskRecord], labels: Mapping[str, str]) -> None:
     )
     table = overlap.consensus(regions)
     st.dataframe(
-        table,
+        table.round({"remaining": 5, "expected": 5}),
         column_order=list(CONSENSUS_COLUMNS),
         column_config=CONSENSUS_COLUMNS,
         hide_index=True,

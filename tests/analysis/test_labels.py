@@ -1,7 +1,7 @@
 import pytest
 from conftest import TINY, make_run, random_masks, tiny_config
 
-from smp_lab.analysis.labels import percent, run_labels, variants
+from smp_lab.analysis.labels import percent, plain, run_labels, variants, visible
 from smp_lab.analysis.run_table import run_table
 
 LINEAR = {"head": "linear", "label_words": None, "head_learning_rate": 3e-5}
@@ -90,3 +90,40 @@ def test_the_hash_stands_where_no_word_distinguishes_two_runs(runs):
 )
 def test_what_is_not_the_whole_is_not_written_as_the_whole(fraction, words):
     assert percent(fraction) == words
+
+
+def test_what_nobody_sees_is_shown_by_its_number():
+    assert visible("a\u202eb\u200bc\x00d\ud800") == r"a\u202eb\u200bc\u0000d\ud800"
+    assert visible("two\n\n lines\t") == "two lines"
+
+
+def test_a_label_holds_no_tag(runs):
+    records = [
+        make_run(runs, seed=seed, label_words=words)
+        for seed, words in enumerate([("yes", "no"), ("yes", "no"), ("<a href='http://a.b'>", "n\u202eo")])
+    ]
+    label = run_labels(run_table(records))[records[2].run_id]
+    assert "(a href='http://a.b')/n\\u202eo" in label
+
+
+def test_words_stay_words():
+    assert plain("Run mrpc-s0 has no mask") == r"Run mrpc\-s0 has no mask"
+
+
+@pytest.mark.parametrize(
+    "markup",
+    ["[a](b)", "![a](b)", "<b>", "# a", "`a`", "$a$", "a|b", "~~a~~", "*a*", "&lt;", "1. a", "- a", ":red[a]", "\\["],
+)
+def test_every_mark_is_escaped(markup):
+    shown = plain(markup)
+    for place, sign in enumerate(shown):
+        if sign.isascii() and not sign.isalnum() and sign not in " \\":
+            assert shown[place - 1] == "\\"
+
+
+@pytest.mark.parametrize("address", ["http://a.b", "HTTPS://a.b", "www.a.b", "Www.a.b", "a@b.c", ":smile:"])
+def test_addresses_and_signs_are_parted_where_they_are_recognised(address):
+    read = plain(address).replace("\\", "")
+    assert read.replace("\u2060", "") == address
+    assert "\u2060" in read
+    assert not any(part in read.lower() for part in ("://", "www.", "a@b", ":smile"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from smp_lab.analysis.selection import all_seeds_and_controls, one_per_task
+from smp_lab.analysis.selection import all_seeds_and_controls, n_seeds_left_out, one_per_task
 
 
 def runs(*rows):
@@ -52,3 +52,12 @@ def test_none_without_a_learned_mask():
     table = CORPUS.loc[[0, 4, 9, 11]]
     assert one_per_task(table) == all_seeds_and_controls(table) == []
     assert one_per_task(runs()) == all_seeds_and_controls(runs()) == []
+
+
+def test_of_many_seeds_the_lowest_are_shown_and_the_others_counted():
+    many = runs(*((task, "smp_s", 0.1, seed) for seed in reversed(range(100)) for task in ("rte", "cola")))
+    chosen = all_seeds_and_controls(many, most=6)
+    shown = many[many["run_id"].isin(chosen)]
+    assert shown.groupby("task")["seed"].apply(sorted).tolist() == [[0, 1, 2]] * 2
+    assert n_seeds_left_out(many, chosen) == 194
+    assert n_seeds_left_out(CORPUS, all_seeds_and_controls(CORPUS)) == 0

@@ -11,6 +11,7 @@ import pytest
 from conftest import TINY, make_run
 
 from smp_lab.paths import HISTORY_FILE, MASKS_FILE, RECORD_FILE
+from smp_lab.ui import cache
 
 from .conftest import charts, sentences
 
@@ -119,6 +120,8 @@ def test_altered_history_spoils_its_own_run_alone(open_page, write_run):
 def test_altered_mask_leaves_the_counts(open_page, write_run):
     run = write_run()
     (run.path / MASKS_FILE).write_bytes(b"PK")
+    # A mask that was read under its digest is not read again.
+    cache.masks.clear()
     app = open_page("sparsity.py", run.run_id)
     assert "masks.npz is cut off or was altered" in sentences(app.error)
     assert len(charts(app)) == 2

@@ -1,0 +1,70 @@
+"""Words of others, in the address and in records, are words: nothing is requested, and no link appears."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit
+
+import pytest
+from conftest import make_run
+
+from . import harness
+
+pytestmark = pytest.mark.browser
+
+EVIL = "http://stranger.example/x"
+WORDS = [
+    f"![i]({EVIL})[l]({EVIL}) <a href='{EVIL}'>l</a><img src='{EVIL}'> www.stranger.example a@stranger.example",
+    f"\u202e`</code>`{EVIL} :material/home: $\\href{{{EVIL}}}{{l}}$ &lt;a href={EVIL}&gt;",
+]
+PAGES = {
+    "": ["runs", "card", "filter_task", "color"],
+    "sparsity": ["runs", "heads", "matrix_run", "matrix_beside", "layer", "matrix", "row"],
+    "overlap": ["runs", "measure", "pair_a", "pair_b", "sets", "encoder", "transfer_level"],
+    "training": ["runs", "x"],
+    "curves": ["runs", "task", "metric", "compared", "compared_with", "quantity"],
+    "scores": ["runs", "score_run", "beside", "view", "score_type", "score_layer", "snapshot", "lecture"],
+}
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """Two runs whose every free field holds words of a stranger, and a folder that is no run."""
+    folder = tmp_path_factory.mktemp("hostile") / "runs"
+    folder.mkdir()
+    (folder / WORDS[0].replace("/", "-")).mkdir()
+    for seed in (0, 1, 2):
+        words = {"base_model": WORDS[0], "label_words": (WORDS[0], WORDS[1] + str(seed)), "encoder_type": WORDS[1]}
+        make_run(folder, seed=seed, mask_seed=seed, **{name: words[name] for name in ("base_model", "label_words")})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hostile_address(chromium, hostile, tmp_path_factory):
+    log = tmp_path_factory.mktemp("hostile-server") / "log.txt"
+    with harness.running_app(harness.OWN_RUNS_ALONE, hostile, log) as address:
+        yield address
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_requested_and_no_link_appears(chromium, hostile_address, page):
+    query = "&".join(f"{key}={quote(words)}" for key in PAGES[page] for words in WORDS)
+    opened = chromium.new_context(viewport={"width": 1366, "height": 900}).new_page()
+    elsewhere = []
+    here = urlsplit(hostile_address).netloc
+    opened.on("request", lambda request: elsewhere.append(request.url) if here not in request.url else None)
+    for address in (f"{hostile_address}/{page}?{query}", f"{hostile_address}/{page}"):
+        opened.goto(address)
+        opened.wait_for_function(
+            "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+            " && document.querySelector('[data-testid=stMain] h1')"
+        )
+        opened.wait_for_timeout(500)
+        links = opened.evaluate(
+            "() => [...document.querySelectorAll('a, image, img, [href]')]"
+            ".map(part => part.getAttribute('href') || part.getAttribute('xlink:href') || part.src || '')"
+        )
+        assert not [link for link in links if "stranger" in link]
+        assert opened.locator("[data-testid=stException]").count() == 0
+    # What an address cannot name comes by way of the network alone.
+    assert not [url for url in elsewhere if url.startswith("http")]
+    opened.context.close()
