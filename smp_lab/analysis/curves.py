@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from smp_lab.analysis.labels import method_name
+from smp_lab.analysis.labels import method_name, without_tags
 from smp_lab.analysis.replicates import over_seeds
 from smp_lab.layout import EncoderLayout
 
@@ -27,7 +27,7 @@ def line_names(runs: pd.DataFrame) -> list[str]:
     several = len(set(runs["base_model"])) > 1
     encoders = runs["base_model"] if several else [""] * len(runs)
     parts = zip(runs["method"].map(method_name), runs["variant"], encoders, strict=True)
-    return [", ".join(filter(None, names)) for names in parts]
+    return [without_tags(", ".join(filter(None, names))) for names in parts]
 
 
 def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:

@@ -75,6 +75,11 @@ def plain(text: str) -> str:
     return _PUNCTUATION.sub(r"\\\1", _JOINED.sub(_WORD_JOINER, visible(text)))
 
 
+def without_tags(text: str) -> str:
+    """The text as `visible` has it, for figures: plotly reads tags in all names, and links in them."""
+    return visible(text).translate(str.maketrans("<>", "()"))
+
+
 def run_labels(runs: pd.DataFrame) -> dict[str, str]:
     """Run id -> what pickers, legends and tables call it among these runs.
 
@@ -108,9 +113,7 @@ def run_labels(runs: pd.DataFrame) -> dict[str, str]:
             labels |= {run_id: f"{labels[run_id]} · seed {seeds[run_id]}" for run_id in alike}
     for alike in _same(labels):
         labels |= {run_id: f"{labels[run_id]} · {run_id[-8:]}" for run_id in alike}
-    # Labels stand in figures too, where plotly reads tags.
-    no_tags = str.maketrans("<>", "()")
-    return {run_id: visible(label).translate(no_tags) for run_id, label in labels.items()}
+    return {run_id: without_tags(label) for run_id, label in labels.items()}
 
 
 def _same(labels: Mapping[str, str]) -> list[list[str]]:

@@ -6,6 +6,7 @@ page. Five are those of Okabe and Ito (2008), "Color Universal Design"; a test h
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -362,6 +363,64 @@ def _enlarged(part: Any, factor: float, name: str = "", within: str = "") -> Any
     if part is not None and (name in _PIXELS or (name == "width" and within == "line")):
         return factor * part
     return part
+
+
+# On every machine, or with a stand-in of the same widths: what was laid out with one is not cut with the other.
+SAFE_FONT = "Arial, Helvetica, 'Liberation Sans', Arimo, sans-serif"
+POINTS_PER_CM = 72 / 2.54
+PIXELS_PER_CM = 96 / 2.54
+_PRINT_MARGIN = 16
+_LETTERS_PER_PIXEL = {"title": 1 / 9.0, "subtitle": 1 / 6.8}
+
+
+def for_print(figure: go.Figure, width: float) -> go.Figure:
+    """The figure for a file: light ink on white, fonts that are everywhere, margins, nothing to press.
+
+    Parameters
+    ----------
+    figure
+        From a function of `smp_lab.figures`; it is not changed.
+    width
+        Of the layout, in pixels. The file has its size from the exporter, which scales all of it.
+    """
+    parts = figure.to_dict()
+    parts["layout"].pop("updatemenus", None)
+    copy = go.Figure({"data": parts["data"], "layout": parts["layout"]})
+    title, subtitle = (
+        _wrapped(text or "", int((width - 2 * _PRINT_MARGIN) * _LETTERS_PER_PIXEL[kind]))
+        for kind, text in (("title", figure.layout.title.text), ("subtitle", figure.layout.title.subtitle.text))
+    )
+    lines = (title + subtitle).count("<br>") - (figure.layout.title.subtitle.text or "").count("<br>")
+    margin = figure.layout.margin
+    top = (margin.t or template(LIGHT).layout.margin.t) + 20 * lines + _PRINT_MARGIN
+    copy.update_layout(
+        template=template(LIGHT),
+        width=width,
+        height=(figure.layout.height or 360) + 20 * lines + 2 * _PRINT_MARGIN,
+        paper_bgcolor="#FFFFFF",
+        plot_bgcolor="#FFFFFF",
+        font_family=SAFE_FONT,
+        hoverlabel_font_family=SAFE_FONT,
+        margin={
+            "l": _PRINT_MARGIN,
+            "r": _PRINT_MARGIN,
+            "t": top,
+            "b": (margin.b or template(LIGHT).layout.margin.b) + _PRINT_MARGIN,
+        },
+        title={
+            "text": title,
+            "subtitle": {"text": subtitle},
+            "x": _PRINT_MARGIN / width,
+            "pad": {"t": _PRINT_MARGIN},
+        },
+        legend_y=_PRINT_MARGIN / ((figure.layout.height or 360) + 20 * lines + 2 * _PRINT_MARGIN),
+    )
+    return copy
+
+
+def _wrapped(text: str, letters: int) -> str:
+    """Lines of at most so many letters."""
+    return "<br>".join(part for line in text.split("<br>") for part in textwrap.wrap(line, letters) or [""])
 
 
 def empty_figure(title: str, sentence: str) -> go.Figure:

@@ -16,9 +16,8 @@ from smp_lab.analysis.labels import percent as percent
 from smp_lab.errors import SmpLabError
 from smp_lab.figures import style
 from smp_lab.storage.runs import RunIndex, RunRecord
-from smp_lab.ui import cache, lecture, links, messages
+from smp_lab.ui import cache, export, lecture, links, messages
 
-IMAGE_FORMATS = ("svg", "png")
 _TYPES = {"csv": "text/csv", "json": "application/json"}
 # Where a second run stands beside the first: none does.
 NONE = "none"
@@ -34,9 +33,36 @@ _STYLE_SHEET = """<style>
 [class*="-figure-heading st-"] h3 {scroll-margin-top: 5rem}
 [data-testid=stTable] table {min-width: 44rem}
 [data-testid=stMain] :is([data-testid=stCaptionContainer], [data-testid=stImageCaption]) {opacity: 0.85}
-.figure-link {font-size: 0.93rem; color: inherit; text-decoration: none}
-.figure-link:hover, .figure-link:focus-visible {text-decoration: underline}
+.figure-link {font-size: 0.93rem; text-decoration: underline}
 </style>"""
+# A link to a figure is copied: its address is the page's with the figure's name, and no step in the history.
+_SCRIPT = """<script>
+if (!window.figureLinks) {
+    window.figureLinks = true;
+    const copied = async address => {
+        try {
+            await navigator.clipboard.writeText(address);
+        } catch {
+            const field = document.body.appendChild(document.createElement('textarea'));
+            field.value = address;
+            field.select();
+            document.execCommand('copy');
+            field.remove();
+        }
+    };
+    document.addEventListener('click', async event => {
+        const link = event.target.closest && event.target.closest('.figure-link');
+        if (!link) return;
+        event.preventDefault();
+        event.stopPropagation();
+        const address = location.origin + location.pathname + location.search + link.getAttribute('href');
+        history.replaceState(history.state, '', address);
+        await copied(address);
+        link.textContent = 'Link copied';
+        setTimeout(() => { link.textContent = 'Copy link'; }, 2000);
+    }, true);
+}
+</script>"""
 
 
 def run_labels(runs: Sequence[RunRecord]) -> dict[str, str]:
@@ -240,22 +266,13 @@ def no_runs() -> None:
 def style_sheet() -> None:
     """What Streamlit has no word for; to be drawn once a page."""
     st.html(_STYLE_SHEET)
+    st.html(_SCRIPT, unsafe_allow_javascript=True)
 
 
 def figure_settings() -> None:
     """Settings of all figures."""
     st.segmented_control(
         "Colour by", style.COLOR_BY, default=style.TASK, required=True, key="color", bind="query-params"
-    )
-    st.segmented_control(
-        "Image download",
-        IMAGE_FORMATS,
-        default=IMAGE_FORMATS[0],
-        required=True,
-        key="image",
-        bind="query-params",
-        help="What the camera button of a figure saves; PNG at three times the size on screen. The background is "
-        "transparent and the ink that of the page: use the light theme for paper.",
     )
 
 
@@ -324,12 +341,11 @@ def show_figure(
     """
     title = figure.layout.title.text
     scale = _scale()
-    image = str(st.session_state.get("image") or IMAGE_FORMATS[0])
     config = {
         "displaylogo": False,
         "displayModeBar": "hover" if scale == 1 else False,
-        "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
-        "toImageButtonOptions": {"format": image, "filename": key, "scale": 3 if image == "png" else 1},
+        # Its picture would have the ink and the fonts of the page: `export` makes one for paper.
+        "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "toImage"],
     }
     with st.container(key=f"{key}-frame"):
         if min_width:
@@ -349,7 +365,7 @@ def show_figure(
             on_select="ignore" if on_click is None else lambda: _report_click(key, on_click),
             selection_mode="points",
         )
-    data_downloads(table, key, link=True)
+    data_downloads(table, key, picture=lambda: export.dialog(figure, key, alt, min_width))
 
 
 def _report_click(key: str, on_click: Callable[[Sequence[Any]], None]) -> None:
@@ -358,8 +374,11 @@ def _report_click(key: str, on_click: Callable[[Sequence[Any]], None]) -> None:
         on_click(point["customdata"])
 
 
-def data_downloads(table: pd.DataFrame, key: str, *, link: bool = False) -> None:
-    """Quiet buttons that save a table as CSV and as JSON (a list of rows), and a link to the figure of that key."""
+def data_downloads(table: pd.DataFrame, key: str, *, picture: Callable[[], None] | None = None) -> None:
+    """Quiet buttons that save a table as CSV and as JSON (a list of rows).
+
+    For a figure also one that asks how to save it as a picture, and a link to it.
+    """
     write: dict[str, Callable[[], str]] = {
         "csv": lambda: table.to_csv(index=False),
         "json": lambda: str(table.to_json(orient="records", double_precision=15)),
@@ -367,9 +386,11 @@ def data_downloads(table: pd.DataFrame, key: str, *, link: bool = False) -> None
     with st.container(horizontal=True, vertical_alignment="center"):
         for kind, make in write.items():
             text_download(kind.upper(), make, f"{key}.{kind}", _TYPES[kind], key=f"{key}-{kind}", disabled=table.empty)
-        if link:
-            # Relative, so that it names whatever the address says when it is followed or copied.
-            st.html(f'<a class="figure-link" href="#{key}">Link to this figure</a>', width="content")
+        if picture:
+            if st.button("Picture", key=f"{key}-picture", type="tertiary", icon=":material/image:"):
+                picture()
+            # Relative, so that it names whatever the address says; the script of `style_sheet` copies it.
+            st.html(f'<a class="figure-link" href="#{key}" aria-live="polite">Copy link</a>', width="content")
 
 
 def text_download(

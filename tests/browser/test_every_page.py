@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ElementTree
 
 import pandas as pd
 import pytest
@@ -147,32 +146,23 @@ def test_csv_and_json_hold_the_same_rows(visit, records):
     pd.testing.assert_frame_equal(table, wanted, check_dtype=False)
 
 
-@pytest.mark.parametrize("kind", ["svg", "png"])
-def test_the_camera_saves_a_picture(visit, records, kind):
-    page = visit(address("/history", records) + f"&image={kind}", 5)
-    page.locator(".st-key-task-loss .js-plotly-plot").hover()
-    saved = download(page, page.locator(".st-key-task-loss [data-title^=Download]"))
-    assert saved.suggested_filename == f"task-loss.{kind}"
-    content = saved.path().read_bytes()
-    if kind == "svg":
-        words = "".join(ElementTree.fromstring(content).itertext())
-        assert "Task loss" in words
-        assert "CoLA · SMP-S · 10 %" in words
-    else:
-        assert content.startswith(b"\x89PNG")
-
-
 def test_keyboard_reaches_a_figures_data_and_shows_where_it_is(visit, records):
     page = visit(address("/history", records), 5)
     page.locator(".st-key-task-loss-csv button").focus()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('.st-key-task-loss-json') !== null")
     page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('.st-key-task-loss-picture') !== null")
+    page.keyboard.press("Tab")
     link = page.locator("a.figure-link:focus-visible")
     assert link.get_attribute("href") == "#task-loss"
     assert link.evaluate("element => getComputedStyle(element).textDecorationLine") == "underline"
+    steps = page.evaluate("history.length")
     page.keyboard.press("Enter")
+    page.get_by_text("Link copied").wait_for()
     assert page.url.endswith("#task-loss")
+    assert page.url.count("#") == page.url.count("?") == 1
+    assert page.evaluate("history.length") == steps
 
 
 def test_play_is_drawn_in_the_browser(visit, records):

@@ -110,3 +110,21 @@ def test_an_enlarged_figure_is_the_same_figure_larger():
     assert larger.layout.title.text == "A title"
     assert figure.layout.height == 300
     assert style.enlarge(figure, 1) == figure
+
+
+def test_a_figure_for_print_has_light_ink_safe_fonts_and_nothing_to_press():
+    figure = style.new_figure("A title of several words that is longer than its figure is wide", "One<br>two")
+    figure.update_layout(template=style.template(style.DARK))
+    style.add_play(figure.add_scatter(y=[1]), {"a": [{"y": [1]}], "b": [{"y": [2]}]}, below=10)
+    printed = style.for_print(figure, 300)
+    assert printed.layout.width == 300
+    assert printed.layout.template.layout.font.color == style.INKS[style.LIGHT].text
+    assert printed.layout.paper_bgcolor == "#FFFFFF"
+    assert "Source" not in printed.layout.font.family
+    assert not printed.frames
+    assert not printed.layout.updatemenus
+    assert max(map(len, printed.layout.title.text.split("<br>"))) <= 300 / 9
+    assert printed.layout.title.subtitle.text == "One<br>two"
+    # Each line that was added has room above the plot, and below nothing is lost.
+    assert printed.layout.height > figure.layout.height
+    assert figure.layout.updatemenus
