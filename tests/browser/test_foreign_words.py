@@ -20,7 +20,7 @@ PAGES = {
     "": ["runs", "card", "filter_task", "color"],
     "sparsity": ["runs", "heads", "matrix_run", "matrix_beside", "layer", "matrix", "row"],
     "overlap": ["runs", "measure", "pair_a", "pair_b", "sets", "encoder", "transfer_level"],
-    "training": ["runs", "x"],
+    "history": ["runs", "x"],
     "curves": ["runs", "task", "metric", "compared", "compared_with", "quantity"],
     "scores": ["runs", "score_run", "beside", "view", "score_type", "score_layer", "snapshot", "lecture"],
 }
