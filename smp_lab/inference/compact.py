@@ -1,0 +1,230 @@
+"""Smaller matrices that compute the same: what a mask left empty is taken out, exactly.
+
+The rules, per layer, with U and D the feed-forward matrices and Q, K, V, O those of one attention head. Rows of O and D
+stay, because the residual stream has its width from them.
+
+- A row of U is empty: its unit is a constant, gelu(bias), and D's column times it goes into D's bias.
+- A column of D is empty: nobody reads the unit.
+- A row of V is empty: attention weights sum to 1, so bias times O's column goes into O's bias.
+- A column of O is empty: nobody reads the value.
+- The bias of K, and its empty rows, shift all logits of a query alike, which softmax ignores.
+- Empty rows of Q are constants: all of a head merge into ONE dimension, q = 1, k = the sum of bias times K's rows.
+- A head without a value goes whole.
+
+No rule empties a row that another rule looks at, but for a head that goes whole; so one pass reaches the fixed point.
+Jiang et al. (2023), section 8, take out rows only; `cut_rows` is their lossy step.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from smp_lab.errors import EncoderError
+from smp_lab.layout import INTERMEDIATE, KEY, QUERY, VALUE
+from smp_lab.masks import MaskSet
+
+# Widths of heads are filled up with zeros to a multiple of this: fewer groups of heads, and whole vector registers.
+WIDTH_STEP = 8
+
+
+@dataclass(frozen=True)
+class HeadGroup:
+    """Attention heads of one width.
+
+    Parameters
+    ----------
+    n_heads
+        How many.
+    query_width, value_width
+        Rows of Q (and K), and of V, that each has.
+    """
+
+    n_heads: int
+    query_width: int
+    value_width: int
+
+
+class CompactSelfAttention(nn.Module):
+    """Self-attention with heads of several widths, in place of a BERT layer's own.
+
+    Parameters
+    ----------
+    query, key, value
+        ``(n_out, hidden)``: the heads of the first group, then those of the next.
+    groups
+        Widths of the heads, in that order.
+    scale
+        Of the logits: 1 / sqrt(width of a head before anything was taken out).
+    """
+
+    def __init__(
+        self, query: nn.Linear, key: nn.Linear, value: nn.Linear, groups: Sequence[HeadGroup], scale: float
+    ) -> None:
+        super().__init__()
+        self.query, self.key, self.value = query, key, value
+        self.groups = tuple(groups)
+        self.scale = scale
+
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor | None = None, **_: object
+    ) -> tuple[Tensor, Tensor | None]:
+        """``(batch, tokens, hidden)`` to the heads' values, ``(batch, tokens, n_out of V)``."""
+        widths = [group.n_heads * group.query_width for group in self.groups]
+        value_widths = [group.n_heads * group.value_width for group in self.groups]
+        values = [
+            scaled_dot_product_attention(
+                *(part.unflatten(-1, (group.n_heads, -1)).transpose(1, 2) for part in parts),
+                attn_mask=attention_mask,
+                scale=self.scale,
+            )
+            .transpose(1, 2)
+            .flatten(2)
+            for group, *parts in zip(
+                self.groups,
+                self.query(hidden_states).split(widths, -1),
+                self.key(hidden_states).split(widths, -1),
+                self.value(hidden_states).split(value_widths, -1),
+                strict=True,
+            )
+        ]
+        return torch.cat(values, -1) if values else hidden_states[..., :0], None
+
+
+def compact(model: nn.Module, n_heads: int) -> nn.Module:
+    """A copy of a masked encoder without what is empty: the same function to rounding, with fewer weights.
+
+    Parameters
+    ----------
+    model
+        A ``transformers`` encoder of BERT's layout whose weights are W * M. It is left as it is.
+    n_heads
+        Attention heads of each layer.
+
+    Raises
+    ------
+    EncoderError
+        If its layers are built in another way.
+    """
+    smaller = copy.deepcopy(model).eval()
+    try:
+        for layer in smaller.encoder.layer:
+            _compact_attention(layer.attention, n_heads)
+            _compact_feed_forward(layer)
+    except AttributeError as error:
+        raise EncoderError(
+            f"{type(model).__name__} has no compact form here ({error}). Export it masked, or as onnx: encoders of "
+            "BERT's layout can be made compact."
+        ) from None
+    return smaller
+
+
+@torch.no_grad()
+def _compact_feed_forward(layer: nn.Module) -> None:
+    up, down = layer.intermediate.dense, layer.output.dense
+    filled, read = up.weight.any(1), down.weight.any(0)
+    constant = layer.intermediate.intermediate_act_fn(up.bias.double()) * ~filled
+    layer.output.dense = _linear(down.weight[:, filled & read], down.bias + down.weight.double() @ constant)
+    layer.intermediate.dense = _linear(up.weight[filled & read], up.bias[filled & read])
+
+
+@torch.no_grad()
+def _compact_attention(attention: nn.Module, n_heads: int) -> None:
+    own, out = attention.self, attention.output.dense
+    value_bias = own.value.bias.double() * ~own.value.weight.any(1)
+    out_bias = out.bias + out.weight.double() @ value_bias
+    heads = []
+    for rows in torch.arange(own.query.out_features).chunk(n_heads):
+        alive = rows[own.value.weight[rows].any(1) & out.weight[:, rows].any(0)]
+        if len(alive):
+            query, query_bias, key = _logit_rows(own.query.weight[rows], own.query.bias[rows], own.key.weight[rows])
+            heads.append(
+                (
+                    _filled_up(query),
+                    _filled_up(query_bias),
+                    _filled_up(key),
+                    _filled_up(own.value.weight[alive]),
+                    _filled_up(own.value.bias[alive]),
+                    _filled_up(out.weight[:, alive].T),
+                )
+            )
+
+    def widths(head: tuple[Tensor, ...]) -> tuple[int, int]:
+        return len(head[0]), len(head[3])
+
+    heads.sort(key=widths)
+    groups = [HeadGroup(len(list(same)), *width) for width, same in itertools.groupby(heads, widths)]
+    hidden = own.query.in_features
+    empty = out.weight.new_zeros
+    query, query_bias, key, value, value_bias, columns = (
+        (torch.cat(parts) for parts in zip(*heads, strict=True))
+        if heads
+        else (empty(0, hidden), empty(0), empty(0, hidden), empty(0, hidden), empty(0), empty(0, out.out_features))
+    )
+    attention.self = CompactSelfAttention(
+        _linear(query, query_bias),
+        _linear(key, torch.zeros_like(query_bias)),
+        _linear(value, value_bias),
+        groups,
+        (own.query.out_features // n_heads) ** -0.5,
+    )
+    attention.output.dense = _linear(columns.T, out_bias)
+
+
+def _logit_rows(query: Tensor, bias: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of Q with their biases, and of K, that still tell one key from another."""
+    told = key.any(1)
+    moving = told & query.any(1)
+    constant = told & ~query.any(1)
+    merged = bias[constant].double() @ key[constant].double()
+    if not merged.any():
+        return query[moving], bias[moving], key[moving]
+    return (
+        torch.cat([query[moving], torch.zeros_like(query[:1])]),
+        torch.cat([bias[moving], torch.ones_like(bias[:1])]),
+        torch.cat([key[moving], merged.to(key.dtype)[None]]),
+    )
+
+
+def _filled_up(rows: Tensor) -> Tensor:
+    """Rows with zeros behind them, to a multiple of `WIDTH_STEP`, at least one step."""
+    missing = -len(rows) % WIDTH_STEP if len(rows) else WIDTH_STEP
+    return torch.cat([rows, rows.new_zeros(missing, *rows.shape[1:])])
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    layer = nn.Linear(1, 1, device="meta")
+    layer.out_features, layer.in_features = weight.shape
+    layer.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+    layer.bias = nn.Parameter(bias.to(weight.dtype), requires_grad=False)
+    return layer
+
+
+def cut_rows(masks: MaskSet, fewer_than: int) -> MaskSet:
+    """Masks whose nearly empty rows are emptied: lossy (Jiang et al. 2023, section 8).
+
+    A row is what one hidden unit, query, key or value is computed from, and the column of D or O is what is read of
+    it; rows of D and O feed the residual stream and stay.
+
+    Parameters
+    ----------
+    masks
+        Of one encoder.
+    fewer_than
+        Rows with fewer kept weights than this lose them; 0 and 1 change nothing.
+    """
+    cut = {}
+    for matrix in masks:
+        kept = masks.dense(matrix).copy()
+        if matrix.matrix_type in (QUERY, KEY, VALUE, INTERMEDIATE):
+            kept[kept.sum(axis=1) < fewer_than] = False
+        else:
+            kept[:, kept.sum(axis=0) < fewer_than] = False
+        cut[matrix] = kept
+    return MaskSet.from_dense(masks.layout, cut)
