@@ -7,14 +7,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from smp_lab.config import RunConfig
+from smp_lab.masks import MaskSet
 from smp_lab.methods import Method
 from smp_lab.schedule import Schedule
 from smp_lab.training.distillation import Distillation
 from smp_lab.training.encoders import Encoder
 from smp_lab.training.heads import LabelWordHead, LinearHead, Target
 from smp_lab.training.kinds import trained_kind
+from smp_lab.training.masking import Given
 from smp_lab.training.methods import prune
-from smp_lab.training.pruned_weights import Prunable, PrunedWeights
+from smp_lab.training.pruned_weights import MaskedWeights, Prunable, PrunedWeights
 
 
 class PruningModel(nn.Module):
@@ -95,8 +97,10 @@ def full_attention_mask(attention_mask: Tensor) -> Tensor:
     return attention_mask.bool()[:, None, None, :].expand(-1, 1, n_tokens, n_tokens)
 
 
-def build_model(config: RunConfig, encoder: Encoder, total_steps: int) -> PruningModel:
-    """Model of a run, before its first step."""
+def build_model(
+    config: RunConfig, encoder: Encoder, total_steps: int = 0, *, masks: MaskSet | None = None
+) -> PruningModel:
+    """Model of a run before its first step, or with a finished mask, which nothing trains."""
     part = Prunable(
         layout=encoder.layout,
         weights=[parameter for _, parameter in encoder.matrix_parameters().values()],
@@ -105,9 +109,10 @@ def build_model(config: RunConfig, encoder: Encoder, total_steps: int) -> Prunin
         seed=config.seed,
         share_temperature=config.share_temperature,
     )
+    finished = None if masks is None else MaskedWeights(part, masking=Given(masks), with_scores=False)
     return PruningModel(
         encoder,
-        prune(config.method_info, part),
+        finished or prune(config.method_info, part),
         make_head(config, encoder),
         trained_kind(config.task_info).target(config),
         method=config.method_info,

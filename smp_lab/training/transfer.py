@@ -22,12 +22,10 @@ from smp_lab.tasks import Task, get_task
 from smp_lab.training.data import TaskData
 from smp_lab.training.encoders import Encoder, load_encoder
 from smp_lab.training.examples import DevelopmentSplit, development_splits
-from smp_lab.training.masking import Given
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.model import build_model
 from smp_lab.training.prepare import Prepared, prepare
 from smp_lab.training.provenance import code_version, provenance
-from smp_lab.training.pruned_weights import MaskedWeights
 from smp_lab.training.recorder import MomentRecorder
 from smp_lab.training.results import predictions_table
 from smp_lab.training.trainer import Log, PruningTrainer, training_arguments
@@ -100,7 +98,7 @@ def transfer(
         If something else cannot be read or written.
     """
     for run in runs:
-        _check_transferable(run)
+        require_mask_alone(run)
     code = code_version()
     loaded: Encoder | None = None
     masks: list[_Mask] = []
@@ -128,7 +126,14 @@ def transfer(
     return found
 
 
-def _check_transferable(run: RunRecord) -> None:
+def require_mask_alone(run: RunRecord) -> None:
+    """Refuse a run whose mask is no classifier by itself.
+
+    Raises
+    ------
+    TrainingError
+        If the run trained weights or a head, which its record does not hold.
+    """
     config = run.config
     if config.method_info.trains_weights:
         raise TrainingError(
@@ -236,8 +241,7 @@ def _evaluate(
 ) -> TransferRecord:
     """Evaluate one mask on one task as the last evaluation of a run does, and write it down."""
     config = prepared.config
-    model = build_model(config, encoder, total_steps=0)
-    model.pruned = MaskedWeights(model.pruned.part, masking=Given(mask.masks), with_scores=False)
+    model = build_model(config, encoder, masks=mask.masks)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = PruningTrainer(
             model,

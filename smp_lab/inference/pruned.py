@@ -1,0 +1,138 @@
+"""A finished mask in use: a frozen encoder, a mask over it and a task's label words are a whole classifier.
+
+Many tasks share one encoder in memory: `Pruned.load` takes one that is loaded already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from smp_lab.config import RunConfig
+from smp_lab.errors import ConfigError, EncoderError
+from smp_lab.masks import MaskSet
+from smp_lab.storage.runs import RunRecord
+from smp_lab.training.encoders import Encoder, find_encoder, load_encoder
+from smp_lab.training.model import PruningModel, build_model
+from smp_lab.training.transfer import require_mask_alone
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a pruned model says of one example.
+
+    Parameters
+    ----------
+    prediction
+        Class number, or the predicted target of a regression task.
+    label
+        Name of the class; None for a regression task.
+    probabilities
+        Label word -> softmax over the words' scores; empty where one word alone is scored.
+    n_tokens
+        Tokens that were read.
+    cut
+        Whether the text was longer than the model reads.
+    """
+
+    prediction: float
+    label: str | None
+    probabilities: dict[str, float]
+    n_tokens: int
+    cut: bool
+
+
+class Pruned:
+    """The classifier that a run's mask makes of its encoder.
+
+    Parameters
+    ----------
+    config
+        Settings of the run. Products are taken in float32 whatever its precision, so that every machine answers alike.
+    encoder
+        Loaded; not changed, and shared by as many masks as there are.
+    masks
+        Over its weights.
+
+    Examples
+    --------
+    >>> Pruned.load(load_run(folder))("A great film.")  # doctest: +SKIP
+    """
+
+    def __init__(self, config: RunConfig, encoder: Encoder, masks: MaskSet) -> None:
+        self.config = config
+        self.encoder = encoder
+        self.masks = masks
+        self.model: PruningModel = build_model(replace(config, precision="fp32"), encoder, masks=masks).eval()
+
+    @classmethod
+    def load(cls, run: RunRecord, *, encoder: Encoder | None = None) -> Pruned:
+        """The classifier of a finished run.
+
+        Parameters
+        ----------
+        run
+            With a mask over frozen weights, and label words.
+        encoder
+            Loaded before; None finds and loads the run's own.
+
+        Raises
+        ------
+        TrainingError
+            If the run's mask says nothing without what was trained beside it.
+        EncoderError
+            If the encoder is not the one that the mask is for.
+        """
+        require_mask_alone(run)
+        config = run.config
+        encoder = encoder or load_encoder(find_encoder(config.base_model))
+        if encoder.files.sha256 != config.base_model_sha256:
+            raise EncoderError(
+                f"Run {run.run_id} has a mask over {config.base_model} ({config.base_model_sha256[:8]}); the encoder "
+                f"here is {encoder.files.name} ({encoder.files.sha256[:8]}). Name the encoder that it was made for."
+            )
+        return cls(config, encoder, run.masks)
+
+    def with_masks(self, masks: MaskSet) -> Pruned:
+        """The same classifier with another mask."""
+        return Pruned(self.config, self.encoder, masks)
+
+    @torch.inference_mode()
+    def scores(self, *columns: Sequence[str]) -> Tensor:
+        """Scores of the label words, ``(n, n_words)``.
+
+        Parameters
+        ----------
+        *columns
+            ``n`` texts for each text field of the task.
+
+        Raises
+        ------
+        ConfigError
+            If the task has another number of text fields.
+        """
+        fields = self.config.task_info.text_fields
+        if len(columns) != len(fields):
+            raise ConfigError(f"Task {self.config.task!r} reads {' and '.join(fields)}; got {len(columns)} texts.")
+        batch = self.encoder.tokenizer(
+            *map(list, columns), truncation=True, max_length=self.config.max_length, padding=True, return_tensors="pt"
+        )
+        self.model.pruned.update(0)
+        return self.model(**batch)["logits"]
+
+    def __call__(self, *texts: str) -> Answer:
+        """Answer one example, a text for each text field of the task; raises what `scores` raises."""
+        scores = self.scores(*([text] for text in texts))
+        task, words = self.config.task_info, self.config.label_words or ()
+        prediction = self.model.target.predict(scores).item()
+        n_tokens = len(self.encoder.tokenizer(*texts)["input_ids"])
+        return Answer(
+            prediction,
+            task.classes[int(prediction)] if task.classes else None,
+            dict(zip(words, scores[0].softmax(-1).tolist(), strict=True)) if len(words) > 1 else {},
+            min(n_tokens, self.config.max_length),
+            n_tokens > self.config.max_length,
+        )
