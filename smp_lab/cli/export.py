@@ -1,4 +1,4 @@
-"""`smp-lab export`: write a mask in the format of the released ones."""
+"""`smp-lab export`: a mask, or the model that it makes, in a form that opens elsewhere."""
 
 from __future__ import annotations
 
@@ -7,21 +7,69 @@ from typing import Annotated
 
 import typer
 
-from smp_lab.cli.options import named_run
+from smp_lab.cli.options import extras_for, named_run
+from smp_lab.errors import ConfigError
 from smp_lab.storage.release import write_release
 
-EXAMPLES = ("smp-lab export rte-smp_s-r0.1-s0-0123abcd masks.npy", "smp-lab export runs/ID masks.npy")
+EXAMPLES = (
+    "smp-lab export rte-smp_s-r0.1-s0-0123abcd masks.npy",
+    "smp-lab export sst2-smp_s-r0.03-s0-0123abcd small --form compact --cut 10",
+)
+RELEASE = "release"
 
 
 def command(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Id or folder of a run.", show_default=False)],
-    file: Annotated[Path, typer.Argument(metavar="FILE.npy", help="Must not be there yet.", show_default=False)],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="File or folder that is not there yet.", show_default=False)
+    ],
+    form: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="release: one .npy of packed bits, as the authors release theirs. masked: the encoder with removed "
+            "weights at zero, for transformers. compact: without empty rows, columns and heads, for torch. onnx: the "
+            "compact form for ONNX Runtime. bits: the mask alone, with shapes and the encoder's fingerprint.",
+        ),
+    ] = RELEASE,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Folder or hub name of the run's encoder, for the other forms.  [default: the run's]"
+        ),
+    ] = None,
+    cut: Annotated[
+        int,
+        typer.Option(
+            metavar="K",
+            min=0,
+            help="First empty the rows that keep fewer than K weights, as section 8 of the paper does. This changes "
+            "the answers; without it every form answers as the mask does.",
+        ),
+    ] = 0,
 ) -> None:
-    """Write the mask of a run in the format of the released masks of Jiang et al. (2023).
+    """Write the mask of a run, or the model that it makes of its encoder.
 
-    One array of bytes: the packed bits of every matrix, one after the other in the order of their names (layers 0, 1,
-    10, 11, 2 and so on). Neither the run's settings nor the matrices' shapes are in it.
+    The release format is one array of bytes: the packed bits of every matrix, one after the other in the order of their
+    names (layers 0, 1, 10, 11, 2 and so on), without settings or shapes. The other forms are folders with a README.md
+    that has the lines to use them; they need the training packages, and onnx its extra.
     """
     record = named_run(run)
-    write_release(record.masks, file)
-    typer.echo(f"{record.masks.kept_total:,} of {record.layout.n_weights:,} weights kept, in {file}")
+    if form == RELEASE:
+        if cut:
+            raise ConfigError("Form release is the mask as it was learned: it takes no --cut. Choose another form.")
+        write_release(record.masks, target)
+        typer.echo(f"{record.masks.kept_total:,} of {record.layout.n_weights:,} weights kept, in {target}")
+        return
+    with extras_for("An export of a model"):
+        from smp_lab.inference.compact import cut_rows
+        from smp_lab.inference.export import FORMS, export
+        from smp_lab.inference.pruned import Pruned
+        from smp_lab.training.encoders import find_encoder, load_encoder
+    if form not in FORMS:
+        raise ConfigError(f"Unknown form {form!r}. Choose one of: {', '.join((RELEASE, *FORMS))}.")
+    pruned = Pruned.load(record, encoder=load_encoder(find_encoder(encoder or record.config.base_model)))
+    if cut:
+        pruned = pruned.with_masks(cut_rows(pruned.masks, cut))
+    export(pruned, target, form)
+    typer.echo(f"{FORMS[form].title} In {target}, with a README.md that has the lines to use it.")

@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch", reason="needs the extra: pip install -e '.[
 
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel  # noqa: E402 - after the check
 
+from smp_lab.encoder_families import BERT  # noqa: E402
 from smp_lab.errors import EncoderError  # noqa: E402
 from smp_lab.inference.compact import CompactSelfAttention, compact, cut_rows  # noqa: E402
 from smp_lab.layout import (  # noqa: E402
@@ -18,7 +19,6 @@ from smp_lab.layout import (  # noqa: E402
     VALUE,
     EncoderLayout,
     MatrixId,
-    parse_parameter_name,
 )
 from smp_lab.masks import MaskSet  # noqa: E402
 
@@ -32,7 +32,7 @@ def encoder(dense):
     model = BertModel(config, add_pooling_layer=False).double().eval().requires_grad_(False)
     for name, parameter in model.named_parameters():
         parameter.normal_()
-        if matrix := parse_parameter_name(name):
+        if matrix := BERT.parse_parameter_name(name):
             parameter.mul_(torch.from_numpy(dense[matrix]))
     return model
 

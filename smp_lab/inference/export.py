@@ -1,0 +1,280 @@
+"""A pruned model as a folder that opens without this project. One function per form; a new form is a line in `FORMS`.
+
+Every folder has a README.md with what it holds and the lines that use it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import AutoModelForMaskedLM
+
+from smp_lab.errors import MissingDependencyError, RunWriteError, first_line
+from smp_lab.inference.compact import compact
+from smp_lab.inference.pruned import Pruned
+from smp_lab.paths import TEMPORARY_PREFIX
+
+ONNX_OPSET = 20
+MODEL_FILE = {"compact": "model.pt2", "onnx": "model.onnx"}
+
+
+class Classifier(nn.Module):
+    """Encoder and head in one: token numbers in, scores of the label words out.
+
+    Parameters
+    ----------
+    encoder
+        Masked or compact.
+    head
+        From the first token to scores.
+    """
+
+    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """``(batch, n_words)`` from ``(batch, tokens)`` each."""
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
+        return self.head(self.encoder(**inputs).last_hidden_state[:, 0])
+
+
+@torch.no_grad()
+def masked_encoder(pruned: Pruned) -> nn.Module:
+    """A copy of the encoder whose prunable weights are W * M."""
+    encoder = copy.deepcopy(pruned.encoder.model).eval().requires_grad_(False)
+    pruned.model.pruned.update(0)
+    for (name, _), weight in zip(pruned.encoder.matrix_parameters().values(), pruned.model.pruned(), strict=True):
+        encoder.get_parameter(name).copy_(weight)
+    return encoder
+
+
+def compact_encoder(pruned: Pruned) -> nn.Module:
+    """The same without what is empty; see `compact`."""
+    return compact(masked_encoder(pruned), pruned.encoder.layout.n_heads)
+
+
+def _write_masked(pruned: Pruned, folder: Path) -> str:
+    encoder = masked_encoder(pruned)
+    words = list(pruned.config.label_words or ())
+    if pruned.encoder.language_model_head is None:
+        encoder.save_pretrained(folder)
+        save_file({"words": pruned.model.head.words.contiguous()}, folder / "head.safetensors")
+        return _MASKED_HEAD
+    model = AutoModelForMaskedLM.from_pretrained(pruned.encoder.files.folder, local_files_only=True)
+    model.base_model.load_state_dict(encoder.state_dict())
+    model.save_pretrained(folder)
+    return _MASKED_LM.replace("WORDS", repr(words))
+
+
+def _sample(pruned: Pruned) -> dict[str, Tensor]:
+    """Two examples of unlike lengths, so that neither number of either axis is taken for fixed."""
+    fields = len(pruned.config.task_info.text_fields)
+    texts = [["A film."] * fields, ["It was a long and winding road."] * fields]
+    batch = pruned.encoder.tokenizer(*map(list, zip(*texts, strict=True)), padding=True, return_tensors="pt")
+    return dict(batch)
+
+
+def _any_size(batch: Mapping[str, Tensor]) -> dict[str, dict[int, object]]:
+    return {name: dict.fromkeys((0, 1), torch.export.Dim.AUTO) for name in batch}
+
+
+def _write_compact(pruned: Pruned, folder: Path) -> str:
+    model, batch = Classifier(compact_encoder(pruned), pruned.model.head), _sample(pruned)
+    program = torch.export.export(model.eval(), (), batch, dynamic_shapes=_any_size(batch))
+    torch.export.save(program, folder / MODEL_FILE["compact"])
+    return _COMPACT
+
+
+def _write_onnx(pruned: Pruned, folder: Path) -> str:
+    try:
+        import onnxscript  # noqa: F401 - torch's exporter needs it
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"Form onnx needs the package {error.name!r}, which is not installed. Install the extra in the clone with: "
+            "pip install -e '.[onnx]'"
+        ) from None
+    model, batch = Classifier(compact_encoder(pruned), pruned.model.head), _sample(pruned)
+    program = torch.onnx.export(
+        model.eval(),
+        (),
+        kwargs=batch,
+        dynamic_shapes=_any_size(batch),
+        dynamo=True,
+        opset_version=ONNX_OPSET,
+        verbose=False,
+    )
+    program.save(folder / MODEL_FILE["onnx"], external_data=False)
+    return _ONNX
+
+
+def _write_bits(pruned: Pruned, folder: Path) -> str:
+    masks, files = pruned.masks, pruned.encoder.files
+    names = {matrix: name for matrix, (name, _) in pruned.encoder.matrix_parameters().items()}
+    np.savez_compressed(folder / "mask.npz", **{names[matrix]: masks.bits[matrix] for matrix in masks})
+    facts = {
+        "base_model": files.name,
+        "base_model_sha256": files.sha256,
+        "task": pruned.config.task,
+        "label_words": pruned.config.label_words,
+        "kept": masks.kept_total,
+        "shapes": {names[matrix]: masks.layout.shape(matrix.matrix_type) for matrix in masks},
+    }
+    (folder / "mask.json").write_text(json.dumps(facts, indent=1))
+    return _BITS
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to write a pruned model.
+
+    Parameters
+    ----------
+    title
+        What it is, in one line.
+    write
+        Fills a folder and returns the lines of Python that use it.
+    has_tokenizer
+        Whether the tokenizer's files belong into the folder.
+    """
+
+    title: str
+    write: Callable[[Pruned, Path], str]
+    has_tokenizer: bool = True
+
+
+FORMS: Mapping[str, Form] = {
+    "masked": Form("The whole encoder with its removed weights at zero, for transformers.", _write_masked),
+    "compact": Form("Encoder and head without empty rows, columns and heads, for torch alone.", _write_compact),
+    "onnx": Form("The compact form for ONNX Runtime.", _write_onnx),
+    "bits": Form("The mask alone, one bit a weight: the frozen encoder is not in it.", _write_bits, False),
+}
+
+
+def export(pruned: Pruned, folder: Path, form: str) -> Path:
+    """Write a pruned model whole or not at all.
+
+    Parameters
+    ----------
+    pruned
+        Loaded classifier.
+    folder
+        Is made; must not be there.
+    form
+        One of `FORMS`.
+
+    Raises
+    ------
+    RunWriteError
+        If the folder is there already, cannot be written, or the disk is full. Nothing is left behind.
+    MissingDependencyError
+        If the form needs a package that is not installed.
+    EncoderError
+        If the encoder has no such form.
+    """
+    if folder.exists():
+        raise RunWriteError(f"{folder} is there already. Name a folder that is not there yet.")
+    scratch = folder.parent / f"{TEMPORARY_PREFIX}{folder.name}-{secrets.token_hex(4)}"
+    try:
+        scratch.mkdir(parents=True)
+        usage = FORMS[form].write(pruned, scratch)
+        if FORMS[form].has_tokenizer:
+            pruned.encoder.tokenizer.save_pretrained(scratch)
+        (scratch / "README.md").write_text(_card(pruned, form, usage))
+        scratch.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise RunWriteError(
+            f"{folder} cannot be written ({first_line(error)}). Free space or name another folder."
+        ) from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return folder
+
+
+def _card(pruned: Pruned, form: str, usage: str) -> str:
+    config, masks = pruned.config, pruned.masks
+    return "\n".join(
+        (
+            f"# {config.task_info.title}, {config.method_info.title}, {masks.remaining:.1%} of the weights",
+            "",
+            FORMS[form].title,
+            "",
+            f"- Made from run `{config.run_id}` by SMP Lab (Static Model Pruning, Jiang et al. 2023).",
+            f"- Encoder: {pruned.encoder.files.source}; its licence holds here too. Fingerprint "
+            f"{pruned.encoder.files.sha256}.",
+            f"- Label words: {', '.join(config.label_words or ())}. Texts are cut to {config.max_length} tokens.",
+            f"- Kept: {masks.kept_total:,} of {masks.layout.n_weights:,} prunable weights.",
+            "",
+            "```python",
+            usage.strip(),
+            "```",
+            "",
+        )
+    )
+
+
+_TEXT = 'tokenizer("A great film.", return_tensors="pt")'
+_MASKED_HEAD = f"""
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoTokenizer
+
+tokenizer, model = AutoTokenizer.from_pretrained("."), AutoModel.from_pretrained(".")
+words = load_file("head.safetensors")["words"]  # a row for each label word
+first = model(**{_TEXT}).last_hidden_state[:, 0]
+print((first @ words.T).softmax(-1))
+"""
+_MASKED_LM = f"""
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+tokenizer, model = AutoTokenizer.from_pretrained("."), AutoModelForMaskedLM.from_pretrained(".")
+scores = model(**{_TEXT}).logits[:, 0]  # of every word, at the first token
+print(scores[:, tokenizer.convert_tokens_to_ids(WORDS)].softmax(-1))
+"""
+_COMPACT = f"""
+import torch
+from transformers import AutoTokenizer
+
+tokenizer, model = AutoTokenizer.from_pretrained("."), torch.export.load("{MODEL_FILE["compact"]}").module()
+print(model(**{_TEXT}).softmax(-1))
+"""
+_ONNX = f"""
+import onnxruntime
+from transformers import AutoTokenizer
+
+tokenizer, session = AutoTokenizer.from_pretrained("."), onnxruntime.InferenceSession("{MODEL_FILE["onnx"]}")
+print(session.run(None, dict(tokenizer("A great film.", return_tensors="np")))[0])  # scores of the label words
+"""
+_BITS = """
+import json
+from pathlib import Path
+
+import numpy as np
+
+facts, bits = json.loads(Path("mask.json").read_text()), dict(np.load("mask.npz"))
+
+
+def mask(name):
+    n_out, n_in = facts["shapes"][name]
+    return np.unpackbits(bits[name], count=n_out * n_in).reshape(n_out, n_in).astype(bool)
+
+
+def apply(model):  # a transformers encoder of facts["base_model"], such as AutoModel gives
+    import torch
+
+    for name in facts["shapes"]:
+        model.get_parameter(name).data *= torch.from_numpy(mask(name))
+"""

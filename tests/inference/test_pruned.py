@@ -1,0 +1,53 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from smp_lab.errors import ConfigError, EncoderError, TrainingError
+from smp_lab.inference.pruned import Pruned
+from smp_lab.training.encoders import find_encoder, load_encoder
+from smp_lab.training.run import train
+
+
+@pytest.mark.parametrize("task", ["rte", "stsb"])
+def test_a_mask_answers_as_its_run_did(prepared, tmp_path, task):
+    made = prepared(task=task, epochs=1)
+    record = train(made, tmp_path, command="smp-lab train")
+    pruned = Pruned.load(record, encoder=load_encoder(made.files))
+    ((_, split),) = made.data.task.splits
+    answers = [pruned(*texts) for texts in zip(*made.data.development[split].texts, strict=True)]
+    np.testing.assert_allclose([answer.prediction for answer in answers], record.predictions["prediction"], rtol=1e-5)
+    for answer in answers:
+        assert sum(answer.probabilities.values()) == pytest.approx(1)
+        assert list(answer.probabilities) == list(record.config.label_words)
+        assert answer.label == (made.data.task.classes[int(answer.prediction)] if task == "rte" else None)
+
+
+def test_one_encoder_serves_many_masks(pruned):
+    alone = pruned.scores(["the cat"])
+    empty = dataclasses.replace(pruned.masks, bits={matrix: bits & 0 for matrix, bits in pruned.masks.bits.items()})
+    other = pruned.with_masks(empty)
+    assert not np.allclose(other.scores(["the cat"]), alone)
+    np.testing.assert_array_equal(pruned.scores(["the cat"]), alone)
+    assert other.encoder.model is pruned.encoder.model
+
+
+def test_any_text_is_answered_and_a_long_one_cut(pruned):
+    answer = pruned("the cat " * 50_000)
+    assert (answer.n_tokens, answer.cut) == (40, True)
+    for text in ("", "\N{GRINNING FACE}", "\u202eabc", "zzz qqq"):
+        assert not pruned(text).cut
+
+
+def test_another_number_of_texts_is_refused(pruned):
+    with pytest.raises(ConfigError, match="reads sentence; got 2"):
+        pruned("one", "two")
+
+
+def test_what_cannot_answer_is_refused(prepared, tmp_path, bert_with_head_folder):
+    record = train(prepared(epochs=1), tmp_path, command="smp-lab train")
+    with pytest.raises(EncoderError, match="has a mask over"):
+        Pruned.load(record, encoder=load_encoder(find_encoder(str(bert_with_head_folder))))
+    dense = train(prepared(method="dense", remaining=None, epochs=1), tmp_path, command="smp-lab train")
+    with pytest.raises(TrainingError, match="trained the weights themselves"):
+        Pruned.load(dense)
