@@ -18,6 +18,7 @@ from smp_lab.settings import SETTINGS
 from smp_lab.storage.runs import RunRecord, ScoreHistory, save_run
 from smp_lab.storage.transfers import TransferRecord, TransferSettings, save_transfer
 from smp_lab.tasks import Task
+from smp_lab.tasks.kinds import NUMBER
 
 # No test asserts how long a thing takes. A child process that has run for so many seconds hangs, on a slow machine too.
 HANGS = 1800
@@ -190,7 +191,7 @@ def _predictions(task: Task, accuracy: float, n_examples: int) -> pd.DataFrame:
     """Of every split two classes in turn, the first examples right; or numbers that are off by one where wrong."""
     targets, correct = np.arange(n_examples) % 2, np.arange(n_examples) < accuracy * n_examples
     split = {"split": np.repeat(np.arange(len(task.splits), dtype=np.uint8), n_examples)}
-    if task.is_regression:
+    if task.kind is NUMBER:
         error = np.where(correct, 0, 1).astype(np.float32)
         columns = {"prediction": (targets + error).astype(np.float32), "error": error}
     else:

@@ -46,6 +46,6 @@ def predictions_table(
             raise RunFormatError(f"{what} has a column {name} of {column.dtype} that is not of plain numbers.")
     if not np.array_equal(columns["split"], np.repeat(np.arange(len(sizes)), sizes)):
         raise RunFormatError(f"{what} has other numbers of examples in its splits than {sizes}.")
-    if task.classes and not (columns["prediction"].min() >= 0 and columns["prediction"].max() < len(task.classes)):
-        raise RunFormatError(f"{what} predicts a class that task {task.name!r} does not have.")
+    if problem := task.kind.problem(task, columns):
+        raise RunFormatError(f"{what} {problem}.")
     return pd.DataFrame({name: columns[name] for name in kinds})

@@ -56,11 +56,6 @@ class Task:
     kind: Kind = CLASSES
 
     @property
-    def is_regression(self) -> bool:
-        """True where the target is a number."""
-        return self.kind is NUMBER
-
-    @property
     def main_metric(self) -> str:
         """The metric that tables and curves show."""
         return self.metrics[0]

@@ -55,6 +55,10 @@ class Kind:
         """What the majority-class baseline scores by a metric; NaN where there is none, or the predictions hide it."""
         return math.nan
 
+    def problem(self, task: Task, columns: Mapping[str, npt.NDArray[Any]]) -> str | None:
+        """What in columns of predictions cannot be, for a sentence about them; None where all can."""
+        return None
+
     def constant(self, targets: Targets) -> float:
         """The prediction of the majority-class baseline."""
         raise NotImplementedError
@@ -95,6 +99,12 @@ class _Classes(Kind):
         if metric != "accuracy" or np.isnan(targets).any():
             return math.nan
         return float(np.unique(targets, return_counts=True)[1].max() / len(targets))
+
+    def problem(self, task: Task, columns: Mapping[str, npt.NDArray[Any]]) -> str | None:
+        predicted = columns["prediction"]
+        if predicted.min() >= 0 and predicted.max() < len(task.classes):
+            return None
+        return f"predicts a class that task {task.name!r} does not have"
 
     def constant(self, targets: Targets) -> float:
         return int(np.bincount(targets).argmax())
@@ -164,6 +174,11 @@ class _Span(Kind):
     columns: ClassVar = {"start": np.int32, "end": np.int32, "exact_match": np.bool_, "f1": np.float32}
     right = "exact_match"
     means: ClassVar = {"exact_match": "exact_match", "f1": "f1"}
+
+    def problem(self, task: Task, columns: Mapping[str, npt.NDArray[Any]]) -> str | None:
+        whole = ((columns["start"] >= 0) & (columns["start"] <= columns["end"])).all()
+        graded = ((columns["f1"] >= columns["exact_match"]) & (columns["f1"] <= 1)).all()
+        return None if whole and graded else "has a span that ends before it begins, or an F1 outside 0 and 1"
 
 
 KINDS = CLASSES, NUMBER, SPAN = (_Classes(), _Number(), _Span())

@@ -45,3 +45,27 @@ def test_majority_class_baseline():
     assert math.isnan(CLASSES.majority(found, "f1"))
     assert math.isnan(NUMBER.majority(predictions(prediction=[1.0], error=[0.0]), "pearson"))
     assert math.isnan(SPAN.majority(predictions(f1=[1.0]), "f1"))
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "problem"),
+    [
+        ("rte", {"prediction": [0, 1]}, None),
+        ("rte", {"prediction": [0, 2]}, "predicts a class that task 'rte' does not have"),
+        ("mnli", {"prediction": [0, 2]}, None),
+        ("stsb", {"prediction": [7.5], "error": [7.0]}, None),
+    ],
+)
+def test_what_predictions_cannot_be(task, columns, problem):
+    arrays = {name: np.array(values) for name, values in columns.items()}
+    assert TASKS[task].kind.problem(TASKS[task], arrays) == problem
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "exact_match", "f1", "can_be"),
+    [(0, 0, False, 0.0, True), (3, 9, True, 1.0, True), (9, 3, True, 1.0, False), (3, 9, True, 0.5, False)],
+)
+def test_a_span_ends_behind_its_start_and_a_right_one_has_an_f1_of_1(start, end, exact_match, f1, can_be):
+    columns = {"start": [start], "end": [end], "exact_match": [exact_match], "f1": [f1]}
+    found = SPAN.problem(TASKS["rte"], {name: np.array(values) for name, values in columns.items()})
+    assert (found is None) == can_be
