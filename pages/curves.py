@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import curves as analysis
-from smp_lab.analysis.sampling import Comparison, Reliability
+from smp_lab.analysis import overview
+from smp_lab.analysis.sampling import Reliability
 from smp_lab.figures import curves as figures
 from smp_lab.figures.style import METRIC_TITLES
 from smp_lab.storage.published import SOURCE
 from smp_lab.storage.runs import RunRecord
 from smp_lab.tasks import TASKS
-from smp_lab.ui import cache, columns, controls, messages
+from smp_lab.ui import cache, columns, controls, links, messages
+from smp_lab.ui import curve_sections as sections
 
 _EVERY = "all"
 _METRIC, _DIFFERENCE = _VIEWS = ("metric", "difference to dense")
 _TABLES, _FIGURE, _DISTILLED = _PUBLISHED = ("tables", "figure 1", "with distillation")
-_MEGABYTE = 1e6
+# To resample the development sets of more takes a minute.
+_MOST_INTERVALS = 400
 
 
 def main() -> None:
-    st.title("Curves")
+    st.title("What does a task score with fewer weights?")
+    answer = messages.slot()
     runs = controls.chosen_runs(cache.run_index())
+    table = controls.rows_of(runs)
+    with answer:
+        st.markdown(overview.answer(overview.over_tasks(table)))
     with messages.slot():
-        shown = _curves(runs)
-        _spread(shown)
-    _costs(runs)
-    _pair(runs)
-    _ablations()
+        shown, means = _curves(runs, table)
+        sections.spread(means)
+        if len(shown) and shown["low"].notna().all():
+            sections.paper_tables(shown)
+    labels = controls.run_labels(runs)
+    sections.costs(runs, labels)
+    sections.pair(runs, labels)
+    sections.ablations()
 
 
-def _curves(runs: list[RunRecord]) -> pd.DataFrame:
-    """The figure and its controls; the means that it draws."""
-    measured = [task for task in TASKS if any(run.config.task == task for run in runs)]
-    every_published = cache.published()
-    others = [task for task in every_published["task"].unique() if task not in measured]
+def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The figure and its controls; the runs and means that it draws."""
+    measured = [task for task in TASKS if (table["task"] == task).any()]
+    published = cache.published()
+    others = [task for task in published["task"].unique() if task not in measured]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         view = st.segmented_control(
             "Quantity", _VIEWS, default=_METRIC, required=True, key="quantity", bind="query-params"
@@ -43,12 +54,12 @@ def _curves(runs: list[RunRecord]) -> pd.DataFrame:
         task = st.selectbox(
             "Task",
             [_EVERY, *measured, *others],
-            format_func=lambda name: "All measured" if name == _EVERY else figures.task_title(name),
+            format_func=lambda name: "All measured" if name == _EVERY else columns.task_title(name),
             key="task",
             bind="query-params",
             width=180,
         )
-        metric = _metric(runs, every_published, task) if task != _EVERY and view == _METRIC else None
+        metric = _metric(published, task) if task != _EVERY and view == _METRIC else None
         scale = st.segmented_control(
             "Horizontal axis", figures.SCALES, default=figures.LOG, required=True, key="scale", bind="query-params"
         )
@@ -56,7 +67,7 @@ def _curves(runs: list[RunRecord]) -> pd.DataFrame:
             "Published numbers",
             _PUBLISHED,
             selection_mode="multi",
-            default=[_TABLES, _FIGURE],
+            default=[_TABLES],
             key="published",
             bind="query-params",
             help=f"{SOURCE}, BERT-base and RoBERTa-base: other encoders than the measured ones, so their level is not "
@@ -70,33 +81,54 @@ def _curves(runs: list[RunRecord]) -> pd.DataFrame:
             bind="query-params",
             help="95 % interval of each run over development sets of its size.",
         )
+    methods, unusual = _lines(table, published)
     tasks = measured if task == _EVERY else [task]
-    table = _table_of_runs([run for task in tasks for run in runs if run.config.task == task], metric)
-    published = _published(every_published, tasks, metric, parts)
-    means = analysis.mean_curves(table) if len(table) else table
-    names = ", ".join(figures.task_title(name) for name in tasks)
-    drawn: tuple[pd.DataFrame, ...] = (table, means, published)
+    wanted = table["task"].isin(tasks) & table["method"].isin(methods) & (unusual | (table["variant"] == ""))
+    shown = _with_intervals([run for run, row in zip(runs, wanted, strict=True) if row], table[wanted], metric)
+    means = analysis.mean_curves(shown)
+    kinds = published["read_off"].map({True: _FIGURE, False: _TABLES})
+    published = published[kinds.isin(parts) & (~published["distilled"] | (_DISTILLED in parts))]
+    drawn = (shown, means, analysis.published_lines(published, tasks, methods, metric))
+    names = ", ".join(map(columns.task_title, tasks))
     if view == _METRIC:
         figure = controls.drawn(figures.plot_curves, *drawn, scale=scale, intervals=intervals)
         alt = f"Metric against remaining weights in percent for {names}."
     else:
-        drawn = _differences(*drawn)
+        drawn = analysis.differences(*drawn)
         if drawn[0].empty:
             st.info(
                 "None of the measured runs has a dense run of the same task, encoder and data beside it; "
                 "only published differences can be drawn."
             )
-        figure = controls.drawn(figures.plot_difference, *drawn, scale=scale, color_by=controls.color_by())
+        figure = controls.drawn(figures.plot_difference, *drawn, scale=scale, color_by=controls.pick_color())
         alt = f"Difference of the main metric to dense fine-tuning against remaining weights in percent for {names}."
     dots, lines, points = drawn
     sources = [dots.assign(source="measured"), lines.assign(source="measured, mean over seeds"), points]
-    data = pd.concat(sources, ignore_index=True)
+    data = pd.concat([part.drop(columns="settings", errors="ignore") for part in sources], ignore_index=True)
     panels = figures.panels_per_row(len(tasks)) if view == _METRIC else 1
     controls.show_figure(figure, data, key="curves", alt=alt, min_width=280 * panels if panels > 1 else None)
-    return means
+    return shown, means
 
 
-def _metric(runs: list[RunRecord], published: pd.DataFrame, task: str) -> str:
+def _lines(table: pd.DataFrame, published: pd.DataFrame) -> tuple[list[str], bool]:
+    """Which methods are drawn, and whether runs of unusual settings are: of chosen runs all of them."""
+    chosen = bool(st.session_state.get(links.RUNS))
+    titles = dict(zip(published["method"], published["method_title"], strict=True))
+    titles = {name: columns.method_title(name, titles) for name in dict.fromkeys([*table["method"], *titles])}
+    first = [name for name in titles if chosen or name in overview.COMPARED] or list(titles)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        methods = controls.pick_several("Methods", titles, key="methods", first=first, most=len(titles))
+        unusual = st.toggle(
+            "Unusual settings",
+            chosen or not (table["variant"] == "").any(),
+            key="unusual",
+            bind="query-params",
+            help="Runs that differ from the usual ones of their task and method.",
+        )
+    return methods, unusual
+
+
+def _metric(published: pd.DataFrame, task: str) -> str:
     """Of one task any of its metrics can be drawn; the main one first."""
     names = list(TASKS[task].metrics) if task in TASKS else []
     names += [name for name in published.loc[published["task"] == task, "metric"].unique() if name not in names]
@@ -110,51 +142,13 @@ def _metric(runs: list[RunRecord], published: pd.DataFrame, task: str) -> str:
     )
 
 
-def _table_of_runs(runs: list[RunRecord], metric: str | None) -> pd.DataFrame:
-    """A row per run with what `analysis.mean_curves` and the figures need."""
-    with st.spinner("Resampling the development sets", show_time=True):
-        found = messages.readable(runs, lambda run: cache.reliability(run, metric or run.main_metric))
-    table = controls.rows_of([run for run, _ in found])
-    if metric is not None:
-        table = table.assign(metric=metric, value=[float(run.results["metrics"][metric]) for run, _ in found])
-    spread = pd.DataFrame([reliability for _, reliability in found], columns=Reliability._fields)
-    table = table.drop(columns="n_examples").join(spread)
-    return table.assign(name=analysis.line_names(table))
-
-
-def _published(table: pd.DataFrame, tasks: list[str], metric: str | None, parts: list[str]) -> pd.DataFrame:
-    """Published points of some tasks, with a name for each line."""
-    main = {task: TASKS[task].main_metric if task in TASKS else "f1" for task in tasks}
-    wanted = table["task"].map(main) if metric is None else metric
-    kinds = table["read_off"].map({True: _FIGURE, False: _TABLES})
-    shown = table["task"].isin(tasks) & (table["metric"] == wanted) & kinds.isin(parts)
-    shown &= ~table["distilled"] | (_DISTILLED in parts)
-    table = table[shown]
-    suffix = table["distilled"].map({True: ", distilled", False: ""})
-    return table.assign(name=table["method_title"] + ", " + table["base_model"] + suffix)
-
-
-def _differences(
-    runs: pd.DataFrame, means: pd.DataFrame, published: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    reference = published.assign(base_model_sha256=published["base_model"], data_sha256=SOURCE)
-    published = analysis.difference_to_dense(reference[reference["task"].isin(TASKS)])
-    if runs.empty:
-        return runs, means, published
-    return analysis.difference_to_dense(runs), analysis.difference_to_dense(means, "mean"), published
-
-
-def _ablations() -> None:
-    """What the paper measured with parts of the method left out or exchanged."""
-    with st.expander("Published ablations of the method"):
-        table = cache.ablations()
-        st.dataframe(
-            columns.in_words(table),
-            column_order=["source", "variant", "task", "metric", "remaining", "value", "note"],
-            column_config=columns.SHARED | {"variant": "Variant", "note": "Note"},
-            hide_index=True,
-            alt="Tables 3 to 5 of the paper: masking functions, heads and the regulariser compared",
+def _with_intervals(runs: list[RunRecord], table: pd.DataFrame, metric: str | None) -> pd.DataFrame:
+    """The rows of runs for one metric, with `Reliability`, and the name of each line."""
+    if len(runs) > _MOST_INTERVALS:
+        st.caption(
+            f"Development-set intervals are left out: {len(runs):,} runs are shown, and {_MOST_INTERVALS} is most."
         )
+<<<<<<< HEAD
         st.caption(f"{SOURCE}, Tables 3 to 5, BERT-base. Of another encoder than the measured runs.")
         controls.data_downloads(table, "published-ablations")
 
@@ -333,6 +327,18 @@ def _verdict(found: Comparison) -> str:
         low, high = found.interval
         facts += f", 95 % interval {100 * low:+z.1f} to {100 * high:+z.1f} (paired bootstrap over the examples)"
     return f"The two runs are **{words}** on these examples. {facts}."
+=======
+        spread = table.assign(low=np.nan, high=np.nan, majority_baseline=np.nan)
+    else:
+        with st.spinner("Resampling the development sets", show_time=True):
+            found = messages.readable(runs, lambda run: cache.reliability(run, metric or run.main_metric))
+        table = table.set_index("run_id", drop=False).loc[[run.run_id for run, _ in found]]
+        if metric is not None:
+            table = table.assign(metric=metric, value=[float(run.results["metrics"][metric]) for run, _ in found])
+        known = pd.DataFrame([known for _, known in found], columns=Reliability._fields, index=table.index)
+        spread = table.assign(**dict(known.items()))
+    return spread.assign(name=analysis.line_names(spread)).reset_index(drop=True)
+>>>>>>> f3015aa (Curves asks and answers: main methods of usual settings first, tables for a paper; its costs, spreads and pairs lie below the page)
 
 
 main()

@@ -53,7 +53,7 @@ def main() -> None:
     controls.style_sheet()
     with st.sidebar:
         controls.pick_runs(cache.run_index(), page.url_path)
-        controls.figure_settings()
+        controls.figure_settings(page.url_path)
     lecture.switch(page for pages in menu.values() for page in pages)
     place = messages.slot()
     page.run()

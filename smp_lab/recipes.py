@@ -73,9 +73,9 @@ class Recipe:
 #   cola   2144 steps   7 min   MCC      31.3    1072 steps   3 min   29.2
 #   mrpc   4600 steps  22 min   accuracy 80.4     920 steps   5 min   79.7
 #   stsb   2160 steps  13 min   Pearson  85.2     720 steps   5 min   84.8
-#   rte    1872 steps  11 min   accuracy 51.6     624 steps   4 min   58.1   (one answer for all: 52.7)
+#   rte    1872 steps  11 min   accuracy 51.6     624 steps   4 min   58.1   (majority class: 52.7)
 #
-# Movement pruning has the regulariser of SMP here. Without it, with seed 0 at 10 %, it ends at one answer for all on
+# Movement pruning has the regulariser of SMP here. Without it, with seed 0 at 10 %, it ends at the majority class on
 # SST-2 (accuracy 50.9) and CoLA (MCC 0.0), with lambda 400 at 84.9 and 14.7.
 _DESK: Mapping[str, Recipe] = {
     "sst2": Recipe(epochs=1),

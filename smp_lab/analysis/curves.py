@@ -1,19 +1,18 @@
-"""The metric against remaining weights: lines over seeds, differences to dense fine-tuning, and sizes on disk."""
+"""The metric against remaining weights: lines over seeds, and differences to dense fine-tuning."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Collection
+
 import pandas as pd
 
 from smp_lab.analysis.labels import method_name, without_tags
 from smp_lab.analysis.replicates import over_seeds
-from smp_lab.layout import EncoderLayout
+from smp_lab.tasks import TASKS
 
 # What a line of a figure is; fingerprints set altered copies apart.
 _LINE = ["task", "metric", "method", "variant", "base_model", "base_model_sha256", "data_sha256"]
 _SAME_TASK = ["task", "metric", "base_model_sha256", "data_sha256"]
-
-BYTES_PER_PARAMETER = 4
 
 
 def line_names(runs: pd.DataFrame) -> list[str]:
@@ -67,37 +66,35 @@ def difference_to_dense(runs: pd.DataFrame, value: str = "value") -> pd.DataFram
     return table.assign(difference=table[value] - table["dense"])
 
 
-def model_remaining(layout: EncoderLayout, kept: int) -> float:
-    """Remaining fraction of the whole model: embeddings, biases, LayerNorm and pooler are never pruned."""
-    return (layout.n_parameters - layout.n_weights + kept) / layout.n_parameters
-
-
-def plain_mask_bytes(layout: EncoderLayout) -> int:
-    """Bytes of one mask at one bit a weight, not compressed."""
-    return -(-layout.n_weights // 8)
-
-
-def storage_of_tasks(layout: EncoderLayout, n_tasks: int, mask_bytes: float) -> pd.DataFrame:
-    """Bytes that several tasks take, with float32 weights: fine-tuned models against masks over one shared encoder.
+def published_lines(
+    published: pd.DataFrame, tasks: Collection[str], methods: Collection[str], metric: str | None = None
+) -> pd.DataFrame:
+    """Published points of some tasks and methods, with the column name for each line.
 
     Parameters
     ----------
-    layout
-        Of the encoder; task heads of either way are left out.
-    n_tasks
-        How many.
-    mask_bytes
-        Of one stored mask.
-
-    Returns
-    -------
-    DataFrame
-        Rows "fine-tuned", "masks, one bit a weight" and "masks, as stored": bytes, and times (how many of these the
-        fine-tuned models would take).
+    published
+        From `smp_lab.storage.published.published_points`.
+    tasks, methods
+        Which ones.
+    metric
+        Which one; None for the main metric of each task.
     """
-    model = BYTES_PER_PARAMETER * layout.n_parameters
-    n_bytes = np.array(
-        [n_tasks * model, model + n_tasks * plain_mask_bytes(layout), model + n_tasks * mask_bytes], np.float64
-    )
-    ways = ["fine-tuned", "masks, one bit a weight", "masks, as stored"]
-    return pd.DataFrame({"way": ways, "n_tasks": n_tasks, "bytes": n_bytes, "times": n_bytes[0] / n_bytes})
+    main = {task: TASKS[task].main_metric if task in TASKS else "f1" for task in tasks}
+    wanted = published["task"].map(main) if metric is None else metric
+    table = published[
+        published["task"].isin(list(tasks)) & published["method"].isin(list(methods)) & (published["metric"] == wanted)
+    ]
+    suffix = table["distilled"].map({True: ", distilled", False: ""})
+    return table.assign(name=table["method_title"] + ", " + table["base_model"] + suffix)
+
+
+def differences(
+    runs: pd.DataFrame, means: pd.DataFrame, published: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """`difference_to_dense` of runs, of means over them, and of published points, whose dense runs are their own."""
+    reference = published.assign(base_model_sha256=published["base_model"], data_sha256="published")
+    published = difference_to_dense(reference[reference["task"].isin(list(TASKS))])
+    if runs.empty:
+        return runs, means, published
+    return difference_to_dense(runs), difference_to_dense(means, "mean"), published

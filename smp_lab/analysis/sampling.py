@@ -93,8 +93,8 @@ def sampling_interval(predictions: pd.DataFrame, metric: str) -> tuple[float, fl
     return _percentiles(measure(times, cells[:, 0], cells[:, 1]))
 
 
-def one_answer(predictions: pd.DataFrame, metric: str) -> float:
-    """What the best answer that is one and the same for all examples scores: chance, for who has learned nothing.
+def majority_baseline(predictions: pd.DataFrame, metric: str) -> float:
+    """What a model scores that says the most frequent class of the development set for every example.
 
     Parameters
     ----------
@@ -119,20 +119,20 @@ class Reliability(NamedTuple):
         `sampling_interval`.
     n_examples
         Examples that the metric was measured on.
-    one_answer
-        `one_answer` on them.
+    majority_baseline
+        `majority_baseline` on them.
     """
 
     low: float
     high: float
     n_examples: int
-    one_answer: float
+    majority_baseline: float
 
 
 def reliability(predictions: pd.DataFrame, task: Task, metric: str) -> Reliability:
     """`Reliability` of a metric; parameters as in `of_metric`."""
     examples, name = of_metric(predictions, task, metric)
-    return Reliability(*sampling_interval(examples, name), len(examples), one_answer(examples, name))
+    return Reliability(*sampling_interval(examples, name), len(examples), majority_baseline(examples, name))
 
 
 class Outcomes(NamedTuple):

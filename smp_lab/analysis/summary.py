@@ -52,7 +52,7 @@ def summarize(runs: pd.DataFrame) -> pd.DataFrame:
     return summary.loc[order.index, COLUMNS].reset_index(drop=True)
 
 
-def summary_as_markdown(summary: pd.DataFrame) -> str:
+def summary_cells(summary: pd.DataFrame) -> pd.DataFrame:
     """The table as people read it: values in percent, with both spreads.
 
     Parameters
@@ -62,10 +62,11 @@ def summary_as_markdown(summary: pd.DataFrame) -> str:
 
     Returns
     -------
-    str
-        A cell is "88.5 ± 2.1": the mean over seeds and the sampling error of the development set. With several seeds
-        their range and number follow. The last column is the mean over tasks, where no task is missing. Where the
-        method measures the remaining fraction, it stands in each cell.
+    DataFrame
+        Text: a row per method and level, a column per task. A cell is "88.5 ± 2.1": the mean over seeds and the
+        sampling error of the development set. With several seeds their range and number follow. The last column is the
+        mean over tasks, where no task is missing. Where the method measures the remaining fraction, it stands in each
+        cell.
     """
     columns = summary[["task", "metric", "n_examples", "base_model"]].drop_duplicates()
     columns = columns.loc[columns["task"].map(list(TASKS).index).sort_values(kind="stable").index]
@@ -74,10 +75,7 @@ def summary_as_markdown(summary: pd.DataFrame) -> str:
         f"{task} {metric}, n {n}" + ("" if one_encoder else f", {base_model}")
         for task, metric, n, base_model in columns.itertuples(index=False)
     ]
-    lines = [
-        " | ".join(["| method", "remaining %", *heads, "mean |"]),
-        " | ".join(["| ---", "---:", *["---:"] * len(heads), "---: |"]),
-    ]
+    table = []
     rows = summary.assign(level=summary["level"].fillna(-1)).groupby(["method", "variant", "level"], sort=False)
     for (method, variant, _), row in rows:
         level = float(row["level"].iloc[0])
@@ -91,17 +89,66 @@ def summary_as_markdown(summary: pd.DataFrame) -> str:
             for place in columns.itertuples(index=False, name=None)
         ]
         whole = len(row) == len(columns) and all(cells)
-        lines.append(
-            " | ".join(
-                [
-                    f"| {method}{f', {variant}' if variant else ''}",
-                    f"{100 * level:g}" if level >= 0 else "measured",
-                    *(cell or "-" for cell in cells),
-                    f"{100 * row['mean'].mean():.1f} |" if whole else "- |",
-                ]
-            )
+        table.append(
+            [
+                f"{method}{f', {variant}' if variant else ''}",
+                f"{100 * level:g}" if level >= 0 else "measured",
+                *(cell or "-" for cell in cells),
+                f"{100 * row['mean'].mean():.1f}" if whole else "-",
+            ]
         )
-    return "\n".join(lines)
+    return pd.DataFrame(table, columns=["method", "remaining %", *heads, "mean"])
+
+
+def as_markdown(cells: pd.DataFrame) -> str:
+    """A table of text in Markdown: numbers at the right, the first column at the left."""
+    rules = ["---", *["---:"] * (cells.shape[1] - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [list(map(str, cells)), rules, *cells.to_numpy().tolist()])
+
+
+_ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "%_&#$"} | {"±": r"$\pm$"})
+
+
+def as_latex(cells: pd.DataFrame, caption: str) -> str:
+    """A table of text in LaTeX, for the package booktabs."""
+    rows = [" & ".join(cell.translate(_ESCAPED) for cell in row) + r" \\" for row in cells.to_numpy().tolist()]
+    head = " & ".join(str(column).translate(_ESCAPED) for column in cells) + r" \\"
+    shape = "l" + "r" * (cells.shape[1] - 1)
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption.translate(_ESCAPED)}}}",
+            rf"\begin{{tabular}}{{{shape}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def caption(runs: pd.DataFrame) -> str:
+    """What a table of these runs has to say of itself: their number, the encoder and the data, by fingerprint.
+
+    Parameters
+    ----------
+    runs
+        As of `summarize`.
+    """
+    encoders = runs[["base_model", "base_model_sha256"]].drop_duplicates().to_numpy().tolist()
+    data = runs[["task", "data_sha256"]].drop_duplicates().to_numpy().tolist()
+    return (
+        f"Main metric in percent at the last evaluation, {len(runs)} runs: mean over seeds, with half the 95 % "
+        "interval of the development set and the range over seeds. Encoder "
+        + ", ".join(f"{name} ({digest[:12]})" for name, digest in encoders)
+        + "; data "
+        + ", ".join(f"{task} ({digest[:12]})" for task, digest in data)
+        + "."
+    )
 
 
 def _cell(entry: Mapping[Any, Any], *, with_level: bool) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from smp_lab.analysis.run_table import run_table
 from smp_lab.analysis.sampling import reliability
-from smp_lab.analysis.summary import summarize, summary_as_markdown
+from smp_lab.analysis.summary import as_markdown, summarize, summary_cells
 from smp_lab.cli.options import existing
 from smp_lab.errors import RunFormatError
 from smp_lab.storage.runs import list_runs
@@ -36,4 +36,4 @@ def command(
     intervals = [reliability(run.predictions, run.config.task_info, run.main_metric)[:2] for run in runs]
     low, high = zip(*intervals, strict=True)
     table = summarize(run_table(runs).assign(low=low, high=high))
-    typer.echo(summary_as_markdown(table))
+    typer.echo(as_markdown(summary_cells(table)))

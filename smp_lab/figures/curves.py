@@ -34,7 +34,7 @@ from smp_lab.tasks import TASKS
 LOG, LINEAR = SCALES = ("log", "linear")
 
 _PANELS_PER_ROW = 3
-_ONE_ANSWER = "One answer for all"
+_BASELINE = "Majority-class baseline"
 _HOVER_SPREAD = "<br>95 % interval of the dev set %{customdata[1]:.1f} to %{customdata[2]:.1f}, n = %{customdata[0]:,}"
 _RUN_HOVER = f"%{{y:.1f}} at %{{x:.2f}} %, seed %{{customdata[3]}}{_HOVER_SPREAD}<br>%{{customdata[4]}}"
 _PUBLISHED_HOVER = "%{y:.1f} at %{x:.3g} %<br>%{customdata[0]}<br>%{customdata[1]}%{customdata[2]}"
@@ -64,7 +64,7 @@ def plot_curves(
     ----------
     runs
         A row per run: task, metric, method, name (of its line), variant (empty for the usual line of a method), run_id,
-        seed, remaining, value, low, high, n_examples, one_answer (of `sampling.one_answer`; drawn as a level).
+        seed, remaining, value, low, high, n_examples, majority_baseline (drawn as a level).
     means
         A row per setting, in order of remaining along each line: task, metric, method, name, remaining, mean, sd,
         n_seeds, n_examples. A dense one is drawn as a dashed level.
@@ -97,7 +97,7 @@ def plot_curves(
         if len(here[0]):
             _add_published(figure, here[0], "value", named, METHOD_COLORS, "method", cell)
         if len(here[2]):
-            _add_one_answer(figure, here[2]["one_answer"], named, cell)
+            _add_baseline(figure, here[2]["majority_baseline"], named, cell)
             _add_means(figure, here[1], letters, named, cell)
             _add_runs(figure, here[2], letters, intervals, cell)
         metric = pd.concat(here)["metric"].iloc[0]
@@ -208,20 +208,20 @@ def _marks(name: str, letters: Mapping[str, str], color: str) -> dict[str, Any]:
     }
 
 
-def _add_one_answer(figure: go.Figure, values: pd.Series[float], named: set[str], cell: Mapping[str, int]) -> None:
+def _add_baseline(figure: go.Figure, values: pd.Series[float], named: set[str], cell: Mapping[str, int]) -> None:
     for value in 100 * values.dropna().unique():
         figure.add_scatter(
             x=[1, 100],
             y=[value] * 2,
             mode="lines",
-            name=_ONE_ANSWER,
-            legendgroup=_ONE_ANSWER,
-            showlegend=_ONE_ANSWER not in named,
+            name=_BASELINE,
+            legendgroup=_BASELINE,
+            showlegend=_BASELINE not in named,
             line={"color": REMOVED_COLOR, "width": 1.5, "dash": "dashdot"},
-            hovertemplate="%{y:.1f}: one answer for all examples<extra></extra>",
+            hovertemplate="%{y:.1f}: majority-class baseline<extra></extra>",
             **cell,
         )
-        named.add(_ONE_ANSWER)
+        named.add(_BASELINE)
 
 
 def _add_means(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis.labels import method_name
+from smp_lab.figures.curves import task_title as task_title
 from smp_lab.figures.style import METRIC_TITLES
-from smp_lab.tasks import TASKS
+from smp_lab.methods import METHODS
 
 
 def percent(label: str, help: str | None = None) -> Any:  # Streamlit's own name for it
@@ -43,10 +45,15 @@ SHARED: dict[str, Any] = {
 }
 
 
+def method_title(method: str, published: Mapping[str, str]) -> str:
+    """A method in short; of those that are published alone by the titles there."""
+    return method_name(method) if method in METHODS else published[method]
+
+
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
     """A table with tasks, methods and metrics as people write them."""
     words = {
-        "task": lambda task: TASKS[task].title if task in TASKS else task,
+        "task": task_title,
         "method": method_name,
         "metric": lambda metric: METRIC_TITLES.get(metric, metric),
     }

@@ -189,7 +189,7 @@ def _above_baseline(run: RunRecord) -> float:
     except SmpLabError:
         return -math.inf
     width = known.high - known.low
-    return (run.main_value - known.one_answer) / width if width > 0 else 0.0
+    return (run.main_value - known.majority_baseline) / width if width > 0 else 0.0
 
 
 class Unasked(NamedTuple):
@@ -269,11 +269,22 @@ def style_sheet() -> None:
     st.html(_SCRIPT, unsafe_allow_javascript=True)
 
 
-def figure_settings() -> None:
-    """Settings of all figures."""
+# Pages with figures whose colours say task or method, as one likes.
+_COLORED = ("sparsity", "overlap", "history", "scores")
+
+
+def figure_settings(page: str) -> None:
+    """Settings of all figures of a page."""
+    if page in _COLORED:
+        pick_color()
+
+
+def pick_color() -> str:
+    """The choice of what colours say, and what it is."""
     st.segmented_control(
         "Colour by", style.COLOR_BY, default=style.TASK, required=True, key="color", bind="query-params"
     )
+    return color_by()
 
 
 def color_by() -> str:

@@ -9,9 +9,9 @@ from smp_lab.analysis.sampling import (
     N_RESAMPLES,
     Outcomes,
     compare,
+    majority_baseline,
     mcnemar,
     of_metric,
-    one_answer,
     reliability,
     sampling_interval,
     wilson_interval,
@@ -230,12 +230,12 @@ def test_a_metric_of_mnli_is_of_its_own_split():
     assert (len(examples), name) == (2, "matthews_correlation")
 
 
-def test_one_answer_for_all_examples():
+def test_majority_baseline_for_all_examples():
     predictions = classified([0, 1, 1, 1, 0], [0, 0, 1, 1, 1])
-    assert one_answer(predictions, "accuracy") == 0.6
-    assert one_answer(predictions, "matthews_correlation") == 0.0
-    assert math.isnan(one_answer(predictions, "f1"))
-    assert math.isnan(one_answer(classified([2, 1, 0], [2, 2, 0]), "accuracy"))
+    assert majority_baseline(predictions, "accuracy") == 0.6
+    assert majority_baseline(predictions, "matthews_correlation") == 0.0
+    assert math.isnan(majority_baseline(predictions, "f1"))
+    assert math.isnan(majority_baseline(classified([2, 1, 0], [2, 2, 0]), "accuracy"))
 
 
 def test_reliability_is_of_the_split_that_the_metric_was_measured_on():
@@ -243,7 +243,7 @@ def test_reliability_is_of_the_split_that_the_metric_was_measured_on():
     found = reliability(both, TASKS["mnli"], "accuracy_mismatched")
     assert (found.low, found.high) == wilson_interval(9, 9)
     assert found.n_examples == 9
-    assert reliability(both, TASKS["mnli"], "accuracy_matched").one_answer == 1.0
+    assert reliability(both, TASKS["mnli"], "accuracy_matched").majority_baseline == 1.0
 
 
 def spans(exact_match, f1):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from smp_lab.analysis.run_table import run_table
-from smp_lab.analysis.summary import COLUMNS, summarize, summary_as_markdown
+from smp_lab.analysis.summary import COLUMNS, as_latex, as_markdown, caption, summarize, summary_cells
 
 
 def run(settings="usual", seed=0, remaining=0.5, value=0.6, **rest):
@@ -14,6 +14,10 @@ def run(settings="usual", seed=0, remaining=0.5, value=0.6, **rest):
     # Runs that differ in anything but the seed are no replicates.
     row["settings"] += f"{row['level']}{row['task']}{row['method']}{row['base_model']}"
     return row
+
+
+def summary_as_markdown(table):
+    return as_markdown(summary_cells(table))
 
 
 def summary(*rows):
@@ -66,3 +70,18 @@ def test_two_encoders_are_named_in_the_columns():
     text = summary_as_markdown(summary(run(), run(base_model="other", value=0.8)))
     assert "rte accuracy, n 277, tiny | rte accuracy, n 277, other" in text.splitlines()[0]
     assert text.splitlines()[2] == "| smp_s | 50 | 60.0 ± 6.0 | 80.0 ± 6.0 | 70.0 |"
+
+
+def test_latex_has_the_same_cells_and_nothing_that_latex_takes_for_a_command():
+    cells = summary_cells(summary(run(value=0.6), run(seed=1, value=0.7)))
+    lines = as_latex(cells, caption="100 % of smp_s").splitlines()
+    assert r"\caption{100 \% of smp\_s}" in lines
+    assert r"smp\_s & 50 & 65.0 $\pm$ 6.0 (60.0 to 70.0, 2 seeds) & 65.0 \\" in lines
+    assert lines.count(r"\begin{tabular}{lrrr}") == 1
+
+
+def test_the_caption_names_number_encoder_and_data():
+    rows = pd.DataFrame([run(), run(seed=1)]).assign(base_model_sha256="a" * 64, data_sha256="b" * 64)
+    words = caption(rows)
+    assert "2 runs" in words
+    assert "tiny (aaaaaaaaaaaa); data rte (bbbbbbbbbbbb)." in words

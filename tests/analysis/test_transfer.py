@@ -41,7 +41,7 @@ def test_several_seeds_share_their_mean():
     assert table["difference_to_own"].tolist() == pytest.approx([-0.1, 0.1, 0])
 
 
-def test_no_share_where_the_own_mask_is_no_better_than_one_answer():
+def test_no_share_where_the_own_mask_is_no_better_than_majority_baseline():
     table = transfer_table(transfers(*ROWS, majority=0.7))
     assert table["share"].isna().tolist() == [True, False, False, True, True, True, True]
 

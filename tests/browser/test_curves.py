@@ -35,9 +35,9 @@ def test_drawn_points_are_the_downloaded_data(visit):
         values = sorted(value for trace in drawn for value in trace["y"])
         np.testing.assert_allclose(values, sorted(100 * wanted["value"]))
     lines = [trace for trace in traces(page) if trace["mode"] == "lines"]
-    one_answer = {y for line in lines if line["name"] == "One answer for all" for y in line["y"]}
-    assert sorted(one_answer) == pytest.approx(sorted(100 * measured["one_answer"].dropna().unique()))
-    lines = [line for line in lines if line["name"] != "One answer for all"]
+    majority_baseline = {y for line in lines if line["name"] == "Majority-class baseline" for y in line["y"]}
+    assert sorted(majority_baseline) == pytest.approx(sorted(100 * measured["majority_baseline"].dropna().unique()))
+    lines = [line for line in lines if line["name"] != "Majority-class baseline"]
     means = table[table["source"] == "measured, mean over seeds"]
     assert sorted(y for line in lines for y in line["y"]) == pytest.approx(sorted(100 * means["mean"]))
 

@@ -3,7 +3,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from smp_lab.analysis.curves import difference_to_dense, over_seeds
+from smp_lab.analysis.curves import difference_to_dense, mean_curves
 from smp_lab.figures.curves import LINEAR, plot_curves, plot_difference, task_title
 from smp_lab.figures.style import METHOD, METHOD_COLORS, TASK_COLORS
 from smp_lab.storage.published import published_points
@@ -32,7 +32,8 @@ def runs(task="rte"):
         low=table["value"] - 0.05,
         high=table["value"] + 0.06,
         n_examples=277,
-        one_answer=0.527,
+        majority_baseline=0.527,
+        settings=task + table["method"] + table["level"].astype(str),
     )
 
 
@@ -48,14 +49,14 @@ def measured(figure):
     return [trace for trace in figure.data if "published" not in trace.name]
 
 
-def test_what_one_answer_scores_is_a_level_of_its_own():
-    both = pd.concat([runs(), runs("stsb").assign(metric="pearson", one_answer=np.nan)])
-    levels = [trace for trace in plot_curves(both, over_seeds(both), POINTS[:0]).data if trace.line.dash == "dashdot"]
-    assert [(list(trace.y), trace.name) for trace in levels] == [([52.7, 52.7], "One answer for all")]
+def test_what_majority_baseline_scores_is_a_level_of_its_own():
+    both = pd.concat([runs(), runs("stsb").assign(metric="pearson", majority_baseline=np.nan)])
+    levels = [trace for trace in plot_curves(both, mean_curves(both), POINTS[:0]).data if trace.line.dash == "dashdot"]
+    assert [(list(trace.y), trace.name) for trace in levels] == [([52.7, 52.7], "Majority-class baseline")]
 
 
 def test_measured_runs_are_filled_dots_with_a_line_through_the_means():
-    figure = plot_curves(runs(), over_seeds(runs()), POINTS[:0])
+    figure = plot_curves(runs(), mean_curves(runs()), POINTS[:0])
     lines = {trace.name: trace for trace in figure.data if trace.mode == "lines"}
     assert np.asarray(lines["SMP-S"].x).tolist() == pytest.approx([10, 50])
     assert np.asarray(lines["SMP-S"].y).tolist() == pytest.approx([65, 69])
@@ -71,11 +72,13 @@ def test_measured_runs_are_filled_dots_with_a_line_through_the_means():
 
 
 def test_a_line_of_other_settings_has_a_letter_beside_its_dots_and_in_the_legend():
-    other = runs()[-1:].assign(name="SMP-S, head linear", variant="head linear", run_id="run-5", value=0.6)
+    other = runs()[-1:].assign(
+        name="SMP-S, head linear", settings="other", variant="head linear", run_id="run-5", value=0.6
+    )
     both = pd.concat([runs(), other], ignore_index=True)
-    tables = difference_to_dense(both), difference_to_dense(over_seeds(both), "mean")
+    tables = difference_to_dense(both), difference_to_dense(mean_curves(both), "mean")
     for figure in (
-        plot_curves(both, over_seeds(both), POINTS[:0]),
+        plot_curves(both, mean_curves(both), POINTS[:0]),
         plot_difference(*tables, POINTS[:0], color_by=METHOD),
     ):
         assert {trace.text: list(trace.x) for trace in figure.data if trace.text} == {"a": [10]}
@@ -84,14 +87,14 @@ def test_a_line_of_other_settings_has_a_letter_beside_its_dots_and_in_the_legend
 
 
 def test_dense_is_a_dashed_level_at_its_mean():
-    figure = plot_curves(runs(), over_seeds(runs()), POINTS[:0])
+    figure = plot_curves(runs(), mean_curves(runs()), POINTS[:0])
     level = next(trace for trace in figure.data if trace.name == "Dense" and trace.mode == "lines")
     assert level.line.dash == "dash"
     assert level.y == pytest.approx((71, 71))
 
 
 def test_published_points_are_hollow_and_never_joined_to_measured_ones():
-    figure = plot_curves(runs(), over_seeds(runs()), published("rte", "accuracy"))
+    figure = plot_curves(runs(), mean_curves(runs()), published("rte", "accuracy"))
     hollow = [trace for trace in figure.data if trace not in measured(figure)]
     assert hollow
     for trace in hollow:
@@ -116,16 +119,16 @@ def test_points_read_off_a_figure_say_so():
 
 def test_a_panel_per_task_and_one_legend_entry_per_line():
     both = pd.concat([runs("rte"), runs("sst2")], ignore_index=True)
-    figure = plot_curves(both, over_seeds(both), POINTS[:0], scale=LINEAR, intervals=False)
+    figure = plot_curves(both, mean_curves(both), POINTS[:0], scale=LINEAR, intervals=False)
     assert [note.text for note in figure.layout.annotations] == ["RTE", "SST-2"]
-    assert [trace.name for trace in figure.data if trace.showlegend] == ["One answer for all", "Dense", "SMP-S"]
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["Majority-class baseline", "Dense", "SMP-S"]
     assert {trace.xaxis for trace in figure.data} == {"x", "x2"}
     assert figure.layout.xaxis.type is None
     assert all(trace.error_y.array is None for trace in figure.data)
 
 
 def test_both_scales_hold_every_point():
-    figure = plot_curves(runs(), over_seeds(runs()), published("mnli", "accuracy_matched"))
+    figure = plot_curves(runs(), mean_curves(runs()), published("mnli", "accuracy_matched"))
     low, high = (10**end for end in figure.layout.xaxis.range)
     assert low < 100 * published("mnli", "accuracy_matched")["remaining"].min()
     assert high > 100
@@ -141,15 +144,15 @@ def test_a_log_scale_of_high_fractions_alone_still_has_ticks():
 
 def test_a_mask_that_keeps_nothing_spoils_no_log_scale():
     table = runs().assign(remaining=[1, 1, 0.5, 0.5, 0.0])
-    axis = plot_curves(table, over_seeds(table), POINTS[:0]).layout.xaxis
+    axis = plot_curves(table, mean_curves(table), POINTS[:0]).layout.xaxis
     assert 10 ** axis.range[0] == pytest.approx(8.5)
-    assert plot_curves(table[-1:], over_seeds(table[-1:]), POINTS[:0]).layout.xaxis.range == axis.range
+    assert plot_curves(table[-1:], mean_curves(table[-1:]), POINTS[:0]).layout.xaxis.range == axis.range
 
 
 @pytest.mark.parametrize("color_by", ["task", METHOD])
 def test_differences_of_all_tasks_in_one_figure(color_by):
     both = pd.concat([runs("rte"), runs("sst2")], ignore_index=True)
-    tables = difference_to_dense(both), difference_to_dense(over_seeds(both), "mean")
+    tables = difference_to_dense(both), difference_to_dense(mean_curves(both), "mean")
     figure = plot_difference(*tables, published("rte", "accuracy", differences=True), color_by=color_by)
     lines = [trace for trace in measured(figure) if trace.mode == "lines"]
     assert [trace.name for trace in lines] == ["RTE · SMP-S", "SST-2 · SMP-S"]

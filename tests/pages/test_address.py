@@ -17,7 +17,7 @@ JUNK = [
     ("scores.py", {"snapshot": "many"}),
     ("sparsity.py", {"matrix_run": "no-such-run"}),
     ("history.py", {"x": "hours"}),
-    ("overview.py", {"color": "seed"}),
+    ("history.py", {"color": "seed"}),
     ("curves.py", {"n_tasks": "-3"}),
     ("curves.py", {"n_tasks": "many"}),
     ("curves.py", {"task": "no-such-task"}),

@@ -109,7 +109,7 @@ def test_runs_that_differ_by_little_are_not_distinguishable(open_page, runs):
     assert app.dataframe[2].value.to_numpy().tolist() == [[24, 0], [2, 14]]
 
 
-def test_runs_that_differ_by_far_are_told_apart(open_page, runs):
+def test_runs_that_differ_by_far_are_distinguishable(open_page, runs):
     a, b = make_run(runs, accuracy=0.5), make_run(runs, accuracy=0.9, seed=1)
     text = sentences(open_page(PAGE, a.run_id, b.run_id).markdown)
     assert "are **distinguishable**" in text
@@ -122,7 +122,7 @@ def test_matthews_correlation_is_compared_by_paired_resamples(open_page, runs):
     assert "paired bootstrap" in text
 
 
-def test_a_run_is_held_against_another_method_first(open_page, runs):
+def test_a_run_is_compared_with_another_method_first(open_page, runs):
     fine_tuning = {"method": "dense", "remaining": 1.0}
     dense, again, mask = make_run(runs, **fine_tuning), make_run(runs, **fine_tuning, seed=1), make_run(runs)
     app = open_page(PAGE, dense.run_id, again.run_id, mask.run_id)
@@ -130,7 +130,7 @@ def test_a_run_is_held_against_another_method_first(open_page, runs):
 
 
 def test_a_pair_of_masks_is_no_pair_of_examples(open_page, runs):
-    """Two tasks can be held against one another on the overlap page, and not here."""
+    """Two tasks can be compared on the overlap page, and not here."""
     rte, again, cola = make_run(runs), make_run(runs, seed=1, mask_seed=1), make_run(runs, task="cola", mask_seed=2)
     app = open_page("overlap.py", pair_a=cola.run_id, pair_b=again.run_id)
     app.switch_page(str(pages_folder() / PAGE)).run()
@@ -177,7 +177,7 @@ def test_a_task_that_was_published_alone(open_page, write_run):
     write_run()
     app = open_page(PAGE, task="MNLI")
     assert all("published" in name for name in names(app))
-    assert any("Movement" in name for name in names(app))
+    assert any("SMP-S" in name for name in names(app))
 
 
 def test_another_metric_of_a_task(open_page, runs):
@@ -195,8 +195,8 @@ def test_costs_are_those_of_the_record(open_page, write_run):
     # 4096 of 6000 parameters are prunable.
     assert row["encoder"] == pytest.approx(run.remaining)
     assert row["model"] == pytest.approx((1904 + run.kept.sum()) / 6000)
-    assert row["packed"] == pytest.approx(512e-6)
-    assert row["stored"] == pytest.approx((run.path / "masks.npz").stat().st_size / 1e6)
+    assert row["packed"] == 512
+    assert row["stored"] == (run.path / "masks.npz").stat().st_size
 
 
 def test_zeros_save_no_time_is_said_here_too(open_page, write_run):
@@ -219,9 +219,27 @@ def test_a_dense_run_alone_has_no_mask_to_store(open_page, runs):
     assert "Dense fine-tuning" in names(app)
 
 
+def test_main_methods_of_usual_settings_are_drawn_where_no_run_is_chosen(open_page, runs):
+    make_run(runs), make_run(runs, seed=1), make_run(runs, regularizer=0.0)
+    local = make_run(runs, method="smp_l")
+    app = open_page(PAGE, published=[])
+    assert spread(app)["name"].tolist() == ["SMP-S"]
+    assert set(spread(open_page(PAGE, methods=["smp_l"], published=[]))["name"]) == {"SMP-L"}
+    assert set(spread(open_page(PAGE, published=[], unusual="true"))["name"]) == {"SMP-S", "SMP-S, regularizer 0"}
+    assert spread(open_page(PAGE, local.run_id, published=[]))["name"].tolist() == ["SMP-L"]
+
+
+def test_what_is_shown_is_a_table_for_a_paper(open_page, write_run):
+    write_run(accuracy=0.6)
+    markdown, latex = open_page(PAGE).expander[0].code
+    assert "| smp_s | 50 | 60.0 ± " in markdown.value
+    assert r"smp\_s & 50 & 60.0 $\pm$ " in latex.value
+    assert "1 runs" in latex.value and "tiny-test-encoder" in latex.value
+
+
 def test_published_ablations_say_what_did_not_converge(open_page, write_run):
     app = open_page(PAGE, write_run().run_id)
-    assert app.expander[0].label == "Published ablations of the method"
-    table = app.expander[0].dataframe[0].value
+    (part,) = (part for part in app.expander if part.label == "Published ablations of the method")
+    table = part.dataframe[0].value
     assert len(table) == 48
     assert set(table.loc[table["value"].isna(), "note"]) == {"did not converge"}

@@ -1,0 +1,199 @@
+"""Sections of the page Curves below its figure: spreads, costs, a pair of runs, and published ablations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from smp_lab.analysis import costs as analysis
+from smp_lab.analysis.sampling import Comparison
+from smp_lab.analysis.summary import as_latex, as_markdown, caption, summarize, summary_cells
+from smp_lab.figures.style import METRIC_TITLES
+from smp_lab.storage.published import SOURCE
+from smp_lab.storage.runs import RunRecord
+from smp_lab.ui import cache, columns, controls, messages
+
+_MEGABYTE = 1e6
+
+
+def spread(means: pd.DataFrame) -> None:
+    """The means with their spread over seeds and over development sets."""
+    if means.empty:
+        return
+    st.subheader("How far the values can be trusted")
+    st.markdown(
+        "Three spreads, of three questions. **Over seeds**: would the same settings, trained again, give the same "
+        "value? **Dev set**: would another development set of this size? Half the width of its 95 % interval; Wilson's "
+        "for accuracy, resampled examples for other metrics. **Paired** (below): do two runs differ on the same "
+        "examples? It is the sharpest, because what is hard for both does not count."
+    )
+    st.dataframe(
+        columns.in_words(means),
+        column_order=["task", "name", "remaining", "metric", "mean", "n_seeds", "sd", "n_examples", "sampling"],
+        column_config=columns.SHARED
+        | {
+            "name": "Line",
+            "mean": columns.percent("Mean"),
+            "n_seeds": st.column_config.NumberColumn("Seeds"),
+            "sd": columns.percent("Over seeds, sd", help="In points; none where there is one seed."),
+            "sampling": columns.percent("Dev set, 95 % (±)", help="In points; mean over seeds."),
+        },
+        hide_index=True,
+        alt="Mean over seeds of the metric with its spread over seeds and over development sets",
+    )
+    controls.data_downloads(means, "spread")
+
+
+def paper_tables(runs: pd.DataFrame) -> None:
+    """What is shown as Markdown and as LaTeX, to copy; columns of `runs` as `summarize` takes them."""
+    with st.expander("Table for a paper: Markdown and LaTeX"):
+        cells, words = summary_cells(summarize(runs)), caption(runs)
+        markdown, latex = st.tabs(["Markdown", "LaTeX"])
+        markdown.code(f"{as_markdown(cells)}\n\n{words}", language="markdown")
+        latex.code(as_latex(cells, words), language="latex")
+
+
+def costs(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
+    """Table 1 of the paper for the runs, and what many tasks take."""
+    st.subheader("What a task costs")
+    with_masks = [run for run in runs if run.has_masks]
+    sizes = {run.run_id: size for run, size in messages.readable(with_masks, lambda run: run.mask_bytes)}
+    table = analysis.costs(runs, labels, sizes)
+    st.dataframe(
+        columns.in_words(table),
+        column_config=columns.SHARED
+        | {
+            "trainable": columns.count("Trainable parameters"),
+            "new": columns.count(
+                "New parameters",
+                "Per task, beside the shared encoder, as in Table 1 of the paper: a mask counts its 1-bit entries in "
+                "32-bit parameters.",
+            ),
+            "encoder": columns.percent("Kept, encoder", "Of the prunable weights."),
+            "model": columns.percent(
+                "Kept, model", "With embeddings, biases, LayerNorm and pooler, which are never pruned."
+            ),
+            "packed": st.column_config.NumberColumn("Mask at 1 bit a weight", format="bytes"),
+            "stored": st.column_config.NumberColumn("Mask as stored", format="bytes", help="Compressed."),
+        },
+        column_order=["run", "trainable", "new", "encoder", "model", "packed", "stored", "base_model"],
+        hide_index=True,
+        alt="Trainable and new parameters, remaining fractions and bytes of a mask for each run",
+    )
+    controls.data_downloads(table, "costs")
+    st.caption(
+        "Embeddings, biases, LayerNorm and pooler are never pruned: BERT-base at 10 % of its encoder keeps 30.2 % of "
+        "the model. A mask saves storage, not time: an empty row or column could be cut out; "
+        f"{messages.ZEROS_SAVE_NO_TIME}. With its empty rows cut out, the paper's mask for MNLI at 3 % runs 1.37 times "
+        f"as fast (published: {SOURCE}, section 8)."
+    )
+    _many_tasks([run for run in runs if run.run_id in sizes], sizes)
+
+
+def _many_tasks(runs: list[RunRecord], sizes: dict[str, int]) -> None:
+    if not runs:
+        return
+    n_tasks = int(
+        st.number_input("Tasks on one shared encoder", 1, 1000, 8, key="n_tasks", bind="query-params", width=220)
+    )
+    first = runs[0]
+    same = [run for run in runs if run.layout == first.layout]
+    stored = sum(sizes[run.run_id] for run in same) / len(same)
+    table = analysis.storage_of_tasks(first.layout, n_tasks, stored)
+    with st.container(horizontal=True):
+        for place, row in enumerate(table.to_dict("records")):
+            gain = f"{row['times']:.2f} times less" if row["times"] >= 1 else "more than fine-tuned"
+            st.metric(
+                row["way"].capitalize(),
+                f"{row['bytes'] / _MEGABYTE:,.1f} MB",
+                gain if place else None,
+                delta_color="off",
+                delta_arrow="off",
+                width=240,
+            )
+    several = f", the mean of {len(same)} runs" if len(same) > 1 else ""
+    st.caption(
+        f"{n_tasks} task{'s' * (n_tasks > 1)} on {first.config.base_model} with weights in 32 bits, heads left out: "
+        f"{n_tasks} fine-tuned model{'s' * (n_tasks > 1)} against one encoder and a mask each "
+        f"({stored / _MEGABYTE:.3f} MB as stored{several})."
+    )
+    controls.data_downloads(table, "storage-of-tasks")
+
+
+@st.fragment
+def pair(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
+    """A paired comparison of two runs of one task; labels by run id."""
+    st.subheader("Two runs on the same examples")
+    n_runs = Counter(run.config.task for run in runs)
+    firsts = [run for run in runs if n_runs[run.config.task] > 1]
+    if not firsts:
+        st.caption("No two of the runs share a task, so there is no pair to compare.")
+        return
+    left, right = st.columns(2)
+    by_id = {run.run_id: run for run in runs}
+    with left:
+        a = by_id[controls.pick("Run a", {run.run_id: labels[run.run_id] for run in firsts}, key="compared")]
+    with right:
+        partners = {run.run_id: labels[run.run_id] for run in _partners(a, runs)}
+        b = by_id[controls.pick("Run b", partners, key="compared_with")]
+    if a.config.data_sha256 != b.config.data_sha256:
+        st.warning(
+            "These two runs were measured on different data, by their fingerprints: their examples cannot be paired."
+        )
+        return
+    with messages.sentence_on_error():
+        found = cache.comparison(a, b, a.main_metric)
+    st.markdown(f"a: {labels[a.run_id]}; b: {labels[b.run_id]}. {_verdict(found)}")
+    if found.outcomes:
+        counts = found.outcomes
+        st.dataframe(
+            pd.DataFrame(
+                {"b right": [counts.both, counts.only_b], "b wrong": [counts.only_a, counts.neither]},
+                index=["a right", "a wrong"],
+            ),
+            width=320,
+            alt="Examples by whether run a and run b predict them right",
+        )
+    st.caption(
+        "This is about these two trained runs and these examples. To tell methods apart takes several seeds of each."
+    )
+
+
+def _partners(run: RunRecord, runs: list[RunRecord]) -> list[RunRecord]:
+    """Other runs of its task; those of other methods first, because two seeds of one say less."""
+    others = [other for other in runs if other is not run and other.config.task == run.config.task]
+    return sorted(others, key=lambda other: other.config.method == run.config.method)
+
+
+def _verdict(found: Comparison) -> str:
+    name = METRIC_TITLES[found.metric]
+    words = "distinguishable" if found.distinguishable else "not distinguishable"
+    facts = f"b minus a: **{100 * found.difference:+z.1f}** points of {name} on {found.n_examples:,} examples"
+    if found.p_value is not None and found.outcomes:
+        unlike = found.outcomes.only_a + found.outcomes.only_b
+        facts += (
+            f"; {unlike:,} examples are right in one of the two alone, {found.outcomes.only_b:,} of them in b "
+            f"(McNemar's exact test, two-sided: p = {found.p_value:.2g})"
+        )
+    elif found.interval:
+        low, high = found.interval
+        facts += f", 95 % interval {100 * low:+z.1f} to {100 * high:+z.1f} (paired bootstrap over the examples)"
+    return f"The two runs are **{words}** on these examples. {facts}."
+
+
+def ablations() -> None:
+    """What the paper measured with parts of the method left out or exchanged."""
+    with st.expander("Published ablations of the method"):
+        table = cache.ablations()
+        st.dataframe(
+            columns.in_words(table),
+            column_order=["source", "variant", "task", "metric", "remaining", "value", "note"],
+            column_config=columns.SHARED | {"variant": "Variant", "note": "Note"},
+            hide_index=True,
+            alt="Tables 3 to 5 of the paper: masking functions, heads and the regulariser compared",
+        )
+        st.caption(f"{SOURCE}, Tables 3 to 5, BERT-base. Of another encoder than the measured runs.")
+        controls.data_downloads(table, "published-ablations")
