@@ -146,7 +146,7 @@ def pair(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
         return
     with messages.sentence_on_error():
         found = cache.comparison(a, b, a.main_metric)
-    st.markdown(f"a: {labels[a.run_id]}; b: {labels[b.run_id]}. {_verdict(found)}")
+    st.markdown(f"a: {messages.plain(labels[a.run_id])}; b: {messages.plain(labels[b.run_id])}. {_verdict(found)}")
     if found.outcomes:
         counts = found.outcomes
         st.dataframe(

@@ -187,7 +187,7 @@ def _seeds(left: DeltaGenerator, right: DeltaGenerator) -> None:
 
 def _random(left: DeltaGenerator, right: DeltaGenerator) -> None:
     learned, random = records.find(records.SST2_HALF, records.SST2_RANDOM_HALF)
-    majority = cache.reliability(random, random.main_metric).one_answer
+    majority = cache.reliability(random, random.main_metric).majority_baseline
     with left:
         gap = random.main_value - majority
         guessed = frame.guess(

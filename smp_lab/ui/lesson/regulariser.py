@@ -143,4 +143,4 @@ def _heads(run: RunRecord) -> np.ndarray:
 
 def _majority(run: RunRecord) -> float:
     """Accuracy of always saying the more frequent class."""
-    return cache.reliability(run, run.main_metric).one_answer
+    return cache.reliability(run, run.main_metric).majority_baseline
