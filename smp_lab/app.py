@@ -16,7 +16,11 @@ _ABOUT = f"SMP Lab {__version__}: learn binary masks over frozen pre-trained enc
 
 # Section of the menu -> its pages: file, title, icon. The first of all is the one that opens.
 _MENU = {
-    "Start": [(links.OVERVIEW, "Overview", "grid_on"), (links.LEARN, "Learn", "school")],
+    "Start": [
+        (links.OVERVIEW, "Overview", "grid_on"),
+        (links.LEARN, "Learn", "school"),
+        (links.TRAIN, "Train", "model_training"),
+    ],
     "Explore": [
         (links.CURVES, "Curves", "show_chart"),
         (links.SPARSITY, "Sparsity", "stacked_line_chart"),

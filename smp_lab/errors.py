@@ -45,11 +45,15 @@ class TrainingError(SmpLabError):
     """Training cannot start or go on."""
 
 
+class JobError(SmpLabError):
+    """A job is not there or not in a state for what is asked of it, or the queue cannot be written."""
+
+
 class MissingDependencyError(SmpLabError):
     """A package of an optional extra, or the clone that holds the app's pages, is needed and not there."""
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What an error of another library says, short enough to stand in brackets in a sentence."""
     return str(error).strip().split("\n")[0].rstrip(".:") or type(error).__name__
 
@@ -59,3 +63,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(
         words in str(error) for words in ("out of memory", "can't allocate memory", "not enough memory")
     )
+
+
+def sentence_of(error: BaseException) -> str | None:
+    """What a person can do about an error; None for a defect."""
+    if isinstance(error, SmpLabError):
+        return str(error)
+    if is_out_of_memory(error):
+        return (
+            f"There is not enough memory ({first_line(error)[:200]}). Take a smaller --batch-size or --max-length, or "
+            "close what else runs. A run that has a checkpoint resumes from it by the same command."
+        )
+    return None

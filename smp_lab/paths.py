@@ -17,11 +17,15 @@ SHARED_MASKS_FOLDER = "shared_masks"
 
 RUNS_VARIABLE = "SMP_LAB_RUNS"
 GLUE_VARIABLE = "SMP_LAB_GLUE_DIR"
+# Of the app: nothing can be changed through it; and that it can where other machines reach it.
+READ_ONLY_VARIABLE = "SMP_LAB_READ_ONLY"
+ALLOW_TRAINING_VARIABLE = "SMP_LAB_ALLOW_TRAINING"
 
 # Hidden folders inside a folder of runs: never listed as runs.
 UNFINISHED_FOLDER = ".unfinished"
 LOGS_FOLDER = ".logs"
 WEIGHTS_FOLDER = ".weights"
+JOBS_FOLDER = ".jobs"
 TEMPORARY_PREFIX = ".writing-"
 
 
@@ -62,6 +66,21 @@ def own_runs_folder() -> Path:
 def unfinished_folder(runs: Path, run_id: str) -> Path:
     """Where a run's checkpoints lie until it is finished."""
     return runs / UNFINISHED_FOLDER / run_id
+
+
+def events_file(runs: Path, run_id: str) -> Path:
+    """What an unfinished run has done, an event a line: see `smp_lab.training.progress`."""
+    return unfinished_folder(runs, run_id) / "events.jsonl"
+
+
+def snapshots_folder(runs: Path, run_id: str) -> Path:
+    """Scores and masks of an unfinished run at some twenty steps, a file each."""
+    return unfinished_folder(runs, run_id) / "moments"
+
+
+def jobs_folder(runs: Path) -> Path:
+    """The queue of a folder of runs, and what its processes print."""
+    return runs / JOBS_FOLDER
 
 
 def transfers_folder(runs: Path) -> Path:

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from smp_lab import __version__
-from smp_lab.cli import app, check, export, runs, summary, sweep, train, transfer
-from smp_lab.errors import SmpLabError, first_line, is_out_of_memory
+from smp_lab.cli import app, check, export, jobs, runs, summary, sweep, train, transfer
+from smp_lab.errors import SmpLabError, sentence_of
 
 commands = typer.Typer(
     help="Learn binary masks over frozen pre-trained encoders, keep them, look at them.",
@@ -27,14 +27,8 @@ def main() -> None:
     try:
         commands()
     except (SmpLabError, MemoryError, RuntimeError) as error:
-        if isinstance(error, SmpLabError):
-            sentence = str(error)
-        elif is_out_of_memory(error):
-            sentence = (
-                f"There is not enough memory ({first_line(error)[:200]}). Take a smaller --batch-size or --max-length, "
-                "or close what else runs. A run that has a checkpoint resumes from it by the same command."
-            )
-        else:
+        sentence = sentence_of(error)
+        if sentence is None:
             raise
         typer.echo(f"smp-lab: {sentence}", err=True)
         sys.exit(1)
@@ -56,7 +50,7 @@ def _options(
 
 
 # In the order of the help.
-for module in (app, train, transfer, sweep, runs, summary, check, export):
+for module in (app, train, jobs, transfer, sweep, runs, summary, check, export):
     commands.command(
         module.__name__.rpartition(".")[2],
         # The backspace keeps the lines from being filled into one paragraph.

@@ -10,7 +10,14 @@ from typing import Annotated
 import typer
 
 from smp_lab.cli.options import existing
-from smp_lab.paths import RUNS_VARIABLE, app_file, own_runs_folder, project_folder
+from smp_lab.paths import (
+    ALLOW_TRAINING_VARIABLE,
+    READ_ONLY_VARIABLE,
+    RUNS_VARIABLE,
+    app_file,
+    own_runs_folder,
+    project_folder,
+)
 
 EXAMPLES = ("smp-lab app", "smp-lab app --port 8600", "smp-lab app --runs /data/my-runs")
 
@@ -26,11 +33,26 @@ def command(
         Path | None,
         typer.Option(metavar="DIR", help=f"Folder of your own runs.  [default: {RUNS_VARIABLE}, else runs/]"),
     ] = None,
+    read_only: Annotated[
+        bool,
+        typer.Option(
+            "--read-only",
+            help=f"Show only: nothing can be started, stopped or deleted through the app ({READ_ONLY_VARIABLE}=1).",
+        ),
+    ] = False,
+    allow_training: Annotated[
+        bool,
+        typer.Option(
+            "--allow-training",
+            help="Let other machines start, stop and delete too, where the app listens to them.",
+        ),
+    ] = False,
 ) -> None:
     """Open the app in a browser.
 
     It shows your own runs and, in a clone, those in cached_runs/, and prints its address. Ctrl-C stops it. Only this
-    machine reaches it, unless the variable STREAMLIT_SERVER_ADDRESS names another address, such as 0.0.0.0.
+    machine reaches it, unless the variable STREAMLIT_SERVER_ADDRESS names another address, such as 0.0.0.0: then the
+    app only shows, unless --allow-training is given.
     """
     folder = own_runs_folder() if runs is None else existing(runs)
     command = [sys.executable, "-m", "streamlit", "run", str(app_file())]
@@ -43,6 +65,8 @@ def command(
         "STREAMLIT_SERVER_SHOW_EMAIL_PROMPT": "false",
         **os.environ,
         RUNS_VARIABLE: str(folder.absolute()),
+        **({READ_ONLY_VARIABLE: "1"} if read_only else {}),
+        **({ALLOW_TRAINING_VARIABLE: "1"} if allow_training else {}),
     }
     # Streamlit takes the theme from the folder it is started in.
     os.chdir(project_folder())

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from smp_lab.cli.options import GlueFolder, Source, extras_for
+from smp_lab.cli.this_job import told_to_queue
 from smp_lab.config import RunConfig
 from smp_lab.grid import as_options
 from smp_lab.methods import METHODS, SET
@@ -53,6 +54,7 @@ def _option(name: str) -> inspect.Parameter:
 
 @with_settings
 def command(
+    context: typer.Context,
     task: Annotated[str, typer.Option(metavar="NAME", help=f"One of: {', '.join(TASKS)}.", show_default=False)],
     method: Annotated[str, typer.Option(metavar="NAME", help=f"One of: {', '.join(METHODS)}.")] = "smp_s",
     remaining: Annotated[
@@ -120,23 +122,27 @@ def command(
     with extras_for("Training"):
         from smp_lab.training.prepare import prepare
         from smp_lab.training.run import train as train_run
+        from smp_lab.training.stop import Interrupted
         from smp_lab.training.sweep import find_made
     folder = own_runs_folder() if runs is None else runs
     folders = [folder, cached_runs_folder()]
-    prepared = prepare(task, method, glue_folder=glue_dir, source=source, teacher_runs=folders, **settings)
-    for there in filter(None, (find_made(place, prepared.config) for place in folders)):
-        if there.precision != prepared.config.precision:
-            typer.echo(
-                f"{there.run_id} is there in {there.precision}; trained anew in {prepared.config.precision}, as asked"
-            )
-    record = train_run(
-        prepared,
-        folder,
-        command=_command(prepared.config, source),
-        write=typer.echo,
-        report_to=report_to,
-        resume_anyway=resume_anyway,
-    )
+    with told_to_queue(context, folder, Interrupted) as run_begins:
+        prepared = prepare(task, method, glue_folder=glue_dir, source=source, teacher_runs=folders, **settings)
+        for there in filter(None, (find_made(place, prepared.config) for place in folders)):
+            if there.precision != prepared.config.precision:
+                typer.echo(
+                    f"{there.run_id} is there in {there.precision}; trained anew in {prepared.config.precision}, as "
+                    "asked"
+                )
+        run_begins(prepared.config)
+        record = train_run(
+            prepared,
+            folder,
+            command=_command(prepared.config, source),
+            write=typer.echo,
+            report_to=report_to,
+            resume_anyway=resume_anyway,
+        )
     if record is not None:
         metric = f"{record.main_metric} {record.main_value:.4f}"
         typer.echo(f"{metric} on {record.n_examples} examples, kept in {record.path}")

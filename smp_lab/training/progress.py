@@ -1,14 +1,19 @@
-"""What a person sees while a run trains: a bar with the time left, and a line per evaluation."""
+"""What a run tells while it trains: a bar and lines on a terminal, and events in a file that others follow."""
 
 from __future__ import annotations
 
+import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from smp_lab.training.pruned_weights import PrunedWeights
 from smp_lab.training.trainer import Log
 
 
@@ -69,6 +74,75 @@ class Progress(TrainerCallback):
         """Close the bar."""
         if self._bar is not None:
             self._bar.close()
+
+
+def add_event(file: Path, event: str, **content: Any) -> None:
+    """Append a line to a file of events, as `Events` describes them."""
+    values = {"event": event, "time": round(time.time(), 3), **content}
+    plain = {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values.items()}
+    # After a line that a kill cut off, this one must not be part of it.
+    line = "\n" * (event == "begin") + json.dumps(plain, separators=(",", ":")) + "\n"
+    with suppress(OSError), file.open("ab", buffering=0) as stream:
+        stream.write(line.encode())
+
+
+class Events(TrainerCallback):
+    """Appends what a run does to a file: one JSON object a line, with the keys event and time.
+
+    begin     run_id, config, layout, from_step, total_steps: a process starts or resumes the run
+    step      step, seconds: the training stands here; at most one a second
+    log       the row of history, and kept_by_matrix in the order of `EncoderLayout.matrices`
+    evaluate  the row of evaluations
+    save      step of a checkpoint
+    end       state (done, stopped, failed) and reason
+
+    NaN is null. Lines are a view of the run and no part of it: a line that cannot be written is left out, and one that
+    was cut off by a kill is not read.
+
+    Parameters
+    ----------
+    file
+        Appended to.
+    log
+        Of the run.
+    begin
+        Of the event of that name.
+    pruned
+        Whose kept weights are counted.
+    """
+
+    SECONDS_BETWEEN_STEPS = 1.0
+
+    def __init__(self, file: Path, log: Log, begin: Mapping[str, Any], pruned: PrunedWeights) -> None:
+        self._file, self._log, self._pruned = file, log, pruned
+        self._last_step = time.monotonic()
+        self._add("begin", **begin)
+
+    def _add(self, event: str, **content: Any) -> None:
+        add_event(self._file, event, **content)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Say where the training stands, now and then."""
+        now = time.monotonic()
+        if now - self._last_step >= self.SECONDS_BETWEEN_STEPS:
+            self._last_step = now
+            self._add("step", step=state.global_step, seconds=round(self._log.seconds, 3))
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict, **_: Any
+    ) -> None:
+        """Append the row of history that was just made."""
+        if "loss" in logs and self._log.history:
+            kept = [int(mask.sum()) for mask in self._pruned.masks]
+            self._add("log", **self._log.history[-1], kept_by_matrix=kept)
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Append the row of evaluations that was just made."""
+        self._add("evaluate", **self._log.evaluations[-1])
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Say that there is a checkpoint."""
+        self._add("save", step=state.global_step)
 
 
 def _clock(seconds: float) -> str:

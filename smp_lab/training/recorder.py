@@ -71,7 +71,12 @@ class MomentRecorder:
             inside = torch.where(mask, scores.detach(), torch.inf).min()
             cuts.append(float(inside) if torch.isfinite(inside) else np.nan)
             bits[f"bits.{matrix.layer}.{matrix.matrix_type}"] = np.packbits(mask.cpu().numpy())
-        arrays = {"kept": np.stack(kept), "removed": np.stack(removed), "score_cut": np.array(cuts, np.float32)}
+        arrays = {
+            "kept": np.stack(kept),
+            "removed": np.stack(removed),
+            "score_cut": np.array(cuts, np.float32),
+            "edges": SCORE_EDGES,
+        }
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **arrays, **bits)
         file = self._file(pruned.step)

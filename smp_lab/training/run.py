@@ -7,16 +7,16 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from transformers import PrinterCallback, set_seed
+from transformers import PrinterCallback, TrainerCallback, set_seed
 
-from smp_lab.errors import ConfigError, RunExistsError
+from smp_lab.errors import ConfigError, RunExistsError, first_line
 from smp_lab.methods import NONE
-from smp_lab.paths import LOGS_FOLDER, TEMPORARY_PREFIX, unfinished_folder
+from smp_lab.paths import LOGS_FOLDER, TEMPORARY_PREFIX, events_file, unfinished_folder
 from smp_lab.storage.runs import RunRecord, save_run
 from smp_lab.training.checkpoints import (
     conditions,
@@ -32,7 +32,7 @@ from smp_lab.training.kept_weights import keep_weights
 from smp_lab.training.model import build_model
 from smp_lab.training.prepare import Prepared
 from smp_lab.training.processes import is_first_process, process_group_closed
-from smp_lab.training.progress import Progress
+from smp_lab.training.progress import Events, Progress, add_event
 from smp_lab.training.provenance import code_version, provenance
 from smp_lab.training.recorder import MomentRecorder
 from smp_lab.training.results import history_table, predictions_table, results
@@ -103,6 +103,10 @@ def train(
                 shutil.rmtree(left)
         try:
             return _train(prepared, runs, folder, found, command, write, report_to)
+        except BaseException as error:
+            state = "stopped" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
+            add_event(events_file(runs, config.run_id), "end", state=state, reason=first_line(error))
+            raise
         finally:
             # Only a checkpoint is worth keeping, and only until the record is there.
             if (runs / config.run_id).exists() or not any(folder.glob("checkpoint-*")):
@@ -165,6 +169,17 @@ def _train(
     model = build_model(config, encoder, total_steps)
     moments = MomentRecorder(folder / "moments", total_steps, model.pruned)
     stop = StopOnRequest()
+    callbacks: list[TrainerCallback] = [stop]
+    if is_first_process():
+        begin = {
+            "run_id": config.run_id,
+            "config": config.to_dict(),
+            "layout": asdict(encoder.layout),
+            "from_step": from_step,
+            "total_steps": total_steps,
+        }
+        callbacks.append(Events(events_file(runs, config.run_id), log, begin, model.pruned))
+        callbacks += [Progress(log, write)] if write else []
     if report_to != "none":
         # By default the library logs into the folder of checkpoints, which goes when the run is finished.
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(runs / LOGS_FOLDER / config.run_id))
@@ -179,7 +194,7 @@ def _train(
             collator=encoder.collator,
             log=log,
             moments=moments,
-            callbacks=[stop, *([Progress(log, write)] if write else [])],
+            callbacks=callbacks,
         )
     except (ValueError, RuntimeError) as error:
         if report_to == "none":

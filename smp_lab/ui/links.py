@@ -12,7 +12,7 @@ from smp_lab import paths
 RUNS = "runs"
 LECTURE = "lecture"
 
-OVERVIEW, LEARN = "overview.py", "learn.py"
+OVERVIEW, LEARN, TRAIN = "overview.py", "learn.py", "train.py"
 SPARSITY, OVERLAP, HISTORY, CURVES, SCORES = "sparsity.py", "overlap.py", "history.py", "curves.py", "scores.py"
 
 
@@ -80,3 +80,8 @@ def page_link(page: str | StreamlitPage, label: str | None = None) -> None:
         handed_on[LECTURE] = "1"
     target = paths.pages_folder() / page if isinstance(page, str) else page
     st.page_link(target, label=label, query_params=handed_on)
+
+
+def page_link_to_run(page: str, label: str, run_id: str) -> None:
+    """A link to a page that shows one run, whatever is chosen now."""
+    st.page_link(paths.pages_folder() / page, label=label, query_params={RUNS: [run_id]})

@@ -1,0 +1,145 @@
+"""Train a mask: ask for a run, watch it form, stop it, resume it. Training is done by processes of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+
+import streamlit as st
+
+from smp_lab.errors import SmpLabError
+from smp_lab.jobs.queue import QUEUED, RESUMABLE, Job, Queue
+from smp_lab.ui import actions, cache, controls, estimate, forms, links, live, messages, safety
+
+_JOB = "job"
+_LIKE = "like"
+_SECONDS_LIVE, _SECONDS_IDLE = 2.0, 5.0
+
+
+def main() -> None:
+    st.title("Train")
+    queue = actions.queue()
+    with messages.sentence_on_error():
+        jobs = queue.jobs()
+    if not links.in_lecture():
+        _new_run(jobs)
+    busy = any(job.is_active for job in jobs)
+    # While nothing trains, a run that a terminal starts is still found.
+    st.fragment(_watch, run_every=_SECONDS_LIVE if busy else _SECONDS_IDLE)(queue, busy)
+
+
+def _new_run(jobs: list[Job]) -> None:
+    like = st.query_params.get(_LIKE)
+    index = cache.run_index()
+    if like in index.runs and st.session_state.get("filled_from") != like:
+        st.session_state["filled_from"] = like
+        forms.fill_from(index.runs[like].config)
+    with st.expander("New run", expanded=not jobs or like is not None):
+        if (sentence := safety.refusal()) is not None:
+            st.info(sentence)
+            return
+        missing = importlib.util.find_spec("torch") is None
+        if missing:
+            st.warning("The packages that training needs are not installed. This brings them:")
+            st.code("pip install -e '.[train,encoder]'", language="shell")
+        st.pills(
+            "Presets", list(forms.PRESETS), key="preset", on_change=_take_preset, help="Fill the form; change it then."
+        )
+        if preset := st.session_state.get("preset"):
+            st.caption(forms.PRESETS[preset][0])
+        asked = forms.training_form()
+        if asked is None:
+            return
+        words = forms.words_of(asked)
+        st.caption(estimate.sentence(asked, index))
+        st.code(shlex.join(["smp-lab", "train", *words]), language="shell", wrap_lines=True)
+        if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=missing):
+            try:
+                st.query_params[_JOB] = str(actions.submit(words, asked))
+            except SmpLabError as error:
+                st.error(str(error))
+            else:
+                st.rerun()
+
+
+def _take_preset() -> None:
+    if preset := st.session_state.get("preset"):
+        forms.fill(forms.PRESETS[preset][1])
+
+
+def _watch(queue: Queue, was_busy: bool) -> None:
+    """The queue and one job; drawn again every two seconds while something trains."""
+    with messages.sentence_on_error():
+        jobs = queue.jobs()
+    if any(job.is_active for job in jobs) != was_busy:
+        # Another pace, and a finished run is in the index from now on.
+        st.rerun()
+    if not jobs:
+        st.info("Nothing has been trained in this folder of runs yet. Choose a preset and start.")
+        return
+    if not links.in_lecture():
+        _queue(queue, jobs)
+    names = {str(job.id): f"{job.id} · {job.title} · {job.state}" for job in reversed(jobs)}
+    first = next((place for place, job in enumerate(reversed(jobs)) if job.is_active), 0)
+    job = next(job for job in jobs if str(job.id) == controls.pick("Job", names, key=_JOB, index=first))
+    st.subheader(f"{job.title}: {job.state}")
+    run = live.live_run(queue, job)
+    live.show_state(queue, job, run)
+    if not links.in_lecture():
+        _controls(job)
+    if job.run_id is not None and job.run_id in cache.run_index().runs:
+        st.success("The run is finished and stands among the others.")
+        with st.container(horizontal=True):
+            for page, label in (
+                (links.OVERVIEW, "Overview"),
+                (links.SPARSITY, "Where it keeps weights"),
+                (links.SCORES, "Its scores"),
+            ):
+                links.page_link_to_run(page, label, job.run_id)
+    elif run is not None:
+        live.show_pictures(queue, run, cache.run_index())
+
+
+def _queue(queue: Queue, jobs: list[Job]) -> None:
+    waiting = sum(job.state == QUEUED for job in jobs)
+    with st.expander(f"Queue: {sum(job.is_active for job in jobs)} at work, {waiting} waiting, {len(jobs)} in all"):
+        st.dataframe(live.queue_table(jobs), hide_index=True, key="jobs", height="content" if len(jobs) < 8 else 300)
+        st.caption(estimate.limits(queue))
+        if safety.refusal() is None:
+            label = "Go on starting runs" if queue.paused else "Pause the queue"
+            st.button(label, key="pause", on_click=_do, args=[actions.pause, not queue.paused])
+
+
+def _controls(job: Job) -> None:
+    if safety.refusal() is not None:
+        return
+    with st.container(horizontal=True):
+        if job.is_active and job.state != "stopping":
+            st.button(
+                "Stop", icon=":material/stop:", on_click=_do, args=[actions.stop, job.id], help="Leaves a checkpoint."
+            )
+        if job.state == QUEUED:
+            st.button("Cancel", icon=":material/close:", on_click=_do, args=[actions.stop, job.id])
+            st.button("Earlier", icon=":material/arrow_upward:", on_click=_do, args=[actions.move, job.id, -1])
+            st.button("Later", icon=":material/arrow_downward:", on_click=_do, args=[actions.move, job.id, 1])
+        if job.state in RESUMABLE:
+            st.button(
+                "Resume", type="primary", icon=":material/play_arrow:", on_click=_do, args=[actions.resume, job.id]
+            )
+        if not job.is_active:
+            with st.popover("Delete", icon=":material/delete:"):
+                st.write("Removes the job, its log and its checkpoints. A finished run stays.")
+                st.button("Delete it", key="delete", on_click=_do, args=[actions.delete, job.id])
+    if (sentence := st.session_state.pop("refused", None)) is not None:
+        st.error(sentence)
+
+
+def _do(action: object, *args: object) -> None:
+    """Carry out what a button says; a refusal is shown where the buttons are."""
+    try:
+        action(*args)  # type: ignore[operator]
+    except SmpLabError as error:
+        st.session_state["refused"] = str(error)
+
+
+main()

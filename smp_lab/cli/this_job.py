@@ -1,0 +1,55 @@
+"""What `smp-lab train` tells the queue of its folder of runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from smp_lab.config import RunConfig
+from smp_lab.errors import SmpLabError, first_line, sentence_of
+from smp_lab.grid import as_options
+from smp_lab.jobs.queue import DONE, FAILED, STOPPED, Queue, ThisJob
+
+
+@contextmanager
+def told_to_queue(
+    context: typer.Context, runs: Path, interrupted: type[SmpLabError]
+) -> Iterator[Callable[[RunConfig], None]]:
+    """Tell the queue that a run begins, by the function this gives, and how it ends.
+
+    Parameters
+    ----------
+    context
+        With the options as they were given.
+    runs
+        Folder that the run goes to.
+    interrupted
+        What is raised where a run was stopped on request.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        # The first of several processes that share a run speaks for all.
+        yield lambda config: None
+        return
+    job = ThisJob(Queue(runs))
+    try:
+        yield lambda config: job.begins(_words(context), config)
+    except BaseException as error:
+        stopped = isinstance(error, (interrupted, KeyboardInterrupt))
+        reason = sentence_of(error) or f"{type(error).__name__}: {first_line(error)}"
+        job.ends(STOPPED if stopped else FAILED, reason)
+        raise
+    job.ends(DONE)
+
+
+def _words(context: typer.Context) -> list[str]:
+    """Options as they were given, but for the folder of runs and for what is said for one time alone."""
+    given = {}
+    for name, value in context.params.items():
+        source = context.get_parameter_source(name)
+        if name not in ("runs", "resume_anyway") and source is not None and source.name != "DEFAULT":
+            given[name] = value
+    return as_options(given)

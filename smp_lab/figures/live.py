@@ -1,0 +1,83 @@
+"""Figures of a run that trains: those of its history with axes that stand still, and its mask as it forms."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from smp_lab.figures import training_history
+from smp_lab.figures.style import FRACTION_SCALE, MATRIX_TITLES, empty_figure, new_figure
+
+LOSS, REMAINING, METRIC, FLIPS = KINDS = ("loss", "remaining", "metric", "flips")
+_PLOTS = {
+    LOSS: training_history.plot_loss,
+    REMAINING: training_history.plot_remaining,
+    METRIC: training_history.plot_evaluations,
+    FLIPS: training_history.plot_flips,
+}
+_GHOST = "rgba(128, 128, 128, 0.55)"
+
+
+def plot_progress(table: pd.DataFrame, kind: str, total_steps: int, ghost: str | None = None) -> go.Figure:
+    """One quantity of a run that trains, over all its steps from the start.
+
+    Parameters
+    ----------
+    table
+        As the function of `smp_lab.figures.training_history` for this kind takes it.
+    kind
+        One of `KINDS`.
+    total_steps
+        End of the axis.
+    ghost
+        Label of the finished run beside it, which is drawn in grey.
+    """
+    if table.empty:
+        return empty_figure({METRIC: "Main metric on the development set"}.get(kind, "Training"), "Not measured yet.")
+    figure = _PLOTS[kind](table)
+    figure.update_xaxes(range=[0, total_steps], autorange=False)
+    if kind == REMAINING:
+        figure.update_yaxes(range=[0, 102])
+    for trace in figure.data:
+        if trace.name == ghost:
+            trace.update(line_color=_GHOST, marker_color=_GHOST)
+            if trace.marker.line is not None:
+                trace.update(marker_line_color=_GHOST)
+    return figure
+
+
+def plot_kept_by_matrix(table: pd.DataFrame, step: int) -> go.Figure:
+    """Remaining weights of each matrix as it stands: layer by matrix type, layer 0 at the bottom.
+
+    Parameters
+    ----------
+    table
+        A row per layer and matrix type: layer, matrix_type, kept and n_weights (counts), remaining (fraction).
+    step
+        That it belongs to.
+    """
+    title = "The mask as it forms"
+    if table.empty:
+        return empty_figure(title, "Nothing is recorded yet.")
+    kinds, layers = table["matrix_type"].unique(), table["layer"].unique()
+    shape = len(kinds), len(layers)
+    percent = 100 * table["remaining"].to_numpy().reshape(shape).T
+    figure = new_figure(title, f"Kept weights (% of each matrix) after step {step:,}; scope: encoder", height=360)
+    figure.add_heatmap(
+        x=[MATRIX_TITLES[kind] for kind in kinds],
+        y=layers,
+        z=percent,
+        customdata=table[["kept", "n_weights"]].to_numpy().reshape(*shape, 2).swapaxes(0, 1),
+        text=[[f"{value:.1f}" for value in row] for row in percent] if len(layers) <= 12 else None,
+        texttemplate="%{text}" if len(layers) <= 12 else None,
+        colorscale=FRACTION_SCALE,
+        zmin=0,
+        zmax=100,
+        xgap=1,
+        ygap=1,
+        colorbar_title_text="Kept (%)",
+        hovertemplate="layer %{y}, %{x}: %{z:.2f} %<br>%{customdata[0]:,} of %{customdata[1]:,} weights<extra></extra>",
+    )
+    figure.update_xaxes(showgrid=False, showline=False)
+    figure.update_yaxes(title_text="Layer", dtick=1, showgrid=False, showline=False)
+    return figure

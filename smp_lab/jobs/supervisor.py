@@ -1,0 +1,68 @@
+"""The process that starts the next run when one has ended: one for each folder of runs, there while there is work.
+
+It outlives whoever started it. Should it be killed, the runs train on, and the next one takes them over.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from smp_lab.errors import JobError
+from smp_lab.jobs.queue import MAX_LOG_BYTES, Queue
+from smp_lab.jobs.runners import this_process
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def ensure_supervisor(queue: Queue) -> None:
+    """Start a supervisor unless one is there."""
+    if queue.supervisor_is_alive():
+        return
+    queue.folder.mkdir(parents=True, exist_ok=True)
+    with (queue.folder / "supervisor.log").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "smp_lab.jobs.supervisor", str(queue.runs)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    # Reaps it: a server that lives for weeks would keep its zombies.
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+def supervise(queue: Queue) -> None:
+    """Start what waits and note what ends, until there is nothing left to do; at once where another one does it."""
+    if not queue.become_supervisor(this_process()):
+        return
+    while not queue.retire():
+        queue.settle()
+        while queue.start_next():
+            pass
+        for log in queue.folder.glob("*.log"):
+            if log.stat().st_size > MAX_LOG_BYTES:
+                # Its process appends: what comes next stands at the front.
+                os.truncate(log, 0)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def main() -> None:
+    """``python -m smp_lab.jobs.supervisor RUNS``."""
+    queue = Queue(Path(sys.argv[1]))
+    while True:
+        try:
+            return supervise(queue)
+        except JobError as error:
+            # A disk that is full now may have space later, and runs may still train.
+            sys.stderr.write(f"{error}\n")
+            sys.stderr.flush()
+            time.sleep(10)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""All that the app does to the queue. Each is refused where `smp_lab.ui.safety` says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smp_lab.errors import JobError
+from smp_lab.jobs.queue import Queue, title_of
+from smp_lab.jobs.supervisor import ensure_supervisor
+from smp_lab.paths import own_runs_folder
+from smp_lab.recipes import draft
+from smp_lab.ui import safety
+
+# What a message from elsewhere must not name: places on this machine.
+_PLACES = ("--glue-dir", "--source", "--teacher")
+
+
+def queue() -> Queue:
+    """The queue of one's own runs, to be read; it is changed through this module alone."""
+    return Queue(own_runs_folder())
+
+
+def submit(words: Sequence[str], settings: dict[str, object]) -> int:
+    """Queue a run and return its number.
+
+    Parameters
+    ----------
+    words
+        Options of ``smp-lab train``.
+    settings
+        The same as arguments of `draft`, which checks them.
+    """
+    safety.require_change_allowed()
+    allowed = safety.encoders()
+    if allowed is not None:
+        if settings.get("encoder", allowed[0]) not in allowed:
+            raise JobError(f"From other machines only these encoders can be named: {', '.join(allowed)}.")
+        if named := [word for word in _PLACES if word in words]:
+            raise JobError(f"From other machines {', '.join(named)} cannot be given.")
+    config = draft(**settings)  # type: ignore[arg-type]
+    changed = queue()
+    number = changed.submit(words, title_of(config))
+    ensure_supervisor(changed)
+    return number
+
+
+def stop(number: int) -> None:
+    """As `Queue.stop`."""
+    safety.require_change_allowed()
+    queue().stop(number)
+
+
+def resume(number: int) -> None:
+    """As `Queue.resume`."""
+    safety.require_change_allowed()
+    changed = queue()
+    changed.resume(number)
+    ensure_supervisor(changed)
+
+
+def delete(number: int) -> None:
+    """As `Queue.delete`."""
+    safety.require_change_allowed()
+    queue().delete(number)
+
+
+def move(number: int, places: int) -> None:
+    """As `Queue.move`."""
+    safety.require_change_allowed()
+    queue().move(number, places)
+
+
+def pause(paused: bool) -> None:
+    """As `Queue.pause`."""
+    safety.require_change_allowed()
+    changed = queue()
+    changed.pause(paused)
+    if not paused:
+        ensure_supervisor(changed)

@@ -1,0 +1,177 @@
+"""A form made from the table of settings: what a run is of, and whatever else can be named beside a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from smp_lab.config import RunConfig
+from smp_lab.errors import ConfigError
+from smp_lab.grid import as_options
+from smp_lab.methods import METHODS, SET, get_method
+from smp_lab.recipes import PACKAGED_ENCODER, RECIPES, draft, get_recipe, method_settings
+from smp_lab.settings import CHANGEABLE, SETTINGS, Setting
+from smp_lab.tasks import TASKS, get_task
+from smp_lab.ui import safety
+
+_PREFIX = "new_"
+# Name, what it says beside itself, and what it fills in.
+PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "60-second demo": (
+        "A synthetic task with the packaged encoder: half of the weights go within about a minute.",
+        {
+            "task": "toy-sentiment",
+            "remaining": 0.5,
+            "epochs": 1.0,
+            "max_length": 32,
+            "train_examples": 1600,
+            "batch_size": 16,
+        },
+    ),
+    "lecture": (
+        "Sentiment of film reviews (SST-2) at 10 % of the weights: one epoch, some ten minutes on a desk.",
+        {"task": "sst2", "remaining": 0.1},
+    ),
+    **{
+        f"{recipe} recipe": (
+            f"All settings as the {recipe} recipe has them.",
+            {"task": "rte", "remaining": 0.5, "recipe": recipe},
+        )
+        for recipe in RECIPES
+    },
+}
+_FIRST = {"task": "toy-sentiment", "method": "smp_s", "remaining": 0.5, "seed": 0, "recipe": RECIPES[0]}
+
+
+def fill(values: Mapping[str, Any]) -> None:
+    """Fill the form with these settings and empty all others; for callbacks, and before it is drawn."""
+    for name in (*_FIRST, "encoder", *CHANGEABLE):
+        st.session_state.pop(_PREFIX + name, None)
+    for name, value in values.items():
+        st.session_state[_PREFIX + name] = " ".join(value) if isinstance(value, tuple) else value
+
+
+def fill_from(config: RunConfig) -> None:
+    """Fill the form with the settings of a run, those alone that its recipe does not have anyhow."""
+    usual = draft(config.task, config.method, remaining=config.remaining)
+    same = ("task", "method", "remaining", "seed")
+    differing = [name for name in CHANGEABLE if getattr(config, name) != getattr(usual, name)]
+    values = {name: getattr(config, name) for name in (*same, *differing)}
+    fill({name: value for name, value in values.items() if value is not None} | {"encoder": config.base_model})
+
+
+def training_form() -> dict[str, Any] | None:
+    """Draw the form; arguments of `draft`, or None where they contradict themselves, which is said."""
+    for name, value in _FIRST.items():
+        st.session_state.setdefault(_PREFIX + name, value)
+    asked: dict[str, Any] = {}
+    first = st.columns(4)
+    asked["task"] = first[0].selectbox(
+        "Task",
+        list(TASKS),
+        format_func=lambda name: TASKS[name].title,
+        key=f"{_PREFIX}task",
+        help=SETTINGS["task"].help,
+    )
+    asked["method"] = first[1].selectbox(
+        "Method",
+        list(METHODS),
+        format_func=lambda name: METHODS[name].title,
+        key=f"{_PREFIX}method",
+        help=SETTINGS["method"].help,
+    )
+    method, task = get_method(asked["method"]), get_task(asked["task"])
+    asked["remaining"] = first[2].number_input(
+        "Remaining (fraction kept)",
+        min_value=0.001,
+        max_value=1.0,
+        step=0.05,
+        format="%.3g",
+        key=f"{_PREFIX}remaining",
+        help=SETTINGS["remaining"].help,
+        disabled=method.remaining != SET,
+    )
+    if method.remaining != SET:
+        asked["remaining"] = None
+    asked["seed"] = first[3].number_input("Seed", min_value=0, step=1, key=f"{_PREFIX}seed", help=SETTINGS["seed"].help)
+    second = st.columns(2)
+    asked["encoder"] = _encoder(second[0])
+    asked["recipe"] = second[1].selectbox(
+        "Recipe", RECIPES, key=f"{_PREFIX}recipe", help="Has all settings that are not named below."
+    )
+    try:
+        recipe = method_settings(get_recipe(asked["recipe"], asked["task"], asked["remaining"]), method)
+    except ConfigError as error:
+        st.error(str(error))
+        return None
+    paper = _paper(asked["task"], asked["remaining"], method)
+    with st.expander("All other settings: empty means the recipe's"):
+        columns = st.columns(3)
+        shown = [setting for name in CHANGEABLE if (setting := SETTINGS[name]).used_by(method, task)]
+        for place, setting in enumerate(shown):
+            with columns[place % 3]:
+                value = _field(setting, recipe.get(setting.name), paper.get(setting.name))
+            if value not in (None, ""):
+                asked[setting.name] = tuple(value.split()) if setting.type is tuple else value
+    try:
+        draft(**asked)
+    except ConfigError as error:
+        st.error(str(error))
+        return None
+    return asked
+
+
+def _encoder(place: Any) -> str:
+    allowed = safety.encoders()
+    key = f"{_PREFIX}encoder"
+    st.session_state.setdefault(key, PACKAGED_ENCODER)
+    if allowed is not None:
+        return str(place.selectbox("Encoder", allowed, key=key, help="Others cannot be named from another machine."))
+    words = "minilm-l6 is the packaged one; else a folder, or a model of the Hugging Face hub."
+    return str(place.text_input("Encoder", key=key, help=words, max_chars=300)).strip() or PACKAGED_ENCODER
+
+
+def _paper(task: str, remaining: float | None, method: Any) -> dict[str, Any]:
+    """What the paper has for this run; nothing where it has no recipe for the task."""
+    name = next((name for name in RECIPES if name.startswith("paper")), None)
+    try:
+        return method_settings(get_recipe(name, task, remaining), method) if name else {}
+    except ConfigError:
+        return {}
+
+
+def _field(setting: Setting, recipe: Any, paper: Any) -> Any:
+    """A widget for one setting; None or "" where nothing is named."""
+    label = setting.name.replace("_", " ").capitalize() + (f" ({setting.unit})" if setting.unit else "")
+    usual = f"recipe: {setting.text(recipe)}" if recipe is not None else setting.default or "recipe's"
+    words = setting.sentence + ("" if paper is None else f" The paper has {setting.text(paper)}.")
+    key = _PREFIX + setting.name
+    if setting.choices:
+        return st.selectbox(
+            label,
+            list(setting.choices),
+            index=None,
+            placeholder=usual,
+            key=key,
+            help=words,
+            format_func=lambda name: f"{name}: {setting.choices[name]}" if setting.choices[name] else name,
+        )
+    if setting.type in (int, float):
+        return st.number_input(
+            label,
+            value=None,
+            placeholder=usual,
+            key=key,
+            help=words,
+            step=1 if setting.type is int else None,
+            format=None if setting.type is int else "%.6g",
+        )
+    return st.text_input(label, placeholder=usual, key=key, help=words, max_chars=300)
+
+
+def words_of(asked: Mapping[str, Any]) -> list[str]:
+    """The same as options of ``smp-lab train``; what is the default anyhow is left out."""
+    usual = {"encoder": PACKAGED_ENCODER, "recipe": RECIPES[0]}
+    return as_options({name: value for name, value in asked.items() if usual.get(name) != value})

@@ -1,0 +1,252 @@
+"""A run that trains, or waits, or has ended, as pictures and words: from files alone, read from the last byte seen."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from smp_lab.analysis import scores as score_analysis
+from smp_lab.analysis import sparsity, training_history
+from smp_lab.analysis.labels import percent
+from smp_lab.analysis.replicates import settings_but_seed
+from smp_lab.errors import RunFormatError
+from smp_lab.figures import live as figures
+from smp_lab.figures import scores as score_figures
+from smp_lab.figures.sparsity import plot_remaining_per_head
+from smp_lab.figures.style import MATRIX_TITLES, METRIC_TITLES
+from smp_lab.jobs.events import Follower, LiveRun, Snapshot, newest_snapshot_file, read_snapshot
+from smp_lab.jobs.queue import QUEUED, Job, Queue
+from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
+from smp_lab.storage.runs import RunIndex, RunRecord
+from smp_lab.ui import cache, controls, links
+
+_GHOST = "finished run, seed"
+_NOT_HEARD_SECONDS = 30
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _follower(runs: str, run_id: str) -> Follower:
+    return Follower(Path(runs), run_id)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _snapshot(file: str, written: int, layout: EncoderLayout) -> Snapshot | None:
+    return read_snapshot(Path(file), layout)
+
+
+def live_run(queue: Queue, job: Job) -> LiveRun | None:
+    """What the run of a job has told so far; None before it has, and once it is done."""
+    return _follower(str(queue.runs), job.run_id).run() if job.run_id else None
+
+
+def newest_snapshot(queue: Queue, live: LiveRun) -> Snapshot | None:
+    """Its newest scores and masks."""
+    file = newest_snapshot_file(queue.runs, live.config.run_id)
+    try:
+        return None if file is None else _snapshot(str(file), file.stat().st_mtime_ns, live.layout)
+    except OSError:
+        return None
+
+
+def show_state(queue: Queue, job: Job, live: LiveRun | None) -> None:
+    """State, step, time left, speed, loss and metric of a job, and what is wrong where something is."""
+    if job.is_active and live is not None:
+        _show_figures_of(live)
+    elif job.is_active:
+        st.caption("It loads packages, encoder and data.")
+    if job.is_active and job.process is not None:
+        if queue.runner.is_suspended(job.process):
+            st.warning("Its process stands still: something has suspended it. Stop wakes it and leaves a checkpoint.")
+        else:
+            st.caption("You may close this tab, and the app: training goes on, and this page finds it again.")
+    if job.state in ("failed", "lost"):
+        st.error(job.reason or "It ended without a word.", icon=":material/error:")
+        _show_log(queue, job)
+    elif job.reason:
+        st.info(job.reason)
+
+
+def _show_figures_of(live: LiveRun) -> None:
+    speed, left = live.steps_per_second, live.seconds_left
+    metric = live.config.task_info.main_metric
+    row, evaluation = (live.history or [{}])[-1], (live.evaluations or [{}])[-1]
+    with st.container(horizontal=True):
+        st.metric("Step", f"{live.step:,} / {live.total_steps:,}", width=150)
+        st.metric("Time left", "-" if left is None else _clock(left), width=110)
+        st.metric("Steps a second", "-" if speed is None else f"{speed:.3g}", width=130)
+        st.metric("Remaining", percent(row["kept"] / live.layout.n_weights) if row else "-", width=110)
+        st.metric("Loss", f"{row['loss']:.3f}" if row else "-", width=110)
+        st.metric(METRIC_TITLES[metric], f"{100 * evaluation[metric]:.1f}" if evaluation else "-", width=150)
+        st.metric("Checkpoint", "-" if live.checkpoint is None else f"step {live.checkpoint:,}", width=120)
+    st.progress(min(live.step / max(live.total_steps, 1), 1.0))
+    if time.time() - live.time > _NOT_HEARD_SECONDS:
+        heard = datetime.datetime.fromtimestamp(live.time).strftime("%H:%M:%S")
+        st.caption(f"Last heard at {heard}: it may be evaluating, or writing a checkpoint.")
+
+
+def _show_log(queue: Queue, job: Job) -> None:
+    tail = queue.log_tail(job.id)
+    if tail:
+        st.caption("The last lines that it printed:")
+        st.code(tail, language=None)
+    else:
+        st.caption("It printed nothing here; a run from a terminal prints there.")
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def ghost_of(live: LiveRun, index: RunIndex) -> RunRecord | None:
+    """A finished run of the same settings but another seed, if there is one."""
+    same = settings_but_seed(live.config)
+    return next((run for run in index.runs.values() if settings_but_seed(run.config) == same), None)
+
+
+def show_pictures(queue: Queue, live: LiveRun, index: RunIndex) -> None:
+    """The pictures of a run as they form. In the lecture view the three that matter."""
+    ghost = ghost_of(live, index)
+    lecture = links.in_lecture()
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _progress(live, ghost, figures.REMAINING)
+    with right:
+        _kept_by_matrix(live)
+    if lecture:
+        _progress(live, ghost, figures.METRIC)
+        return
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _progress(live, ghost, figures.METRIC)
+    with right:
+        _progress(live, ghost, figures.LOSS)
+    snapshot = newest_snapshot(queue, live)
+    if snapshot is not None:
+        left, right = st.columns(2, gap="medium")
+        with left:
+            _heads(live, snapshot)
+        with right:
+            _scores(live, snapshot)
+    _progress(live, ghost, figures.FLIPS)
+
+
+def _label(live: LiveRun) -> str:
+    return f"this run, seed {live.config.seed}"
+
+
+def _progress(live: LiveRun, ghost: RunRecord | None, kind: str) -> None:
+    beside = None if ghost is None else f"{_GHOST} {ghost.config.seed}"
+    parts = [_marked(live, _label(live), _rows_of(live, kind))]
+    if ghost is not None and beside is not None:
+        try:
+            parts.insert(0, _marked(live, beside, _rows_of_record(ghost, kind)))
+        except RunFormatError:
+            beside = None
+    table = pd.concat([part for part in parts if not part.empty] or [pd.DataFrame()], ignore_index=True)
+    controls.show_figure(
+        controls.drawn(figures.plot_progress, table, kind, live.total_steps, beside),
+        table,
+        key=f"live-{kind}",
+        alt=f"{kind.capitalize()} of the run that trains, by step, up to step {live.step} of {live.total_steps}.",
+    )
+
+
+def _marked(live: LiveRun, label: str, table: pd.DataFrame) -> pd.DataFrame:
+    config = live.config
+    level = math.nan if config.remaining is None else config.remaining
+    return table.assign(run=label, task=config.task, method=config.method, level=level)
+
+
+_TABLES: dict[str, Callable[[pd.DataFrame, int], pd.DataFrame]] = {
+    figures.LOSS: training_history.progress,
+    figures.REMAINING: training_history.progress,
+    figures.FLIPS: lambda history, _: training_history.flips(history),
+}
+
+
+def _rows_of(live: LiveRun, kind: str) -> pd.DataFrame:
+    if kind == figures.METRIC:
+        metric = live.config.task_info.main_metric
+        # How many examples there are is in the record, later.
+        return training_history.evaluations(live.evaluations, metric).assign(n_examples=0)
+    history = pd.DataFrame(live.history)
+    return history if history.empty else _TABLES[kind](history.drop(columns="kept_by_matrix"), live.layout.n_weights)
+
+
+def _rows_of_record(run: RunRecord, kind: str) -> pd.DataFrame:
+    if kind == figures.METRIC:
+        rows = training_history.evaluations(run.results["evaluations"], run.main_metric)
+        return rows.assign(n_examples=run.n_examples)
+    return _TABLES[kind](cache.history(run), run.layout.n_weights)
+
+
+def _kept_by_matrix(live: LiveRun) -> None:
+    rows = [row for row in live.history if row.get("kept_by_matrix")]
+    table = pd.DataFrame()
+    if rows:
+        kept = np.asarray(rows[-1]["kept_by_matrix"], np.int64).reshape(-1, len(MATRIX_TYPES))
+        table = sparsity.remaining_per_layer(kept, live.layout)
+        table = table[table["matrix_type"] != "all"].reset_index(drop=True)
+    controls.show_figure(
+        controls.drawn(figures.plot_kept_by_matrix, table, rows[-1]["step"] if rows else 0),
+        table,
+        key="live-matrices",
+        alt="Kept weights of each matrix, layer by matrix type, in percent.",
+    )
+
+
+def _heads(live: LiveRun, snapshot: Snapshot) -> None:
+    layers = range(live.layout.n_layers)
+    kept = [[snapshot.masks.kept_per_head(MatrixId(layer, kind)) for kind in HEAD_TYPES] for layer in layers]
+    table = sparsity.remaining_per_head(np.array(kept), live.layout)
+    table = table.assign(run=f"{_label(live)} · after step {snapshot.step:,}")
+    controls.show_figure(
+        controls.drawn(plot_remaining_per_head, table, ", ".join(MATRIX_TITLES[kind].lower() for kind in HEAD_TYPES)),
+        table,
+        key="live-heads",
+        alt=f"Kept weights of each attention head after step {snapshot.step}, in percent.",
+    )
+
+
+def _scores(live: LiveRun, snapshot: Snapshot) -> None:
+    with st.container(horizontal=True):
+        kind = str(st.selectbox("Matrix type", MATRIX_TYPES, key="live_type", width=220))
+        layer = int(st.selectbox("Layer", range(live.layout.n_layers), key="live_layer", width=100))
+    at = np.array([snapshot.step])
+    kept, removed = snapshot.kept[np.newaxis], snapshot.removed[np.newaxis]
+    table = score_analysis.score_distribution(at, snapshot.edges, kept, removed, live.layout, kind, layer)
+    cuts = score_analysis.score_cuts(at, snapshot.score_cut[np.newaxis], live.layout, kind, layer)
+    scores, densities = score_figures.score_range([table]), score_figures.density_range([table])
+    name = f"{MATRIX_TITLES[kind]}, layer {layer}, after step {snapshot.step:,}"
+    controls.show_figure(
+        controls.drawn(
+            score_figures.plot_distribution, table, cuts, name, snapshot.step, scores=scores, densities=densities
+        ),
+        table,
+        key="live-scores",
+        alt=f"Scores of kept and of removed weights: {name}.",
+    )
+
+
+def queue_table(jobs: list[Job]) -> pd.DataFrame:
+    """A row per job, the newest first: what waits in its order, number, state, what it is, and why."""
+    waiting = [job.id for job in jobs if job.state == QUEUED]
+    return pd.DataFrame(
+        {
+            "job": [job.id for job in jobs],
+            "state": [job.state for job in jobs],
+            "place": [waiting.index(job.id) + 1 if job.id in waiting else None for job in jobs],
+            "run": [job.title for job in jobs],
+            "since": [datetime.datetime.fromtimestamp(job.changed) for job in jobs],
+            "reason": [job.reason for job in jobs],
+        }
+    ).sort_values("job", ascending=False, ignore_index=True)

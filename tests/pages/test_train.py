@@ -1,0 +1,208 @@
+"""Page Train: asking, watching, steering, and refusing on the server; nothing is trained here."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import streamlit as st
+from conftest import TINY, make_run, random_masks, tiny_config, tiny_scores
+
+from pages.conftest import charts, sentences
+from smp_lab.errors import JobError
+from smp_lab.jobs import supervisor
+from smp_lab.jobs.queue import Queue
+from smp_lab.jobs.runners import this_process
+from smp_lab.paths import ALLOW_TRAINING_VARIABLE, READ_ONLY_VARIABLE, events_file, snapshots_folder
+from smp_lab.recipes import draft
+from smp_lab.ui import actions, forms, safety
+
+WORDS = ["--task", "rte", "--remaining", "0.5"]
+
+
+@pytest.fixture
+def local(monkeypatch):
+    """As where this machine alone reaches the app; no supervisor is started."""
+    monkeypatch.setattr(
+        st, "get_option", lambda name, get=st.get_option: "localhost" if name == "server.address" else get(name)
+    )
+    monkeypatch.setattr(actions, "ensure_supervisor", lambda queue: None)
+
+
+@pytest.fixture
+def training(runs):
+    """A job whose run is at step 30 of 100; its process is this one."""
+    queue, config = Queue(runs), tiny_config()
+    number = queue.register(WORDS, "RTE · SMP-S · 50 % · seed 0", this_process(), config.run_id, None)
+    file = events_file(runs, config.run_id)
+    file.parent.mkdir(parents=True)
+    begin = {"config": config.to_dict(), "layout": asdict(TINY), "from_step": 0, "total_steps": 100}
+    kept = [TINY.size(matrix.matrix_type) // 2 for matrix in TINY.matrices]
+    lines = [{"event": "begin", "time": 0, "run_id": config.run_id, **begin}]
+    for step in (10, 20, 30):
+        row = {"step": step, "epoch": step / 50, "loss": 0.5, "regularizer": 0.4, "regularizer_weight": 9.0}
+        row |= {"remaining": 0.5, "kept": sum(kept), "flips_in": 3, "flips_out": 40, "kept_by_matrix": kept}
+        lines.append({"event": "log", "time": step, **row})
+    lines.append({"event": "evaluate", "time": 30, "step": 30, "epoch": 0.6, "remaining": 0.5, "accuracy": 0.61})
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    scores = tiny_scores(masks := random_masks(TINY, 0.5))
+    folder = snapshots_folder(runs, config.run_id)
+    folder.mkdir()
+    np.savez(
+        folder / "moment-00000030.npz",
+        edges=scores.edges,
+        kept=scores.kept_histogram[-1],
+        removed=scores.removed_histogram[-1],
+        score_cut=scores.score_cut[-1],
+        **{f"bits.{matrix.layer}.{matrix.matrix_type}": bits for matrix, bits in masks.bits.items()},
+    )
+    return number
+
+
+def press(app, label):
+    next(button for button in app.button if button.label == label).click()
+    return app.run()
+
+
+def labels(app):
+    return [button.label for button in app.button]
+
+
+def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs):
+    app = open_page("train.py")
+    assert "Nothing has been trained" in sentences(app.info)
+    app.selectbox(key="new_task").set_value("mrpc")
+    app.number_input(key="new_remaining").set_value(0.1)
+    app.number_input(key="new_epochs").set_value(2.0)
+    app.run()
+    command = app.code[0].value
+    assert command == "smp-lab train --task mrpc --method smp_s --remaining 0.1 --seed 0 --epochs 2.0"
+    app = press(app, "Start")
+    assert not app.exception
+    (job,) = Queue(runs).jobs()
+    assert (job.state, list(job.words)) == ("queued", command.split()[2:])
+    assert "Cancel" in labels(app) and "Stop" not in labels(app)
+    press(app, "Cancel")
+    assert Queue(runs).job(job.id).state == "stopped"
+
+
+def test_what_contradicts_itself_is_refused_while_one_types(open_page, local, runs):
+    app = open_page("train.py")
+    app.selectbox(key="new_head").set_value("linear")
+    app.selectbox(key="new_method").set_value("random").run()
+    assert "is not trained, so a new linear head would say nothing" in sentences(app.error)
+    assert "Start" not in labels(app)
+
+
+@pytest.mark.parametrize("preset", list(forms.PRESETS))
+def test_presets_fill_the_form(open_page, local, preset):
+    app = open_page("train.py")
+    app.button_group(key="preset").set_value(preset).run()
+    values = forms.PRESETS[preset][1]
+    assert not app.exception and f"--task {values['task']}" in app.code[0].value
+
+
+def test_a_finished_run_is_done_again_with_changes(open_page, local, runs):
+    run = make_run(runs, task="cola", remaining=0.25, seed=3, epochs=7)
+    app = open_page("train.py", like=run.run_id)
+    words = app.code[0].value.split()[2:]
+    asked = dict(zip(words[::2], words[1::2], strict=True))
+    assert (asked["--task"], asked["--remaining"], asked["--seed"], asked["--epochs"]) == ("cola", "0.25", "3", "7.0")
+
+
+def test_a_run_that_trains_is_watched_and_stopped(open_page, local, training, runs, monkeypatch):
+    stopped = []
+    monkeypatch.setattr("smp_lab.jobs.runners.LocalRunner.stop", lambda self, handle: stopped.append(handle))
+    make_run(runs, seed=1)
+    app = open_page("train.py", job=str(training))
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert figures["Step"] == "30 / 100" and figures["Accuracy"] == "61.0" and figures["Loss"] == "0.500"
+    assert "You may close this tab" in sentences(app.caption)
+    assert len(charts(app)) == 7
+    # The finished run of another seed, in grey.
+    assert "finished run, seed 1" in str(charts(app)[0].proto.spec)
+    press(app, "Stop")
+    assert stopped == [this_process()] and Queue(runs).job(training).state == "stopping"
+
+
+def test_the_lecture_view_has_three_pictures_and_no_form(open_page, local, training):
+    app = open_page("train.py", lecture="1")
+    assert len(charts(app)) == 3 and "Stop" not in labels(app) and not app.expander
+
+
+def test_a_failure_has_a_face_and_a_way_on(open_page, local, training, runs):
+    queue = Queue(runs)
+    queue.ends(training, "failed", "Out of memory (x). Choose a smaller batch.")
+    queue.log_file(training).write_text("\n".join(f"line {n}" for n in range(40)))
+    app = open_page("train.py")
+    assert "Out of memory" in sentences(app.error)
+    assert any("line 39" in code.value and "line 9\n" not in code.value for code in app.code)
+    press(app, "Resume")
+    assert queue.job(training).state == "queued"
+
+
+def test_a_finished_run_has_links(open_page, local, runs):
+    run = make_run(runs)
+    queue = Queue(runs)
+    number = queue.register(WORDS, "RTE", this_process(), run.run_id, None)
+    queue.ends(number, "done")
+    app = open_page("train.py")
+    assert "stands among the others" in sentences(app.success)
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_an_app_that_only_shows_refuses_on_the_server(open_page, local, training, runs, monkeypatch, elsewhere):
+    if elsewhere:
+        monkeypatch.setattr(safety, "is_local", lambda: False)
+    else:
+        monkeypatch.setenv(READ_ONLY_VARIABLE, "1")
+    app = open_page("train.py")
+    assert {"Start", "Stop", "Pause the queue"}.isdisjoint(labels(app)) and len(charts(app)) == 7
+    for act in (
+        lambda: actions.submit(WORDS, {"task": "rte", "method": "smp_s", "remaining": 0.5}),
+        lambda: actions.stop(training),
+        lambda: actions.resume(training),
+        lambda: actions.delete(training),
+        lambda: actions.move(training, 1),
+        lambda: actions.pause(True),
+    ):
+        with pytest.raises(JobError, match="only shows"):
+            act()
+    assert [job.state for job in Queue(runs).jobs()] == ["running"]
+
+
+def test_other_machines_name_no_places_here(local, runs, monkeypatch):
+    monkeypatch.setenv("SMP_LAB_RUNS", str(runs))
+    monkeypatch.setattr(safety, "is_local", lambda: False)
+    monkeypatch.setenv(ALLOW_TRAINING_VARIABLE, "1")
+    asked = {"task": "rte", "method": "smp_s", "remaining": 0.5}
+    with pytest.raises(JobError, match="only these encoders"):
+        actions.submit(WORDS, {**asked, "encoder": "/etc"})
+    with pytest.raises(JobError, match="--glue-dir cannot be given"):
+        actions.submit([*WORDS, "--glue-dir", "/etc"], asked)
+    assert not Queue(runs).jobs()
+    assert actions.submit(WORDS, asked) == 1
+
+
+def test_the_words_of_a_form_ask_for_the_same_run():
+    asked = {"task": "stsb", "method": "smp_l", "remaining": 0.1, "seed": 2, "label_words": ("no", "yes")}
+    words = forms.words_of({**asked, "recipe": "desk", "encoder": "minilm-l6"})
+    assert words == [
+        *("--task", "stsb", "--method", "smp_l", "--remaining", "0.1", "--seed", "2", "--label-words", "no,yes")
+    ]
+    draft(**asked)
+
+
+def test_a_supervisor_is_started_once(runs, monkeypatch):
+    started = []
+    monkeypatch.setattr(supervisor.subprocess, "Popen", lambda *args, **rest: started.append(args) or Ended())
+    queue = Queue(runs)
+    supervisor.ensure_supervisor(queue)
+    queue.become_supervisor(this_process())
+    supervisor.ensure_supervisor(queue)
+    assert len(started) == 1
+
+
+class Ended:
+    def wait(self):
+        return 0
