@@ -34,6 +34,7 @@ def usual_runs() -> str:
 PICTURES = {
     "sparsity.png": ("/sparsity", 3, None),
     "curves.png": ("/curves?published=&{usual_runs}", 1, "curves"),
+    "learn.png": ("/learn?screen=4&shape=spiral&v=10&width=64&right=Random+mask&guess_methods=left&lecture=1", 1, None),
     "overlap.png": ("/overlap", 7, "pair-kinds"),
 }
 

@@ -50,8 +50,8 @@ FORMULAS = (
     ),
 )
 WORDS = (
-    "The weights of this network are frozen, and all it can do is forget some of them. Choose what it learns and how "
-    "much may remain, say which side will be right more often in the end, and press play."
+    "Under SMP the weights of this network are frozen, and all it can do is forget some of them. Choose what it learns "
+    "and how much may remain, guess what comes out, and press play to see how it came about."
 )
 
 
@@ -186,12 +186,13 @@ def _guess(compared: str, sides: list[Settings]) -> bool:
         masks = [np.stack(seen.snapshots[-1].masks) for seen in done]
         changed = int((masks[0] != masks[1]).sum())
         alike = "none" if changed == 0 else "some" if changed < 0.05 * masks[0].size else "many"
-        why = (
-            "Without the regulariser the gradient of a score does not look at the score: all scores are 16 times as "
-            "large, and ranks are what they were."
-            if changed == 0
-            else "The size of a score counts here, not its rank alone."
-        )
+        if sides[0].regularizer == 0 and changed == 0:
+            why = (
+                "Without the regulariser the gradient of a score does not look at the score: all scores are 16 times "
+                "as large, and their ranks are what they were."
+            )
+        else:
+            why = "The size of a score counts where the regulariser, a share or a threshold looks at sigmoid(S)."
         return frame.guess(
             "guess_rates",
             "The learning rate is 16 times as high. How many weights of the final mask are others?",
@@ -204,7 +205,7 @@ def _guess(compared: str, sides: list[Settings]) -> bool:
     kept = [int(seen.kept[-1]) for seen in done]
     words = f"Of points never seen, left has {percent(first)} right and right {percent(second)}"
     tail = (
-        f", with {kept[0]:,} and {kept[1]:,} weights left to choose from."
+        f", with {kept[0]:,} and {kept[1]:,} weights kept."
         if compared == _WIDTHS
         else f". The left keeps {kept[0]:,} of {done[0].network.n_weights:,} weights, the right {kept[1]:,}."
     )

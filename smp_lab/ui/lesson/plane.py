@@ -39,8 +39,8 @@ WORDS = (
 _WHY = {
     SMP: "W is frozen, so no point leaves its place on the W axis: all that is learned is how high it stands.",
     MOVEMENT: "W and S are both trained: a point drifts sideways while its score rises or falls.",
-    MAGNITUDE: "W is trained and no score is used. The height is where the score of movement pruning would have ended; "
-    "the cut, two upright lines, does not see it.",
+    MAGNITUDE: "W is trained and no score is used. The height is where a score that follows the trend would have "
+    "ended; the cut, two upright lines, does not see it.",
 }
 
 

@@ -201,7 +201,7 @@ def _random(left: DeltaGenerator, right: DeltaGenerator) -> None:
             if random.main_value > learned.main_value - 0.02
             else "in between",
             f"{percent(random.main_value)}; the majority-class baseline is {percent(majority)}. What the mask knows "
-            "was learned: nothing else differs.",
+            "was learned.",
         )
     with right:
         if guessed:

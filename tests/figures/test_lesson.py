@@ -1,0 +1,146 @@
+"""Pictures of the lesson against what they are drawn from."""
+
+import numpy as np
+import pytest
+
+from smp_lab.figures.lesson.network import MOST_UNITS, Side, plot_network
+from smp_lab.figures.lesson.neuron import plot_neuron
+from smp_lab.figures.lesson.plane import plot_plane
+from smp_lab.figures.lesson.real import plot_bars, plot_snapshots, plot_three
+from smp_lab.figures.lesson.regulariser import plot_heads, plot_regulariser
+from smp_lab.figures.lesson.shares import plot_shares
+from smp_lab.figures.lesson.slopes import plot_slopes
+from smp_lab.figures.style import KEPT_COLOR, REMOVED_COLOR
+
+
+def lines_of(figure, color):
+    lines = (trace for trace in figure.data if trace.type == "scatter" and trace.mode == "lines")
+    return [line for line in lines if line.line.color == color]
+
+
+def named(figure, name):
+    (trace,) = (trace for trace in figure.data if trace.name == name)
+    return trace
+
+
+def test_a_removed_weight_is_grey_and_dotted():
+    figure = plot_neuron([0.9, -0.5], [False, True], [1, 1], -0.5, 0.5, [0.1, -0.2])
+    (removed,), (kept,) = (lines_of(figure, color) for color in (REMOVED_COLOR, KEPT_COLOR))
+    assert (removed.line.dash, removed.line.width) == ("dot", 1 + 6 * 0.9)
+    assert (kept.line.dash, kept.line.width) == ("solid", 1 + 6 * 0.5)
+    (bars,) = (trace for trace in figure.data if trace.type == "bar")
+    assert list(bars.x) == [0.1, -0.2]
+    assert any(note.text == "wanted: 0.5" for note in figure.layout.annotations)
+
+
+def test_scores_before_the_step_are_zero():
+    figure = plot_neuron([0.9, -0.5], [True, True], [1, 1], 0.4, -0.6, None)
+    assert list(figure.data[-1].x) == [0, 0]
+
+
+@pytest.fixture
+def cloud():
+    rng = np.random.default_rng(0)
+    weights = np.tile(rng.normal(size=12), (3, 1))
+    scores = np.cumsum(rng.normal(size=(3, 12)), axis=0)
+    kept = np.ones((3, 12), bool)
+    for place, count in ((1, 8), (2, 4)):
+        kept[place] = scores[place] >= np.sort(scores[place])[-count]
+    return weights, scores, kept
+
+
+def test_points_of_the_plane_are_the_weights_and_the_cut_is_the_lowest_that_is_kept(cloud):
+    weights, scores, kept = cloud
+    figure = plot_plane(weights, scores, kept, [0, 10, 20], False, 5, True)
+    for place, frame in enumerate(figure.frames):
+        removed, stays, cut, way = frame.data
+        np.testing.assert_array_equal(stays.x, weights[place][kept[place]])
+        np.testing.assert_array_equal(stays.y, scores[place][kept[place]])
+        assert len(removed.x) == 12 - len(stays.x)
+        assert set(cut.y) == {scores[place][kept[place]].min()}
+        np.testing.assert_array_equal(way.y, scores[: place + 1, 5])
+    np.testing.assert_array_equal(named(figure, "kept").y, figure.frames[-1].data[1].y)
+
+
+def test_magnitude_cuts_upright_and_before_a_guess_nothing_plays(cloud):
+    weights, scores, kept = cloud
+    figure = plot_plane(weights, scores, kept, [0, 10, 20], True, 5, False)
+    assert not figure.frames
+    lowest = np.abs(weights[0]).min()
+    assert {x for x in named(figure, "cut").x if x is not None} == {-lowest, lowest}
+    assert len(named(figure, "removed").x) == 0
+
+
+def test_lines_of_the_network_are_the_kept_weights():
+    rng = np.random.default_rng(0)
+    sides = []
+    for name, width in (("a", 8), ("b", 20)):
+        surfaces = rng.integers(0, 100, (2, 5, 5), np.uint8)
+        sides.append(Side(name, surfaces, rng.random((2, 2, width, width)) < 0.4, np.array([0.5, 1]), np.ones(11)))
+    figure = plot_network(sides, [0, 10], rng.normal(size=(6, 2)), np.arange(6) % 2, 1.5, True)
+    for place, frame in enumerate(figure.frames):
+        for number, side in enumerate(sides):
+            surface, lines = frame.data[2 * number : 2 * number + 2]
+            np.testing.assert_array_equal(surface.z, side.surfaces[place])
+            drawn = side.masks[place][:, :MOST_UNITS, :MOST_UNITS]
+            assert np.isnan(lines.x).sum() == drawn.sum()
+    # A line goes from the unit that the weight reads to the unit that it feeds.
+    masks = np.zeros((1, 1, 3, 3), bool)
+    masks[0, 0, 2, 0] = True
+    one = Side("one", np.zeros((1, 2, 2), np.uint8), masks, np.ones(1), np.ones(1))
+    figure = plot_network([one, one], [0], np.zeros((2, 2)), np.arange(2), 1, False)
+    line = lines_of(figure, KEPT_COLOR)[0]
+    assert list(zip(line.x, line.y, strict=True))[:2] == [(0, 1), (1, 0)]
+
+
+def test_slopes_stand_at_the_weight():
+    figure = plot_slopes([(0, 1), (1, 2)], [(0, 1), (1, 3)], (0.2, 1), (0, 1), 2.0, 0.5, {})
+    level, tilted = lines_of(figure, "#009E73")
+    assert len(set(level.y)) == 1
+    assert np.ptp(tilted.y) == pytest.approx(2 * np.ptp(tilted.x))
+    assert any(note.text == "guess first" for note in figure.layout.annotations)
+    losses = {"straight-through": [1, 0.5], "true gradient": [1, 1]}
+    figure = plot_slopes([(0, 1), (1, 2)], [(0, 1), (1, 3)], (0.2, 1), (0, 1), 2.0, 0.5, losses)
+    assert list(named(figure, "true gradient").y) == [1, 1]
+
+
+def test_bars_of_the_share_rule_are_percent():
+    scores = [np.zeros(10), np.ones(10)]
+    figure = plot_shares(scores, {"local": [0.5, 0.5], "share": [0.4, 0.6]}, [0.4, 1.2])
+    assert list(named(figure, "SMP-S").y) == [40, 60]
+    assert list(named(figure, "the formula's share").y) == [40, 120]
+    assert named(figure, "Layer 1").y.sum() == named(figure, "Layer 2").y.sum() == 10
+
+
+def test_the_regulariser_pulls_hardest_at_zero():
+    figure = plot_regulariser({}, {}, 180)
+    slope = named(figure, "slope: the pull on a score")
+    assert slope.x[np.argmax(slope.y)] == 0
+    assert max(slope.y) == pytest.approx(0.25)
+    shown = plot_regulariser({"a": np.zeros(5), "b": np.ones(7)}, {"a": [0, 1], "b": [0, 3]}, 180)
+    assert [trace.y.sum() for trace in shown.data if trace.name in "ab" and trace.line.shape == "hvh"] == [5, 7]
+
+
+def test_heads_are_percent_and_swaps_wait_for_a_guess():
+    heads = {"a": np.full((2, 3), 0.1), "b": np.full((2, 3), 0.4)}
+    figure = plot_heads(heads, {})
+    assert [float(trace.z.max()) for trace in figure.data] == [10, 40]
+    assert figure.layout.coloraxis.cmax == 40
+    assert len(plot_heads(heads, {"a": ([1], [2.0]), "b": ([1], [3.0])}).data) == 4
+    assert len(plot_three({**heads, "c": heads["a"]}).data) == 3
+
+
+def test_densities_of_a_snapshot_are_shares_per_unit_of_score():
+    edges = np.array([0.0, 1.0, 3.0])
+    kept, removed = np.array([[3, 1], [0, 1]]), np.array([[0, 0], [3, 0]])
+    figure = plot_snapshots([0, 5], edges, kept, removed, np.array([[0.0, np.nan], [1.0, 2.0]]))
+    np.testing.assert_allclose(figure.frames[0].data[1].y[:2], [3 / 4, 1 / 8], rtol=1e-6)
+    np.testing.assert_allclose(figure.frames[1].data[0].y[0], 3 / 4, rtol=1e-6)
+    assert [len(frame.data[2].x) for frame in figure.frames] == [3, 6]
+
+
+def test_bars_have_their_values_and_a_line():
+    figure = plot_bars({"a": 0.6, "b": -0.1}, "Title", "", "unit", ("chance", 0.0))
+    assert list(figure.data[0].y) == [0.6, -0.1]
+    assert figure.layout.yaxis.range[0] == -0.1
+    assert figure.layout.shapes[0].y0 == 0
