@@ -1,6 +1,8 @@
 """The screens of the lesson, opened without a browser: what they ask, answer and show is so."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -101,6 +103,16 @@ def test_without_cached_runs_a_sentence_stands_in_place_of_the_picture(tmp_path,
     app = open_screen(7)
     assert "made of cached runs" in app.info[0].value
     assert not charts(app)
+
+
+def test_the_lesson_needs_no_torch():
+    """Not even to show the code of the torch engine."""
+    code = (
+        "import sys\nfrom smp_lab.ui.lesson.code import find_code\nfrom smp_lab.ui.lesson.screens import SCREENS\n"
+        "for screen in SCREENS:\n    for part in screen.formulas: find_code(*part[2:])\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
 def test_code_is_found_in_the_source_or_refused():

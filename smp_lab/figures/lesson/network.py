@@ -71,9 +71,9 @@ def plot_network(
         rows=2,
         cols=3,
         column_widths=[0.33, 0.33, 0.34],
-        row_heights=[0.6, 0.4],
+        row_heights=[0.62, 0.38],
         horizontal_spacing=0.07,
-        vertical_spacing=0.1,
+        vertical_spacing=0.09,
         subplot_titles=[*(side.name for side in sides), "Accuracy (%)", "", "", "Loss (nats)"],
     )
     now = len(steps) - 1 if plays else 0
@@ -174,7 +174,7 @@ def plot_network(
     figure.update_yaxes(range=[0, 103], row=1, col=3)
     figure.update_yaxes(range=[0, highest], row=2, col=3)
     figure.update_xaxes(range=[0, steps[-1]], showticklabels=False, row=1, col=3)
-    figure.update_xaxes(range=[0, steps[-1]], title_text="Step", row=2, col=3)
+    figure.update_xaxes(range=[0, steps[-1]], row=2, col=3)
     figure.update_layout(showlegend=False)
     if plays:
         add_play(
@@ -182,6 +182,7 @@ def plot_network(
             steps,
             [go.Frame(data=_frame(sides, place, step, highest), traces=moving) for place, step in enumerate(steps)],
             shown=now,
+            below=28,
         )
     return figure
 

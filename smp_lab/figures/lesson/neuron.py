@@ -58,7 +58,7 @@ def plot_neuron(
             y=heights[place] + 0.36 * (0.5 - heights[place]),
             text=f"W<sub>{place + 1}</sub> = {weights[place]:+.1f}" + ("" if kept else ", removed"),
             showarrow=False,
-            yshift=14,
+            yshift=20,
             opacity=1 if place == 0 else 0.65,
             row=1,
             col=1,

@@ -14,10 +14,12 @@ _MILLISECONDS = 160
 def caption(figure: go.Figure, words: str, *, height: int) -> None:
     """Give a figure its template and a line that says what colours and lines are: the page has the title."""
     dress(figure, words, "", height=height)
-    figure.update_layout(title={"font": {"size": 13.5, "weight": 400}}, margin_t=58)
+    figure.update_layout(title={"font": {"size": 13.5, "weight": 400}}, margin_t=46)
 
 
-def add_play(figure: go.Figure, steps: Sequence[int], frames: Sequence[go.Frame], shown: int) -> None:
+def add_play(
+    figure: go.Figure, steps: Sequence[int], frames: Sequence[go.Frame], shown: int, *, below: int = 46
+) -> None:
     """Let a figure play.
 
     Parameters
@@ -30,6 +32,8 @@ def add_play(figure: go.Figure, steps: Sequence[int], frames: Sequence[go.Frame]
         What changes.
     shown
         Which frame the figure starts at.
+    below
+        Pixels between the axes and the slider: room for tick labels and axis titles.
     """
     names = [str(step) for step in steps]
     for frame, name in zip(frames, names, strict=True):
@@ -48,7 +52,7 @@ def add_play(figure: go.Figure, steps: Sequence[int], frames: Sequence[go.Frame]
                 "xanchor": "left",
                 "yanchor": "top",
                 "bgcolor": "rgba(0,0,0,0)",
-                "pad": {"r": 8, "t": 58, "l": 2},
+                "pad": {"r": 8, "t": below + 10, "l": 2},
                 "buttons": [
                     {"label": "Play", "method": "animate", "args": [names, {**play, "mode": "immediate"}]},
                     {
@@ -67,10 +71,11 @@ def add_play(figure: go.Figure, steps: Sequence[int], frames: Sequence[go.Frame]
                 "y": 0,
                 "xanchor": "left",
                 "yanchor": "top",
-                "pad": {"t": 46},
+                "pad": {"t": below},
                 "ticklen": 0,
                 "minorticklen": 0,
                 "currentvalue": {"prefix": "Step ", "xanchor": "left"},
+                "font": {"size": 12},
                 "steps": [
                     {
                         "label": name,

@@ -46,11 +46,7 @@ def plot_snapshots(
         y = np.tile([1e-7, 20.0, np.nan], len(x) // 3)
         return [*parts, go.Scatter(x=x, y=y)]
 
-    figure = new_figure(
-        "Scores of ten million weights while a mask is learned",
-        "MiniLM on SST-2, SMP-S, 10 % remaining. Height: share of all weights per unit of score, logarithmic",
-        height=460,
-    )
+    figure = go.Figure()
     for color, name, _ in sides:
         figure.add_scatter(
             mode="lines",
@@ -64,8 +60,9 @@ def plot_snapshots(
     )
     for trace, now in zip(figure.data, drawn(len(steps) - 1), strict=True):
         trace.update(now.to_plotly_json())
+    caption(figure, "MiniLM on SST-2, SMP-S, 10 % remaining. Share of all weights per unit of score", height=460)
     figure.update_xaxes(title_text="Score S (no unit)", range=[float(edges[0]), float(edges[-1])])
-    figure.update_yaxes(title_text="Density (log)", type="log", range=[-7, 1.3])
+    figure.update_yaxes(title_text="Density (per unit of S, log)", type="log", range=[-7, 1.3])
     figure.update_layout(legend={"x": 1, "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "top"})
     add_play(
         figure,

@@ -83,7 +83,7 @@ def plot_shares(
     figure.add_hline(y=100, line={"dash": "dash", "width": 1.5, "color": "#808A94"}, row=1, col=2)
     caption(
         figure,
-        "Dashed: a whole layer. Both layers have as many weights",
+        "Dashed: a whole layer. Bars of one colour: one masking function",
         height=430,
     )
     figure.update_layout(barmode="group", bargap=0.25)

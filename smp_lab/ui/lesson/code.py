@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import textwrap
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
+
+import smp_lab
 
 
 class Code(NamedTuple):
@@ -21,12 +22,12 @@ class Code(NamedTuple):
 def find_code(module: str, function: str, words: str) -> Code:
     """The smallest statement of a function that holds some words.
 
-    The module is read and not imported: it may need torch.
+    The module is read and not imported, nor is a package that it is in: they may need torch.
 
     Parameters
     ----------
     module
-        Full name.
+        Full name, of a module of the library.
     function
         Name in the module, ``Class.method`` for a method.
     words
@@ -37,10 +38,10 @@ def find_code(module: str, function: str, words: str) -> Code:
     LookupError
         If there is no such function, or not one statement of it with these words.
     """
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
+    file = Path(smp_lab.__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    if not file.is_file():
         raise LookupError(f"There is no module {module}.")
-    source = Path(spec.origin).read_text(encoding="utf-8")
+    source = file.read_text(encoding="utf-8")
     scope: ast.AST = ast.parse(source)
     for name in function.split("."):
         found = [node for node in ast.iter_child_nodes(scope) if getattr(node, "name", None) == name]

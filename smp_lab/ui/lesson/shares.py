@@ -31,7 +31,7 @@ FORMULAS = (
     ),
 )
 WORDS = (
-    "Two layers with as many weights have scores of unlike height, and v of all weights remain. SMP-L keeps v of each, "
+    "Two layers of one size have scores of unlike height, and v of all weights remain. SMP-L keeps v of each layer, "
     "SMP-S lets the layers compete by the mean of sigmoid(S), and SMP-G ranks all scores together."
 )
 
