@@ -1,7 +1,7 @@
 """Recipes: the settings of training that a run does not name itself, per task, in one table.
 
-"desk" is this project's own, made for MiniLM on one machine without an accelerator; "paper" is Jiang et al. (2023),
-section 5.1 and appendix: 12 epochs for the large tasks, 60 or 100 for the small ones.
+"desk" is this project's own, made for MiniLM on one machine without an accelerator; "paper-code" and "paper-text" are
+the two readings of Jiang et al. (2023) in `smp_lab.paper`, and "paper" means the first.
 """
 
 from __future__ import annotations
@@ -10,19 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from smp_lab import paper
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError
-from smp_lab.methods import NONE, SET, Method, get_method
+from smp_lab.methods import NONE, SET, SHARE, Method, get_method
 from smp_lab.settings import CHANGEABLE
-from smp_lab.tasks import (
-    PAPER_EPOCHS,
-    PAPER_REGULARIZER,
-    PAPER_SCHEDULE_EPOCHS_ABOVE_70,
-    PAPER_SCHEDULE_STEPS,
-    PAPER_SCORE_LEARNING_RATE,
-    PAPER_WEIGHT_LEARNING_RATE,
-    get_task,
-)
+from smp_lab.tasks import get_task
 from smp_lab.tasks.kinds import NUMBER
 
 
@@ -42,8 +35,10 @@ class Recipe:
     movement_regularizer
         The same of a method that trains weights beside scores and is told how much to keep. Sanh et al. (2020) have
         none.
+    regularizer_ramp, share_temperature, schedule, kl_direction, regression_head
+        As in `smp_lab.settings`, for runs that look at them.
     schedule_fraction, schedule_steps
-        N as a fraction of all steps, or as a step number.
+        N as a fraction of all steps, or as a step number; both None where there is none for the run.
     precision
         Of the matrix products. It is a setting like any other and not what a machine does fastest: one command asks for
         one run everywhere.
@@ -56,6 +51,11 @@ class Recipe:
     weight_learning_rate: float | None = 1e-4
     regularizer: float = 400.0
     movement_regularizer: float = 400.0
+    regularizer_ramp: str = "code"
+    share_temperature: float = 1.0
+    schedule: str = "cubic"
+    kl_direction: str = "teacher_student"
+    regression_head: str = "poles"
     schedule_fraction: float | None = 0.7
     schedule_steps: int | None = None
     precision: str = "fp32"
@@ -92,7 +92,7 @@ _DESK: Mapping[str, Recipe] = {
     "toy-entailment": Recipe(epochs=20),
 }
 
-RECIPES = ("desk", "paper")
+RECIPES = ("desk", *paper.READINGS)
 # Encoder of the desk recipe, in the package of the "encoder" extra.
 PACKAGED_ENCODER = "minilm-l6"
 # Fingerprint of what has not been looked at.
@@ -104,12 +104,7 @@ _HEAD_LEARNING_RATE = 3e-5
 _SCORE_LEARNING_RATE_BESIDE_WEIGHTS = 1e-2
 _FINAL_THRESHOLD = 0.1
 _DENSE_EPOCHS = 4
-# Of a run with a teacher. The paper's text has the other direction.
-DISTILLATION: Mapping[str, Any] = {
-    "kl_direction": "teacher_student",
-    "distillation_temperature": 2.0,
-    "distillation_weight": 0.5,
-}
+_DISTILLATION: Mapping[str, Any] = {"distillation_temperature": 2.0, "distillation_weight": 0.5}
 
 
 def draft(
@@ -152,7 +147,7 @@ def draft(
     if unknown := sorted(set(changes) - set(CHANGEABLE)):
         raise ConfigError(f"Unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(CHANGEABLE))}.")
     chosen = {name: value for name, value in changes.items() if value is not None}
-    usual = get_recipe(recipe, task, remaining)
+    usual = get_recipe(recipe, task, method_info, remaining, encoder=encoder, taught=teacher is not None)
     if "regularizer" in chosen:
         usual = replace(usual, regularizer=chosen["regularizer"], movement_regularizer=chosen["regularizer"])
     settings = method_settings(usual, method_info)
@@ -161,15 +156,19 @@ def draft(
     if "schedule_fraction" in chosen:
         settings["schedule_steps"] = None
     by_words = chosen.get("head", settings["head"]) == "label_words"
-    regression_head = chosen.get("regression_head", "poles") if task_info.kind is NUMBER and by_words else None
+    regression_head = (
+        chosen.get("regression_head", usual.regression_head) if task_info.kind is NUMBER and by_words else None
+    )
     words = task_info.label_words[-1:] if regression_head == "mse" else task_info.label_words
     settings |= {
         "label_words": words if by_words else None,
         "regression_head": regression_head,
         "head_learning_rate": None if by_words or method_info.is_control else settings["head_learning_rate"],
-        **(DISTILLATION if teacher is not None else {}),
+        **({"kl_direction": usual.kl_direction, **_DISTILLATION} if teacher is not None else {}),
         **chosen,
     }
+    if method_info.has_schedule and settings["schedule_fraction"] is None and settings["schedule_steps"] is None:
+        raise paper.no_schedule(task, usual.epochs, usual.batch_size)
     return RunConfig(
         task=task,
         method=method,
@@ -189,7 +188,10 @@ def method_settings(recipe: Recipe, method: Method) -> dict[str, Any]:
     The rate of a new head is there for whoever chooses a linear one. Fine-tuning all weights needs no schedule and 4
     epochs at most; a control is not trained at all.
     """
-    settings: dict[str, Any] = dict(vars(recipe))
+    # Two of the fields are for runs that ask for a teacher or are of a regression task.
+    settings: dict[str, Any] = {
+        name: value for name, value in vars(recipe).items() if name not in ("kl_direction", "regression_head")
+    }
     movement_regularizer = settings.pop("movement_regularizer")
     settings["head"] = "linear" if method.trains_weights else "label_words"
     settings["head_learning_rate"] = recipe.weight_learning_rate if method.trains_weights else _HEAD_LEARNING_RATE
@@ -203,10 +205,14 @@ def method_settings(recipe: Recipe, method: Method) -> dict[str, Any]:
             settings["regularizer"] = movement_regularizer
             if not movement_regularizer:
                 settings["regularizer_ramp"] = None
+    if method.masking != SHARE:
+        settings["share_temperature"] = 1.0
     if method.by_threshold:
         settings["threshold"] = _FINAL_THRESHOLD
     if not method.has_schedule:
         settings |= {"schedule": None, "schedule_fraction": None, "schedule_steps": None}
+        # Without a schedule no ramp can follow the sparsity.
+        settings["regularizer_ramp"] = settings["regularizer_ramp"] and "code"
     if method.remaining == NONE:
         settings["epochs"] = min(recipe.epochs, _DENSE_EPOCHS)
     if method.is_control:
@@ -214,17 +220,23 @@ def method_settings(recipe: Recipe, method: Method) -> dict[str, Any]:
     return settings
 
 
-def get_recipe(name: str, task: str, remaining: float | None) -> Recipe:
-    """Recipe of a task.
+def get_recipe(
+    name: str,
+    task: str,
+    method: Method,
+    remaining: float | None,
+    *,
+    encoder: str = PACKAGED_ENCODER,
+    taught: bool = False,
+) -> Recipe:
+    """Recipe of a run.
 
     Parameters
     ----------
     name
-        One of `RECIPES`.
-    task
-        Task name.
-    remaining
-        The paper lets the schedule run 7 epochs from 70 % remaining up, 3500 steps below.
+        One of `RECIPES`, or "paper" for the first reading of it.
+    task, method, remaining, encoder, taught
+        As in `smp_lab.paper.stated`.
 
     Raises
     ------
@@ -233,18 +245,33 @@ def get_recipe(name: str, task: str, remaining: float | None) -> Recipe:
     """
     if name == "desk":
         return _DESK[task]
-    if name != "paper":
+    name = paper.CODE if name == "paper" else name
+    if name not in RECIPES:
         raise ConfigError(f"Unknown recipe {name!r}. Choose one of: {', '.join(RECIPES)}.")
-    if task not in PAPER_EPOCHS:
-        raise ConfigError(f"The paper has no recipe for task {task!r}; it has for: {', '.join(PAPER_EPOCHS)}.")
-    epochs = PAPER_EPOCHS[task]
-    above_70 = remaining is not None and remaining >= 0.7
-    return Recipe(
-        epochs,
-        score_learning_rate=PAPER_SCORE_LEARNING_RATE,
-        weight_learning_rate=PAPER_WEIGHT_LEARNING_RATE,
-        regularizer=PAPER_REGULARIZER,
-        movement_regularizer=0.0,
-        schedule_fraction=PAPER_SCHEDULE_EPOCHS_ABOVE_70 / epochs if above_70 else None,
-        schedule_steps=None if above_70 else PAPER_SCHEDULE_STEPS,
-    )
+    paper.require_published(task)
+    stated = paper.stated(name, task, method, remaining, encoder=encoder, taught=taught)
+    values = {setting: value for setting, (value, _) in stated.items()}
+    # A control trains nothing, whatever the epochs of the recipe.
+    values = {"epochs": 0.0, "schedule_fraction": None, "schedule_steps": None, "movement_regularizer": 0.0} | values
+    return Recipe(**values)
+
+
+def recipe_of(config: RunConfig) -> str | None:
+    """Name of the recipe whose settings a run has, all but its precision; None where it has others of its own."""
+    for name in RECIPES:
+        try:
+            usual = draft(
+                config.task,
+                config.method,
+                remaining=config.remaining,
+                seed=config.seed,
+                encoder=config.base_model,
+                recipe=name,
+                teacher=config.teacher,
+            )
+        except ConfigError:
+            continue
+        same = ("base_model_sha256", "data_sha256", "precision")
+        if replace(usual, **{setting: getattr(config, setting) for setting in same}) == config:
+            return name
+    return None

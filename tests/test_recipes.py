@@ -4,36 +4,87 @@ import pytest
 
 from smp_lab.errors import ConfigError
 from smp_lab.methods import METHODS, SET
-from smp_lab.recipes import UNKNOWN_SHA256, draft, get_recipe, method_settings
+from smp_lab.paper import READINGS, stated
+from smp_lab.recipes import UNKNOWN_SHA256, draft, get_recipe, method_settings, recipe_of
+from smp_lab.settings import SETTINGS
 from smp_lab.tasks import TASKS
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_every_task_has_a_desk_recipe(task):
-    assert get_recipe("desk", task, 0.5).epochs > 0
+# Of the authors' scripts: MNLI 43,632 of 73,632, QQP 38,232 of 68,232.
+@pytest.mark.parametrize(
+    ("task", "level", "epochs", "batch_size", "steps", "p"),
+    [
+        ("mnli", 0.03, 12, 64, 43_632, 1),
+        ("mnli", 0.5, 12, 64, 43_632, 3),
+        ("qqp", 0.5, 12, 64, 38_232, 1),
+        ("rte", 0.7, 100, 32, 5250, 4),
+        ("mrpc", 0.8, 60, 32, 3500, 4),
+    ],
+)
+def test_the_authors_scripts(task, level, epochs, batch_size, steps, p):
+    config = draft(task, "smp_s", remaining=level, recipe="paper")
+    assert config == draft(task, "smp_s", remaining=level, recipe="paper-code")
+    assert (config.epochs, config.batch_size, config.schedule_steps) == (epochs, batch_size, steps)
+    assert (config.share_temperature, config.regularizer_ramp, config.schedule) == (p, "code", "cubic")
+    assert (config.score_learning_rate, config.regularizer) == (2e-2, 400)
+    assert recipe_of(config) == "paper-code"
+
+
+def test_the_scripts_depend_on_teacher_encoder_and_method():
+    taught = draft("mnli", "smp_s", remaining=0.5, recipe="paper-code", teacher="anyone")
+    assert (taught.share_temperature, taught.kl_direction) == (1, "teacher_student")
+    assert draft("mnli", "smp_l", remaining=0.8, recipe="paper-code").share_temperature == 1
+    assert draft("mnli", "smp_l", remaining=0.5, recipe="paper-code", encoder="roberta-base").schedule == "linear"
+    assert draft("stsb", "smp_s", remaining=0.8, recipe="paper-code").regression_head == "mse"
+
+
+@pytest.mark.parametrize("task", ["qnli", "sst2", "cola", "mrpc", "stsb", "rte"])
+def test_scripts_that_stop_at_their_own_assertion_are_refused_with_what_works(task):
+    with pytest.raises(ConfigError, match=f"no schedule for task {task!r} below 70 %.*Take recipe paper-text, or name"):
+        draft(task, "smp_s", remaining=0.5, recipe="paper-code")
+    assert draft(task, "smp_s", remaining=0.5, recipe="paper-code", schedule_steps=100).schedule_steps == 100
+    assert draft(task, "dense", recipe="paper-code").weight_learning_rate == 3e-5
+    assert draft(task, "random", remaining=0.5, recipe="paper-code").epochs == 0
 
 
 @pytest.mark.parametrize(
-    ("task", "epochs"),
-    [("mnli", 12), ("qqp", 12), ("qnli", 12), ("sst2", 12), ("mrpc", 60), ("cola", 60), ("stsb", 60), ("rte", 100)],
+    ("task", "level", "epochs", "fraction", "steps"),
+    [("sst2", 0.1, 12, None, 3500), ("rte", 0.7, 60, 7 / 60, None), ("cola", 0.8, 60, None, 3500)],
 )
-def test_the_papers_recipe(task, epochs):
-    low, high = get_recipe("paper", task, 0.1), get_recipe("paper", task, 0.8)
-    for recipe in (low, high):
-        assert (recipe.epochs, recipe.score_learning_rate, recipe.regularizer) == (epochs, 2e-2, 400)
-        assert 32 <= recipe.batch_size <= 64
-    assert (low.schedule_steps, low.schedule_fraction) == (3500, None)
-    assert (high.schedule_steps, high.schedule_fraction) == (None, pytest.approx(7 / epochs))
+def test_the_papers_text(task, level, epochs, fraction, steps):
+    config = draft(task, "smp_s", remaining=level, recipe="paper-text", teacher="anyone")
+    assert (config.epochs, config.batch_size) == (epochs, 64)
+    assert (config.schedule_fraction, config.schedule_steps) == (fraction and pytest.approx(fraction), steps)
+    assert (config.regularizer_ramp, config.kl_direction, config.share_temperature) == ("paper", "student_teacher", 1)
+    assert recipe_of(config) == "paper-text"
+
+
+def test_a_gate_has_no_schedule_for_a_ramp_to_follow():
+    assert draft("rte", "l0", recipe="paper-text").regularizer_ramp == "code"
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_every_value_of_the_paper_is_a_setting_with_a_source(reading, method):
+    for name, (value, source) in stated(reading, "mnli", method, 0.5, taught=True).items():
+        SETTINGS[name].check_range(SETTINGS[name].coerced(value))
+        assert source
+
+
+def test_a_run_that_was_changed_has_the_settings_of_no_recipe():
+    assert recipe_of(draft("rte", "smp_s", remaining=0.1)) == "desk"
+    assert recipe_of(draft("rte", "smp_s", remaining=0.1, precision="bf16")) == "desk"
+    assert recipe_of(draft("rte", "smp_s", remaining=0.1, epochs=3)) is None
 
 
 def test_a_task_without_a_paper_recipe_is_named():
     with pytest.raises(ConfigError, match="The paper has no recipe for task 'wnli'"):
-        get_recipe("paper", "wnli", 0.1)
+        draft("wnli", "smp_s", remaining=0.1, recipe="paper-text")
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_a_method_takes_from_a_recipe_what_it_trains(method):
-    settings = method_settings(get_recipe("desk", "mrpc", 0.1), method)
+    settings = method_settings(get_recipe("desk", "mrpc", method, 0.1), method)
     assert (settings["score_learning_rate"] is not None) == method.trains_scores
     assert (settings.get("weight_learning_rate") is not None) == method.trains_weights
     assert (settings["epochs"] == 0) == method.is_control
@@ -41,10 +92,9 @@ def test_a_method_takes_from_a_recipe_what_it_trains(method):
 
 
 def test_movement_has_the_regulariser_of_smp_in_this_projects_recipe_alone():
-    desk, paper = (method_settings(get_recipe(name, "mrpc", 0.1), METHODS["movement"]) for name in ("desk", "paper"))
-    assert desk["regularizer"] == method_settings(get_recipe("desk", "mrpc", 0.1), METHODS["smp_s"])["regularizer"] > 0
-    assert "regularizer_ramp" not in desk
-    assert (paper["regularizer"], paper["regularizer_ramp"]) == (0.0, None)
+    desk, paper = (draft("mrpc", "movement", remaining=0.1, recipe=name) for name in ("desk", "paper-text"))
+    assert desk.regularizer == draft("mrpc", "smp_s", remaining=0.1).regularizer > 0
+    assert (paper.regularizer, paper.regularizer_ramp) == (0.0, None)
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,15 +10,9 @@ import pandas as pd
 from smp_lab.analysis.labels import plain, setting_text
 from smp_lab.config import RunConfig
 from smp_lab.layout import EncoderLayout
+from smp_lab.paper import CODE, TEXT, stated
+from smp_lab.recipes import recipe_of
 from smp_lab.settings import SETTINGS
-from smp_lab.tasks import (
-    PAPER_EPOCHS,
-    PAPER_REGULARIZER,
-    PAPER_SCHEDULE_EPOCHS_ABOVE_70,
-    PAPER_SCHEDULE_STEPS,
-    PAPER_SCORE_LEARNING_RATE,
-    PAPER_WEIGHT_LEARNING_RATE,
-)
 
 _FINGERPRINTS = ("base_model_sha256", "data_sha256")
 _PAPER_SHAPE = (12, 768)
@@ -40,9 +33,11 @@ def run_card(
     Returns
     -------
     dict
-        run_id; settings (those that the method looks at and that have a value); fingerprints; encoder (shapes);
+        run_id; recipe (the one whose settings it has, or None); settings (those that the method looks at and that have
+        a value); fingerprints; encoder (shapes);
         provenance (wall time in minutes); results: metrics (per name the value at the last evaluation, a
-        fraction, and n_examples), best_evaluation (metric, value, step), remaining (measured fraction of the prunable
+        fraction, and n_examples), best_evaluation and best_at_final_density
+        (metric, value, step; the latter None in older records), remaining (measured fraction of the prunable
         weights), trainable_parameters and new_parameters; deviations (sentences of `deviations`); command (None
         where the record has none).
     """
@@ -64,6 +59,7 @@ def run_card(
     }
     return {
         "run_id": config.run_id,
+        "recipe": recipe_of(config),
         "settings": settings,
         "fingerprints": fingerprints,
         "encoder": layout.to_dict(),
@@ -71,6 +67,7 @@ def run_card(
         "results": {
             "metrics": metrics,
             "best_evaluation": dict(results["best"]),
+            "best_at_final_density": results.get("best_at_final_density"),
             "remaining": sum(map(sum, results["kept"])) / layout.n_weights,
             "trainable_parameters": results["trainable_parameters"],
             "new_parameters": results["new_parameters"],
@@ -88,65 +85,82 @@ def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:
             f"The encoder has {layout.n_layers} layers of width {layout.hidden_size}; the paper's, BERT-base and "
             "RoBERTa-base, have 12 of width 768."
         )
-    paper_epochs = PAPER_EPOCHS.get(config.task)
     if config.task_info.synthetic:
         sentences.append("The sentences are generated and say nothing about language.")
-    elif paper_epochs is None:
+    elif config.task == "wnli":
         sentences.append("The paper has no numbers for this task.")
     if config.train_examples is not None:
         sentences.append(f"Only the first {config.train_examples:,} training examples are used.")
-    if config.regression_head == "poles":
-        sentences.append("The target is read between two label words as poles; the authors score one word with MSE.")
     method = config.method_info
     if method.trains_weights and config.head == "label_words":
         sentences.append(
             "Classes are scored by the embeddings of label words, as for the masks beside it; published baselines have "
             "a head of their own."
         )
-    if method.trains_weights and config.weight_learning_rate != PAPER_WEIGHT_LEARNING_RATE:
-        sentences.append(
-            f"Weights are trained at {config.weight_learning_rate:g}; the paper's baselines at "
-            f"{PAPER_WEIGHT_LEARNING_RATE:g}."
-        )
-    if config.schedule == "linear":
-        sentences.append("What remains falls in a straight line; in the paper by a cubic schedule.")
-    if not method.trains_scores or method.trains_weights:
-        return sentences
-    if config.score_learning_rate != PAPER_SCORE_LEARNING_RATE:
-        sentences.append(
-            f"Scores are trained at {config.score_learning_rate:g}; the paper's at {PAPER_SCORE_LEARNING_RATE:g}."
-        )
-    if config.regularizer != PAPER_REGULARIZER:
-        sentences.append(f"The regulariser's weight is {config.regularizer:g}; the paper's {PAPER_REGULARIZER:g}.")
-    if paper_epochs is not None and config.epochs != paper_epochs:
-        sentences.append(f"Trained for {config.epochs:g} epochs; the paper trains this task for {paper_epochs:g}.")
-    if paper_epochs is not None:
-        sentences += _other_schedule(config)
-    if config.head == "linear":
+    if not method.trains_weights and config.head == "linear":
         sentences.append("A new linear head is trained; the paper's scores classes by the embeddings of label words.")
     if config.method == "smp_s":
         sentences.append(
             "What the share rule cuts off above a whole matrix goes to the other layers; the authors' code loses it."
         )
-    if config.regularizer_ramp == "code":
-        sentences.append("The regulariser grows over all steps, as in the authors' code and not as in the paper.")
-    if config.kl_direction == "teacher_student":
-        sentences.append("It is taught by KL(teacher || student), as in the authors' code and not as in the paper.")
-    return sentences
+    return sentences + _other_settings(config)
 
 
-def _other_schedule(config: RunConfig) -> list[str]:
-    """How long what remains falls, where the paper takes another time for it."""
-    if config.schedule is None or config.remaining is None:
-        return []
-    steps, share = config.schedule_steps, config.schedule_fraction
-    if config.remaining < 0.7:
-        same, paper = steps == PAPER_SCHEDULE_STEPS, f"{PAPER_SCHEDULE_STEPS:,} steps"
-    else:
-        same = share is not None and math.isclose(share * config.epochs, PAPER_SCHEDULE_EPOCHS_ABOVE_70)
-        paper = f"{PAPER_SCHEDULE_EPOCHS_ABOVE_70} epochs"
-    taken = f"{100 * share:.3g} % of the steps" if share is not None else f"{steps:,} steps"
-    return [] if same else [f"What remains falls over {taken}; in the paper over {paper}."]
+def _other_settings(config: RunConfig) -> list[str]:
+    """A sentence per setting whose value one of the two readings of the paper has otherwise."""
+    code, text = (
+        {
+            name: value
+            for name, (value, _) in stated(
+                reading,
+                config.task,
+                config.method_info,
+                config.remaining,
+                encoder=config.base_model,
+                taught=config.teacher is not None,
+            ).items()
+        }
+        for reading in (CODE, TEXT)
+    )
+    # Of methods that train weights the paper is about the rate and the shape of the schedule alone.
+    compared = {"weight_learning_rate", "schedule"} if config.method_info.trains_weights else {*code, *text}
+    compared -= set(_LENGTHS) | ({"regression_head"} if config.head == "linear" else set())
+    sentences = []
+    for name, setting in SETTINGS.items():
+        if name in compared:
+            values = [setting.text(reading[name]) if name in reading else None for reading in (code, text)]
+            sentences.append(
+                _beside(name.replace("kl_", "KL_").replace("_", " "), setting.text(getattr(config, name)), *values)
+            )
+    if not config.method_info.trains_weights and config.schedule is not None:
+        lengths = [_length(reading, reading["epochs"]) if "epochs" in reading else None for reading in (code, text)]
+        sentences.append(_beside("schedule over", _length(config.to_dict(), config.epochs), *lengths))
+    return [sentence for sentence in sentences if sentence]
+
+
+_LENGTHS = ("schedule_fraction", "schedule_steps")
+
+
+def _length(values: Mapping[str, Any], epochs: float) -> str | None:
+    """N in words; None where there is none."""
+    if (steps := values.get("schedule_steps")) is not None:
+        return f"{steps:,} steps"
+    fraction = values.get("schedule_fraction")
+    return None if fraction is None else f"{fraction * epochs:.3g} epochs"
+
+
+def _beside(what: str, own: str | None, code: str | None, text: str | None) -> str | None:
+    """A value beside those of the two readings; None where neither has another one."""
+    scripts, words = "the authors' scripts", "the paper's text"
+    others = {place: value for place, value in ((scripts, code), (words, text)) if value is not None}
+    differing = [place for place, value in others.items() if value != own]
+    if not differing:
+        return None
+    start = f"{what[0].upper()}{what[1:]}: {own}"
+    if code == text:
+        return f"{start}; in the paper {code}."
+    agreeing = "".join(f", as in {place}" for place in others if place not in differing)
+    return f"{start}{agreeing}; {', '.join(f'in {place} {others[place]}' for place in differing)}."
 
 
 # What a run card shows at once; the rest is folded away.
@@ -176,6 +190,13 @@ def sections(card: Mapping[str, Any]) -> dict[str, list[str]]:
     measured += [
         f"- best evaluation, chosen on the same development set: {best['metric']} "
         f"{_code(100 * best['value'], '.2f')} % at step {_code(best['step'])}",
+    ]
+    if (arrived := results.get("best_at_final_density")) is not None:
+        measured.append(
+            f"- best evaluation at the final density, as published numbers are: {arrived['metric']} "
+            f"{_code(100 * arrived['value'], '.2f')} % at step {_code(arrived['step'])}"
+        )
+    measured += [
         f"- kept, measured: {_code(100 * results['remaining'], '.2f')} % of the encoder's prunable weights",
     ]
     made = card["provenance"]
@@ -185,7 +206,7 @@ def sections(card: Mapping[str, Any]) -> dict[str, list[str]]:
         "Results": measured,
         "Cost": _facts(cost),
         "Departs from the paper": [f"- {plain(sentence)}" for sentence in card["deviations"]],
-        "Settings": _facts(card["settings"]),
+        "Settings": _facts({"recipe": card["recipe"], **card["settings"]}),
         "Fingerprints": _facts(card["fingerprints"]),
         "Encoder": _facts(card["encoder"]),
         "Provenance": _facts({name: value for name, value in made.items() if name not in cost}),

@@ -27,7 +27,7 @@ _METAVAR = {int: "N", float: "X", str: "NAME", tuple: "WORD,WORD"}
 EXAMPLES = (
     "smp-lab train --task rte --remaining 0.1 --glue-dir ~/glue",
     "smp-lab train --task toy-sentiment --remaining 0.5",
-    "smp-lab train --task mrpc --method smp_l --remaining 0.03 --recipe paper --encoder bert-base-uncased",
+    "smp-lab train --task mrpc --method smp_l --remaining 0.03 --recipe paper-text --encoder bert-base-uncased",
 )
 
 
@@ -85,7 +85,7 @@ def command(
         typer.Option(
             metavar="NAME",
             help="Where settings that are not named come from: desk (this project's, for one machine without an "
-            "accelerator) or paper (12 to 100 epochs).",
+            "accelerator), paper-code (the authors' scripts; also: paper) or paper-text (what the paper says).",
         ),
     ] = "desk",
     report_to: Annotated[

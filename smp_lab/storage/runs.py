@@ -191,7 +191,8 @@ class RunRecord:
     results
         ``metrics``: final value per metric, a fraction; ``n_examples`` per development split; ``evaluations``: a dict
         per evaluation with step, epoch, remaining, loss and every metric; ``best``: metric, value and step of the best
-        evaluation; ``kept``: ``(n_layers, 6)`` kept weights per matrix; ``kept_per_head``: ``(n_layers, 4, n_heads)``
+        evaluation; ``best_at_final_density``: the same of those from the end of the schedule on, where the record has
+        it; ``kept``: ``(n_layers, 6)`` kept weights per matrix; ``kept_per_head``: ``(n_layers, 4, n_heads)``
         for query, key, value and attention_output; ``trainable_parameters``: all that the optimiser moves, scores
         and a new head included; ``new_parameters``: what the task adds to a pre-trained encoder that is there
         already: whatever was trained but the scores, without the weights that the mask removes, and the mask, 32 of

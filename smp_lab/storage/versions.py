@@ -86,6 +86,7 @@ class _RunResults(_Part):
     n_examples: dict[Name, Examples]
     evaluations: Annotated[list[_Evaluation], Field(min_length=1)]
     best: _Best
+    best_at_final_density: _Best | None = None
     trainable_parameters: Count
     new_parameters: Annotated[float, Field(ge=0)]
     kept: list[list[Count]]

@@ -122,27 +122,6 @@ TASKS: Mapping[str, Task] = {
     )
 }
 
-# Epochs of mask training in Jiang et al. (2023), section 5.1 and appendix.
-PAPER_EPOCHS: Mapping[str, float] = {
-    "sst2": 12,
-    "qqp": 12,
-    "mnli": 12,
-    "qnli": 12,
-    "cola": 60,
-    "mrpc": 60,
-    "stsb": 60,
-    "rte": 100,
-}
-
-# How long the paper's schedule runs: so many epochs from 70 % remaining up, so many steps below (section 5.1).
-PAPER_SCHEDULE_EPOCHS_ABOVE_70 = 7
-PAPER_SCHEDULE_STEPS = 3500
-
-PAPER_REGULARIZER = 400.0
-PAPER_SCORE_LEARNING_RATE = 2e-2
-# Of the encoder's own weights, where they are trained (Sanh et al. 2020, whose setting the paper takes over).
-PAPER_WEIGHT_LEARNING_RATE = 3e-5
-
 
 def get_task(name: str) -> Task:
     """The task of this name.

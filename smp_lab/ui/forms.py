@@ -11,6 +11,7 @@ from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError
 from smp_lab.grid import as_options
 from smp_lab.methods import METHODS, SET, get_method
+from smp_lab.paper import CODE, Stated, stated
 from smp_lab.recipes import PACKAGED_ENCODER, RECIPES, draft, get_recipe, method_settings
 from smp_lab.settings import CHANGEABLE, SETTINGS, Setting
 from smp_lab.tasks import TASKS, get_task
@@ -37,7 +38,8 @@ PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     **{
         f"{recipe} recipe": (
             f"All settings as the {recipe} recipe has them.",
-            {"task": "rte", "remaining": 0.5, "recipe": recipe},
+            # A level that every recipe has for this task.
+            {"task": "rte", "remaining": 0.8, "recipe": recipe},
         )
         for recipe in RECIPES
     },
@@ -102,17 +104,18 @@ def training_form() -> dict[str, Any] | None:
         "Recipe", RECIPES, key=f"{_PREFIX}recipe", help="Has all settings that are not named below."
     )
     try:
-        recipe = method_settings(get_recipe(asked["recipe"], asked["task"], asked["remaining"]), method)
+        usual = get_recipe(asked["recipe"], task.name, method, asked["remaining"], encoder=asked["encoder"])
+        recipe = method_settings(usual, method)
     except ConfigError as error:
         st.error(str(error))
         return None
-    paper = _paper(asked["task"], asked["remaining"], method)
+    scripts = stated(CODE, task.name, method, asked["remaining"], encoder=asked["encoder"])
     with st.expander("All other settings: empty means the recipe's"):
         columns = st.columns(3)
         shown = [setting for name in CHANGEABLE if (setting := SETTINGS[name]).used_by(method, task)]
         for place, setting in enumerate(shown):
             with columns[place % 3]:
-                value = _field(setting, recipe.get(setting.name), paper.get(setting.name))
+                value = _field(setting, recipe.get(setting.name), scripts.get(setting.name))
             if value not in (None, ""):
                 asked[setting.name] = tuple(value.split()) if setting.type is tuple else value
     try:
@@ -133,20 +136,11 @@ def _encoder(place: Any) -> str:
     return str(place.text_input("Encoder", key=key, help=words, max_chars=300)).strip() or PACKAGED_ENCODER
 
 
-def _paper(task: str, remaining: float | None, method: Any) -> dict[str, Any]:
-    """What the paper has for this run; nothing where it has no recipe for the task."""
-    name = next((name for name in RECIPES if name.startswith("paper")), None)
-    try:
-        return method_settings(get_recipe(name, task, remaining), method) if name else {}
-    except ConfigError:
-        return {}
-
-
-def _field(setting: Setting, recipe: Any, paper: Any) -> Any:
+def _field(setting: Setting, recipe: Any, scripts: Stated | None) -> Any:
     """A widget for one setting; None or "" where nothing is named."""
     label = setting.name.replace("_", " ").capitalize() + (f" ({setting.unit})" if setting.unit else "")
     usual = f"recipe: {setting.text(recipe)}" if recipe is not None else setting.default or "recipe's"
-    words = setting.sentence + ("" if paper is None else f" The paper has {setting.text(paper)}.")
+    words = setting.sentence + ("" if scripts is None else f" The authors' scripts have {setting.text(scripts.value)}.")
     key = _PREFIX + setting.name
     if setting.choices:
         return st.selectbox(

@@ -55,6 +55,9 @@ def test_a_run_is_recorded_whole(prepared, runs):
     assert [evaluation["step"] for evaluation in evaluations] == list(range(4, 41, 4))
     assert evaluations[-1]["accuracy"] == record.main_value
     assert record.results["best"]["value"] == max(evaluation["accuracy"] for evaluation in evaluations)
+    arrived = [evaluation for evaluation in evaluations if evaluation["remaining"] == evaluations[-1]["remaining"]]
+    assert record.results["best_at_final_density"]["step"] >= arrived[0]["step"] > evaluations[0]["step"]
+    assert record.results["best_at_final_density"]["value"] == max(row["accuracy"] for row in arrived)
     assert record.results["trainable_parameters"] == layout.n_weights
     assert record.provenance["resumed"] == 0
     assert "processes" not in record.provenance
