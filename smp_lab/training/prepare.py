@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from smp_lab.config import RunConfig
+from smp_lab.errors import DataError
 from smp_lab.recipes import PACKAGED_ENCODER, draft
 from smp_lab.training.data import TaskData, load_task_data
 from smp_lab.training.encoders import EncoderFiles, find_encoder
@@ -67,6 +68,11 @@ def prepare(
     files = find_encoder(encoder)
     found = find_teacher(teacher, asked.task_info, runs=teacher_runs, encoder=files) if teacher is not None else None
     data = load_task_data(task, source=source, glue_folder=glue_folder, train_examples=asked.train_examples)
+    for split, examples in data.development.items():
+        if data.task.target_range and len(examples) < 2:
+            raise DataError(
+                f"Split {split} of task {task!r} has {len(examples)} example; a correlation needs two or more."
+            )
     config = replace(
         asked,
         base_model=files.name,

@@ -31,8 +31,9 @@ from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, EncoderError, TrainingError, first_line
 from smp_lab.methods import NONE
 from smp_lab.paths import cached_runs_folder, weights_file
+from smp_lab.storage.archives import MAX_HEADER_BYTES, from_npy
 from smp_lab.storage.runs import RunRecord, find_run
-from smp_lab.storage.sealed import replace_durably
+from smp_lab.storage.sealed import read_regular, replace_durably
 from smp_lab.tasks import Task
 from smp_lab.training.checkpoints import writing
 from smp_lab.training.encoders import Encoder, EncoderFiles, file_sha256, find_encoder, load_encoder, max_tokens
@@ -325,7 +326,17 @@ def kept_logits(
 ) -> np.ndarray:
     """A teacher's logits of the training examples; a run that goes on has them in a file."""
     if file.exists():
-        return np.load(file, allow_pickle=False)
+        want = (len(examples), len(config.task_info.classes))
+        try:
+            kept = from_npy(read_regular(file, want[0] * want[1] * 4 + MAX_HEADER_BYTES))
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"{file} cannot be read ({first_line(error)}). Remove it to ask the teacher.") from None
+        if kept.shape != want or kept.dtype != np.float32 or not np.isfinite(kept).all():
+            raise TrainingError(
+                f"{file} holds {kept.shape} of {kept.dtype}; what a teacher says of these examples is {want} of finite "
+                "float32. Remove it to ask the teacher."
+            )
+        return kept.copy()
     if write:
         write(f"teacher {teacher.name}: {teacher.source}")
     logits = teacher_logits(load_teacher(teacher, config, encoder), examples, encoder.collator, write)

@@ -20,6 +20,7 @@ from smp_lab.paths import GLUE_VARIABLE
 from smp_lab.tasks import TASKS
 from smp_lab.training import data
 from smp_lab.training.data import load_task_data
+from smp_lab.training.prepare import prepare
 
 # Folder, header (None: there is none) and one training row of each task as GLUE's files have them, then what it means.
 MNLI_START = "index\tpromptID\tpairID\tgenre\tp1\th1\tp2\th2\tsentence1\tsentence2\tlabel1"
@@ -487,3 +488,9 @@ def test_a_missing_package_is_named_with_what_brings_it(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match=rf"'{package}' is not installed.*\[train\].*{OTHER_WAYS}"):
         load_task_data("rte")
+
+
+def test_a_correlation_over_one_example_is_refused_before_training(glue, bert_folder):
+    write_task(glue, "stsb")
+    with pytest.raises(DataError, match="Split validation of task 'stsb' has 1 example; a correlation needs two"):
+        prepare("stsb", "smp_s", remaining=0.5, encoder=str(bert_folder), glue_folder=glue)
