@@ -35,6 +35,8 @@ _FORMER = {"training": links.HISTORY}
 
 def main() -> None:
     """Draw the frame, then the page that the URL names."""
+    # Before the menu, or the browser asks another server for the sign of the page as the icon of its tab.
+    st.set_page_config("SMP Lab", draw_icon(), layout="wide", initial_sidebar_state=320, menu_items={"About": _ABOUT})
     menu = {
         section: [
             st.Page(pages_folder() / file, title=title, icon=f":material/{icon}:", default=file == links.OVERVIEW)
@@ -47,9 +49,7 @@ def main() -> None:
         for name, file in _FORMER.items()
     ]
     page = st.navigation({**menu, "": moved})
-    st.set_page_config(
-        f"{page.title} · SMP Lab", draw_icon(), layout="wide", initial_sidebar_state=320, menu_items={"About": _ABOUT}
-    )
+    st.set_page_config(f"{page.title} · SMP Lab")
     st.logo(draw_wordmark(controls.theme()), size="large")
     if page in moved:
         page.run()

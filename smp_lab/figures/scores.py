@@ -150,7 +150,8 @@ def plot_distribution(
     figure.update_xaxes(title_text="Score S (no unit)", row=len(layers))
     figure.update_yaxes(range=[0, highest], nticks=3)
     by_bins, by_cut = dict(iter(table.groupby(["step", "layer", "side"]))), dict(iter(cuts.groupby("step")))
-    top = 1.05 * table.groupby("step")["density"].max()
+    # A snapshot may have all weights in bins without an end.
+    top = 1.05 * table.groupby("step")["density"].max().replace(0, densities[1])
     steps = [at for at in table["step"].unique() if at in by_cut]
     frames = {
         subtitle(at): [_heights(by_bins[at, layer, side]) for layer, side in sides]
@@ -502,6 +503,8 @@ def plot_matrices(
         x=[MATRIX_TITLES[kind] for kind in MATRIX_TYPES],
         y=layers,
         **cells(table if step is None else snapshots[step]),
+        texttemplate="%{z:.2f}" if values[1] <= 1 else "%{z:.1f}",
+        textfont={"size": 11},
         coloraxis="coloraxis",
         xgap=1,
         ygap=1,

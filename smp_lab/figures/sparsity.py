@@ -24,6 +24,8 @@ from smp_lab.figures.style import (
 )
 
 _HEADS_PER_ROW = 4
+# With more heat maps side by side, numbers no longer fit their cells.
+_MOST_WITH_NUMBERS = 2
 _PERCENT = "%{y:.2f} %"
 
 
@@ -86,6 +88,7 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
             y=layers,
             z=100 * heads["remaining"].to_numpy().reshape(len(layers), -1),
             customdata=counts.reshape(len(layers), -1, 2),
+            texttemplate="%{z:.0f}" if columns <= _MOST_WITH_NUMBERS else None,
             coloraxis="coloraxis",
             xgap=1,
             ygap=1,

@@ -19,6 +19,8 @@ from smp_lab.storage.runs import RunIndex, RunRecord
 from smp_lab.ui import cache, export, lecture, links, messages
 
 _TYPES = {"csv": "text/csv", "json": "application/json"}
+# Pixels below which a page is read on a phone.
+_PHONE = 640
 # Where a second run stands beside the first: none does.
 NONE = "none"
 # Tables of words scroll on a phone instead of becoming columns of single words.
@@ -33,7 +35,10 @@ _STYLE_SHEET = """<style>
 [class*="-figure-heading st-"] h3 {scroll-margin-top: 5rem}
 [data-testid=stTable] table {min-width: 44rem}
 [data-testid=stMain] :is([data-testid=stCaptionContainer], [data-testid=stImageCaption]) {opacity: 0.85}
-.figure-link {font-size: 0.93rem; text-decoration: underline}
+.figure-link {font-size: 0.93rem; color: inherit; text-decoration: underline}
+[data-testid=stButtonGroup] > div {flex-wrap: wrap}
+/* On a phone the buttons of plotly would lie on the title. */
+@media (max-width: 640px) {.js-plotly-plot .modebar {display: none}}
 </style>"""
 # A link to a figure is copied: its address is the page's with the figure's name, and no step in the history.
 _SCRIPT = """<script>
@@ -240,7 +245,8 @@ def chosen_runs(index: RunIndex, *, otherwise: Unasked | None = None) -> list[Ru
                 those = f"{len(shown)} of {len(index.runs)} are shown{words}"
             else:
                 those = f"{some} {'shown' if otherwise else 'available'}"
-            st.caption(f"No run is chosen, so {those}. Choose runs in the sidebar or on the overview.")
+            where = "" if links.in_lecture() else " Choose runs in the sidebar or on the overview."
+            st.caption(f"No run is chosen, so {those}.{where}")
     return shown
 
 
@@ -362,7 +368,9 @@ def show_figure(
         if min_width:
             st.html(
                 f"<style>.st-key-{key}-frame {{overflow-x: auto}} "
-                f".st-key-{key}-frame .st-key-{key} {{min-width: {scale * min_width:.0f}px}}</style>"
+                f".st-key-{key}-frame .st-key-{key} {{min-width: {scale * min_width:.0f}px}} "
+                f"@media (max-width: {min(scale * min_width, _PHONE):.0f}px) {{.st-key-{key}-frame::before "
+                "{content: 'Swipe sideways to see all of it'; position: sticky; left: 0; opacity: 0.8}}</style>"
             )
         # Read by screen readers, and what a link to the figure names; to the eye the figure has a title.
         with st.container(key=f"{key}-figure-heading"):

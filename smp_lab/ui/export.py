@@ -54,7 +54,9 @@ def dialog(figure: go.Figure, key: str, caption: str, least_width: int | None) -
             + (" That is small: choose a greater width." if points < 6 else "")
         )
     if find_spec("kaleido"):
-        kind = st.segmented_control("Format", list(_MIME), default="pdf", required=True, key="export-format")
+        kind = st.segmented_control(
+            "Format", list(_MIME), default="pdf", required=True, key="export-format", format_func=str.upper
+        )
         st.download_button(
             f"Save {kind.upper()}",
             data=lambda: image(printed, kind, width),
