@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import socket
@@ -180,6 +181,43 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["smp-lab", "runs"])
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+def test_runs_as_json_are_rows_of_the_table_with_what_cannot_be_read(own):
+    whole = make_run(own, accuracy=0.65, remaining=0.5)
+    measured = make_run(own, method="smp_t", remaining=None)
+    (own / "not-a-run").mkdir()
+    told = json.loads(invoke("runs", "--json").stdout)
+    rows = {row["run_id"]: row for row in told["runs"]}
+    assert rows[whole.run_id]["level"] == rows[whole.run_id]["remaining"] == 0.5
+    assert rows[whole.run_id]["value"] == 0.65
+    assert rows[whole.run_id]["folder"] == str(own)
+    assert rows[measured.run_id]["level"] is None
+    assert [problem["folder"] for problem in told["problems"]] == [str(own / "not-a-run")]
+    assert json.loads(invoke("runs", "--json", "--task", "cola").stdout)["runs"] == []
+
+
+def test_a_summary_as_json_has_fractions(own):
+    make_run(own, accuracy=0.6, seed=0)
+    make_run(own, accuracy=0.7, seed=1)
+    (row,) = json.loads(invoke("summary", own, "--json").stdout)
+    assert (row["lowest"], row["highest"], row["n_seeds"]) == (0.6, 0.7, 2)
+    assert row["mean"] == pytest.approx(0.65)
+
+
+def test_a_check_as_json_names_what_is_broken(own):
+    whole, broken = make_run(own), make_run(own, task="cola")
+    transfer = make_transfer(own, whole, "cola")
+    (broken.path / RECORD_FILE).write_text("{")
+    result = invoke("check", own, "--json")
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert {fact["name"]: fact["problem"] is None for fact in told["runs"]} == {
+        whole.run_id: True,
+        broken.run_id: False,
+    }
+    assert [(fact["name"], fact["problem"]) for fact in told["transfers"]] == [(transfer.path.name, None)]
+    assert told["transfers"][0]["bytes"] == transfer.path.stat().st_size
 
 
 # --- check

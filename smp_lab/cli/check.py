@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import existing
+from smp_lab.cli.options import AsJson, existing, print_json
 from smp_lab.errors import RunFormatError, SmpLabError
 from smp_lab.paths import RECORD_FILE, SHARED_MASKS_FOLDER
 from smp_lab.storage.runs import load_run, run_folders, unused_shared_masks
@@ -20,6 +21,7 @@ EXAMPLES = ("smp-lab check cached_runs", "smp-lab check runs/rte-smp_s-r0.1-s0-0
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs, or one run.", show_default=False)],
+    as_json: AsJson = False,
 ) -> None:
     """Read and verify every file of every run in DIR, and what its masks score on other tasks.
 
@@ -32,30 +34,35 @@ def command(
     if not paths:
         raise RunFormatError(f"Folder {folder} holds no runs.")
     transfers = [] if folder in paths else transfer_files(folder)
-    broken_transfers = _check_each(transfers, _check_transfer)
-    if transfers:
-        typer.echo(f"transfers: {len(transfers)}, broken: {broken_transfers}, size: {_megabytes(transfers)}")
-    broken_runs = _check_each(paths, lambda path: load_run(path).verify())
+    show = (lambda line: None) if as_json else typer.echo
+    checked = {
+        "transfers": [_checked(path, _check_transfer, show) for path in transfers],
+        "runs": [_checked(path, lambda path: load_run(path).verify(), show) for path in paths],
+    }
+    n_broken = {kind: sum(fact["problem"] is not None for fact in facts) for kind, facts in checked.items()}
     shared = [folder / SHARED_MASKS_FOLDER] if (folder / SHARED_MASKS_FOLDER).is_dir() else []
-    typer.echo(f"runs: {len(paths)}, broken: {broken_runs}, size: {_megabytes([*paths, *shared])}")
-    if broken_runs + broken_transfers:
+    unused = [] if any(n_broken.values()) else [str(file.relative_to(folder)) for file in unused_shared_masks(folder)]
+    if as_json:
+        print_json({**checked, "unused": unused})
+    else:
+        for kind, places in (("transfers", transfers), ("runs", [*paths, *shared])):
+            if checked[kind]:
+                typer.echo(f"{kind}: {len(checked[kind])}, broken: {n_broken[kind]}, size: {_megabytes(_size(places))}")
+        for name in unused:
+            typer.echo(f"unused: {name}, which no run here names, may be deleted")
+    if any(n_broken.values()):
         raise typer.Exit(1)
-    for file in unused_shared_masks(folder):
-        typer.echo(f"unused: {file.relative_to(folder)}, which no run here names, may be deleted")
 
 
-def _check_each(paths: Iterable[Path], verify: Callable[[Path], None]) -> int:
-    """A line for each; returns how many are broken."""
-    n_broken = 0
-    for path in paths:
-        try:
-            verify(path)
-        except SmpLabError as error:
-            n_broken += 1
-            typer.echo(f"BROKEN  {error}")
-        else:
-            typer.echo(f"ok      {path.name}  {_megabytes([path])}")
-    return n_broken
+def _checked(path: Path, verify: Callable[[Path], None], show: Callable[[str], None]) -> dict[str, Any]:
+    """What `--json` says of a record, and a line as soon as it is known."""
+    size, problem = _size([path]), None
+    try:
+        verify(path)
+    except SmpLabError as error:
+        problem = str(error)
+    show(f"BROKEN  {problem}" if problem else f"ok      {path.name}  {_megabytes(size)}")
+    return {"name": path.name, "bytes": size, "problem": problem}
 
 
 def _check_transfer(file: Path) -> None:
@@ -66,14 +73,16 @@ def _check_transfer(file: Path) -> None:
         transfer.check_mask(load_run(run))
 
 
-def _megabytes(paths: Iterable[Path]) -> str:
-    return f"{sum(map(_size, paths)) / 1e6:.2f} MB"
-
-
-def _size(path: Path) -> int:
-    try:
-        files = path.iterdir() if path.is_dir() else [path]
-        return sum(file.lstat().st_size for file in files if file.is_file())
-    except OSError:
+def _size(paths: Iterable[Path]) -> int:
+    """Bytes of files, and of the files in folders."""
+    size = 0
+    for path in paths:
         # What cannot be read is named where it is checked.
-        return 0
+        with suppress(OSError):
+            files = path.iterdir() if path.is_dir() else [path]
+            size += sum(file.lstat().st_size for file in files if file.is_file())
+    return size
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.2f} MB"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import pandas as pd
 import typer
 
 from smp_lab.errors import MissingDependencyError, RunFormatError
@@ -28,6 +30,16 @@ Source = Annotated[
         help="folder, hub or toy.  [default: toy for toy tasks, folder where one is named, else hub]",
     ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with fractions as fractions.")]
+
+
+def print_json(content: Any) -> None:
+    """One JSON document. Tables in it are lists of rows, with null for what is unknown."""
+    typer.echo(json.dumps(content, indent=1, default=_rows, allow_nan=False))
+
+
+def _rows(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 @contextmanager

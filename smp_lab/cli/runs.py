@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from smp_lab.cli.options import existing
+from smp_lab.analysis.run_table import run_table
+from smp_lab.cli.options import AsJson, existing, print_json
 from smp_lab.methods import METHODS, get_method
 from smp_lab.paths import cached_runs_folder, own_runs_folder
 from smp_lab.storage.runs import RunRecord, list_runs
@@ -23,6 +24,7 @@ def command(
     ] = None,
     task: Annotated[str | None, typer.Option(metavar="NAME", help=f"One of: {', '.join(TASKS)}.")] = None,
     method: Annotated[str | None, typer.Option(metavar="NAME", help=f"One of: {', '.join(METHODS)}.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List finished runs, one a line.
 
@@ -34,6 +36,13 @@ def command(
     methods = METHODS if method is None else {get_method(method).name}
     folders = [own_runs_folder(), cached_runs_folder()] if folder is None else [existing(folder)]
     index = list_runs(folders)
+    if as_json:
+        runs = index.runs.values()
+        table = run_table(runs).assign(folder=[str(run.path.parent) for run in runs]).drop(columns="settings")
+        chosen_rows = table["task"].isin(tasks) & table["method"].isin(methods)
+        problems = [{"folder": str(path), "problem": sentence} for path, sentence in index.problems]
+        print_json({"runs": table[chosen_rows], "problems": problems})
+        return
     chosen = [run for run in index.runs.values() if run.config.task in tasks and run.config.method in methods]
     if chosen:
         header = ("run", "task", "method", "remaining %", "measured %", "metric", "value", "n", "folder")

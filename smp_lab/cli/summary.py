@@ -10,7 +10,7 @@ import typer
 from smp_lab.analysis.run_table import run_table
 from smp_lab.analysis.sampling import reliability
 from smp_lab.analysis.summary import as_markdown, summarize, summary_cells
-from smp_lab.cli.options import existing
+from smp_lab.cli.options import AsJson, existing, print_json
 from smp_lab.errors import RunFormatError
 from smp_lab.storage.runs import list_runs
 
@@ -19,6 +19,7 @@ EXAMPLES = ("smp-lab summary cached_runs",)
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs.", show_default=False)],
+    as_json: AsJson = False,
 ) -> None:
     """Print the runs of DIR as a Markdown table: a row per method and level, a column per task.
 
@@ -36,4 +37,7 @@ def command(
     intervals = [reliability(run.predictions, run.config.task_info, run.main_metric)[:2] for run in runs]
     low, high = zip(*intervals, strict=True)
     table = summarize(run_table(runs).assign(low=low, high=high))
-    typer.echo(as_markdown(summary_cells(table)))
+    if as_json:
+        print_json(table)
+    else:
+        typer.echo(as_markdown(summary_cells(table)))
