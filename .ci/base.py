@@ -47,7 +47,7 @@ async def visit(address: str) -> list[str]:
     """Open each page of the navigation; returns their names."""
     async with websockets.connect(f"ws://{address}/_stcore/stream", max_size=None) as socket:
         first = await run_page(socket)
-        pages = next(message.navigation.app_pages for message in first if message.WhichOneof("type") == "navigation")
+        (pages,) = (message.navigation.app_pages for message in first if message.WhichOneof("type") == "navigation")
         for page in pages:
             found = exceptions(await run_page(socket, page.page_script_hash))
             if found:

@@ -30,9 +30,11 @@ TEMPORARY_PREFIX = ".writing-"
 
 
 def project_folder() -> Path:
-    """The folder that holds pages/: the clone, or the package itself where a wheel was installed."""
+    """The folder that holds pages/: the clone, or what an installed wheel has in its place."""
     package = Path(__file__).resolve().parent
-    return package if (package / "pages").is_dir() else package.parent
+    # Not beside app.py, where Streamlit would list the pages by itself.
+    installed = package / "installed"
+    return installed if installed.is_dir() else package.parent
 
 
 def app_file() -> Path:
@@ -60,7 +62,7 @@ def own_runs_folder() -> Path:
     chosen = os.environ.get(RUNS_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
-    return (Path.cwd() if project_folder() == app_file().parent else project_folder()) / "runs"
+    return (Path.cwd() if project_folder().parent == app_file().parent else project_folder()) / "runs"
 
 
 def unfinished_folder(runs: Path, run_id: str) -> Path:

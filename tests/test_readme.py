@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+from conftest import HANGS
 from typer.testing import CliRunner
 
 from smp_lab import cli
@@ -25,12 +27,20 @@ def test_pictures_exist_and_are_small():
         assert (project_folder() / picture).stat().st_size < 300_000
 
 
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
+def test_every_path_of_the_other_documents_is_there(name):
+    text = (project_folder() / ".github" / name).read_text()
+    paths = re.findall(r"`((?:\.ci|\.github|smp_lab|pages|tests|cached_runs)/[^`*{]*)`", text)
+    assert paths or name == "SECURITY.md"
+    assert [path for path in paths if not (project_folder() / path).exists()] == []
+
+
 def test_python_runs_as_it_stands(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     (tmp_path / "cached_runs").symlink_to(cached_runs_folder())
     monkeypatch.chdir(tmp_path)
     for block in blocks:
-        subprocess.run([sys.executable, "-W", "error", "-c", block], check=True, timeout=100)
+        subprocess.run([sys.executable, "-W", "error", "-c", block], check=True, timeout=HANGS)
     assert len(blocks) == 2
     assert (tmp_path / "layers.html").stat().st_size > 100_000
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import GlueFolder, extras_for
+from smp_lab.cli.options import AsJson, GlueFolder, extras_for, print_json
 from smp_lab.errors import ConfigError, SmpLabError
 from smp_lab.grid import GridRun, load_grid
 from smp_lab.paths import LOGS_FOLDER, cached_runs_folder, grid_file
@@ -48,7 +47,7 @@ def command(
         int, typer.Option(min=1, metavar="N", help="Runs at a time; on a CPU as many as it has cores is fastest.")
     ] = 1,
     show: Annotated[bool, typer.Option("--list", help="Print the state of each run and train nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+    as_json: AsJson = False,
     background: Annotated[bool, typer.Option("--background", help="Continue without this terminal.")] = False,
 ) -> None:
     """Make all runs of a grid: skip what is there, resume what was cut off, train what is missing.
@@ -70,7 +69,7 @@ def command(
         from smp_lab.training.sweep import Sweep
     sweep = Sweep(folder, glue_dir)
     if as_json:
-        typer.echo(json.dumps([*_listed(sweep, wanted)], indent=2))
+        print_json([*_listed(sweep, wanted)])
     elif show:
         _print_states(_listed(sweep, wanted), wanted)
     elif background:
