@@ -54,7 +54,7 @@ def test_version():
             ["--folder DIR", "--task NAME", "sst2", "--method NAME", "smp_s", "smp-lab runs --task rte", "percent"],
         ),
         (["check"], ["DIR", "exit status", "smp-lab check cached_runs"]),
-        (["export"], ["RUN", "FILE.npy", "smp-lab export runs/ID masks.npy"]),
+        (["export"], ["RUN", "TARGET", "--form NAME", "masked", "onnx", "--cut K", "masks.npy"]),
         (["transfer"], ["RUN", "--task NAME", "--glue-dir DIR", "--runs DIR", "nothing trained"]),
     ],
 )

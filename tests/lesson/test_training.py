@@ -111,7 +111,9 @@ def test_masks_are_those_of_the_torch_engine(name, method, masking):
     from torch.nn.functional import binary_cross_entropy_with_logits, linear, relu
 
     from smp_lab.layout import EncoderLayout
-    from smp_lab.training.methods import METHOD_WEIGHTS, Prunable
+    from smp_lab.methods import METHODS
+    from smp_lab.training.methods import prune
+    from smp_lab.training.pruned_weights import Prunable
 
     network, points, labels = start(8, 6)
     # One encoder layer has six matrices, here square and one behind the other.
@@ -120,9 +122,8 @@ def test_masks_are_those_of_the_torch_engine(name, method, masking):
     trains_weights = method != SMP
     for parameter in parameters:
         parameter.requires_grad_(trains_weights)
-    pruned = METHOD_WEIGHTS[name](
-        Prunable(layout=layout, weights=parameters, schedule=SETTINGS.schedule, dtype=torch.float64, seed=0)
-    )
+    part = Prunable(layout=layout, weights=parameters, schedule=SETTINGS.schedule, dtype=torch.float64, seed=0)
+    pruned = prune(METHODS[name], part)
     groups = [{"params": list(pruned.scores), "lr": 0.05}] if len(pruned.scores) else []
     groups += [{"params": parameters, "lr": 0.01}] if trains_weights else []
     optimizer = torch.optim.AdamW(groups, weight_decay=0)
