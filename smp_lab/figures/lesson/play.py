@@ -66,12 +66,12 @@ def add_play(
         sliders=[
             {
                 "active": shown,
-                "x": 0.28,
-                "len": 0.72,
+                "x": 0,
+                "len": 1,
                 "y": 0,
                 "xanchor": "left",
                 "yanchor": "top",
-                "pad": {"t": below},
+                "pad": {"t": below, "l": 130, "r": 14},
                 "ticklen": 0,
                 "minorticklen": 0,
                 "currentvalue": {"prefix": "Step ", "xanchor": "left"},

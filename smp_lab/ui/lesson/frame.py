@@ -35,7 +35,7 @@ _STYLE = """<style>
 </style>"""
 # In the lecture view the controls of a lesson stay: they are what is shown. Links to other pages go to the end.
 _LECTURE_STYLE = """<style>
-@media (max-height: 850px) {html {font-size: 17px !important}}
+@media (max-height: 1000px) {html {font-size: 17px !important}}
 .st-key-lesson-picture [data-testid=stElementContainer]:has(.js-plotly-plot) {
     height: max(24rem, 100vh - 13.5rem) !important
 }
@@ -78,6 +78,14 @@ if (!window.lessonKeys) {
             reach(slider, 'slider', 'Step of training', move(slider));
     });
     window.lessonKeys.observe(document.body, {childList: true, subtree: true});
+    // The keys of a presenter's remote control.
+    document.addEventListener('keydown', event => {
+        const way = {PageDown: 'next', PageUp: 'back'}[event.key];
+        const button = way && document.querySelector(`.st-key-lesson-head .st-key-${way} button`);
+        if (!button || new URLSearchParams(location.search).get('lecture') !== '1') return;
+        event.preventDefault();
+        button.click();
+    }, true);
 }
 </script>"""
 
