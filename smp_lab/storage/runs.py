@@ -43,6 +43,7 @@ from smp_lab.paths import (
 from smp_lab.storage.archives import Arrays, from_npz, to_npz
 from smp_lab.storage.mask_records import MEASURED_RUN, MaskRecord
 from smp_lab.storage.predictions import predictions_table
+from smp_lab.storage.run_index import Part, RunRows
 from smp_lab.storage.sealed import read_regular, sync_folder, why, write_durably
 from smp_lab.storage.store import Seen, Store, cut, fenced, names_in
 from smp_lab.storage.versions import RUN_VERSIONS, RunVersion1, Seal
@@ -620,13 +621,42 @@ class RunIndex:
         return {record.mask_id: record for run in self.runs.values() if (record := run.mask_record) is not None}
 
 
-def list_runs(folders: Iterable[Path], before: RunIndex | None = None) -> RunIndex:
+def list_runs(folders: Iterable[Path], before: RunIndex | None = None, kept_in: Path | None = None) -> RunIndex:
     """Read run.json of every run in some folders; a missing folder counts as empty.
 
-    Of an index from `before`, what has not changed since is taken as it is.
+    Parameters
+    ----------
+    folders
+        A run in several is taken from the first.
+    before
+        An index of the same folders: what has not changed since is taken from it.
+    kept_in
+        File that keeps what a listing needs from one process to the next; see `smp_lab.storage.run_index`.
     """
-    found = RUNS.list(folders, before.seen if before else None)
+    folders = list(folders)
+    rows = RunRows(kept_in, folders, _from_row) if kept_in else None
+    if before:
+        found = RUNS.list(folders, before.seen.get)
+    elif rows:
+        found = RUNS.list(folders, rows.get)
+    else:
+        found = RUNS.list(folders)
+    if rows:
+        rows.keep(found.seen)
     return RunIndex(found.records, found.problems, found.seen)
+
+
+def _from_row(
+    path: Path, config: RunConfig, layout: EncoderLayout, results: Mapping[str, Any], seals: Mapping[str, Seal]
+) -> RunRecord:
+    return RunRecord(
+        path,
+        config,
+        layout,
+        Part({}, lambda: load_run(path).provenance),
+        Part(results, lambda: load_run(path).results),
+        seals,
+    )
 
 
 def find_run(name: str, folders: Iterable[Path]) -> RunRecord | None:

@@ -144,15 +144,19 @@ class Store(Generic[Record]):
         if self.id_at(path) != said:
             raise RunFormatError(f"{path} holds {self.kind} {said}; give it its name back.")
 
-    def list(self, folders: Iterable[Path], seen: Seen[Record] | None = None) -> Listing[Record]:
+    def list(
+        self,
+        folders: Iterable[Path],
+        known: Callable[[Path], tuple[Stamp | None, Record | str] | None] = lambda _: None,
+    ) -> Listing[Record]:
         """Read the records in some folders of runs; a missing folder counts as empty.
 
         Parameters
         ----------
         folders
             A record in several is taken from the first.
-        seen
-            Of an earlier listing: what has not changed since is taken from it.
+        known
+            Stamp and record, or sentence, of a path in an earlier listing; what has not changed since is taken from it.
         """
         records: dict[str, Record] = {}
         problems: list[tuple[Path, str]] = []
@@ -166,8 +170,9 @@ class Store(Generic[Record]):
                 continue
             for path in paths:
                 stamp = stamp_of(self.json_file(path))
-                known = seen.get(path) if seen else None
-                now[path] = known if known and known[0] == stamp else (stamp, self._record_or_sentence(path))
+                before = known(path)
+                unchanged = before is not None and before[0] == stamp
+                now[path] = before if before and unchanged else (stamp, self._record_or_sentence(path))
                 found = now[path][1]
                 if isinstance(found, str):
                     problems.append((_printable(path), found))

@@ -294,7 +294,7 @@ def list_transfers(folders: Iterable[Path], before: TransferIndex | None = None)
 
     Of an index from `before`, what has not changed since is taken as it is.
     """
-    found = TRANSFERS.list(folders, before.seen if before else None)
+    found = TRANSFERS.list(folders, before.seen.get) if before else TRANSFERS.list(folders)
     return TransferIndex(found.records, found.problems, found.seen)
 
 

@@ -4,13 +4,7 @@ A model says what may stand in a record of that version: names, types, bounds. W
 version, an older one answers too, so that nothing above has to know of versions. A model is never changed so that it
 refuses what it took; a new version is a model and a line in `RUN_VERSIONS` or `TRANSFER_VERSIONS`.
 
-==========  =======  ==================================================================================================
-record      version  what is new
-==========  =======  ==================================================================================================
-run         1        files: the sha256 of each array file
-run         2        files: size in bytes and sha256 of each array file
-transfer    1        one file; its own sha256 is of all that is in it
-==========  =======  ==================================================================================================
+In words they are in ``.github/FORMAT.md``.
 
 Numbers are finite and fit 64 bits, and text is Unicode: `sealed.from_json` has seen to that before a model looks.
 """

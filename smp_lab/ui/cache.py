@@ -78,7 +78,7 @@ def _stamps_in(find: Callable[[Path], list[Path]], file_of: Callable[[Path], Pat
 def _run_index(folders: tuple[Path, ...], stamps: str) -> RunIndex:
     last = _last_index(folders)
     # What has not changed is not read again.
-    last["runs"] = index = list_runs(folders, last.get("runs"))
+    last["runs"] = index = list_runs(folders, last.get("runs"), paths.index_file())
     return index
 
 

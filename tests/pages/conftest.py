@@ -24,6 +24,7 @@ def cached(tmp_path, monkeypatch):
 def open_page(runs, cached, monkeypatch):
     """``open_page("sparsity.py", run_id)`` opens a page with runs chosen in its address."""
     monkeypatch.setenv(paths.RUNS_VARIABLE, str(runs))
+    monkeypatch.setattr(paths, "index_file", lambda: runs.parent / "index.sqlite")
 
     def open_page(page, *chosen, **query):
         app = AppTest.from_file(str(paths.app_file()), default_timeout=HANGS)
