@@ -18,6 +18,7 @@ from smp_lab.ui import cache, columns, controls, links, messages
 from smp_lab.ui import curve_sections as sections
 
 _EVERY = "all"
+_LAST, _BEST = _EVALUATIONS = ("last", "best at the final density")
 _METRIC, _DIFFERENCE = _VIEWS = ("metric", "difference to dense")
 _TABLES, _FIGURE, _DISTILLED = _PUBLISHED = ("tables", "figure 1", "with distillation")
 # To resample the development sets of more takes a minute.
@@ -59,6 +60,16 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
             bind="query-params",
             width=180,
         )
+        evaluation = st.segmented_control(
+            "Evaluation",
+            _EVALUATIONS,
+            default=_LAST,
+            required=True,
+            key="evaluation",
+            bind="query-params",
+            help="Published numbers are the best evaluation among those at the final density. It is chosen on the "
+            "development set that it is measured on, so it has no interval here.",
+        )
         metric = _metric(published, task) if task != _EVERY and view == _METRIC else None
         scale = st.segmented_control(
             "Horizontal axis", figures.SCALES, default=figures.LOG, required=True, key="scale", bind="query-params"
@@ -84,7 +95,11 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
     methods, unusual = _lines(table, published)
     tasks = measured if task == _EVERY else [task]
     wanted = table["task"].isin(tasks) & table["method"].isin(methods) & (unusual | (table["variant"] == ""))
-    shown = _with_intervals([run for run, row in zip(runs, wanted, strict=True) if row], table[wanted], metric)
+    drawn_runs = [run for run, row in zip(runs, wanted, strict=True) if row]
+    shown = _with_intervals(drawn_runs, table[wanted], metric)
+    if evaluation == _BEST:
+        best = {run.run_id: run.best_at_final_density(metric or run.main_metric) for run in drawn_runs}
+        shown = shown.assign(value=shown["run_id"].map(best), low=np.nan, high=np.nan)
     means = analysis.mean_curves(shown)
     kinds = published["read_off"].map({True: _FIGURE, False: _TABLES})
     published = published[kinds.isin(parts) & (~published["distilled"] | (_DISTILLED in parts))]

@@ -35,6 +35,8 @@ class Setting:
         True where it may be None: nothing looks at it then, or what the help says.
     choices
         Allowed texts, each with what it does in words, which are empty where the name says it.
+    spelled
+        True where a choice is shown by what it does, since its name says where it comes from.
     above, lowest, below, highest
         Bounds of a number: the first and third are outside what is allowed, the others inside.
     unit
@@ -58,6 +60,7 @@ class Setting:
     help: str
     optional: bool = False
     choices: Mapping[str, str] = field(default_factory=dict)
+    spelled: bool = False
     above: float | None = None
     lowest: float | None = None
     below: float | None = None
@@ -89,12 +92,12 @@ class Setting:
         return f"{self.help.removesuffix('.')}: {', '.join(known[:-1])} or {known[-1]}."
 
     def text(self, value: Any) -> str:
-        """A value as people write it: ``("yes", "no")`` as "yes/no", ``8.0`` as "8", a choice by what it does."""
+        """A value as people write it: ``("yes", "no")`` as "yes/no", ``8.0`` as "8"."""
         if isinstance(value, (list, tuple)):
             return "/".join(map(str, value))
         if isinstance(value, float):
             return f"{value:g}"
-        return self.choices.get(value) or str(value)
+        return self.choices[value] if self.spelled and value in self.choices else str(value)
 
     def coerced(self, value: Any) -> Any:
         """The value in the one type of this setting, so that 1 and 1.0 are the same.
@@ -331,6 +334,7 @@ SETTINGS: Mapping[str, Setting] = {
             type=str,
             optional=True,
             choices={"code": "over all steps", "paper": "with the sparsity"},
+            spelled=True,
             methods=_trains_scores,
             default="code",
             help="How the weight of the regulariser grows from 0.",
@@ -361,6 +365,7 @@ SETTINGS: Mapping[str, Setting] = {
             type=str,
             optional=True,
             choices={"teacher_student": "KL(teacher || student)", "student_teacher": "KL(student || teacher)"},
+            spelled=True,
             methods=_trained,
             tasks=_gives_probabilities,
             default="teacher_student",

@@ -14,6 +14,7 @@ import pandas as pd
 
 from smp_lab.config import RunConfig
 from smp_lab.methods import MEASURED, get_method
+from smp_lab.settings import SETTINGS
 from smp_lab.tasks import TASKS
 
 # Runs of one variant may differ in these: the level, and what a schedule has to be told to get there.
@@ -212,7 +213,7 @@ def _hashable(value: Any) -> Hashable:
 def _in_words(settings: Mapping[str, object]) -> str:
     # Of two ways to say one thing, such as a schedule in steps or as a fraction, the one that is used says enough.
     said = {name: value for name, value in settings.items() if value is not None} or settings
-    return ", ".join(f"{name.replace('_', ' ')} {setting_text(value)}" for name, value in said.items())
+    return ", ".join(f"{name.replace('_', ' ')} {SETTINGS[name].text(value)}" for name, value in said.items())
 
 
 def _short(name: str, value: Hashable) -> Hashable:

@@ -206,7 +206,7 @@ def sections(card: Mapping[str, Any]) -> dict[str, list[str]]:
         "Results": measured,
         "Cost": _facts(cost),
         "Departs from the paper": [f"- {plain(sentence)}" for sentence in card["deviations"]],
-        "Settings": _facts({"recipe": card["recipe"], **card["settings"]}),
+        "Settings": _facts({"recipe": card["recipe"]} | _in_words(card["settings"])),
         "Fingerprints": _facts(card["fingerprints"]),
         "Encoder": _facts(card["encoder"]),
         "Provenance": _facts({name: value for name, value in made.items() if name not in cost}),
@@ -229,11 +229,18 @@ def differences(configs: Mapping[str, RunConfig]) -> pd.DataFrame:
     """
     every = {label: config.to_dict() for label, config in configs.items()}
     texts = {
-        name: [_one_line(setting_text(values[name])) if values[name] is not None else "-" for values in every.values()]
+        name: [
+            _one_line(SETTINGS[name].text(values[name])) if values[name] is not None else "-"
+            for values in every.values()
+        ]
         for name in next(iter(every.values()), {})
     }
     rows = [[name.replace("_", " "), *values] for name, values in texts.items() if len(set(values)) > 1]
     return pd.DataFrame(rows, columns=["setting", *every])
+
+
+def _in_words(settings: Mapping[str, Any]) -> dict[str, str]:
+    return {name: SETTINGS[name].text(value) for name, value in settings.items()}
 
 
 def _facts(values: Mapping[str, Any]) -> list[str]:

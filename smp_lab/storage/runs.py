@@ -30,6 +30,7 @@ from smp_lab.config import RunConfig
 from smp_lab.errors import MaskFormatError, RunExistsError, RunFormatError
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import MaskSet, compress_bits, decompress_bits
+from smp_lab.metrics import METRICS
 from smp_lab.paths import (
     HISTORY_FILE,
     MASKS_FILE,
@@ -40,6 +41,7 @@ from smp_lab.paths import (
     TRANSFERS_FOLDER,
     shared_masks_file,
 )
+from smp_lab.schedule import Schedule
 from smp_lab.storage.archives import Arrays, from_npz, to_npz
 from smp_lab.storage.mask_records import MEASURED_RUN, MaskRecord
 from smp_lab.storage.predictions import predictions_table
@@ -224,6 +226,17 @@ class RunRecord:
     def main_value(self) -> float:
         """Main metric at the last evaluation, a fraction."""
         return float(self.results["metrics"][self.main_metric])
+
+    def best_at_final_density(self, metric: str) -> float:
+        """Best value of a metric among the evaluations from the end of the schedule on: published scores are of it.
+
+        It is chosen on the development set that it is measured on; the last evaluation is not.
+        """
+        evaluations = self.results["evaluations"]
+        total_steps = int(self.results.get("total_steps", evaluations[-1]["step"]))
+        arrives = Schedule.from_config(self.config, total_steps).schedule_steps
+        choose = max if METRICS[metric].higher_is_better else min
+        return float(choose(row[metric] for row in evaluations if row["step"] >= arrives))
 
     @property
     def n_examples(self) -> int:

@@ -180,7 +180,7 @@ CODE_DIFFERS = ["Epochs: 100, as in the authors' scripts; in the paper's text 60
             BERT_BASE,
             [
                 "first 2,000",
-                "Regression head: a score between two words; in the authors' scripts one word's score",
+                "Regression head: poles; in the authors' scripts mse.",
                 *CODE_DIFFERS[1:],
             ],
         ),

@@ -243,3 +243,12 @@ def test_published_ablations_say_what_did_not_converge(open_page, write_run):
     table = part.dataframe[0].value
     assert len(table) == 48
     assert set(table.loc[table["value"].isna(), "note"]) == {"did not converge"}
+
+
+def test_either_the_last_or_the_best_evaluation_is_drawn(open_page, runs):
+    make_run(runs, accuracy=0.6)
+    app = open_page(PAGE)
+    assert "error_y" in str(figure(app)["data"])
+    app = open_page(PAGE, evaluation="best at the final density")
+    assert not app.exception and not app.error
+    assert "SMP-S" in names(app)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -784,3 +785,13 @@ def test_a_shared_mask_that_is_altered_or_gone_is_said(runs):
     # A run that is copied by itself takes its mask along under the usual name.
     (control.path / MASKS_FILE).write_bytes(content)
     load_run(control.path).verify()
+
+
+def test_the_best_at_the_final_density_is_none_of_the_denser_ones(write_run):
+    """70 % of 40 steps: the schedule arrives at step 28."""
+    values = {10: 0.9, 27: 0.8, 28: 0.6, 34: 0.7, 40: 0.5}
+    run = write_run()
+    evaluations = [{"step": step, "accuracy": value} for step, value in values.items()]
+    run = replace(run, results={**run.results, "evaluations": evaluations})
+    assert run.best_at_final_density("accuracy") == 0.7
+    assert replace(run, results={**run.results, "total_steps": 38}).best_at_final_density("accuracy") == 0.8
