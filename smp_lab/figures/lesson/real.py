@@ -96,7 +96,7 @@ def plot_three(heads: Mapping[str, Floats]) -> go.Figure:
         figure.update_yaxes(title_text="Layer" if column == 1 else "", nticks=6, row=1, col=column)
     caption(
         figure,
-        "MiniLM, SMP-S, 10 % remaining. Colour: remaining weights of a head (%), all four matrices",
+        "MiniLM, SMP-S, 10 % remaining. Colour: remaining weights of a head (%)",
         height=400,
     )
     figure.update_layout(

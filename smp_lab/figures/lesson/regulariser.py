@@ -101,7 +101,7 @@ def plot_heads(heads: Mapping[str, Floats], swaps: Mapping[str, tuple[Sequence[i
         cols=3,
         column_widths=[0.32, 0.32, 0.36],
         horizontal_spacing=0.08,
-        subplot_titles=[*heads, "True swaps (%)"],
+        subplot_titles=[*heads, "True swaps (% of kept)"],
     )
     highest = 100 * max(float(values.max()) for values in heads.values())
     for column, values in enumerate(heads.values(), start=1):
@@ -131,7 +131,7 @@ def plot_heads(heads: Mapping[str, Floats], swaps: Mapping[str, tuple[Sequence[i
         figure.add_annotation(text="guess first", x=0.5, y=0.5, showarrow=False, row=1, col=3)
     caption(
         figure,
-        "MiniLM on SST-2, SMP-S, 10 % remaining. Colour: remaining weights of the head (%), query and value",
+        "MiniLM on SST-2, 10 % remaining. Colour: remaining weights of a head (%)",
         height=430,
     )
     figure.update_layout(
@@ -139,7 +139,7 @@ def plot_heads(heads: Mapping[str, Floats], swaps: Mapping[str, tuple[Sequence[i
             "colorscale": FRACTION_SCALE,
             "cmin": 0,
             "cmax": highest,
-            "colorbar": {"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0.3, "len": 0.5, "thickness": 10},
+            "colorbar": {"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0.3, "len": 0.5, "thickness": 10},
         }
     )
     figure.update_xaxes(title_text="Step", row=1, col=3)
