@@ -33,7 +33,7 @@ def main() -> None:
     scored = [run for run, _ in messages.readable(runs, cache.magnitudes)]
     with messages.sentence_on_error():
         counts = cache.pairwise_overlap(masks, scored)
-    pairs = overlap.describe_pairs(overlap.measure_overlap(counts, _PAIR), masks, labels)
+    pairs = overlap.describe_pairs(cache.computed(overlap.measure_overlap, counts, _PAIR), masks, labels)
     measure = _pick_measure(pairs)
     with answer:
         st.markdown(overlap_words.answer(pairs, measure))
@@ -125,8 +125,8 @@ def _one_pair(
     shared = overlap.shared_circles(pair)
     controls.show(figures.plot_shared, shared, labels[a], labels[b], key="shared-weights", alt=circles, min_width=520)
     of_matrix, of_head = overlap.measures_of_parts(measure)
-    by_matrix = overlap.measure_overlap(overlap.rows_of_pair(counts, a, b), ["layer", "matrix_type"])
-    by_head = overlap.measure_overlap(cache.head_overlap(mask_a, mask_b), ["layer", "head"])
+    by_matrix = cache.computed(overlap.measure_overlap, overlap.rows_of_pair(counts, a, b), ["layer", "matrix_type"])
+    by_head = cache.computed(overlap.measure_overlap, cache.head_overlap(mask_a, mask_b), ["layer", "head"])
     left, right = st.columns(2, gap="medium")
     with left:
         alt = f"{of_matrix} by layer and matrix type. {title}."

@@ -13,7 +13,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -32,6 +32,7 @@ from smp_lab.storage.store import stamp_of
 from smp_lab.storage.transfers import TransferIndex, TransferRecord, list_transfers, load_transfer, transfer_files
 
 Stamp = tuple[str, int]
+Computed = TypeVar("Computed")
 
 
 def run_index() -> RunIndex:
@@ -186,6 +187,16 @@ def published() -> pd.DataFrame:
 def ablations() -> pd.DataFrame:
     """The published ablations."""
     return published_ablations()
+
+
+def computed(compute: Callable[..., Computed], *args: Any) -> Computed:
+    """What a function of `smp_lab.analysis` makes of tables and small arguments: read it, and do not change it."""
+    return cast(Computed, _computed(compute.__module__, compute.__name__, compute, args))
+
+
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=_KEYS)
+def _computed(module: str, name: str, _compute: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    return _compute(*args)
 
 
 def figure(

@@ -255,10 +255,12 @@ def _unasked(index: RunIndex, otherwise: Unasked | None) -> tuple[list[RunRecord
     every = list(index.runs.values())
     if otherwise is None or len(every) <= otherwise.most:
         return every, ""
-    picked = otherwise.pick(cache.run_table())
+    picked = cache.computed(otherwise.pick, cache.run_table())
     if len(picked) < 2:
         return every[: otherwise.most], ", the first"
-    left_out = selection.n_seeds_left_out(cache.run_table(), picked) if otherwise is ALL_SEEDS_AND_CONTROLS else 0
+    left_out = 0
+    if otherwise is ALL_SEEDS_AND_CONTROLS:
+        left_out = cache.computed(selection.n_seeds_left_out, cache.run_table(), picked)
     more = f"; {left_out:,} runs of higher seeds are left out, because pairs grow with the square" if left_out else ""
     return [index.runs[run_id] for run_id in picked], f", {otherwise.words}{more}"
 

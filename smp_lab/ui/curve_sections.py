@@ -116,8 +116,8 @@ def _many_tasks(runs: list[RunRecord], sizes: dict[str, int]) -> None:
             )
     several = f", the mean of {len(same)} runs" if len(same) > 1 else ""
     st.caption(
-        f"{n_tasks} task{'s' * (n_tasks > 1)} on {first.config.base_model} with weights in 32 bits, heads left out: "
-        f"{n_tasks} fine-tuned model{'s' * (n_tasks > 1)} against one encoder and a mask each "
+        f"{n_tasks} task{'s' * (n_tasks > 1)} on {messages.plain(first.config.base_model)} with weights in 32 bits, "
+        f"heads left out: {n_tasks} fine-tuned model{'s' * (n_tasks > 1)} against one encoder and a mask each "
         f"({stored / _MEGABYTE:.3f} MB as stored{several})."
     )
     controls.data_downloads(table, "storage-of-tasks")

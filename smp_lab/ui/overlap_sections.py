@@ -63,7 +63,7 @@ def several(masks: Sequence[MaskRecord], labels: Mapping[str, str]) -> None:
         alt=f"Weights kept by exactly one combination of {len(chosen)} runs, counted and by chance.",
         min_width=640,
     )
-    table = overlap.consensus(regions)
+    table = cache.computed(overlap.consensus, regions)
     st.dataframe(
         table.round({"remaining": 5, "expected": 5}),
         column_order=list(CONSENSUS_COLUMNS),
@@ -117,7 +117,7 @@ def _matrix(transfers: Sequence[TransferRecord], labels: Mapping[str, str]) -> N
     with st.spinner("Resampling the development sets", show_time=True):
         found = [cache.transfer_reliability(t, t.settings.task_info.main_metric) for t in transfers]
     intervals = [(each.low, each.high, each.n_examples) for each in found]
-    table = transfer.transfer_table(transfer.measured_transfers(transfers, intervals, labels))
+    table = cache.computed(transfer.transfer_table, transfer.measured_transfers(transfers, intervals, labels))
     controls.show(
         plot_transfer,
         table,

@@ -39,3 +39,17 @@ def test_a_figure_is_drawn_for_each_theme_and_size(plot):
     assert light.layout.template.layout.font.color != dark.layout.template.layout.font.color
     large = cache.figure(plot, LIGHT, 1.5, (table, "a"), {})
     assert large.layout.template.layout.font.size == 1.5 * light.layout.template.layout.font.size
+
+
+def test_a_table_is_computed_once_for_what_it_is_made_of():
+    def doubled(table, column):
+        doubled.times += 1
+        return 2 * table[column]
+
+    doubled.times = 0
+    table = pd.DataFrame({"a": [1, 2], "b": [3, 4]})
+    assert cache.computed(doubled, table, "a").tolist() == [2, 4]
+    assert cache.computed(doubled, table.copy(), "a").tolist() == [2, 4]
+    assert doubled.times == 1
+    assert cache.computed(doubled, table + 1, "a").tolist() == [4, 6]
+    assert cache.computed(doubled, table, "b").tolist() == [6, 8]
