@@ -64,7 +64,8 @@ def test_nothing_is_requested_and_no_link_appears(chromium, hostile_address, pag
         opened.goto(address)
         opened.wait_for_function(
             "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
-            " && document.querySelector('[data-testid=stMain] h1')"
+            " && document.querySelector('[data-testid=stMain] h1')",
+            timeout=120_000,
         )
         opened.wait_for_timeout(500)
         assert opened.evaluate(_AWAY) == []
