@@ -99,6 +99,13 @@ def command(
             "may differ from that of an undisturbed run; the record names both.",
         ),
     ] = False,
+    allow_unknown_tokens: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown-tokens",
+            help="Train although the encoder's tokenizer does not know a fifth of the tokens or more.",
+        ),
+    ] = False,
     **settings: Any,
 ) -> None:
     """Train a mask and keep it as a run.
@@ -142,6 +149,7 @@ def command(
             write=typer.echo,
             report_to=report_to,
             resume_anyway=resume_anyway,
+            allow_unknown=allow_unknown_tokens,
         )
     if record is not None:
         metric = f"{record.main_metric} {record.main_value:.4f}"

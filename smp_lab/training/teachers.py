@@ -23,6 +23,7 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    DataCollatorWithPadding,
     PretrainedConfig,
     PreTrainedTokenizerBase,
 )
@@ -36,8 +37,9 @@ from smp_lab.storage.runs import RunRecord, find_run
 from smp_lab.storage.sealed import read_regular, replace_durably
 from smp_lab.tasks import Task
 from smp_lab.training.checkpoints import writing
+from smp_lab.training.data import Examples
 from smp_lab.training.encoders import Encoder, EncoderFiles, file_sha256, find_encoder, load_encoder, max_tokens
-from smp_lab.training.examples import TokenizedExamples
+from smp_lab.training.examples import TokenizedExamples, tokenize
 from smp_lab.training.model import build_model
 from smp_lab.training.processes import is_first_process
 
@@ -205,18 +207,18 @@ def load_teacher(teacher: Teacher, config: RunConfig, encoder: Encoder) -> Teach
     """
     # A new linear head draws from the global generator, and a run must not depend on what its teacher drew.
     with torch.random.fork_rng(devices=[]):
-        module, tokenizer = _open_run(teacher) if teacher.run else _open_checkpoint(teacher)
-    if tokenizer.get_vocab() != encoder.tokenizer.get_vocab():
+        model = _open_run(teacher) if teacher.run else _open_checkpoint(teacher)
+    if model.tokenizer.get_vocab() != encoder.tokenizer.get_vocab():
         raise ConfigError(
-            f"Teacher {teacher.name} has another tokenizer ({len(tokenizer)} tokens) than encoder "
+            f"Teacher {teacher.name} has another tokenizer ({len(model.tokenizer)} tokens) than encoder "
             f"{config.base_model!r} ({len(encoder.tokenizer)}). Choose a teacher with the encoder's vocabulary."
         )
-    if config.max_length > (longest := max_tokens(module.config)):
+    if config.max_length > (longest := max_tokens(model.config)):
         raise ConfigError(
             f"Teacher {teacher.name} takes at most {longest} tokens an example; got --max-length {config.max_length}."
         )
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else "cpu"
-    return module.eval().to(device)
+    return model.eval().to(device)
 
 
 class TeacherModel(nn.Module):
@@ -226,16 +228,23 @@ class TeacherModel(nn.Module):
     ----------
     model
         Takes some of a batch's tensors by name, and gives "logits".
-    config
-        Of its architecture.
+    config, tokenizer
+        Of its architecture, and its own.
     order
         Its number of each class of the task; None where the two orders are the same.
     """
 
-    def __init__(self, model: nn.Module, config: PretrainedConfig, order: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        config: PretrainedConfig,
+        tokenizer: PreTrainedTokenizerBase,
+        order: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.config = config
+        self.tokenizer = tokenizer
         self._inputs = inspect.signature(model.forward).parameters.keys()
         self._order = order
 
@@ -246,7 +255,7 @@ class TeacherModel(nn.Module):
         return logits if self._order is None else logits[:, self._order]
 
 
-def _open_run(teacher: Teacher) -> tuple[TeacherModel, PreTrainedTokenizerBase]:
+def _open_run(teacher: Teacher) -> TeacherModel:
     encoder = load_encoder(teacher.files)
     model = build_model(teacher.run.config, encoder, total_steps=1)
     try:
@@ -259,10 +268,10 @@ def _open_run(teacher: Teacher) -> tuple[TeacherModel, PreTrainedTokenizerBase]:
             f"Weights {teacher.weights} of teacher {teacher.run.run_id} cannot be read ({first_line(error)}). "
             f"{_made_again(teacher.run)}"
         ) from None
-    return TeacherModel(model, encoder.model.config), encoder.tokenizer
+    return TeacherModel(model, encoder.model.config, encoder.tokenizer)
 
 
-def _open_checkpoint(teacher: Teacher) -> tuple[TeacherModel, PreTrainedTokenizerBase]:
+def _open_checkpoint(teacher: Teacher) -> TeacherModel:
     folder = teacher.files.folder
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
@@ -276,7 +285,7 @@ def _open_checkpoint(teacher: Teacher) -> tuple[TeacherModel, PreTrainedTokenize
             f"Teacher {teacher.name} is no fine-tuned classifier: its checkpoint lacks {len(missing)} of the weights, "
             f"first {missing[0]}."
         )
-    return TeacherModel(model, model.config, teacher.order), tokenizer
+    return TeacherModel(model, model.config, tokenizer, teacher.order)
 
 
 @torch.no_grad()
@@ -320,11 +329,11 @@ def kept_logits(
     teacher: Teacher,
     config: RunConfig,
     encoder: Encoder,
-    examples: TokenizedExamples,
+    examples: Examples,
     file: Path,
     write: Callable[[str], Any] | None,
 ) -> np.ndarray:
-    """A teacher's logits of the training examples; a run that goes on has them in a file."""
+    """A teacher's logits of the training examples, as its own tokenizer marks them; a run that resumes has them."""
     if file.exists():
         want = (len(examples), len(config.task_info.classes))
         try:
@@ -339,7 +348,9 @@ def kept_logits(
         return kept.copy()
     if write:
         write(f"teacher {teacher.name}: {teacher.source}")
-    logits = teacher_logits(load_teacher(teacher, config, encoder), examples, encoder.collator, write)
+    model = load_teacher(teacher, config, encoder)
+    tokenized = tokenize(examples, model.tokenizer, config.max_length)
+    logits = teacher_logits(model, tokenized, DataCollatorWithPadding(model.tokenizer), write)
     if is_first_process():
         content = io.BytesIO()
         np.save(content, logits, allow_pickle=False)

@@ -259,7 +259,7 @@ def _evaluate(
     return save_transfer(
         folder,
         settings=settings,
-        provenance=provenance(prepared, trainer.run_log, command, code),
+        provenance=provenance(prepared, trainer.run_log, command, code, encoder.notes),
         results={
             "metrics": metrics,
             "majority": _majority(prepared.data),
