@@ -140,6 +140,7 @@ def _card(index: RunIndex) -> None:
                 st.markdown(f"**{title}**\n\n{parts.pop(title)}")
         if card["command"] is not None:
             st.code(" ".join(card["command"].split()), language="shell", wrap_lines=True)
+        links.page_link_with(links.TRAIN, "Train it again with changes", like=run.run_id)
         with st.expander("Settings, fingerprints, encoder and provenance"):
             st.markdown(f"`{run.run_id}`")
             for title, lines in parts.items():

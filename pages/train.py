@@ -56,6 +56,7 @@ def _new_run(jobs: list[Job]) -> None:
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=missing):
             try:
                 st.query_params[_JOB] = str(actions.submit(words, asked))
+                st.query_params.pop(_LIKE, None)
             except SmpLabError as error:
                 st.error(str(error))
             else:
@@ -83,6 +84,8 @@ def _watch(queue: Queue, was_busy: bool) -> None:
     first = next((place for place, job in enumerate(reversed(jobs)) if job.is_active), 0)
     job = next(job for job in jobs if str(job.id) == controls.pick("Job", names, key=_JOB, index=first))
     st.subheader(f"{job.title}: {job.state}")
+    if not links.in_lecture():
+        links.page_link_with(links.TRAIN, "Link to this job", job=str(job.id))
     run = live.live_run(queue, job)
     live.show_state(queue, job, run)
     if not links.in_lecture():
@@ -95,7 +98,7 @@ def _watch(queue: Queue, was_busy: bool) -> None:
                 (links.SPARSITY, "Where it keeps weights"),
                 (links.SCORES, "Its scores"),
             ):
-                links.page_link_to_run(page, label, job.run_id)
+                links.page_link_with(page, label, runs=[job.run_id])
     elif run is not None:
         live.show_pictures(queue, run, cache.run_index())
 

@@ -82,6 +82,6 @@ def page_link(page: str | StreamlitPage, label: str | None = None) -> None:
     st.page_link(target, label=label, query_params=handed_on)
 
 
-def page_link_to_run(page: str, label: str, run_id: str) -> None:
-    """A link to a page that shows one run, whatever is chosen now."""
-    st.page_link(paths.pages_folder() / page, label=label, query_params={RUNS: [run_id]})
+def page_link_with(page: str, label: str, **query: str | list[str]) -> None:
+    """A link to a page with this in its address, whatever is chosen now."""
+    st.page_link(paths.pages_folder() / page, label=label, query_params=query)
