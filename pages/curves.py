@@ -87,7 +87,7 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
         intervals = st.toggle(
             "Dev-set intervals",
             True,
-            disabled=view == _DIFFERENCE,
+            disabled=view == _DIFFERENCE or evaluation == _BEST,
             key="intervals",
             bind="query-params",
             help="95 % interval of each run over development sets of its size.",

@@ -215,3 +215,8 @@ def test_encoders_and_data_are_read_once_even_where_they_cannot_be() -> None:
 
 def test_a_group_that_is_not_in_the_grid_is_refused(arguments) -> None:
     assert str(invoke(arguments("--group", "7")).exception) == "The grid has groups 1 to 3; got 7."
+
+
+def test_its_name_of_before_is_kept(arguments) -> None:
+    asked = arguments("--json")
+    assert invoke(["corpus", *asked[1:]]).stdout == invoke(asked).stdout
