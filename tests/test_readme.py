@@ -14,10 +14,21 @@ from smp_lab.paths import cached_runs_folder, project_folder
 README = (project_folder() / "README.md").read_text()
 
 
-def test_the_table_of_cached_runs_is_the_records():
-    table = re.search(r"<!-- summary -->\n(.*?)<!-- /summary -->", README, re.DOTALL)[1]
-    printed = CliRunner().invoke(cli.commands, ["summary", str(cached_runs_folder())], catch_exceptions=False)
-    assert table.strip() == printed.stdout.strip()
+def part(name):
+    return re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL)[1].strip()
+
+
+@pytest.mark.parametrize(("name", "options"), [("summary", []), ("means", ["--means"])])
+def test_tables_of_cached_runs_are_the_records(name, options):
+    command = ["summary", str(cached_runs_folder()), *options]
+    assert part(name) == CliRunner().invoke(cli.commands, command, catch_exceptions=False).stdout.strip()
+
+
+def test_findings_have_no_number_that_the_tables_have_not():
+    numbers = set(re.findall(r"-?\d+\.\d", part("findings")))
+    assert len(numbers) > 8
+    assert numbers <= set(re.findall(r"-?\d+\.\d", part("summary") + part("means")))
+    assert len(re.findall(r"^\d\. ", part("findings"), re.MULTILINE)) == 5
 
 
 def test_pictures_exist_and_are_small():

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from smp_lab.analysis.labels import method_name
 from smp_lab.analysis.replicates import over_seeds
 from smp_lab.methods import METHODS, NONE
 from smp_lab.tasks import TASKS
@@ -100,6 +101,19 @@ def summary_cells(summary: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table, columns=["method", "remaining %", *heads, "mean"])
 
 
+def means_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """`overview.over_tasks` as people read it: text, the mean in percent with the range of the seeds."""
+    rows = [
+        [
+            method_name(entry["method"]),
+            f"{100 * entry['level']:g}",
+            f"{100 * entry['mean']:.1f}" + _over_seeds(entry),
+        ]
+        for entry in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows, columns=["method", "remaining %", f"mean over {table['n_tasks'].max()} tasks"])
+
+
 def as_markdown(cells: pd.DataFrame) -> str:
     """A table of text in Markdown: numbers at the right, the first column at the left."""
     rules = ["---", *["---:"] * (cells.shape[1] - 1)]
@@ -153,6 +167,11 @@ def caption(runs: pd.DataFrame) -> str:
 
 def _cell(entry: Mapping[Any, Any], *, with_level: bool) -> str:
     text = f"{100 * entry['mean']:.1f} ± {100 * entry['sampling']:.1f}"
-    if entry["n_seeds"] > 1:
-        text += f" ({100 * entry['lowest']:.1f} to {100 * entry['highest']:.1f}, {entry['n_seeds']} seeds)"
+    text += _over_seeds(entry)
     return f"{text} at {100 * entry['remaining']:.1f} %" if with_level else text
+
+
+def _over_seeds(entry: Mapping[Any, Any]) -> str:
+    if entry["n_seeds"] < 2:
+        return ""
+    return f" ({100 * entry['lowest']:.1f} to {100 * entry['highest']:.1f}, {entry['n_seeds']} seeds)"

@@ -7,23 +7,28 @@ from typing import Annotated
 
 import typer
 
+from smp_lab.analysis.overview import over_tasks
 from smp_lab.analysis.run_table import run_table
 from smp_lab.analysis.sampling import reliability
-from smp_lab.analysis.summary import as_markdown, summarize, summary_cells
+from smp_lab.analysis.summary import as_latex, as_markdown, caption, means_cells, summarize, summary_cells
 from smp_lab.cli.options import AsJson, existing, print_json
 from smp_lab.errors import RunFormatError
 from smp_lab.storage.runs import list_runs
 
-EXAMPLES = ("smp-lab summary cached_runs",)
+EXAMPLES = ("smp-lab summary cached_runs", "smp-lab summary cached_runs --means", "smp-lab summary runs --latex")
 
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs.", show_default=False)],
+    means: Annotated[
+        bool, typer.Option("--means", help="Means over the tasks alone, of the methods and levels that have them all.")
+    ] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="LaTeX in place of Markdown, with a caption.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print the runs of DIR as a Markdown table: a row per method and level, a column per task.
 
-    Values are the task's main metric at the last evaluation, times 100: the mean over seeds, with half the 95 %
+    Values are the task's main metric at the last evaluation, in percent: the mean over seeds, with half the 95 %
     interval of the development set's own sampling error, and the range over seeds where there are several. Remaining is
     the percentage of the encoder's prunable weights that is kept. A run with other settings than the most usual ones of
     its task and method has a row of its own that names them.
@@ -34,10 +39,18 @@ def command(
     if not index.runs:
         raise RunFormatError(f"Folder {folder} holds no runs.")
     runs = list(index.runs.values())
-    intervals = [reliability(run.predictions, run.config.task_info, run.main_metric)[:2] for run in runs]
-    low, high = zip(*intervals, strict=True)
-    table = summarize(run_table(runs).assign(low=low, high=high))
+    rows = run_table(runs)
+    if means:
+        table = over_tasks(rows)
+        cells = means_cells(table)
+    else:
+        intervals = [reliability(run.predictions, run.config.task_info, run.main_metric)[:2] for run in runs]
+        rows["low"], rows["high"] = zip(*intervals, strict=True)
+        table = summarize(rows)
+        cells = summary_cells(table)
     if as_json:
         print_json(table)
+    elif latex:
+        typer.echo(as_latex(cells, caption(rows)))
     else:
-        typer.echo(as_markdown(summary_cells(table)))
+        typer.echo(as_markdown(cells))
