@@ -24,6 +24,12 @@ mask remains, one bit a weight, so that many tasks share one encoder.
 """
 _SOURCE = "Jiang, Wang, Zhuang, Xie, Xia (2023), [Pruning Pre-trained Language Models Without Fine-Tuning]"
 _PAPER = "(https://arxiv.org/abs/2210.06210)"
+# Title, words, page, and what its link says.
+_DOORS = (
+    ("Learn", "How a mask is learned, with small networks to play with.", links.LEARN, "Open the lesson"),
+    ("Explore", "Task by task, and how far the values can be trusted.", links.CURVES, "Open the curves"),
+    ("Run", "Train a mask of your own and watch it form.", links.TRAIN, "Train a mask"),
+)
 _COLUMNS = ["task", "method", "level", "variant", "value", "metric", "remaining", "seed", "n_examples", "base_model"]
 _FILTERS = {"task": "Task", "method": "Method", "base_model": "Encoder", "source": "Source"}
 
@@ -54,10 +60,11 @@ def _answer(runs: pd.DataFrame) -> None:
         alt="Mean of the main metric over tasks against remaining weights in percent, for SMP-S, magnitude pruning and "
         "random masks, with dense fine-tuning as a level.",
     )
-    with st.container(horizontal=True, key="doors"):
-        links.page_link(links.CURVES, "Explore: task by task, and how far the values can be trusted")
-        links.page_link(links.SPARSITY, "Which weights remain")
-        links.page_link(links.OVERLAP, "What two masks share")
+    doors = st.columns(3)
+    for place, (title, words, page, label) in zip(doors, _DOORS, strict=True):
+        with place.container(border=True):
+            st.markdown(f"**{title}**\n\n{words}")
+            links.page_link(page, label)
 
 
 def _method() -> None:
