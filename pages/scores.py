@@ -9,7 +9,7 @@ import streamlit as st
 from smp_lab.figures.style import MATRIX_TITLES
 from smp_lab.layout import MATRIX_TYPES
 from smp_lab.storage.runs import RunRecord
-from smp_lab.ui import cache, controls, messages
+from smp_lab.ui import cache, controls, links, messages
 from smp_lab.ui import score_views as views
 
 _EVERY = "all"
@@ -55,7 +55,9 @@ def _pick(runs: Sequence[RunRecord]) -> views.Chosen:
         st.info("None of these runs has scores: only methods that learn a score for each weight record them.")
         st.stop()
     labels = controls.run_labels(list(with_scores.values()))
-    first = controls.clearest(list(with_scores.values()))
+    # Of runs that somebody chose the first comes first.
+    asked = st.session_state.get(links.RUNS)
+    first = next(iter(with_scores)) if asked else controls.clearest(list(with_scores.values()))
     left, right = st.columns(2)
     with left:
         run_id = controls.pick("Run", labels, key="score_run", index=list(labels).index(first))
