@@ -59,6 +59,7 @@ def _answer(runs: pd.DataFrame) -> None:
         key="answer",
         alt="Mean of the main metric over tasks against remaining weights in percent, for SMP-S, magnitude pruning and "
         "random masks, with dense fine-tuning as a level.",
+        min_width=520,
     )
     doors = st.columns(3)
     for place, (title, words, page, label) in zip(doors, _DOORS, strict=True):
