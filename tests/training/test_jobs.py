@@ -128,13 +128,13 @@ def test_kill_9_at_twenty_random_moments(words, runs, tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 4 MB."""
+    """A file system of 16 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if (
         not shutil.which("mount")
         or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True, check=False
+            ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], capture_output=True, check=False
         ).returncode
     ):
         pytest.skip("needs the right to mount a file system")
@@ -142,6 +142,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_costs_no_more_than_the_last_checkpoint(words, small_disk, runs, tmp_path):
     runs.rmdir()
     runs.symlink_to(small_disk)
@@ -149,7 +150,7 @@ def test_a_full_disk_is_told_and_costs_no_more_than_the_last_checkpoint(words, s
     eventually(lambda: any(runs.glob(".unfinished/*/checkpoint-*")) or process.poll() is not None)
     # The run writes at the same time: whichever comes last finds no space.
     with suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as filler:
-        while filler.write(bytes(4096)):
+        while filler.write(bytes(2**16)):
             pass
     assert process.wait(timeout=120) == 1
     told = (tmp_path / "told").read_text()
