@@ -77,7 +77,7 @@ def events_file(runs: Path, run_id: str) -> Path:
 
 def snapshots_folder(runs: Path, run_id: str) -> Path:
     """Scores and masks of an unfinished run at some twenty steps, a file each."""
-    return unfinished_folder(runs, run_id) / "moments"
+    return unfinished_folder(runs, run_id) / "snapshots"
 
 
 def jobs_folder(runs: Path) -> Path:

@@ -200,7 +200,7 @@ class Snapshot:
 
 def newest_snapshot_file(runs: Path, run_id: str) -> Path | None:
     """The newest snapshot of an unfinished run; its name tells its step. None before the first."""
-    return max(snapshots_folder(runs, run_id).glob("moment-*.npz"), default=None)
+    return max(snapshots_folder(runs, run_id).glob("snapshot-*.npz"), default=None)
 
 
 def read_snapshot(file: Path, layout: EncoderLayout) -> Snapshot | None:

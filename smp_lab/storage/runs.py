@@ -6,7 +6,7 @@
       run.json         schema_version, run_id, config, layout, provenance, results, sha256 of each file and of itself
       history.npz      one array per column, a value per logged step
       masks.npz        the final mask: one zlib stream of packed bits per matrix
-      scores.npz       score histograms, kept counts and flips at some twenty moments of training
+      scores.npz       score histograms, kept counts and flips in some twenty snapshots of training
       predictions.npz  what the final model said on each development example
 
 A run without scores (a control) has no scores.npz, a run without a mask (dense) no masks.npz. The mask of a control is
@@ -54,7 +54,7 @@ from smp_lab.storage.versions import RUN_VERSIONS, RunVersion1, Seal
 MAX_UNPACKED_BYTES = 2**28
 # A trained run logs some two hundred.
 MAX_HISTORY_ROWS = 100_000
-# Of the scores of one matrix over training: 150 kB with 21 moments and 400 bins.
+# Of the scores of one matrix over training: 150 kB with 21 snapshots and 400 bins.
 MAX_SCORE_BYTES_PER_MATRIX = 2**20
 
 HISTORY_COLUMNS = (
@@ -78,24 +78,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ScoreHistory:
-    """Scores and masks of every matrix at some moments of training; axis 1 is `EncoderLayout.matrices`.
+    """Scores and masks of every matrix in snapshots of training; axis 1 is `EncoderLayout.matrices`.
 
     Parameters
     ----------
     steps
-        ``(n_moments,)``; the state after so many updates. The last is the final mask's.
+        ``(n_snapshots,)``; the state after so many updates. The last is the final mask's.
     edges
         ``(n_bins + 1,)`` edges of the score bins, the same in every run; the first and last are infinite.
     kept_histogram, removed_histogram
-        ``(n_moments, n_matrices, n_bins)`` scores of kept and of removed weights.
+        ``(n_snapshots, n_matrices, n_bins)`` scores of kept and of removed weights.
     score_cut
-        ``(n_moments, n_matrices)`` lowest score that is kept; NaN where nothing is.
+        ``(n_snapshots, n_matrices)`` lowest score that is kept; NaN where nothing is.
     kept
-        ``(n_moments, n_matrices)`` kept weights.
+        ``(n_snapshots, n_matrices)`` kept weights.
     flips_in, flips_out
-        ``(n_moments, n_matrices)`` weights that came into the mask, and that left it, since the moment before.
+        ``(n_snapshots, n_matrices)`` weights that came into the mask, and that left it, since the snapshot before.
     kept_in_final
-        ``(n_moments, n_matrices)`` weights kept at the moment and in the final mask.
+        ``(n_snapshots, n_matrices)`` weights kept at the snapshot and in the final mask.
     weight_edges
         ``(n_weight_bins + 1,)`` edges of log10 of the absolute pre-trained weight; first and last infinite.
     weight_score_histogram
@@ -118,20 +118,20 @@ class ScoreHistory:
     kept_by_magnitude: npt.NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        moments, bins, weight_bins = len(self.steps), len(self.edges) - 1, len(self.weight_edges) - 1
+        snapshots, bins, weight_bins = len(self.steps), len(self.edges) - 1, len(self.weight_edges) - 1
         matrices = len(self.kept_by_magnitude)
         for name, kinds, want in (
-            ("steps", "iu", (moments,)),
+            ("steps", "iu", (snapshots,)),
             ("edges", "f", (bins + 1,)),
             ("weight_edges", "f", (weight_bins + 1,)),
             ("kept_by_magnitude", "iu", (matrices,)),
-            ("kept_histogram", "iu", (moments, matrices, bins)),
-            ("removed_histogram", "iu", (moments, matrices, bins)),
-            ("score_cut", "f", (moments, matrices)),
-            ("kept", "iu", (moments, matrices)),
-            ("flips_in", "iu", (moments, matrices)),
-            ("flips_out", "iu", (moments, matrices)),
-            ("kept_in_final", "iu", (moments, matrices)),
+            ("kept_histogram", "iu", (snapshots, matrices, bins)),
+            ("removed_histogram", "iu", (snapshots, matrices, bins)),
+            ("score_cut", "f", (snapshots, matrices)),
+            ("kept", "iu", (snapshots, matrices)),
+            ("flips_in", "iu", (snapshots, matrices)),
+            ("flips_out", "iu", (snapshots, matrices)),
+            ("kept_in_final", "iu", (snapshots, matrices)),
             ("weight_score_histogram", "iu", (matrices, weight_bins, bins)),
         ):
             got = getattr(self, name)

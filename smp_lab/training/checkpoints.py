@@ -169,7 +169,7 @@ def _by_step(folder: Path) -> list[Path]:
 
 def _beside(folder: Path) -> list[Path]:
     """Files that a resume reads and that lie beside the checkpoints."""
-    return [*folder.glob("moments/*.npz"), *folder.glob("teacher_logits.npy")]
+    return [*folder.glob("snapshots/*.npz"), *folder.glob("teacher_logits.npy")]
 
 
 def _measure(file: Path) -> dict[str, Any]:

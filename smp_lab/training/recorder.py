@@ -1,4 +1,4 @@
-"""What a run remembers while it trains: a row per logged step, and scores and masks at some twenty moments.
+"""What a run remembers while it trains: a row per logged step, and scores and masks in some twenty snapshots.
 
 Moments lie as files in the run's unfinished folder, so that a run that was cut off finds them again; one that is
 trained twice, before and after a resume, is written twice with the same content.
@@ -37,8 +37,8 @@ def moments_of(total_steps: int) -> list[int]:
     return sorted({round(step) for step in np.linspace(0, total_steps, N_MOMENTS)})
 
 
-class MomentRecorder:
-    """Writes one file per moment and joins them at the end.
+class SnapshotRecorder:
+    """Writes one file per snapshot and joins them at the end.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class MomentRecorder:
         folder.mkdir(parents=True, exist_ok=True)
 
     def record(self, pruned: PrunedWeights) -> None:
-        """Keep the present scores and masks if this step is a moment and there are scores."""
+        """Keep the present scores and masks if this step has a snapshot and there are scores."""
         if pruned.step not in self.steps or not pruned.scores:
             return
         kept, removed, cuts, bits = [], [], [], {}
@@ -84,14 +84,16 @@ class MomentRecorder:
             replace_durably(file, content.getvalue())
 
     def score_history(self, pruned: PrunedWeights) -> ScoreHistory | None:
-        """Join all moments; `pruned` is at its last step, whose masks are the final ones. None without scores."""
+        """Join all snapshots; `pruned` is at its last step, whose masks are the final ones. None without scores."""
         layout, final = pruned.layout, pruned.mask_set()
         if final is None or not pruned.scores:
             return None
-        moments = [np.load(self._file(step), allow_pickle=False) for step in self.steps]
+        snapshots = [np.load(self._file(step), allow_pickle=False) for step in self.steps]
         masks = [
-            MaskSet(layout, {matrix: moment[f"bits.{matrix.layer}.{matrix.matrix_type}"] for matrix in layout.matrices})
-            for moment in moments
+            MaskSet(
+                layout, {matrix: snapshot[f"bits.{matrix.layer}.{matrix.matrix_type}"] for matrix in layout.matrices}
+            )
+            for snapshot in snapshots
         ]
         flips = [_both(later, earlier, layout) for later, earlier in zip(masks[1:], masks[:-1], strict=True)]
         kept = np.array([[mask.kept(matrix) for matrix in layout.matrices] for mask in masks])
@@ -101,9 +103,9 @@ class MomentRecorder:
         return ScoreHistory(
             steps=np.array(self.steps),
             edges=SCORE_EDGES,
-            kept_histogram=np.stack([moment["kept"] for moment in moments]).astype(np.uint32),
-            removed_histogram=np.stack([moment["removed"] for moment in moments]).astype(np.uint32),
-            score_cut=np.stack([moment["score_cut"] for moment in moments]),
+            kept_histogram=np.stack([snapshot["kept"] for snapshot in snapshots]).astype(np.uint32),
+            removed_histogram=np.stack([snapshot["removed"] for snapshot in snapshots]).astype(np.uint32),
+            score_cut=np.stack([snapshot["score_cut"] for snapshot in snapshots]),
             kept=kept,
             flips_in=kept - stayed,
             flips_out=before - stayed,
@@ -121,7 +123,7 @@ class MomentRecorder:
         )
 
     def _file(self, step: int) -> Path:
-        return self.folder / f"moment-{step:08d}.npz"
+        return self.folder / f"snapshot-{step:08d}.npz"
 
 
 def _both(masks: MaskSet, others: MaskSet, layout: EncoderLayout) -> list[int]:

@@ -35,7 +35,7 @@ from smp_lab.training.prepare import Prepared
 from smp_lab.training.processes import is_first_process, process_group_closed
 from smp_lab.training.progress import Events, Progress, add_event
 from smp_lab.training.provenance import code_version, provenance
-from smp_lab.training.recorder import MomentRecorder
+from smp_lab.training.recorder import SnapshotRecorder
 from smp_lab.training.results import history_table, predictions_table, results
 from smp_lab.training.stop import Interrupted, StopOnRequest
 from smp_lab.training.teachers import kept_logits
@@ -182,7 +182,7 @@ def _train(
     # Rounded first: 1.1 epochs of 50 steps are 55.00000000000001 in floating point.
     total_steps = math.ceil(round(config.epochs * math.ceil(len(train_examples) / config.batch_size), 9))
     model = build_model(config, encoder, total_steps)
-    moments = MomentRecorder(folder / "moments", total_steps, model.pruned)
+    snapshots = SnapshotRecorder(folder / "snapshots", total_steps, model.pruned)
     stop = StopOnRequest()
     callbacks: list[TrainerCallback] = [stop]
     if is_first_process():
@@ -208,7 +208,7 @@ def _train(
             development=development,
             collator=encoder.collator,
             log=log,
-            moments=moments,
+            snapshots=snapshots,
             callbacks=callbacks,
         )
     except (ValueError, RuntimeError) as error:
@@ -242,6 +242,6 @@ def _train(
         results=results(trainer, data),
         history=history_table(log),
         masks=model.pruned.mask_set(),
-        scores=moments.score_history(model.pruned),
+        scores=snapshots.score_history(model.pruned),
         predictions=predictions_table(trainer),
     )

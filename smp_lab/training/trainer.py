@@ -25,7 +25,7 @@ from smp_lab.training.checkpoints import seal, writing
 from smp_lab.training.examples import DevelopmentSplit, TokenizedExamples
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.model import PruningModel
-from smp_lab.training.recorder import MomentRecorder
+from smp_lab.training.recorder import SnapshotRecorder
 
 N_LOGGED = 200
 N_EVALUATIONS = 10
@@ -111,7 +111,7 @@ class PruningTrainer(Trainer):
         Makes padded batches.
     log
         Filled while training.
-    moments
+    snapshots
         Recorder of scores and masks.
     """
 
@@ -125,13 +125,13 @@ class PruningTrainer(Trainer):
         development: Sequence[DevelopmentSplit],
         collator: Callable,
         log: Log,
-        moments: MomentRecorder,
+        snapshots: SnapshotRecorder,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         self.config = config
         self.development = development
         self.run_log = log
-        self.moments = moments
+        self.snapshots = snapshots
         self.predictions: list[np.ndarray] = []
         self.steps_per_epoch = math.ceil(len(train_examples) / config.batch_size)
         super().__init__(
@@ -274,7 +274,7 @@ class PruningTrainer(Trainer):
 
 
 class _PruningSteps(TrainerCallback):
-    """Makes the masks of each step, records moments, and says when to log, evaluate and save."""
+    """Makes the masks of each step, records snapshots, and says when to log, evaluate and save."""
 
     def __init__(self, trainer: PruningTrainer) -> None:
         self.trainer = trainer
@@ -293,7 +293,7 @@ class _PruningSteps(TrainerCallback):
         pruned = self.trainer.model.pruned
         pruned.update(state.global_step)
         if state.is_world_process_zero:
-            self.trainer.moments.record(pruned)
+            self.trainer.snapshots.record(pruned)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.trainer.run_log.tick()
@@ -315,7 +315,7 @@ class _PruningSteps(TrainerCallback):
             pruned = self.trainer.model.pruned
             pruned.update(state.global_step)
             if state.is_world_process_zero:
-                self.trainer.moments.record(pruned)
+                self.trainer.snapshots.record(pruned)
 
 
 def _evenly(total_steps: int, count: int) -> set[int]:

@@ -26,7 +26,7 @@ from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.model import build_model
 from smp_lab.training.prepare import Prepared, prepare
 from smp_lab.training.provenance import code_version, provenance
-from smp_lab.training.recorder import MomentRecorder
+from smp_lab.training.recorder import SnapshotRecorder
 from smp_lab.training.results import predictions_table
 from smp_lab.training.trainer import Log, PruningTrainer, training_arguments
 
@@ -252,7 +252,7 @@ def _evaluate(
             development=splits,
             collator=encoder.collator,
             log=Log(),
-            moments=MomentRecorder(Path(scratch), 0, model.pruned),
+            snapshots=SnapshotRecorder(Path(scratch), 0, model.pruned),
         )
         metrics = trainer.evaluate()
     trainer.run_log.tick()

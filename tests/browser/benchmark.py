@@ -208,7 +208,7 @@ def make_records(folder: Path) -> None:
                     folder,
                     layout=MINILM,
                     masks=masks,
-                    scores=as_many_bins_as_real(tiny_scores(masks, n_moments=21)),
+                    scores=as_many_bins_as_real(tiny_scores(masks, n_snapshots=21)),
                     task=task,
                     method=method,
                     seed=seed,

@@ -15,7 +15,7 @@ from .benchmark import as_many_bins_as_real
 
 
 def test_finer_bins_hold_the_same_counts():
-    coarse = tiny_scores(uneven_masks(0.3, 0), n_moments=3)
+    coarse = tiny_scores(uneven_masks(0.3, 0), n_snapshots=3)
     fine = as_many_bins_as_real(coarse)
     assert fine.kept_histogram.shape == (3, len(MINILM.matrices), len(fine.edges) - 1)
     assert fine.weight_score_histogram.shape[1:] == (len(fine.weight_edges) - 1, len(fine.edges) - 1)

@@ -109,7 +109,7 @@ def test_the_newest_snapshot(runs):
     n = len(TINY.matrices)
     for step in (0, 100, 20):
         np.savez(
-            folder / f"moment-{step:08d}.npz",
+            folder / f"snapshot-{step:08d}.npz",
             edges=np.array([-np.inf, 0, np.inf], np.float32),
             kept=np.ones((n, 2), np.int64),
             removed=np.zeros((n, 2), np.int64),

@@ -49,7 +49,7 @@ def training(runs):
     folder = snapshots_folder(runs, config.run_id)
     folder.mkdir()
     np.savez(
-        folder / "moment-00000030.npz",
+        folder / "snapshot-00000030.npz",
         edges=scores.edges,
         kept=scores.kept_histogram[-1],
         removed=scores.removed_histogram[-1],

@@ -105,7 +105,7 @@ def test_a_damaged_checkpoint_is_told_and_the_run_resumes_from_the_one_before(st
 
 def test_what_lies_beside_the_checkpoints_is_vouched_for_too(stopped, undisturbed, runs):
     folder = unfinished_folder(runs, undisturbed.run_id)
-    flip(folder / "moments" / "moment-00000000.npz")
+    flip(folder / "snapshots" / "snapshot-00000000.npz")
     lines = []
     again = train(stopped(), runs, command="", write=lines.append)
     assert "no whole checkpoint is left: the run starts anew" in lines

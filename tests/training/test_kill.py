@@ -1,4 +1,4 @@
-"""A run that is killed at any moment goes on to the very masks and metrics of an undisturbed one."""
+"""A run that is killed at any time resumes to the very masks and metrics of an undisturbed one."""
 
 import os
 import signal
@@ -113,7 +113,7 @@ def test_kill_9_at_any_moment(start, tmp_path):
     kill_in("_save_optimizer_and_scheduler", 2, "model.safetensors", "optimizer.pt")
     kill_in("_save_rng_state", 11, "optimizer.pt", "rng_state.pth")
     kill_in("seal", 14, "trainer_state.json", SEAL_FILE)
-    # At any moment after a whole one.
+    # At any time after a whole one.
     kill_when((folder / "checkpoint-17" / SEAL_FILE).exists)
     assert start(disturbed).wait(timeout=HANGS) == 0
     resumed = the_run(disturbed)
