@@ -42,7 +42,7 @@ class RunWriteError(SmpLabError):
 
 
 class TrainingError(SmpLabError):
-    """Training cannot start or go on."""
+    """Training cannot start or continue."""
 
 
 class JobError(SmpLabError):

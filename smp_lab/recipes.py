@@ -62,7 +62,7 @@ class Recipe:
 
 
 # Every machine trains in fp32; a CPU that has to emulate bf16 takes ten times as long with it (measured: AVX2 alone, a
-# step of SMP-S on MiniLM). Where bf16 is native it is about twice as fast: name it then.
+# step of SMP-S on MiniLM). Where bf16 is native, name it.
 #
 # About 2000 updates each, where the data allow. MRPC takes twice as many in half batches, or its masks at 10 % end at
 # the majority class: the schedule takes the weights before the scores have learned anything. Measured with MiniLM, one

@@ -110,8 +110,8 @@ def command(
 ) -> None:
     """Train a mask and keep it as a run.
 
-    Prints a line per evaluation. Ctrl-C leaves a checkpoint, and the same command goes on from it; a run that is cut
-    off otherwise goes on from its last checkpoint, about two minutes back at most. Several devices share a run as
+    Prints a line per evaluation. Ctrl-C leaves a checkpoint, and the same command resumes from it; a run that is cut
+    off otherwise resumes from its last checkpoint, about two minutes back at most. Several devices share a run as
     several processes (torchrun --nproc-per-node 2 -m smp_lab.cli train ...); stopping and going on is for one process.
 
     The same command gives the same mask bit for bit on the same machine with as many CPU threads (OMP_NUM_THREADS).

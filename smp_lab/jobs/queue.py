@@ -291,7 +291,7 @@ class Queue:
                 connection.execute("UPDATE jobs SET place = ? WHERE id = ?", (row["place"], job))
 
     def pause(self, paused: bool) -> None:
-        """Start nothing more, or go on starting; what runs is left alone."""
+        """Start nothing more, or start again; what runs is left alone."""
         self._set("paused", "1" if paused else "")
 
     @property

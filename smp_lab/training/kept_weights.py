@@ -43,6 +43,6 @@ def keep_weights(runs: Path, run_id: str, state: Mapping[str, Tensor]) -> Path:
         temporary.unlink(missing_ok=True)
         raise RunWriteError(
             f"The weights of run {run_id} could not be written to {file} ({first_line(error)}). Free space; the same "
-            "command goes on from the last checkpoint."
+            "command resumes from the last checkpoint."
         ) from None
     return file

@@ -225,7 +225,7 @@ def _train(
     if trainer.state.global_step < total_steps:
         raise Interrupted(
             f"Stopped at step {trainer.state.global_step} of {total_steps}; a checkpoint is kept. Start the same "
-            "command again to go on."
+            "command again to resume."
         )
     if not is_first_process():
         return None

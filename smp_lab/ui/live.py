@@ -65,7 +65,7 @@ def show_state(queue: Queue, job: Job, live: LiveRun | None) -> None:
         if queue.runner.is_suspended(job.process):
             st.warning("Its process stands still: something has suspended it. Stop wakes it and leaves a checkpoint.")
         else:
-            st.caption("You may close this tab, and the app: training goes on, and this page finds it again.")
+            st.caption("You may close this tab, and the app: training continues, and this page finds it again.")
     if job.state in ("failed", "lost"):
         st.error(job.reason or "It ended without a word.", icon=":material/error:")
         _show_log(queue, job)

@@ -54,7 +54,7 @@ STATES = {
     "/overlap": ([pick("measure", "containment"), pick("pair_b", "cola"), pick("pair_a", "rte10")], 6),
     "/history": ([press("epoch"), press("method")], 5),
     "/curves": ([pick("task", "RTE"), press("linear"), press("figure 1")], 1),
-    "/scores": ([pick("beside", "cola"), pick("score_type", "value"), slide("moment", "ArrowLeft", 8)], 2),
+    "/scores": ([pick("beside", "cola"), pick("score_type", "value"), slide("snapshot", "ArrowLeft", 8)], 2),
 }
 
 
