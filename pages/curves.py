@@ -8,9 +8,7 @@ import streamlit as st
 
 from smp_lab.analysis import curves as analysis
 from smp_lab.analysis import overview
-from smp_lab.analysis.sampling import Reliability
 from smp_lab.figures import curves as figures
-from smp_lab.figures.style import METRIC_TITLES
 from smp_lab.storage.published import SOURCE
 from smp_lab.storage.runs import RunRecord
 from smp_lab.tasks import TASKS
@@ -21,8 +19,6 @@ _EVERY = "all"
 _LAST, _BEST = _EVALUATIONS = ("last", "best at the final density")
 _METRIC, _DIFFERENCE = _VIEWS = ("metric", "difference to dense")
 _TABLES, _FIGURE, _DISTILLED = _PUBLISHED = ("tables", "figure 1", "with distillation")
-# To resample the development sets of more takes a minute.
-_MOST_INTERVALS = 400
 
 
 def main() -> None:
@@ -70,7 +66,7 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
             help="Published numbers are the best evaluation among those at the final density. It is chosen on the "
             "development set that it is measured on, so it has no interval here.",
         )
-        metric = _metric(published, task) if task != _EVERY and view == _METRIC else None
+        metric = sections.pick_metric(published, task) if task != _EVERY and view == _METRIC else None
         scale = st.segmented_control(
             "Horizontal axis", figures.SCALES, default=figures.LOG, required=True, key="scale", bind="query-params"
         )
@@ -96,7 +92,7 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
     tasks = measured if task == _EVERY else [task]
     wanted = table["task"].isin(tasks) & table["method"].isin(methods) & (unusual | (table["variant"] == ""))
     drawn_runs = [run for run, row in zip(runs, wanted, strict=True) if row]
-    shown = _with_intervals(drawn_runs, table[wanted], metric)
+    shown = sections.with_intervals(drawn_runs, table[wanted], metric)
     if evaluation == _BEST:
         best = {run.run_id: run.best_at_final_density(metric or run.main_metric) for run in drawn_runs}
         shown = shown.assign(value=shown["run_id"].map(best), low=np.nan, high=np.nan)
@@ -141,38 +137,6 @@ def _lines(table: pd.DataFrame, published: pd.DataFrame) -> tuple[list[str], boo
             help="Runs that differ from the usual ones of their task and method.",
         )
     return methods, unusual
-
-
-def _metric(published: pd.DataFrame, task: str) -> str:
-    """Of one task any of its metrics can be drawn; the main one first."""
-    names = list(TASKS[task].metrics) if task in TASKS else []
-    names += [name for name in published.loc[published["task"] == task, "metric"].unique() if name not in names]
-    return st.selectbox(
-        "Metric",
-        names,
-        format_func=lambda name: METRIC_TITLES.get(name, name.replace("_", " ")),
-        key="metric",
-        bind="query-params",
-        width=180,
-    )
-
-
-def _with_intervals(runs: list[RunRecord], table: pd.DataFrame, metric: str | None) -> pd.DataFrame:
-    """The rows of runs for one metric, with `Reliability`, and the name of each line."""
-    if len(runs) > _MOST_INTERVALS:
-        st.caption(
-            f"Development-set intervals are left out: {len(runs):,} runs are shown, and {_MOST_INTERVALS} is most."
-        )
-        spread = table.assign(low=np.nan, high=np.nan, majority_baseline=np.nan)
-    else:
-        with st.spinner("Resampling the development sets", show_time=True):
-            found = messages.readable(runs, lambda run: cache.reliability(run, metric or run.main_metric))
-        table = table.set_index("run_id", drop=False).loc[[run.run_id for run, _ in found]]
-        if metric is not None:
-            table = table.assign(metric=metric, value=[float(run.results["metrics"][metric]) for run, _ in found])
-        known = pd.DataFrame([known for _, known in found], columns=Reliability._fields, index=table.index)
-        spread = table.assign(**dict(known.items()))
-    return spread.assign(name=analysis.line_names(spread)).reset_index(drop=True)
 
 
 main()

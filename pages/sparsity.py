@@ -50,7 +50,9 @@ def _answer(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:
     layers = sparsity.ranked(per_layer[per_layer["matrix_type"] == sparsity.ALL_TYPES], ["layer"])
     heads = sparsity.ranked(per_head, ["layer", "head"])
     least, most = layers.iloc[-1], layers.iloc[0]
-    first, second = (f"{head.layer}.{head.head} ({percent(head.remaining)})" for head in heads.head(2).itertuples())
+    first, second = (
+        f"{head['layer']:.0f}.{head['head']:.0f} ({percent(head['remaining'])})" for _, head in heads.head(2).iterrows()
+    )
     return (
         f"Layer {least['layer']:.0f} keeps least ({percent(least['remaining'])}, over {per_layer['run_id'].nunique()} "
         f"runs together), layer {most['layer']:.0f} most ({percent(most['remaining'])}). Of the attention heads "
@@ -97,8 +99,8 @@ def _counts(runs: Sequence[RunRecord]) -> None:
             ),
             "kept": columns.count("Kept weights"),
             "n_weights": columns.count("Of"),
-            "nominal": columns.percent("Asked to keep", 3),
-            "remaining": columns.percent("Kept", 3),
+            "nominal": columns.percent("Asked to keep"),
+            "remaining": columns.percent("Kept"),
         },
         hide_index=True,
         alt="Kept weights by matrix type, of the encoder and of the whole model, for each chosen run",

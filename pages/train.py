@@ -31,7 +31,7 @@ def main() -> None:
 def _new_run(jobs: list[Job]) -> None:
     like = st.query_params.get(_LIKE)
     index = cache.run_index()
-    if like in index.runs and st.session_state.get("filled_from") != like:
+    if like is not None and like in index.runs and st.session_state.get("filled_from") != like:
         st.session_state["filled_from"] = like
         forms.fill_from(index.runs[like].config)
     with st.expander("New run", expanded=not jobs or like is not None):

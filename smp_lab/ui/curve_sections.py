@@ -5,18 +5,55 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import costs as analysis
-from smp_lab.analysis.sampling import Comparison
+from smp_lab.analysis import curves
+from smp_lab.analysis.sampling import Comparison, Reliability
 from smp_lab.analysis.summary import as_latex, as_markdown, caption, summarize, summary_cells
 from smp_lab.figures.style import METRIC_TITLES
 from smp_lab.storage.published import SOURCE
 from smp_lab.storage.runs import RunRecord
+from smp_lab.tasks import TASKS
 from smp_lab.ui import cache, columns, controls, messages
 
 _MEGABYTE = 1e6
+# To resample the development sets of more takes a minute.
+_MOST_INTERVALS = 400
+
+
+def pick_metric(published: pd.DataFrame, task: str) -> str:
+    """Of one task any of its metrics can be drawn; the main one first."""
+    names = list(TASKS[task].metrics) if task in TASKS else []
+    names += [name for name in published.loc[published["task"] == task, "metric"].unique() if name not in names]
+    return st.selectbox(
+        "Metric",
+        names,
+        format_func=lambda name: METRIC_TITLES.get(name, name.replace("_", " ")),
+        key="metric",
+        bind="query-params",
+        width=180,
+    )
+
+
+def with_intervals(runs: list[RunRecord], table: pd.DataFrame, metric: str | None) -> pd.DataFrame:
+    """The rows of runs for one metric, with `Reliability`, and the name of each line."""
+    if len(runs) > _MOST_INTERVALS:
+        st.caption(
+            f"Development-set intervals are left out: {len(runs):,} runs are shown, and {_MOST_INTERVALS} is most."
+        )
+        spread = table.assign(low=np.nan, high=np.nan, majority_baseline=np.nan)
+    else:
+        with st.spinner("Resampling the development sets", show_time=True):
+            found = messages.readable(runs, lambda run: cache.reliability(run, metric or run.main_metric))
+        table = table.set_index("run_id", drop=False).loc[[run.run_id for run, _ in found]]
+        if metric is not None:
+            table = table.assign(metric=metric, value=[float(run.results["metrics"][metric]) for run, _ in found])
+        known = pd.DataFrame([known for _, known in found], columns=Reliability._fields, index=table.index)
+        spread = table.assign(**{str(name): values for name, values in known.items()})
+    return spread.assign(name=curves.line_names(spread)).reset_index(drop=True)
 
 
 def spread(means: pd.DataFrame) -> None:
