@@ -21,72 +21,98 @@ from smp_lab.metrics import METRICS
 LIGHT, DARK = "light", "dark"
 TASK, METHOD = COLOR_BY = ("task", "method")
 
-TASK_COLORS: Mapping[str, str] = {
-    "sst2": "#0072B2",
-    "cola": "#D55E00",
-    "mrpc": "#009E73",
-    "rte": "#7569EF",
-    "qqp": "#69C36A",
-    "stsb": "#E69F00",
-    "mnli": "#3D6272",
-    "qnli": "#56B4E9",
-    "wnli": "#873319",
-    "toy-sentiment": "#6F8CA3",
-    "toy-acceptability": "#A98467",
-    "toy-entailment": "#7F7F7F",
-}
+
+class _Marks(dict[str, str]):
+    """A fixed mark by name, and a neutral one for every name that has none."""
+
+    def __init__(self, neutral: str, marks: Mapping[str, str]) -> None:
+        super().__init__(marks)
+        self._neutral = neutral
+
+    def __missing__(self, name: str) -> str:
+        return self._neutral
+
+
+_NEUTRAL_COLOR = "#808A94"
+
+TASK_COLORS = _Marks(
+    _NEUTRAL_COLOR,
+    {
+        "sst2": "#0072B2",
+        "cola": "#D55E00",
+        "mrpc": "#009E73",
+        "rte": "#7569EF",
+        "qqp": "#69C36A",
+        "stsb": "#E69F00",
+        "mnli": "#3D6272",
+        "qnli": "#56B4E9",
+        "wnli": "#873319",
+        "toy-sentiment": "#6F8CA3",
+        "toy-acceptability": "#A98467",
+        "toy-entailment": "#7F7F7F",
+    },
+)
 # Methods of which there are published numbers alone have their marks too.
-METHOD_COLORS: Mapping[str, str] = {
-    "smp_s": "#0072B2",
-    "smp_l": "#D55E00",
-    "smp_g": "#3344AA",
-    "smp_t": "#77BB99",
-    "smp": "#56B4E9",
-    "dense": "#3D6272",
-    "magnitude": "#60ACAC",
-    "movement": "#863A3A",
-    "soft_movement": "#D28660",
-    "l0": "#8660F8",
-    "random": "#747C74",
-    "magnitude_frozen": "#4488AA",
-    "cap": "#E69F00",
-    "super_tickets": "#AC1414",
-}
-METHOD_SYMBOLS: Mapping[str, str] = {
-    "smp_s": "circle",
-    "smp_l": "square",
-    "smp_g": "hexagram",
-    "smp_t": "star-square",
-    "smp": "hexagon",
-    "dense": "star",
-    "magnitude": "triangle-up",
-    "movement": "diamond",
-    "soft_movement": "triangle-down",
-    "l0": "pentagon",
-    "random": "bowtie",
-    "magnitude_frozen": "star-triangle-up",
-    "cap": "cross",
-    "super_tickets": "x",
-}
-METHOD_DASHES: Mapping[str, str] = {
-    "smp_s": "solid",
-    "smp_l": "dash",
-    "smp_g": "longdash",
-    "smp_t": "longdashdot",
-    "smp": "solid",
-    "dense": "dash",
-    "magnitude": "dot",
-    "movement": "dashdot",
-    "soft_movement": "longdashdot",
-    "l0": "longdash",
-    "random": "dot",
-    "magnitude_frozen": "dot",
-    "cap": "dot",
-    "super_tickets": "dot",
-}
+METHOD_COLORS = _Marks(
+    _NEUTRAL_COLOR,
+    {
+        "smp_s": "#0072B2",
+        "smp_l": "#D55E00",
+        "smp_g": "#3344AA",
+        "smp_t": "#77BB99",
+        "smp": "#56B4E9",
+        "dense": "#3D6272",
+        "magnitude": "#60ACAC",
+        "movement": "#863A3A",
+        "soft_movement": "#D28660",
+        "l0": "#8660F8",
+        "random": "#747C74",
+        "magnitude_frozen": "#4488AA",
+        "cap": "#E69F00",
+        "super_tickets": "#AC1414",
+    },
+)
+METHOD_SYMBOLS = _Marks(
+    "circle",
+    {
+        "smp_s": "circle",
+        "smp_l": "square",
+        "smp_g": "hexagram",
+        "smp_t": "star-square",
+        "smp": "hexagon",
+        "dense": "star",
+        "magnitude": "triangle-up",
+        "movement": "diamond",
+        "soft_movement": "triangle-down",
+        "l0": "pentagon",
+        "random": "bowtie",
+        "magnitude_frozen": "star-triangle-up",
+        "cap": "cross",
+        "super_tickets": "x",
+    },
+)
+METHOD_DASHES = _Marks(
+    "solid",
+    {
+        "smp_s": "solid",
+        "smp_l": "dash",
+        "smp_g": "longdash",
+        "smp_t": "longdashdot",
+        "smp": "solid",
+        "dense": "dash",
+        "magnitude": "dot",
+        "movement": "dashdot",
+        "soft_movement": "longdashdot",
+        "l0": "longdash",
+        "random": "dot",
+        "magnitude_frozen": "dot",
+        "cap": "dot",
+        "super_tickets": "dot",
+    },
+)
 
 # The two sides of a mask, where colours say neither task nor method; as in the picture of the method.
-KEPT_COLOR, REMOVED_COLOR = "#E69F00", "#808A94"
+KEPT_COLOR, REMOVED_COLOR = "#E69F00", _NEUTRAL_COLOR
 
 # Fewer weights, a thinner line: lowest remaining fraction of each width in pixels.
 _WIDTHS = ((0.4, 3.0), (0.2, 2.25), (0.075, 1.6), (0.0, 1.1))

@@ -80,6 +80,11 @@ def test_marks_follow_the_run_alone():
     assert other["line"]["dash"] != plain["line"]["dash"]
 
 
+def test_a_name_without_marks_of_its_own_is_neutral():
+    marks = (style.TASK_COLORS, style.METHOD_COLORS, style.METHOD_SYMBOLS, style.METHOD_DASHES)
+    assert [mark["of-somebody-else"] for mark in marks] == [style.REMOVED_COLOR, style.REMOVED_COLOR, "circle", "solid"]
+
+
 def test_fewer_weights_have_a_thinner_line():
     widths = [style.run_marks(run(level=level), style.TASK)["line"]["width"] for level in (0.8, 0.5, 0.3, 0.1, 0.03)]
     assert widths == sorted(widths, reverse=True)
