@@ -44,7 +44,7 @@ _NEEDED = ("name", "tasks", "methods", "seeds")
 # What a group's settings can name.
 KNOWN = frozenset({"encoder", "source", "recipe", *CHANGEABLE})
 
-# A teacher by what it is, since its run id is known only with data and encoder at hand: the dense run of the same task,
+# A teacher by what it is, since its run id is known only with data and encoder: the dense run of the same task,
 # seed and these settings; all others, such as epochs and rates, are those of its recipe.
 DENSE_TEACHER = "dense"
 SHARED_WITH_TEACHER = ("encoder", "source", "recipe", "train_examples", "batch_size", "max_length", "precision")

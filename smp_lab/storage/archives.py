@@ -53,7 +53,7 @@ def from_npz(content: bytes, most: int) -> Arrays:
             name = entry.filename.removesuffix(".npy")
             if name in arrays:
                 raise ValueError(f"{name} is there twice")
-            # Never more than the size that was looked at: zipfile cuts what goes on behind it.
+            # Never more than the size that was looked at: zipfile cuts what follows it.
             arrays[name] = from_npy(archive.read(entry))
     return arrays
 

@@ -181,7 +181,7 @@ class ScoreHistory:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One finished run. Small facts are at hand; the arrays are read and verified when first asked for.
+    """One finished run. Small facts are read with it; the arrays are read and verified when first asked for.
 
     Parameters
     ----------

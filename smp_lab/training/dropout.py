@@ -1,7 +1,7 @@
-"""Dropout on the processor at a fifth of the library's cost: a fine-tuning step spends a quarter of its time in it.
+"""Dropout on a CPU at a fifth of the library's cost: a fine-tuning step spends a quarter of its time in it.
 
 torch draws one random number of 32 bits or more for each activation, on one core. Here each draw of 64 bits decides
-four activations. Elsewhere than on the processor the library's own functions are used.
+four activations. Elsewhere than on a CPU the library's own functions are used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def apply_dropout(values: Tensor, probability: float) -> Tensor:
     Parameters
     ----------
     values
-        Any shape, on the processor.
+        Any shape, on a CPU.
     probability
         In [0, 1); rounded to a multiple of 2 ** -16 below 1, the scale being that of the rounded one.
     """
@@ -41,7 +41,7 @@ def apply_dropout(values: Tensor, probability: float) -> Tensor:
 
 
 class Dropout(nn.Dropout):
-    """`nn.Dropout` by `apply_dropout` on the processor."""
+    """`nn.Dropout` by `apply_dropout` on a CPU."""
 
     def forward(self, values: Tensor) -> Tensor:
         """Values with some of them zeroed while training."""

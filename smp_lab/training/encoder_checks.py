@@ -140,7 +140,7 @@ def check_tokens(
     Raises
     ------
     EncoderError
-        If pairs of texts are told apart by more token types than it has, or too many tokens are unknown.
+        If pairs of texts are distinguished by more token types than it has, or too many tokens are unknown.
     """
     types = [row for split in columns for row in split.get("token_type_ids", ())]
     if any(max(row, default=0) >= n_token_types for row in types):

@@ -105,7 +105,7 @@ class PrunedWeights(nn.Module):
         step
             Of the schedule.
         count_flips
-            Whether `flips` is wanted; masks are then held twice for a moment.
+            Whether `flips` is wanted; masks are then held twice for a while.
 
         Raises
         ------

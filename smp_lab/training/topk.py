@@ -21,7 +21,7 @@ _MARGIN = 4.0
 def select_top_k(scores: Tensor, k: int | Tensor, mask: Tensor) -> None:
     """Write the mask of the `k` largest scores.
 
-    On the processor numpy's partition finds the score_cut in 9 ms for the ten million scores of MiniLM, where sorting
+    On a CPU numpy's partition finds the score_cut in 9 ms for the ten million scores of MiniLM, where sorting
     takes 200 times as long; elsewhere a stable sort gives the same mask without a value that the host must wait for.
 
     Parameters
@@ -29,14 +29,14 @@ def select_top_k(scores: Tensor, k: int | Tensor, mask: Tensor) -> None:
     scores
         float32, any shape, contiguous; positions count in C order.
     k
-        0 to ``scores.numel()``; elsewhere than on the processor it may be a tensor of its device.
+        0 to ``scores.numel()``; elsewhere than on a CPU it may be a tensor of its device.
     mask
         bool, same shape, contiguous; overwritten.
 
     Raises
     ------
     TrainingError
-        If scores on the processor hold NaN.
+        If scores on a CPU hold NaN.
     """
     if scores.device.type == "cpu":
         _select_by_cut(scores.detach().numpy().reshape(-1), int(k), mask.numpy().reshape(-1))

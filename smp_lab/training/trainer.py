@@ -303,7 +303,7 @@ class _PruningSteps(TrainerCallback):
         if args.world_size > 1:
             # Saving has all processes wait for one another: it is for all of them or for none.
             due = state.global_step % STEPS_BETWEEN_QUESTIONS == 0 and broadcast_object_list([due])[0]
-        # After the last step there is nothing to go on with: a run that started there would not be evaluated.
+        # After the last step there is nothing left to resume: a run that started there would not be evaluated.
         if due and state.global_step < state.max_steps:
             control.should_save = True
 
