@@ -17,7 +17,7 @@ from smp_lab.errors import TrainingError
 from smp_lab.layout import EncoderLayout
 from smp_lab.masks import MaskSet
 from smp_lab.schedule import Schedule
-from smp_lab.training.masking import MaskingFunction
+from smp_lab.training.masking.base import MaskingFunction
 
 
 @dataclass(frozen=True)

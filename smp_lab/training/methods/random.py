@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from smp_lab.training.masking import MaskingFunction
+from smp_lab.training.masking.base import MaskingFunction
 from smp_lab.training.pruned_weights import MaskedWeights, Prunable
 
 
