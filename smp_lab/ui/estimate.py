@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smp_lab.jobs.queue import MAX_LOG_BYTES, MAX_QUEUED, Queue
-from smp_lab.paths import UNFINISHED_FOLDER
+from smp_lab.paths import UNFINISHED_FOLDER, own_runs_folder
 from smp_lab.recipes import draft
 from smp_lab.storage.runs import RunIndex, RunRecord
 
@@ -18,7 +18,7 @@ _CHECKPOINT_BYTES = 3 * 3 * 4
 
 
 def sentence(asked: Mapping[str, Any], index: RunIndex) -> str:
-    """Steps, minutes and disk of a run, from finished runs of the same encoder; what nobody knows is left out."""
+    """Steps, minutes and disk of a run, from finished runs of the same encoder, and what is free."""
     config = draft(**asked)
     like = [run for run in index.runs.values() if run.config.base_model == config.base_model]
     same_task = [run for run in like if run.config.task == config.task]
@@ -33,10 +33,21 @@ def sentence(asked: Mapping[str, Any], index: RunIndex) -> str:
         rates = [rate for run in alike if (rate := _seconds_per_example(run))]
         if rates:
             minutes = sorted(rates)[len(rates) // 2] * steps * config.batch_size / 60
-            parts.append(f"about {max(minutes, 1):.0f} minutes at the pace of {len(rates)} finished runs")
+            parts.append(
+                f"about {max(minutes, 1):.0f} min at the pace of {len(rates)} finished runs, wherever they ran"
+            )
+        else:
+            parts.append("no finished run tells how long they take")
     if like and config.epochs:
         parts.append(f"up to {_CHECKPOINT_BYTES * like[0].layout.n_weights / 1e6:,.0f} MB of disk while it trains")
-    return f"{'; '.join(parts)}." if parts else "No finished run tells how long this takes."
+    said = f"{'; '.join(parts)}." if parts else "No finished run tells how long this takes."
+    return f"{said[0].upper()}{said[1:]} {free_space(own_runs_folder())}"
+
+
+def free_space(runs: Path) -> str:
+    """What is free where runs are kept."""
+    there = next(folder for folder in (runs, *runs.parents) if folder.exists())
+    return f"{shutil.disk_usage(there).free / 1e9:,.1f} GB are free."
 
 
 def _examples(run: RunRecord) -> int | None:
@@ -51,10 +62,9 @@ def _seconds_per_example(run: RunRecord) -> float | None:
 def limits(queue: Queue) -> str:
     """What the queue allows, what unfinished runs take, and what is free."""
     size = sum(file.stat().st_size for file in _files(queue.runs / UNFINISHED_FOLDER))
-    free = shutil.disk_usage(queue.runs).free if queue.runs.exists() else 0
     return (
         f"{queue.slots} at once, at most {MAX_QUEUED} waiting, logs of up to {MAX_LOG_BYTES / 2**20:.0f} MB each. "
-        f"Unfinished runs take {size / 1e6:,.0f} MB; {free / 1e9:,.1f} GB are free."
+        f"Unfinished runs take {size / 1e6:,.0f} MB; {free_space(queue.runs)}"
     )
 
 

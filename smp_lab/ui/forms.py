@@ -11,7 +11,7 @@ from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError
 from smp_lab.grid import as_options
 from smp_lab.methods import METHODS, SET, get_method
-from smp_lab.paper import CODE, Stated, stated
+from smp_lab.paper import CODE, TEXT, Stated, stated
 from smp_lab.recipes import PACKAGED_ENCODER, RECIPES, draft, get_recipe, method_settings
 from smp_lab.settings import CHANGEABLE, SETTINGS, Setting
 from smp_lab.tasks import TASKS, get_task
@@ -36,12 +36,12 @@ PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {"task": "sst2", "remaining": 0.1},
     ),
     **{
-        f"{recipe} recipe": (
-            f"All settings as the {recipe} recipe has them.",
+        name: (
+            f"All settings as recipe {recipe} has them.",
             # A level that every recipe has for this task.
             {"task": "rte", "remaining": 0.8, "recipe": recipe},
         )
-        for recipe in RECIPES
+        for name, recipe in (("desk recipe", "desk"), ("paper (code)", CODE), ("paper (text)", TEXT))
     },
 }
 _FIRST = {"task": "toy-sentiment", "method": "smp_s", "remaining": 0.5, "seed": 0, "recipe": RECIPES[0]}

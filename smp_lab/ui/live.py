@@ -78,7 +78,9 @@ def _show_figures_of(live: LiveRun) -> None:
     metric = live.config.task_info.main_metric
     row, evaluation = (live.history or [{}])[-1], (live.evaluations or [{}])[-1]
     with st.container(horizontal=True):
-        st.metric("Step", f"{live.step:,} / {live.total_steps:,}", width=150)
+        # As wide as its last step will be: what stands beside it does not move as it counts.
+        widest = f"{live.total_steps:,} / {live.total_steps:,}"
+        st.metric("Step", f"{live.step:,} / {live.total_steps:,}", width=20 * len(widest))
         st.metric("Time left", "-" if left is None else _clock(left), width=110)
         st.metric("Steps a second", "-" if speed is None else f"{speed:.3g}", width=130)
         st.metric("Remaining", percent(row["kept"] / live.layout.n_weights) if row else "-", width=110)

@@ -100,6 +100,8 @@ def test_presets_fill_the_form(open_page, local, preset):
     app.button_group(key="preset").set_value(preset).run()
     values = forms.PRESETS[preset][1]
     assert not app.exception and f"--task {values['task']}" in app.code[0].value
+    assert ("--recipe" in app.code[0].value) == preset.startswith("paper")
+    assert "GB are free." in sentences(app.caption)
 
 
 def test_a_finished_run_is_done_again_with_changes(open_page, local, runs):
