@@ -109,7 +109,7 @@ def _queue(queue: Queue, jobs: list[Job]) -> None:
         st.dataframe(live.queue_table(jobs), hide_index=True, key="jobs", height="content" if len(jobs) < 8 else 300)
         st.caption(estimate.limits(queue))
         if safety.refusal() is None:
-            label = "Go on starting runs" if queue.paused else "Pause the queue"
+            label = "Resume the queue" if queue.paused else "Pause the queue"
             st.button(label, key="pause", on_click=_do, args=[actions.pause, not queue.paused])
 
 

@@ -111,7 +111,7 @@ def majority_baseline(predictions: pd.DataFrame, metric: str) -> float:
 
 
 class Reliability(NamedTuple):
-    """What one of a task's metrics is to be held against: other development sets, and having learned nothing.
+    """What one of a task's metrics is to be compared with: other development sets, and having learned nothing.
 
     Attributes
     ----------
