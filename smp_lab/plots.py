@@ -9,25 +9,35 @@ All of them read records alone: they need neither torch nor the app.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from smp_lab.analysis import clustering, labels, run_table, scores, sparsity, training_history
+from smp_lab.analysis import clustering, labels, run_table, sampling, scores, sparsity, training_history
+from smp_lab.analysis import curves as curve_tables
 from smp_lab.analysis import overlap as overlaps
+from smp_lab.analysis import transfer as transfer_tables
 from smp_lab.errors import MaskFormatError, RunFormatError
+from smp_lab.figures import curves as curve_figures
 from smp_lab.figures import overlap as overlap_figures
 from smp_lab.figures import scores as score_figures
 from smp_lab.figures import sparsity as sparsity_figures
 from smp_lab.figures import training_history as history_figures
+from smp_lab.figures import transfer as transfer_figures
 from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES, TASK
 from smp_lab.layout import HEAD_TYPES, MatrixId
 from smp_lab.storage.mask_records import MaskRecord
+from smp_lab.storage.published import published_points
 from smp_lab.storage.runs import RunRecord, list_runs
+from smp_lab.storage.transfers import TransferRecord
 
 _PAIR = ["run_a", "run_b"]
+
+# A mask without a run has no history, scores or metric; what it keeps is shown like that of a run.
+Masked = RunRecord | MaskRecord
 
 
 def open_runs(folder: str | Path, **settings: object) -> list[RunRecord]:
@@ -56,13 +66,13 @@ def open_runs(folder: str | Path, **settings: object) -> list[RunRecord]:
     return runs
 
 
-def remaining_per_layer(runs: Sequence[RunRecord], *, color_by: str = TASK) -> go.Figure:
+def remaining_per_layer(runs: Sequence[Masked], *, color_by: str = TASK) -> go.Figure:
     """Remaining weights of each layer, by matrix type and over all; `color_by` is "task" or "method"."""
     table = _of_runs(runs, [sparsity.remaining_per_layer(run.kept, run.layout) for run in runs])
     return sparsity_figures.plot_remaining_per_layer(table, color_by)
 
 
-def remaining_per_head(runs: Sequence[RunRecord], matrix_types: Sequence[str] = HEAD_TYPES) -> go.Figure:
+def remaining_per_head(runs: Sequence[Masked], matrix_types: Sequence[str] = HEAD_TYPES) -> go.Figure:
     """Remaining weights of each attention head, summed over some of `HEAD_TYPES`."""
     tables = [sparsity.remaining_per_head(run.kept_per_head, run.layout, matrix_types) for run in runs]
     every = set(matrix_types) == set(HEAD_TYPES)
@@ -78,7 +88,7 @@ def mask(run: RunRecord, layer: int, matrix_type: str) -> go.Figure:
     return sparsity_figures.plot_matrix(table, name, (0, 0, 0), float(table["remaining"].max()) or 1)
 
 
-def overlap(runs: Sequence[RunRecord], measure: str = "phi_within") -> go.Figure:
+def overlap(runs: Sequence[Masked], measure: str = "phi_within") -> go.Figure:
     """A measure of `overlap.MEASURES` for every two masks, similar ones side by side.
 
     Raises
@@ -91,14 +101,14 @@ def overlap(runs: Sequence[RunRecord], measure: str = "phi_within") -> go.Figure
     return overlap_figures.plot_pairs(pairs, names, tree.order, tree.merges, measure)
 
 
-def overlap_by_kind(runs: Sequence[RunRecord], measure: str = "phi_within", *, color_by: str = TASK) -> go.Figure:
+def overlap_by_kind(runs: Sequence[Masked], measure: str = "phi_within", *, color_by: str = TASK) -> go.Figure:
     """The same pairs by what the two runs share: their task, their settings, or neither; raises what `overlap` does."""
     pairs, _ = _pairs(runs)
     kinds = [kind for kind in overlaps.PAIR_KINDS if kind in set(pairs["kind"])]
     return overlap_figures.plot_pair_kinds(pairs, kinds, measure, color_by)
 
 
-def intersections(runs: Sequence[RunRecord]) -> go.Figure:
+def intersections(runs: Sequence[Masked]) -> go.Figure:
     """Weights that exactly one combination of masks keeps; raises what `overlap.region_counts` raises."""
     masks = _masks(runs)
     regions = overlaps.region_counts({each.mask_id: each.masks for each in masks})
@@ -151,23 +161,119 @@ def remaining_over_training(
     return history_figures.plot_remaining(_of_runs(runs, tables), x, color_by)
 
 
-def _labels(runs: Sequence[RunRecord]) -> dict[str, str]:
-    return labels.run_labels(run_table.run_table(runs))
+def flips(runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = TASK) -> go.Figure:
+    """Weights that change sides in a step: forced by the schedule, and swapped."""
+    tables = [training_history.flips(run.history) for run in runs]
+    return history_figures.plot_flips(_of_runs(runs, tables), x, color_by)
 
 
-def _of_runs(runs: Sequence[RunRecord], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return run_table.tables_of_runs(list(zip(runs, tables, strict=True)), _labels(runs))
+def score_history(run: RunRecord, matrix_type: str = "all", layer: int | None = None) -> go.Figure:
+    """How scores spread over training, with the line of the cut."""
+    known = run.scores
+    histogram = known.kept_histogram + known.removed_histogram
+    table = scores.score_history(known.steps, known.edges, histogram, run.layout, matrix_type, layer)
+    return score_figures.plot_score_history(
+        table,
+        scores.score_cuts(known.steps, known.score_cut, run.layout, matrix_type, layer),
+        f"{_labels([run])[run.run_id]}, {MATRIX_TITLES[matrix_type].lower()}",
+        scores=score_figures.score_range([table]),
+        densities=score_figures.density_range([table]),
+        columns=3,
+    )
 
 
-def _masks(runs: Sequence[RunRecord]) -> list[MaskRecord]:
-    masks = [record for run in runs if (record := run.mask_record) is not None]
+def score_against_weight(run: RunRecord, matrix_type: str = "all", layer: int | None = None) -> go.Figure:
+    """Final scores against absolute pre-trained weights, with the cuts of the mask and of magnitude pruning."""
+    known, where = run.scores, (run.layout, matrix_type, layer)
+    table = scores.weight_scores(known.weight_edges, known.edges, known.weight_score_histogram, *where)
+    cuts = scores.score_cuts(known.steps[-1:], known.score_cut[-1:], *where)
+    sizes = scores.magnitude_cuts(known.weight_edges, known.weight_score_histogram, known.kept[-1], *where)
+    bins = table[["weight_low", "weight_high", "count"]].set_axis(["low", "high", "count"], axis=1)
+    return score_figures.plot_weight_scores(
+        table,
+        cuts["score_cut"],
+        sizes["magnitude_cut"],
+        f"{_labels([run])[run.run_id]}, {MATRIX_TITLES[matrix_type].lower()}",
+        weights=score_figures.score_range([bins]),
+        scores=score_figures.score_range([table]),
+        densities=score_figures.density_range([table]),
+    )
+
+
+def curves(runs: Sequence[RunRecord], *, scale: str = curve_figures.LOG, intervals: bool = True) -> go.Figure:
+    """Main metric against remaining weights beside the published numbers of the same tasks and methods."""
+    return curve_figures.plot_curves(*_curves(runs), scale=scale, intervals=intervals)
+
+
+def difference_to_dense(
+    runs: Sequence[RunRecord], *, scale: str = curve_figures.LOG, color_by: str = TASK
+) -> go.Figure:
+    """The same as a difference to dense runs, which have to be among the runs."""
+    return curve_figures.plot_difference(*curve_tables.differences(*_curves(runs)), scale=scale, color_by=color_by)
+
+
+def transfer(transfers: Sequence[TransferRecord], runs: Sequence[RunRecord] = ()) -> go.Figure:
+    """What masks score on other tasks than their own; `runs` are those that hold the masks, for their labels."""
+    found = [
+        sampling.reliability(t.predictions, t.settings.task_info, t.settings.task_info.main_metric) for t in transfers
+    ]
+    intervals = [(each.low, each.high, each.n_examples) for each in found]
+    rows = transfer_tables.measured_transfers(transfers, intervals, _labels(runs))
+    return transfer_figures.plot_transfer(transfer_tables.transfer_table(rows))
+
+
+def _curves(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    table = run_table.run_table(runs)
+    found = [sampling.reliability(run.predictions, run.config.task_info, run.main_metric) for run in runs]
+    known = pd.DataFrame(found, columns=sampling.Reliability._fields, index=table.index)
+    table = table.assign(**{str(name): values for name, values in known.items()})
+    table = table.assign(name=curve_tables.line_names(table))
+    tasks, methods = set(table["task"]), set(table["method"])
+    published = published_points()
+    published = published[~published["read_off"] & ~published["distilled"]]
+    return table, curve_tables.mean_curves(table), curve_tables.published_lines(published, tasks, methods)
+
+
+def _labels(runs: Sequence[Masked]) -> dict[str, str]:
+    names = labels.run_labels(run_table.run_table(_only_runs(runs)))
+    return names | {each.mask_id: each.label for each in runs if isinstance(each, MaskRecord)}
+
+
+def _only_runs(runs: Sequence[Masked]) -> list[RunRecord]:
+    return [run for run in runs if isinstance(run, RunRecord)]
+
+
+def _of_runs(runs: Sequence[Masked], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    names = _labels(runs)
+    parts = []
+    for each, table in zip(runs, tables, strict=True):
+        if isinstance(each, RunRecord):
+            parts.append(run_table.tables_of_runs([(each, table)], names))
+        else:
+            config = each.config
+            parts.append(
+                table.assign(
+                    run_id=each.mask_id,
+                    run=each.label,
+                    task=each.task or "",
+                    method=config.method if config else "",
+                    level=each.remaining,
+                    seed=config.seed if config else math.nan,
+                )
+            )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _masks(runs: Sequence[Masked]) -> list[MaskRecord]:
+    records = [each if isinstance(each, MaskRecord) else each.mask_record for each in runs]
+    masks = [record for record in records if record is not None]
     if len(masks) < 2:
         raise MaskFormatError(f"Overlap is of two masks or more; {len(masks)} of these {len(runs)} runs hold one.")
     overlaps.check_one_encoder(masks)
     return masks
 
 
-def _pairs(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, Mapping[str, str]]:
+def _pairs(runs: Sequence[Masked]) -> tuple[pd.DataFrame, Mapping[str, str]]:
     masks = _masks(runs)
     names = {mask_id: name for mask_id, name in _labels(runs).items() if mask_id in {each.mask_id for each in masks}}
     sizes = {
@@ -177,7 +283,7 @@ def _pairs(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, Mapping[str, str]]:
             run.scores.weight_score_histogram,
             run.scores.kept_by_magnitude,
         )
-        for run in runs
+        for run in _only_runs(runs)
         if run.has_scores
     }
     counts = overlaps.pairwise_overlap({each.mask_id: each.masks for each in masks}, sizes)

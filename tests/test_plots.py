@@ -6,10 +6,11 @@ import inspect
 
 import plotly.graph_objects as go
 import pytest
-from conftest import make_run
+from conftest import make_run, make_transfer
 
 from smp_lab import plots
 from smp_lab.errors import MaskFormatError, RunFormatError
+from smp_lab.storage.mask_records import imported_mask
 
 OF_RUNS = [
     plots.remaining_per_layer,
@@ -20,6 +21,17 @@ OF_RUNS = [
     plots.similarity_to_final,
     plots.evaluations,
     plots.remaining_over_training,
+    plots.flips,
+    plots.curves,
+]
+
+OTHERS = [
+    plots.mask,
+    plots.score_distribution,
+    plots.score_history,
+    plots.score_against_weight,
+    plots.difference_to_dense,
+    plots.transfer,
 ]
 
 
@@ -38,6 +50,8 @@ def test_each_is_one_call_on_runs(three, plot):
 
 def test_each_of_one_run(three):
     assert plots.mask(three[0], 1, "value").data[0].z.shape == (16, 16)
+    assert plots.score_history(three[0], "query").data
+    assert plots.score_against_weight(three[0], "query").data
     assert "step 10 of 30" in plots.score_distribution(three[0], "query", share_of_steps=0.3).layout.title.subtitle.text
 
 
@@ -47,7 +61,7 @@ def test_no_public_figure_is_untried():
         for name, function in inspect.getmembers(plots, inspect.isfunction)
         if not name.startswith("_") and function.__module__ == plots.__name__
     }
-    assert public == {*OF_RUNS, plots.mask, plots.score_distribution, plots.open_runs}
+    assert public == {*OF_RUNS, *OTHERS, plots.open_runs}
 
 
 def test_runs_are_opened_by_their_settings(runs, three):
@@ -60,3 +74,28 @@ def test_runs_are_opened_by_their_settings(runs, three):
 def test_one_mask_has_no_overlap(three):
     with pytest.raises(MaskFormatError, match="two masks or more; 1 of these 1 runs"):
         plots.overlap(three[:1])
+
+
+def test_the_difference_to_dense_is_to_the_dense_run_among_the_runs(runs, three):
+    dense = make_run(runs, method="dense", remaining=1.0, accuracy=0.7)
+    figure = plots.difference_to_dense([*three[:2], dense])
+    expected = 100 * (three[0].main_value - dense.main_value)
+    assert expected < 0
+    assert any(y == pytest.approx(expected) for trace in figure.data for y in trace.y if y is not None)
+
+
+def test_a_transfer(runs, three):
+    made = make_transfer(runs, three[0], "cola")
+    assert "RTE" in plots.transfer([made], three).to_json()
+
+
+def test_a_mask_from_elsewhere_is_shown_beside_those_of_runs(three):
+    masks = three[1].masks
+    encoder = three[0].config.base_model_sha256
+    foreign = imported_mask(masks, mask_id="m", label="A foreign mask", encoder="tiny", encoder_sha256=encoder)
+    for plot in (plots.remaining_per_layer, plots.remaining_per_head, plots.overlap, plots.intersections):
+        assert "A foreign mask" in plot([three[0], foreign]).to_json()
+    layers = plots.remaining_per_layer([foreign]).data[0]
+    kept = masks.kept_per_matrix.sum(axis=1)
+    share = 100 * kept * masks.layout.n_layers / masks.layout.n_weights
+    assert sorted(layers.y) == pytest.approx(sorted(share))
