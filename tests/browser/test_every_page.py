@@ -7,6 +7,12 @@ import json
 import pandas as pd
 import pytest
 
+from smp_lab.analysis.labels import run_labels
+from smp_lab.analysis.run_table import run_table
+from smp_lab.figures.overlap import SCALES
+from smp_lab.figures.style import MATRIX_TITLES
+from smp_lab.layout import OUTPUT, VALUE
+
 from .harness import settle
 
 pytestmark = pytest.mark.browser
@@ -22,7 +28,7 @@ _SIZE = "element => parseFloat(getComputedStyle(element).fontSize)"
 
 
 def press(label):
-    return lambda page, _: page.get_by_text(label, exact=True).first.click()
+    return lambda page, _: page.get_by_test_id("stButtonGroup").get_by_text(label, exact=True).first.click()
 
 
 def pick(key, option):
@@ -32,7 +38,8 @@ def pick(key, option):
         box.evaluate("element => element.scrollIntoView({block: 'center'})")
         page.wait_for_timeout(300)
         box.click()
-        name = records[option].run_id if option in records else option
+        names = run_labels(run_table(list(records.values())))
+        name = names[records[option].run_id] if option in records else option
         page.get_by_role("option", name=name, exact=True).click()
 
     return pick
@@ -50,11 +57,14 @@ def slide(key, arrow, times):
 
 # Page -> what is done there, and how many charts that leaves.
 STATES = {
-    "/sparsity": ([press("value"), pick("layer", "2"), pick("matrix", "output"), slide("column", "ArrowRight", 3)], 3),
-    "/overlap": ([pick("measure", "containment"), pick("pair_b", "cola"), pick("pair_a", "rte10")], 6),
+    "/sparsity": ([press(MATRIX_TITLES[VALUE]), pick("layer", "2"), pick("matrix", MATRIX_TITLES[OUTPUT])], 3),
+    "/overlap": ([pick("measure", SCALES["containment"].title), pick("pair_b", "cola"), pick("pair_a", "rte10")], 6),
     "/history": ([press("epoch"), press("method")], 5),
     "/curves": ([pick("task", "RTE"), press("linear"), press("figure 1")], 1),
-    "/scores": ([pick("beside", "cola"), pick("score_type", "value"), slide("snapshot", "ArrowLeft", 8)], 2),
+    "/scores": (
+        [pick("beside", "cola"), pick("score_type", MATRIX_TITLES[VALUE]), slide("snapshot", "ArrowLeft", 8)],
+        2,
+    ),
 }
 
 
