@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 
 from smp_lab.figures.style import dress
@@ -87,3 +89,19 @@ def add_play(
             }
         ],
     )
+
+
+def add_heads(figure: go.Figure, heads: Mapping[str, npt.NDArray[np.float64]]) -> None:
+    """Remaining fractions by layer and head, ``(n_layers, n_heads)`` each, in the first panels of a row."""
+    for column, values in enumerate(heads.values(), start=1):
+        figure.add_heatmap(
+            z=100 * values,
+            coloraxis="coloraxis",
+            xgap=1,
+            ygap=1,
+            hovertemplate="layer %{y}, head %{x}: %{z:.1f} %<extra></extra>",
+            row=1,
+            col=column,
+        )
+        figure.update_xaxes(title_text="Head", nticks=6, row=1, col=column)
+        figure.update_yaxes(title_text="Layer" if column == 1 else "", nticks=6, row=1, col=column)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from smp_lab.figures.lesson.play import add_play, caption
+from smp_lab.figures.lesson.play import add_heads, add_play, caption
 from smp_lab.figures.scores import CUT_COLOR
 from smp_lab.figures.style import FRACTION_SCALE, KEPT_COLOR, METHOD_COLORS, REMOVED_COLOR, new_figure
 
@@ -82,18 +82,7 @@ def plot_three(heads: Mapping[str, Floats]) -> go.Figure:
         Name -> remaining fraction, ``(n_layers, n_heads)``.
     """
     figure = make_subplots(rows=1, cols=len(heads), horizontal_spacing=0.06, subplot_titles=list(heads))
-    for column, values in enumerate(heads.values(), start=1):
-        figure.add_heatmap(
-            z=100 * values,
-            coloraxis="coloraxis",
-            xgap=1,
-            ygap=1,
-            hovertemplate="layer %{y}, head %{x}: %{z:.1f} %<extra></extra>",
-            row=1,
-            col=column,
-        )
-        figure.update_xaxes(title_text="Head", nticks=6, row=1, col=column)
-        figure.update_yaxes(title_text="Layer" if column == 1 else "", nticks=6, row=1, col=column)
+    add_heads(figure, heads)
     caption(
         figure,
         "MiniLM, SMP-S, 10 % remaining. Colour: remaining weights of a head (%)",

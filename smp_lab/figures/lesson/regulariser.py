@@ -9,7 +9,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from smp_lab.figures.lesson.play import caption
+from smp_lab.figures.lesson.play import add_heads, caption
 from smp_lab.figures.style import FRACTION_SCALE, METHOD_COLORS
 
 Floats = npt.NDArray[np.floating]
@@ -104,18 +104,7 @@ def plot_heads(heads: Mapping[str, Floats], swaps: Mapping[str, tuple[Sequence[i
         subplot_titles=[*heads, "True swaps (% of kept)"],
     )
     highest = 100 * max(float(values.max()) for values in heads.values())
-    for column, values in enumerate(heads.values(), start=1):
-        figure.add_heatmap(
-            z=100 * values,
-            coloraxis="coloraxis",
-            xgap=1,
-            ygap=1,
-            hovertemplate="layer %{y}, head %{x}: %{z:.1f} %<extra></extra>",
-            row=1,
-            col=column,
-        )
-        figure.update_xaxes(title_text="Head", nticks=6, row=1, col=column)
-        figure.update_yaxes(title_text="Layer" if column == 1 else "", nticks=6, row=1, col=column)
+    add_heads(figure, heads)
     for (name, (steps, share)), color, dash in zip(swaps.items(), _COLORS, _DASHES, strict=False):
         figure.add_scatter(
             x=list(steps),
