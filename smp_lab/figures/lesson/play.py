@@ -91,7 +91,7 @@ def add_play(
     )
 
 
-def add_heads(figure: go.Figure, heads: Mapping[str, npt.NDArray[np.float64]]) -> None:
+def add_heads(figure: go.Figure, heads: Mapping[str, npt.NDArray[np.floating]]) -> None:
     """Remaining fractions by layer and head, ``(n_layers, n_heads)`` each, in the first panels of a row."""
     for column, values in enumerate(heads.values(), start=1):
         figure.add_heatmap(
