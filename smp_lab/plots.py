@@ -80,11 +80,18 @@ def remaining_per_head(runs: Sequence[Masked], matrix_types: Sequence[str] = HEA
     return sparsity_figures.plot_remaining_per_head(_of_runs(runs, tables), words)
 
 
-def mask(run: RunRecord, layer: int, matrix_type: str) -> go.Figure:
-    """One matrix of a mask as a picture of blocks."""
+def mask(run: Masked, layer: int, matrix_type: str) -> go.Figure:
+    """One matrix of a mask as a picture of blocks.
+
+    Raises
+    ------
+    MaskFormatError
+        If the run holds no mask.
+    """
     matrix = MatrixId(layer, matrix_type)
-    table = sparsity.block_fractions(run.masks.dense(matrix))
-    name = f"{_labels([run])[run.run_id]}, {matrix}"
+    (record,) = _masks([run], at_least=1)
+    table = sparsity.block_fractions(record.masks.dense(matrix))
+    name = f"{_labels([run])[record.mask_id]}, {matrix}"
     return sparsity_figures.plot_matrix(table, name, (0, 0, 0), float(table["remaining"].max()) or 1)
 
 
@@ -223,11 +230,8 @@ def transfer(transfers: Sequence[TransferRecord], runs: Sequence[RunRecord] = ()
 
 
 def _curves(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    table = run_table.run_table(runs)
     found = [sampling.reliability(run.predictions, run.config.task_info, run.main_metric) for run in runs]
-    known = pd.DataFrame(found, columns=sampling.Reliability._fields, index=table.index)
-    table = table.assign(**{str(name): values for name, values in known.items()})
-    table = table.assign(name=curve_tables.line_names(table))
+    table = curve_tables.with_reliability(run_table.run_table(runs), found)
     tasks, methods = set(table["task"]), set(table["method"])
     published = published_points()
     published = published[~published["read_off"] & ~published["distilled"]]
@@ -257,18 +261,21 @@ def _of_runs(runs: Sequence[Masked], tables: Sequence[pd.DataFrame]) -> pd.DataF
                     run=each.label,
                     task=each.task or "",
                     method=config.method if config else "",
-                    level=each.remaining,
+                    # What was asked for is known of a run alone.
+                    level=math.nan if config is None or config.remaining is None else config.remaining,
                     seed=config.seed if config else math.nan,
                 )
             )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _masks(runs: Sequence[Masked]) -> list[MaskRecord]:
+def _masks(runs: Sequence[Masked], at_least: int = 2) -> list[MaskRecord]:
     records = [each if isinstance(each, MaskRecord) else each.mask_record for each in runs]
     masks = [record for record in records if record is not None]
-    if len(masks) < 2:
-        raise MaskFormatError(f"Overlap is of two masks or more; {len(masks)} of these {len(runs)} runs hold one.")
+    if len(masks) < at_least:
+        raise MaskFormatError(
+            f"This figure takes at least {at_least} mask{'s' * (at_least > 1)}, and got {len(masks)}."
+        )
     overlaps.check_one_encoder(masks)
     return masks
 

@@ -72,8 +72,18 @@ def test_runs_are_opened_by_their_settings(runs, three):
 
 
 def test_one_mask_has_no_overlap(three):
-    with pytest.raises(MaskFormatError, match="two masks or more; 1 of these 1 runs"):
+    with pytest.raises(MaskFormatError, match="at least 2 masks, and got 1"):
         plots.overlap(three[:1])
+
+
+def test_a_run_without_a_mask_has_no_picture_of_one(runs):
+    with pytest.raises(MaskFormatError, match="at least 1 mask, and got 0"):
+        plots.mask(make_run(runs, method="dense", remaining=1.0), 0, "query")
+
+
+def test_no_transfers_are_a_sentence(three):
+    with pytest.raises(RunFormatError, match="no transfers"):
+        plots.transfer([], three)
 
 
 def test_the_difference_to_dense_is_to_the_dense_run_among_the_runs(runs, three):
@@ -95,6 +105,9 @@ def test_a_mask_from_elsewhere_is_shown_beside_those_of_runs(three):
     foreign = imported_mask(masks, mask_id="m", label="A foreign mask", encoder="tiny", encoder_sha256=encoder)
     for plot in (plots.remaining_per_layer, plots.remaining_per_head, plots.overlap, plots.intersections):
         assert "A foreign mask" in plot([three[0], foreign]).to_json()
+    picture = plots.mask(foreign, 1, "value")
+    assert "A foreign mask" in picture.to_json()
+    assert picture.data[0].z.tolist() == plots.mask(three[1], 1, "value").data[0].z.tolist()
     layers = plots.remaining_per_layer([foreign]).data[0]
     kept = masks.kept_per_matrix.sum(axis=1)
     share = 100 * kept * masks.layout.n_layers / masks.layout.n_weights

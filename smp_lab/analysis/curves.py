@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
 from smp_lab.analysis.labels import method_name, without_tags
 from smp_lab.analysis.replicates import over_seeds
+from smp_lab.analysis.sampling import Reliability
 from smp_lab.tasks import TASKS
 
 # What a line of a figure is; fingerprints set altered copies apart.
@@ -27,6 +28,20 @@ def line_names(runs: pd.DataFrame) -> list[str]:
     encoders = runs["base_model"] if several else [""] * len(runs)
     parts = zip(runs["method"].map(method_name), runs["variant"], encoders, strict=True)
     return [without_tags(", ".join(filter(None, names))) for names in parts]
+
+
+def with_reliability(runs: pd.DataFrame, known: Sequence[Reliability]) -> pd.DataFrame:
+    """Runs as the figures of this module read them: with the columns of `Reliability`, and name (of `line_names`).
+
+    Parameters
+    ----------
+    runs
+        A row per run: columns of `run_table.COLUMNS`.
+    known
+        Of each run's metric.
+    """
+    columns = pd.DataFrame(known, columns=Reliability._fields, index=runs.index)
+    return runs.assign(**{str(name): values for name, values in columns.items()}, name=line_names(runs))
 
 
 def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:

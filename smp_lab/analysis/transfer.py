@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 
+from smp_lab.errors import RunFormatError
 from smp_lab.methods import get_method
 from smp_lab.tasks import TASKS
 
@@ -79,7 +80,14 @@ def measured_transfers(
         Of each the interval of its development set, low and high (fractions), and the number of its examples.
     labels
         Run id -> what its mask is called. A control mask is called by its method.
+
+    Raises
+    ------
+    RunFormatError
+        If there are none.
     """
+    if not transfers:
+        raise RunFormatError("There are no transfers to compare. `smp-lab transfer` measures masks on other tasks.")
     places = {task: place for place, task in enumerate(TASKS)}
     rows = []
     for transfer, (low, high, n_examples) in zip(transfers, intervals, strict=True):

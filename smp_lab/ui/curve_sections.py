@@ -44,16 +44,14 @@ def with_intervals(runs: list[RunRecord], table: pd.DataFrame, metric: str | Non
         st.caption(
             f"Development-set intervals are left out: {len(runs):,} runs are shown, and {_MOST_INTERVALS} is most."
         )
-        spread = table.assign(low=np.nan, high=np.nan, majority_baseline=np.nan)
-    else:
-        with st.spinner("Resampling the development sets", show_time=True):
-            found = messages.readable(runs, lambda run: cache.reliability(run, metric or run.main_metric))
-        table = table.set_index("run_id", drop=False).loc[[run.run_id for run, _ in found]]
-        if metric is not None:
-            table = table.assign(metric=metric, value=[float(run.results["metrics"][metric]) for run, _ in found])
-        known = pd.DataFrame([known for _, known in found], columns=Reliability._fields, index=table.index)
-        spread = table.assign(**{str(name): values for name, values in known.items()})
-    return spread.assign(name=curves.line_names(spread)).reset_index(drop=True)
+        unknown = Reliability(np.nan, np.nan, 0, np.nan)
+        return curves.with_reliability(table, [unknown._replace(n_examples=n) for n in table["n_examples"]])
+    with st.spinner("Resampling the development sets", show_time=True):
+        found = messages.readable(runs, lambda run: cache.reliability(run, metric or run.main_metric))
+    table = table.set_index("run_id", drop=False).loc[[run.run_id for run, _ in found]]
+    if metric is not None:
+        table = table.assign(metric=metric, value=[float(run.results["metrics"][metric]) for run, _ in found])
+    return curves.with_reliability(table, [known for _, known in found]).reset_index(drop=True)
 
 
 def spread(means: pd.DataFrame) -> None:
