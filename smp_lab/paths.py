@@ -11,8 +11,10 @@ HISTORY_FILE = "history.npz"
 SCORES_FILE = "scores.npz"
 PREDICTIONS_FILE = "predictions.npz"
 
-# A folder inside a folder of runs that holds no run: what masks score on other tasks than their own.
+# Folders inside a folder of runs that hold no run: what masks score on other tasks than their own, what was measured of
+# masks after their training, and masks that several runs have in common.
 TRANSFERS_FOLDER = "transfers"
+MEASUREMENTS_FOLDER = "measurements"
 SHARED_MASKS_FOLDER = "shared_masks"
 
 RUNS_VARIABLE = "SMP_LAB_RUNS"
@@ -88,6 +90,11 @@ def jobs_folder(runs: Path) -> Path:
 def transfers_folder(runs: Path) -> Path:
     """What masks of these runs score on other tasks: a file each."""
     return runs / TRANSFERS_FOLDER
+
+
+def measurements_folder(runs: Path) -> Path:
+    """What was measured of masks after their training: a file each."""
+    return runs / MEASUREMENTS_FOLDER
 
 
 def weights_file(runs: Path, run_id: str) -> Path:

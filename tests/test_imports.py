@@ -20,7 +20,7 @@ TORCH = {"training", "inference"}
 MAY_IMPORT = {
     **{room: set() for room in MIDDLE},
     "training": {"storage"},
-    "inference": {"storage", "training"},
+    "inference": {"storage", "analysis", "training"},
     "plots": MIDDLE,
     "ui": MIDDLE | {"plots"},
     "app": MIDDLE | {"plots", "ui"},

@@ -13,6 +13,7 @@ import typer
 from smp_lab.cli.options import AsJson, existing, print_json
 from smp_lab.errors import RunFormatError, SmpLabError
 from smp_lab.paths import RECORD_FILE, SHARED_MASKS_FOLDER
+from smp_lab.storage.measurements import MEASUREMENTS, measurement_files
 from smp_lab.storage.runs import load_run, run_folders, unused_shared_masks
 from smp_lab.storage.transfers import load_transfer, transfer_files
 
@@ -23,20 +24,21 @@ def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs, or one run.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Read and verify every file of every run in DIR, and what its masks score on other tasks.
+    """Read and verify every file of every run in DIR, and what was measured of its masks since.
 
-    A line per run and per transfer, then their number and size, and the shared masks that no run names. The
-    exit status is 1 where one is broken, or where there is no run.
+    A line per run, per transfer (a mask on another task) and per measurement, then their number and size, and the
+    shared masks that no run names. The exit status is 1 where one is broken, or where there is no run.
     """
     folder = existing(folder).resolve()
     # A folder that holds such a file, or anything by its name, is meant as a run.
     paths = [folder] if os.path.lexists(folder / RECORD_FILE) else run_folders(folder)
     if not paths:
         raise RunFormatError(f"Folder {folder} holds no runs.")
-    transfers = [] if folder in paths else transfer_files(folder)
+    transfers, measurements = ([], []) if folder in paths else (transfer_files(folder), measurement_files(folder))
     show = (lambda line: None) if as_json else typer.echo
     checked = {
         "transfers": [_checked(path, _check_transfer, show) for path in transfers],
+        "measurements": [_checked(path, MEASUREMENTS.load, show) for path in measurements],
         "runs": [_checked(path, lambda path: load_run(path).verify(), show) for path in paths],
     }
     n_broken = {kind: sum(fact["problem"] is not None for fact in facts) for kind, facts in checked.items()}
@@ -45,7 +47,7 @@ def command(
     if as_json:
         print_json({**checked, "unused": unused})
     else:
-        for kind, places in (("transfers", transfers), ("runs", [*paths, *shared])):
+        for kind, places in (("transfers", transfers), ("measurements", measurements), ("runs", [*paths, *shared])):
             if checked[kind]:
                 typer.echo(f"{kind}: {len(checked[kind])}, broken: {n_broken[kind]}, size: {_megabytes(_size(places))}")
         for name in unused:
@@ -54,7 +56,7 @@ def command(
         raise typer.Exit(1)
 
 
-def _checked(path: Path, verify: Callable[[Path], None], show: Callable[[str], None]) -> dict[str, Any]:
+def _checked(path: Path, verify: Callable[[Path], object], show: Callable[[str], None]) -> dict[str, Any]:
     """What `--json` says of a record, and a line as soon as it is known."""
     size, problem = _size([path]), None
     try:

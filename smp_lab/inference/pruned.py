@@ -120,14 +120,23 @@ class Pruned:
         batch = self.encoder.tokenizer(
             *map(list, columns), truncation=True, max_length=self.config.max_length, padding=True, return_tensors="pt"
         )
+        return self.forward(**batch)
+
+    @torch.inference_mode()
+    def forward(self, **batch: Tensor) -> Tensor:
+        """Scores of the label words, ``(n, n_words)``, from token numbers by name, ``(n, tokens)`` each."""
         self.model.pruned.update(0)
         return self.model(**batch)["logits"]
+
+    def predict(self, scores: Tensor) -> Tensor:
+        """Class number, or target, of each example, ``(n,)``, from `scores`."""
+        return self.model.target.predict(scores)
 
     def __call__(self, *texts: str) -> Answer:
         """Answer one example, a text for each text field of the task; raises what `scores` raises."""
         scores = self.scores(*([text] for text in texts))
         task, words = self.config.task_info, self.config.label_words or ()
-        prediction = self.model.target.predict(scores).item()
+        prediction = self.predict(scores).item()
         n_tokens = len(self.encoder.tokenizer(*texts)["input_ids"])
         return Answer(
             prediction,

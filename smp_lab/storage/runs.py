@@ -34,6 +34,7 @@ from smp_lab.metrics import METRICS
 from smp_lab.paths import (
     HISTORY_FILE,
     MASKS_FILE,
+    MEASUREMENTS_FOLDER,
     PREDICTIONS_FILE,
     RECORD_FILE,
     SCORES_FILE,
@@ -590,7 +591,7 @@ RUNS: Store[RunRecord] = Store(
     entries=lambda folder: [
         path
         for path in names_in(folder, folders_alone=True)
-        if path.name not in (TRANSFERS_FOLDER, SHARED_MASKS_FOLDER)
+        if path.name not in (TRANSFERS_FOLDER, MEASUREMENTS_FOLDER, SHARED_MASKS_FOLDER)
     ],
     id_at=lambda path: path.name,
     id_of=lambda run: run.run_id,

@@ -2,7 +2,7 @@
 
 A record is a JSON file, alone or in a folder with array files, that carries its schema version, its id, and a digest of
 itself; where there are other files it names size and digest of each. What kinds differ in is a `Store`: see
-`smp_lab.storage.runs` and `smp_lab.storage.transfers`.
+`smp_lab.storage.runs`, `smp_lab.storage.transfers` and `smp_lab.storage.measurements`.
 """
 
 from __future__ import annotations

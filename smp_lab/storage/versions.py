@@ -2,7 +2,7 @@
 
 A model says what may stand in a record of that version: names, types, bounds. What is asked of a record of the newest
 version, an older one answers too, so that nothing above has to know of versions. A model is never changed so that it
-refuses what it took; a new version is a model and a line in `RUN_VERSIONS` or `TRANSFER_VERSIONS`.
+refuses what it took; a new version is a model and a line in the table of its kind of record.
 
 In words they are in ``.github/FORMAT.md``.
 
@@ -142,5 +142,26 @@ class TransferVersion1(BaseModel):
     sha256: Sha256
 
 
+# The most rows that a measurement has: 24 layers of 16 heads are 384.
+_Column = Annotated[list[Text | int | float | bool | None], Field(max_length=10_000)]
+
+
+class _MeasurementResults(_Part):
+    table: dict[Name, _Column]
+
+
+class MeasurementVersion1(BaseModel):
+    """Content of the file of a measurement, version 1; `MeasurementRecord` says what its parts mean."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    schema_version: int
+    measurement_id: Name
+    settings: dict[Name, Any]
+    provenance: _Provenance
+    results: _MeasurementResults
+    sha256: Sha256
+
+
 RUN_VERSIONS: Mapping[int, type[RunVersion1]] = {1: RunVersion1, 2: RunVersion2}
 TRANSFER_VERSIONS: Mapping[int, type[TransferVersion1]] = {1: TransferVersion1}
+MEASUREMENT_VERSIONS: Mapping[int, type[MeasurementVersion1]] = {1: MeasurementVersion1}

@@ -28,6 +28,20 @@ def provenance(
     `code` is the `code_version` of its start, `notes` sentences on what is unusual about its encoder.
     """
     return {
+        **made_here(log.seconds, command, code),
+        "resumed": log.resumed,
+        # Another commit or number of threads can make another mask.
+        **({"processes": log.processes} if log.resumed else {}),
+        "data_source": prepared.data.source,
+        "base_model_source": prepared.files.source,
+        **({"base_model_notes": " ".join(notes)} if notes else {}),
+        **({"teacher_source": prepared.teacher.source} if prepared.teacher else {}),
+    }
+
+
+def made_here(seconds: float, command: str, code: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a provenance that is true of whatever is made here and now, in so many seconds."""
+    return {
         "created_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "smp_lab_version": __version__,
         **code,
@@ -36,14 +50,7 @@ def provenance(
         "processor": _processor(),
         "threads": torch.get_num_threads(),
         "packages": {package: version(package) for package in _PACKAGES},
-        "wall_seconds": round(log.seconds, 1),
-        "resumed": log.resumed,
-        # Another commit or number of threads can make another mask.
-        **({"processes": log.processes} if log.resumed else {}),
-        "data_source": prepared.data.source,
-        "base_model_source": prepared.files.source,
-        **({"base_model_notes": " ".join(notes)} if notes else {}),
-        **({"teacher_source": prepared.teacher.source} if prepared.teacher else {}),
+        "wall_seconds": round(seconds, 1),
         "command": command,
     }
 

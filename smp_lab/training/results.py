@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import pandas as pd
 from smp_lab.methods import NONE, Method
 from smp_lab.metrics import METRICS
 from smp_lab.storage.runs import HISTORY_COLUMNS
+from smp_lab.tasks import Task
 from smp_lab.training.data import TaskData
+from smp_lab.training.examples import DevelopmentSplit
 from smp_lab.training.model import PruningModel
 from smp_lab.training.trainer import Log, PruningTrainer
 
@@ -61,10 +64,17 @@ def history_table(log: Log) -> pd.DataFrame:
 
 def predictions_table(trainer: PruningTrainer) -> pd.DataFrame:
     """What the last evaluation said on each development example; columns as in `RunRecord.predictions`."""
-    task, parts = trainer.config.task_info, []
-    for number, (split, predictions) in enumerate(zip(trainer.development, trainer.predictions, strict=True)):
+    return predictions_of(trainer.config.task_info, trainer.development, trainer.predictions)
+
+
+def predictions_of(
+    task: Task, development: Sequence[DevelopmentSplit], predictions: Sequence[np.ndarray]
+) -> pd.DataFrame:
+    """The same from the predictions of each split, in the order of its file."""
+    parts = []
+    for number, (split, predicted) in enumerate(zip(development, predictions, strict=True)):
         targets = split.in_file_order(split.examples.targets)
-        columns = task.kind.table(predictions, targets)
+        columns = task.kind.table(predicted, targets)
         typed = {name: columns[name].astype(dtype) for name, dtype in task.kind.columns.items()}
         parts.append(pd.DataFrame({"split": np.full(len(targets), number, np.uint8), **typed}))
     return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,242 @@
+"""What was measured of a finished mask, after its training: one JSON file each in the measurements folder of some runs.
+
+A record of a mask never changes; these are records of their own, written once and verified whenever they are read::
+
+    measurements/{measurement_id}.json   schema_version, measurement_id, settings, provenance, results, sha256
+
+What kinds there are, and what a row of each says, stands in `KINDS`; a new kind is a line there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from smp_lab.config import canonical_json
+from smp_lab.errors import ConfigError, RunExistsError, RunFormatError
+from smp_lab.paths import measurements_folder
+from smp_lab.storage.sealed import write_durably
+from smp_lab.storage.store import Listing, Store, fenced, names_in
+from smp_lab.storage.versions import MEASUREMENT_VERSIONS, MeasurementVersion1
+from smp_lab.tasks import get_task
+
+SUFFIX = ".json"
+SCORE = "score"
+
+# Kind -> columns of its table, with their types. Fractions are fractions, `low` and `high` ends of a 95 % interval.
+KINDS: Mapping[str, Mapping[str, type]] = {
+    # The metrics of a mask on a task's development examples, whole (cut 0) and with rows of fewer than `cut` kept
+    # weights emptied; `majority` is the majority-class baseline.
+    SCORE: {
+        "cut": int,
+        "metric": str,
+        "value": float,
+        "low": float,
+        "high": float,
+        "n_examples": int,
+        "majority": float,
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurementSettings:
+    """What defines a measurement.
+
+    Parameters
+    ----------
+    kind
+        One of `KINDS`.
+    mask_id
+        Of the mask record: the run id of a run's mask.
+    mask_sha256
+        Of `MaskSet.sha256`.
+    base_model, base_model_sha256
+        As in `RunConfig`.
+    task
+        The task whose classifier was measured.
+    data_sha256
+        Of `TaskData.development_sha256`; None where nothing was measured on examples.
+    options
+        What else defines it, by name: text, numbers, and lists of these.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is of another type, or the kind or task is unknown.
+    """
+
+    kind: str
+    mask_id: str
+    mask_sha256: str
+    base_model: str
+    base_model_sha256: str
+    task: str
+    data_sha256: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            taken = {"options": (Mapping,), "data_sha256": (str, type(None))}.get(setting.name, (str,))
+            if not isinstance(value, taken):
+                raise ConfigError(f"Setting {setting.name} = {value!r} of a measurement is not of type {setting.type}.")
+        if self.kind not in KINDS:
+            raise ConfigError(f"Unknown kind {self.kind!r} of measurement. Choose one of: {', '.join(KINDS)}.")
+        get_task(self.task)
+
+    @property
+    def measurement_id(self) -> str:
+        """``{mask_id}-{kind}-{hash8}``; the words are for eyes, the hash of all settings is the identity."""
+        digest = hashlib.sha256(canonical_json(asdict(self)).encode()).hexdigest()
+        return f"{self.mask_id}-{self.kind}-{digest[:8]}"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MeasurementSettings:
+        """Inverse of `asdict`, for values from JSON.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is missing, unknown or cannot be used.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"Settings of a measurement do not fit: {error}.") from None
+
+
+@dataclass(frozen=True)
+class MeasurementRecord:
+    """One measurement of one mask.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    settings
+        What defined it.
+    provenance
+        As in `RunRecord`; wall_seconds is the time that measuring took.
+    results
+        ``table``: a list of values for each column of its kind in `KINDS`, None where a value is missing.
+    """
+
+    path: Path
+    settings: MeasurementSettings
+    provenance: Mapping[str, Any]
+    results: Mapping[str, Any]
+
+    @property
+    def measurement_id(self) -> str:
+        """Identity of the measurement."""
+        return self.settings.measurement_id
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The rows that were measured, with the columns of its kind; NaN where a value is missing."""
+        types = KINDS[self.settings.kind]
+        return pd.DataFrame(
+            {
+                name: pd.Series(values, dtype="str" if types[name] is str else types[name])
+                for name, values in self.results["table"].items()
+            }
+        )
+
+
+def save_measurement(
+    runs: Path, *, settings: MeasurementSettings, provenance: Mapping[str, Any], table: pd.DataFrame
+) -> MeasurementRecord:
+    """Write a measurement whole or not at all, and read it back. One that is there already is left as it is.
+
+    Raises
+    ------
+    RunFormatError
+        If the table has not the columns of its kind.
+    RunWriteError
+        If a fact is not JSON, the folder cannot be written or the disk is full. Nothing is left behind.
+    """
+    file = measurement_file(runs, settings)
+    columns = {str(name): [_or_none(value) for value in table[name].tolist()] for name in table}
+    content = MEASUREMENTS.to_json(
+        file,
+        {
+            "measurement_id": settings.measurement_id,
+            "settings": asdict(settings),
+            "provenance": dict(provenance),
+            "results": {"table": columns},
+        },
+    )
+    try:
+        with MEASUREMENTS.writing(file) as temporary:
+            write_durably(temporary, content)
+    except RunExistsError:
+        pass
+    return MEASUREMENTS.load(file)
+
+
+def _or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def measurement_file(runs: Path, settings: MeasurementSettings) -> Path:
+    """The file of a measurement in a folder of runs, written or not."""
+    return measurements_folder(runs) / f"{settings.measurement_id}{SUFFIX}"
+
+
+def _build(file: Path, content: Mapping[str, Any], model: MeasurementVersion1) -> MeasurementRecord:
+    settings = MeasurementSettings.from_dict(content["settings"])
+    types, columns = KINDS[settings.kind], model.results.table
+    if list(columns) != list(types) or len({len(values) for values in columns.values()}) > 1:
+        raise RunFormatError(
+            f"{file} has not the columns {', '.join(types)}, equally long, of a measurement of kind {settings.kind}. "
+            f"{MEASUREMENTS.again}"
+        )
+    for name, values in columns.items():
+        # A count may stand where any number may; no number where text, and no boolean where a number is.
+        taken = (float, int, type(None)) if types[name] is float else types[name]
+        if wrong := [value for value in values if not isinstance(value, taken) or isinstance(value, bool)]:
+            raise RunFormatError(f"{file} has {name} = {str(wrong[0])[:60]!r}, not of type {types[name].__name__}.")
+    return MeasurementRecord(file, settings, content["provenance"], content["results"])
+
+
+MEASUREMENTS: Store[MeasurementRecord] = Store(
+    kind="measurement",
+    id_name="measurement_id",
+    versions=MEASUREMENT_VERSIONS,
+    json_file=lambda path: path,
+    entries=lambda runs: names_in(measurements_folder(runs), folders_alone=False),
+    id_at=lambda path: path.name.removesuffix(SUFFIX),
+    id_of=lambda measurement: measurement.measurement_id,
+    build=_build,
+    again="Restore it, or delete it and measure again.",
+)
+
+
+def list_measurements(
+    folders: Iterable[Path], before: Listing[MeasurementRecord] | None = None
+) -> Listing[MeasurementRecord]:
+    """Read every measurement in some folders of runs; a folder without any counts as empty.
+
+    Of a listing from `before`, what has not changed since is taken as it is.
+    """
+    return MEASUREMENTS.list(folders, before.seen.get) if before else MEASUREMENTS.list(folders)
+
+
+def measurement_files(runs: Path) -> list[Path]:
+    """The files in a folder of runs that should be measurements, by name; none where it has no such folder.
+
+    Raises
+    ------
+    RunFormatError
+        If the folder is there and cannot be read.
+    """
+    with fenced(f"Folder {measurements_folder(runs)} of measurements"):
+        return MEASUREMENTS.entries(runs)

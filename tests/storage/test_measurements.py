@@ -1,0 +1,128 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import PROVENANCE
+
+from smp_lab.errors import ConfigError, RunFormatError
+from smp_lab.storage.measurements import (
+    SCORE,
+    MeasurementSettings,
+    list_measurements,
+    measurement_file,
+    save_measurement,
+)
+from smp_lab.storage.runs import list_runs
+from smp_lab.storage.sealed import own_sha256
+
+TABLE = pd.DataFrame(
+    {
+        "cut": [0, 10],
+        "metric": "accuracy",
+        "value": [0.6, 0.5],
+        "low": [0.5, 0.4],
+        "high": [0.7, 0.6],
+        "n_examples": [40, 40],
+        "majority": [0.5, np.nan],
+    }
+)
+
+
+def settings(**changes):
+    first = {
+        "kind": SCORE,
+        "mask_id": "rte-smp_s-r0.5-s0-01234567",
+        "mask_sha256": "c" * 64,
+        "base_model": "tiny-test-encoder",
+        "base_model_sha256": "a" * 64,
+        "task": "rte",
+        "data_sha256": "d" * 64,
+        "options": {"cuts": [0, 10]},
+    }
+    return MeasurementSettings(**(first | changes))
+
+
+def save(runs, table=TABLE, **changes):
+    return save_measurement(runs, settings=settings(**changes), provenance=PROVENANCE, table=table)
+
+
+def test_what_is_written_is_read(runs):
+    saved = save(runs)
+    (read,) = list_measurements([runs]).records.values()
+    assert read == saved
+    assert read.path == measurement_file(runs, settings())
+    assert read.measurement_id.startswith("rte-smp_s-r0.5-s0-01234567-score-")
+    pd.testing.assert_frame_equal(read.table, TABLE, check_dtype=False)
+    assert [column.dtype.kind for _, column in read.table.items()][:3] == ["i", "O", "f"]
+
+
+def test_every_setting_is_part_of_the_identity(runs):
+    changes = [
+        {},
+        {"mask_id": "mine"},
+        {"mask_sha256": "e" * 64},
+        {"base_model_sha256": "e" * 64},
+        {"task": "mrpc"},
+        {"data_sha256": None},
+        {"options": {"cuts": [0]}},
+    ]
+    assert len({settings(**change).measurement_id for change in changes}) == len(changes)
+
+
+def test_one_that_is_there_is_left_as_it_is_and_is_no_run(runs, write_run):
+    run, first = write_run(), save(runs)
+    assert save(runs, TABLE.assign(value=0.9)).results == first.results
+    index = list_runs([runs])
+    assert (list(index.runs), index.problems) == ([run.run_id], ())
+    assert list_measurements([runs / "nowhere"]).records == {}
+
+
+@pytest.mark.parametrize("change", [{"kind": "speed"}, {"task": "foo"}, {"mask_id": 3}, {"options": [1]}])
+def test_settings_that_cannot_be_are_refused(change):
+    with pytest.raises(ConfigError):
+        settings(**change)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "sentence"),
+    [
+        ("value", [0.5], "not the columns"),
+        ("value", ["high", 0.5], "has value = 'high', not of type float"),
+        ("n_examples", [40.5, 40], "has n_examples = '40.5', not of type int"),
+        ("cut", [True, 0], "has cut = 'True'"),
+        ("metric", [None, "accuracy"], "has metric = 'None', not of type str"),
+        ("extra", [1, 2], "not the columns"),
+    ],
+)
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_damaged_measurement_is_one_sentence(runs, name, values, sentence, sealed):
+    whole, broken = save(runs, mask_id="whole"), save(runs)
+    content = json.loads(broken.path.read_text())
+    content["results"]["table"][name] = values
+    if sealed:
+        content["sha256"] = own_sha256(content)
+    broken.path.write_text(json.dumps(content))
+    listing = list_measurements([runs])
+    assert list(listing.records) == [whole.measurement_id]
+    ((file, told),) = listing.problems
+    assert file == broken.path
+    assert sentence in told
+    assert told.endswith(".")
+
+
+def test_an_altered_value_and_another_name_are_told(runs):
+    saved = save(runs)
+    content = saved.path.read_text()
+    saved.path.write_text(content.replace("0.6", "0.8", 1))
+    with pytest.raises(RunFormatError, match="was altered"):
+        save(runs)
+    saved.path.write_text(content)
+    saved.path.rename(saved.path.with_name("other.json"))
+    assert "give it its name back" in list_measurements([runs]).problems[0][1]
+
+
+def test_a_mask_whose_name_is_a_path_is_refused(runs):
+    with pytest.raises(RunFormatError, match="give it its name back"):
+        save(runs, mask_id="../../rte")
+    assert not list(runs.rglob("*.json"))
