@@ -100,6 +100,8 @@ class Store(Generic[Record]):
             path.name.encode()
         except UnicodeEncodeError:
             raise RunFormatError(f"{path} has a name that is not UTF-8. Rename it.") from None
+        if leads_out(file.parent):
+            raise RunFormatError(f"{file.parent} is a link out of its folder. Copy there what it names.")
         with fenced(str(file)):
             try:
                 content = read_regular(file, MAX_JSON_BYTES)
@@ -169,7 +171,9 @@ class Store(Generic[Record]):
                 problems.append((folder, str(error)))
                 continue
             for path in paths:
-                stamp = stamp_of(self.json_file(path))
+                file = self.json_file(path)
+                # What a folder was once read at may have come to be a link to it.
+                stamp = None if leads_out(file.parent) else stamp_of(file)
                 before = known(path)
                 unchanged = before is not None and before[0] == stamp
                 now[path] = before if before and unchanged else (stamp, self._record_or_sentence(path))
@@ -255,6 +259,12 @@ def stamp_of(file: Path) -> Stamp | None:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def leads_out(folder: Path) -> bool:
+    """Whether this is a link to somewhere outside the folder that it lies in."""
+    # As text: a path object for each of some thousand runs takes longer than the question.
+    return os.path.islink(folder) and not folder.resolve().is_relative_to(folder.parent.resolve())  # noqa: PTH114
 
 
 @dataclass(frozen=True)

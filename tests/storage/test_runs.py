@@ -560,12 +560,6 @@ def test_a_name_that_is_not_text_gives_a_sentence_that_is(runs):
     assert r"r\udcffn has a name that is not UTF-8. Rename it." in sentence
 
 
-def test_a_linked_folder_is_read_through(runs, tmp_path):
-    run = make_run(tmp_path / "elsewhere")
-    (runs / run.run_id).symlink_to(run.path)
-    list_runs([runs]).runs[run.run_id].verify()
-
-
 # --- writing
 
 

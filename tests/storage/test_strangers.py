@@ -327,10 +327,29 @@ def test_a_huge_array_of_a_small_file_takes_no_memory(stranger):
     assert "0 bytes for an array of shape (1099511627776,)" in told(stranger)
 
 
-def test_a_linked_folder_of_a_run_is_read_through(stranger, tmp_path):
+def test_a_folder_that_is_a_link_out_is_not_followed(stranger, tmp_path):
+    runs = stranger.path.parent
+    seen = list_runs([runs], kept_in=tmp_path / "index.sqlite")
     moved = stranger.path.rename(tmp_path / stranger.run_id)
-    (tmp_path / "runs" / stranger.run_id).symlink_to(moved)
+    stranger.path.symlink_to(moved)
+    assert "is a link out of its folder" in told(stranger)
+    # Not by way of what was read there before it was a link either.
+    for index in (list_runs([runs], seen), list_runs([runs], kept_in=tmp_path / "index.sqlite")):
+        assert stranger.run_id not in index.runs and "is a link out" in index.problems[0][1]
+
+
+def test_a_folder_that_is_a_link_to_one_beside_it_is_read_through(stranger):
+    moved = stranger.path.rename(stranger.path.parent / ".kept")
+    stranger.path.symlink_to(moved)
     assert told(stranger) == ""
+
+
+def test_transfers_behind_a_link_are_not_read(runs, tmp_path):
+    transfer = make_transfer(runs, None, "rte")
+    moved = transfer.path.parent.rename(tmp_path / "transfers")
+    transfer.path.parent.symlink_to(moved)
+    index = list_transfers([runs])
+    assert not index.transfers and "is a link out of its folder" in index.problems[0][1]
 
 
 def test_a_record_of_the_first_version_opens(stranger):
