@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from smp_lab.figures import training_history
 from smp_lab.figures.style import FRACTION_SCALE, MATRIX_TITLES, empty_figure, new_figure
+from smp_lab.metrics import METRICS
 
 LOSS, REMAINING, METRIC, FLIPS = KINDS = ("loss", "remaining", "metric", "flips")
 _PLOTS = {
@@ -36,14 +39,26 @@ def plot_progress(table: pd.DataFrame, kind: str, total_steps: int, ghost: str |
         return empty_figure({METRIC: "Main metric on the development set"}.get(kind, "Training"), "Not measured yet.")
     figure = _PLOTS[kind](table)
     figure.update_xaxes(range=[0, total_steps], autorange=False)
-    if kind == REMAINING:
-        figure.update_yaxes(range=[0, 102])
+    figure.update_yaxes(range=_heights(table, kind), autorange=False)
     for trace in figure.data:
         if trace.name == ghost:
             trace.update(line_color=_GHOST, marker_color=_GHOST)
             if trace.marker.line is not None:
                 trace.update(marker_line_color=_GHOST)
     return figure
+
+
+def _heights(table: pd.DataFrame, kind: str) -> list[float]:
+    """Ends of the y axis: those of the quantity where it has some, else steps so wide that a run seldom takes one."""
+    if kind == REMAINING:
+        return [0, 102]
+    if kind == METRIC:
+        metrics = [METRICS[name] for name in table["metric"].unique()]
+        return [102 * min(metric.lowest for metric in metrics), 102 * max(metric.highest for metric in metrics)]
+    if kind == FLIPS:
+        # Of a logarithmic axis the exponents.
+        return [0, math.ceil(math.log10(max(table[["forced", "swaps"]].to_numpy().max(), 10)))]
+    return [0, 2.0 ** math.ceil(math.log2(min(max(0.5, table["loss"].max()), 1e6)))]
 
 
 def plot_kept_by_matrix(table: pd.DataFrame, step: int) -> go.Figure:

@@ -36,6 +36,8 @@ RESUMABLE = (STOPPED, FAILED, LOST)
 
 MAX_QUEUED = 100
 MAX_LOG_BYTES = 16 * 2**20
+# What an unfinished run may take: three checkpoints of the largest encoders, with room.
+MAX_RUN_BYTES = 32 * 2**30
 # Tells a run's process which job it is, and at which attempt.
 JOB_VARIABLE = "SMP_LAB_JOB"
 _RUN_ID = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -258,9 +260,11 @@ class Queue:
         with self._writing() as connection:
             if _change(connection, number, STOPPED, "It was cancelled.", where="state = ?", values=(QUEUED,)):
                 return
-        job = self._require(number, ACTIVE, "stopped")
+        self._stop(self._require(number, ACTIVE, "stopped"))
+
+    def _stop(self, job: Job, reason: str = "") -> None:
         with self._writing() as connection:
-            _change(connection, number, STOPPING, where=f"state IN {(STARTING, RUNNING)}")
+            _change(connection, job.id, STOPPING, reason, where=f"state IN {(STARTING, RUNNING)}")
         if job.process is not None:
             self.runner.stop(job.process)
 
@@ -376,6 +380,17 @@ class Queue:
             connection.execute("UPDATE settings SET value = '' WHERE name = 'supervisor'")
         return True
 
+    def keep_limits(self) -> None:
+        """Empty a log that has grown too long, and stop a run that has grown too large."""
+        for log in self.folder.glob("*.log"):
+            with suppress(FileNotFoundError):
+                if log.stat().st_size > MAX_LOG_BYTES:
+                    # Its process appends: what comes next stands at the front.
+                    os.truncate(log, 0)
+        for job in map(_job, self._rows("SELECT * FROM jobs WHERE state = ?", RUNNING)):
+            if job.run_id is not None and size_of(unfinished_folder(self.runs, job.run_id)) > MAX_RUN_BYTES:
+                self._stop(job, f"It took more than {MAX_RUN_BYTES / 2**30:.0f} GiB of disk.")
+
     def start_next(self) -> bool:
         """Start the next job if one may run; whether it was."""
         if self.paused:
@@ -453,9 +468,20 @@ class Queue:
             _change(connection, number, RUNNING, where="state = ?", values=(STARTING,))
 
     def ends(self, number: int, state: str, reason: str = "") -> None:
-        """Note how a job's process ends."""
+        """Note how a job's process ends; why it was told to stands first."""
         with self._writing() as connection:
-            _change(connection, number, state, reason)
+            row = connection.execute("SELECT reason FROM jobs WHERE id = ?", (number,)).fetchone()
+            _change(connection, number, state, " ".join(filter(None, [row and row["reason"], reason])))
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in a folder, which come and go meanwhile; a missing one has none."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += Path(place, name).lstat().st_size
+    return size
 
 
 def title_of(config: RunConfig) -> str:

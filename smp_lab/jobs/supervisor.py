@@ -5,7 +5,6 @@ It outlives whoever started it. Should it be killed, the runs train on, and the 
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -13,7 +12,7 @@ import time
 from pathlib import Path
 
 from smp_lab.errors import JobError
-from smp_lab.jobs.queue import MAX_LOG_BYTES, Queue
+from smp_lab.jobs.queue import Queue
 from smp_lab.jobs.runners import this_process
 
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -44,10 +43,7 @@ def supervise(queue: Queue) -> None:
         queue.settle()
         while queue.start_next():
             pass
-        for log in queue.folder.glob("*.log"):
-            if log.stat().st_size > MAX_LOG_BYTES:
-                # Its process appends: what comes next stands at the front.
-                os.truncate(log, 0)
+        queue.keep_limits()
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 

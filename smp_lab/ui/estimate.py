@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from smp_lab.jobs.queue import MAX_LOG_BYTES, MAX_QUEUED, Queue
+from smp_lab.jobs.queue import MAX_LOG_BYTES, MAX_QUEUED, MAX_RUN_BYTES, Queue, size_of
 from smp_lab.paths import UNFINISHED_FOLDER, own_runs_folder
 from smp_lab.recipes import draft
 from smp_lab.storage.runs import RunIndex, RunRecord
@@ -33,9 +33,8 @@ def sentence(asked: Mapping[str, Any], index: RunIndex) -> str:
         rates = [rate for run in alike if (rate := _seconds_per_example(run))]
         if rates:
             minutes = sorted(rates)[len(rates) // 2] * steps * config.batch_size / 60
-            parts.append(
-                f"about {max(minutes, 1):.0f} min at the pace of {len(rates)} finished runs, wherever they ran"
-            )
+            runs = f"{len(rates)} finished run{'s' * (len(rates) > 1)}"
+            parts.append(f"about {max(minutes, 1):.0f} min at the pace of {runs}, wherever trained")
         else:
             parts.append("no finished run tells how long they take")
     if like and config.epochs:
@@ -61,12 +60,8 @@ def _seconds_per_example(run: RunRecord) -> float | None:
 
 def limits(queue: Queue) -> str:
     """What the queue allows, what unfinished runs take, and what is free."""
-    size = sum(file.stat().st_size for file in _files(queue.runs / UNFINISHED_FOLDER))
     return (
-        f"{queue.slots} at once, at most {MAX_QUEUED} waiting, logs of up to {MAX_LOG_BYTES / 2**20:.0f} MB each. "
-        f"Unfinished runs take {size / 1e6:,.0f} MB; {free_space(queue.runs)}"
+        f"{queue.slots} at once, at most {MAX_QUEUED} waiting, logs of up to {MAX_LOG_BYTES / 2**20:.0f} MiB and "
+        f"unfinished runs of up to {MAX_RUN_BYTES / 2**30:.0f} GiB each. Unfinished runs take "
+        f"{size_of(queue.runs / UNFINISHED_FOLDER) / 1e6:,.0f} MB; {free_space(queue.runs)}"
     )
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]

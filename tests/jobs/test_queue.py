@@ -302,3 +302,29 @@ def test_the_tail_of_a_log(queue):
     assert queue.log_tail(number) == ""
     queue.log_file(number).write_bytes(b"".join(b"line %d \xff\n" % n for n in range(50)))
     assert queue.log_tail(number).splitlines()[0].startswith("line 20 ")
+
+
+def test_a_run_that_takes_too_much_disk_is_stopped_and_says_so(queue, runner, runs, monkeypatch):
+    monkeypatch.setattr(queue_module, "MAX_RUN_BYTES", 2**10)
+    number = submit(queue)
+    queue.start_next()
+    job = trained(queue, number)
+    checkpoint = unfinished_folder(runs, job.run_id) / "checkpoint-3"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "model").write_bytes(bytes(2**10))
+    queue.keep_limits()
+    assert not runner.stopped
+    (checkpoint / "more").write_bytes(b"x")
+    queue.keep_limits(), queue.keep_limits()
+    assert runner.stopped == [job.process]
+    queue.ends(number, "stopped", "Stopped at step 3 of 9.")
+    assert queue.job(number).reason == "It took more than 0 GiB of disk. Stopped at step 3 of 9."
+
+
+def test_a_log_does_not_grow_for_ever(queue, monkeypatch):
+    monkeypatch.setattr(queue_module, "MAX_LOG_BYTES", 2**10)
+    number = submit(queue)
+    for size, left in ((2**10, 2**10), (2**10 + 1, 0)):
+        queue.log_file(number).write_bytes(bytes(size))
+        queue.keep_limits()
+        assert queue.log_file(number).stat().st_size == left

@@ -1,0 +1,39 @@
+"""Axes of a run that trains: they stand still while it does."""
+
+import pandas as pd
+import pytest
+
+from smp_lab.figures.live import FLIPS, LOSS, METRIC, REMAINING, plot_kept_by_matrix, plot_progress
+
+MARKS = {"run": "this run", "task": "rte", "method": "smp_s", "level": 0.5}
+
+
+def rows(kind, high):
+    values = {
+        LOSS: {"step": [1, 2], "loss": [high, 0.3]},
+        REMAINING: {"step": [1, 2], "remaining": [1.0, high], "nominal": [1.0, high]},
+        METRIC: {"step": [1, 2], "metric": "matthews_correlation", "value": [high, 0.0], "n_examples": 0}
+        | {"remaining": [1.0, 0.5]},
+        FLIPS: {"step": [1, 2], "forced": [100 * high, 1], "swaps": [3, 0]},
+    }
+    return pd.DataFrame(values[kind]).assign(**MARKS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ends"), [(LOSS, (0, 1)), (REMAINING, (0, 102)), (METRIC, (-102, 102)), (FLIPS, (0, 2))]
+)
+def test_axes_do_not_move_while_a_run_goes_down_its_way(kind, ends):
+    for high in (0.7, 0.6, 0.51):
+        figure = plot_progress(rows(kind, high), kind, total_steps=50)
+        assert figure.layout.xaxis.range == (0, 50) and figure.layout.yaxis.range == ends
+        assert figure.layout.yaxis.autorange is False
+
+
+@pytest.mark.parametrize(("loss", "end"), [(0.1, 0.5), (1.01, 2), (3.9, 4), (float("inf"), 2**20)])
+def test_a_higher_loss_doubles_its_axis(loss, end):
+    assert plot_progress(rows(LOSS, loss), LOSS, total_steps=50).layout.yaxis.range == (0, end)
+
+
+def test_nothing_yet_is_said():
+    for figure in (plot_progress(pd.DataFrame(), METRIC, 50), plot_kept_by_matrix(pd.DataFrame(), 0)):
+        assert figure.layout.annotations[0].text
