@@ -50,15 +50,15 @@ def _new_run(jobs: list[Job]) -> None:
         asked = forms.training_form()
         if asked is None:
             return
-        words = forms.words_of(asked)
-        st.caption(estimate.sentence(asked, index))
+        words = forms.words_of(asked, data := forms.data_folder(asked))
+        estimate.show(words, asked, data, index, can_measure=not missing)
         st.code(shlex.join(["smp-lab", "train", *words]), language="shell", wrap_lines=True)
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=missing):
             try:
                 st.query_params[_JOB] = str(actions.submit(words, asked))
                 st.query_params.pop(_LIKE, None)
             except SmpLabError as error:
-                st.error(str(error))
+                messages.error(str(error))
             else:
                 st.rerun()
 
@@ -83,7 +83,7 @@ def _watch(queue: Queue, was_busy: bool) -> None:
     names = {str(job.id): f"{job.id} · {job.title} · {job.state}" for job in reversed(jobs)}
     first = next((place for place, job in enumerate(reversed(jobs)) if job.is_active), 0)
     job = next(job for job in jobs if str(job.id) == controls.pick("Job", names, key=_JOB, index=first))
-    st.subheader(f"{job.title}: {job.state}")
+    st.subheader(messages.plain(f"{job.title}: {job.state}"))
     if not links.in_lecture():
         links.page_link_with(links.TRAIN, "Link to this job", job=str(job.id))
     run = live.live_run(queue, job)
@@ -134,7 +134,7 @@ def _controls(job: Job) -> None:
                 st.write("Removes the job, its log and its checkpoints. A finished run stays.")
                 st.button("Delete it", key="delete", on_click=_do, args=[actions.delete, job.id])
     if (sentence := st.session_state.pop("refused", None)) is not None:
-        st.error(sentence)
+        messages.error(sentence)
 
 
 def _do(action: object, *args: object) -> None:

@@ -320,6 +320,11 @@ class Queue:
         """How many runs may train at once: one an accelerator, one on a CPU, unless it was set."""
         return int(self._setting("slots") or max(len(accelerators()), 1))
 
+    @property
+    def threads(self) -> int:
+        """CPU threads of each run: the cores shared out."""
+        return max(usable_cores() // self.slots, 1)
+
     def log_file(self, number: int) -> Path:
         """What the processes of a job printed."""
         return self.folder / f"{number}.log"
@@ -404,7 +409,7 @@ class Queue:
             taken = [other["device"] for other in active]
             device = min(devices, key=taken.count, default=None)
             # A run keeps its threads: resumed with others it would end at another mask.
-            threads = row["threads"] or max(usable_cores() // slots, 1)
+            threads = row["threads"] or self.threads
             connection.execute(
                 "UPDATE jobs SET attempt = attempt + 1, process = NULL, threads = ?, device = ? WHERE id = ?",
                 (threads, device, row["id"]),

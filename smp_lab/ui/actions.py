@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from smp_lab.errors import JobError
+from smp_lab.jobs import speed
 from smp_lab.jobs.queue import Queue, title_of
+from smp_lab.jobs.speed import Speed
 from smp_lab.jobs.supervisor import ensure_supervisor
 from smp_lab.paths import own_runs_folder
 from smp_lab.recipes import draft
@@ -30,6 +32,24 @@ def submit(words: Sequence[str], settings: dict[str, object]) -> int:
     settings
         The same as arguments of `draft`, which checks them.
     """
+    _require_run_allowed(words, settings)
+    config = draft(**settings)  # type: ignore[arg-type]
+    changed = queue()
+    number = changed.submit(words, title_of(config))
+    ensure_supervisor(changed)
+    return number
+
+
+def measure(words: Sequence[str], settings: dict[str, object], data: str | None = None) -> Speed:
+    """Steps of a run, and its time on this machine; parameters as of `submit`, and the folder of data in the words."""
+    _require_run_allowed(words, settings)
+    asked = queue()
+    if any(job.is_active for job in asked.jobs()):
+        raise JobError("A run is at work. Measure when it has ended: the two would slow each other.")
+    return speed.measure(settings if data is None else {**settings, "glue_folder": data}, asked.threads)
+
+
+def _require_run_allowed(words: Sequence[str], settings: dict[str, object]) -> None:
     safety.require_change_allowed()
     allowed = safety.encoders()
     if allowed is not None:
@@ -37,11 +57,6 @@ def submit(words: Sequence[str], settings: dict[str, object]) -> int:
             raise JobError(f"From other machines only these encoders can be named: {', '.join(allowed)}.")
         if named := [word for word in _PLACES if word in words]:
             raise JobError(f"From other machines {', '.join(named)} cannot be given.")
-    config = draft(**settings)  # type: ignore[arg-type]
-    changed = queue()
-    number = changed.submit(words, title_of(config))
-    ensure_supervisor(changed)
-    return number
 
 
 def stop(number: int) -> None:

@@ -1,24 +1,45 @@
-"""What a run will take, as far as finished runs tell: steps, minutes, disk."""
+"""What a run will take, as far as finished runs and this machine tell: steps, minutes, disk."""
 
 from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import streamlit as st
+
+from smp_lab.errors import SmpLabError
 from smp_lab.jobs.queue import MAX_LOG_BYTES, MAX_QUEUED, MAX_RUN_BYTES, Queue, size_of
+from smp_lab.jobs.speed import Speed
 from smp_lab.paths import UNFINISHED_FOLDER, own_runs_folder
 from smp_lab.recipes import draft
 from smp_lab.storage.runs import RunIndex, RunRecord
+from smp_lab.ui import actions, messages
 
+_MEASURE = "Makes some steps of this run, in a process of their own, and says how long all would take on this machine."
 # Scores, or weights, with two moments of Adam, 4 bytes each, in the two checkpoints kept and the one being written.
 _CHECKPOINT_BYTES = 3 * 3 * 4
 
 
-def sentence(asked: Mapping[str, Any], index: RunIndex) -> str:
-    """Steps, minutes and disk of a run, from finished runs of the same encoder, and what is free."""
+def show(words: Sequence[str], asked: dict[str, Any], data: str | None, index: RunIndex, *, can_measure: bool) -> None:
+    """What a run will take: by finished runs at once, and by this machine when it is asked."""
+    # The seed changes no time.
+    run = {name: value for name, value in asked.items() if name != "seed"}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Measure", icon=":material/speed:", disabled=not can_measure, help=_MEASURE):
+            with st.spinner("Three seconds of its steps, once packages, data and encoder are loaded"):
+                try:
+                    st.session_state["measured"] = run, actions.measure(words, asked, data)
+                except SmpLabError as error:
+                    messages.error(str(error))
+        of, measured = st.session_state.get("measured", (None, None))
+        st.caption(sentence(asked, index, measured if of == run else None))
+
+
+def sentence(asked: Mapping[str, Any], index: RunIndex, measured: Speed | None = None) -> str:
+    """Steps, minutes and disk of a run, as measured here and by finished runs of the same encoder, and what is free."""
     config = draft(**asked)
     like = [run for run in index.runs.values() if run.config.base_model == config.base_model]
     same_task = [run for run in like if run.config.task == config.task]
@@ -26,21 +47,27 @@ def sentence(asked: Mapping[str, Any], index: RunIndex) -> str:
         (_examples(run) for run in same_task if not run.config.train_examples), None
     )
     parts = []
-    if examples and config.epochs:
+    if measured is not None:
+        parts.append(f"{measured.steps:,} steps; {_minutes(measured.seconds)} on this machine, as measured")
+    elif examples and config.epochs:
         steps = math.ceil(config.epochs * math.ceil(examples / config.batch_size))
         parts.append(f"{steps:,} steps")
         alike = [run for run in same_task if run.config.method == config.method] or same_task or like
         rates = [rate for run in alike if (rate := _seconds_per_example(run))]
         if rates:
-            minutes = sorted(rates)[len(rates) // 2] * steps * config.batch_size / 60
+            seconds = sorted(rates)[len(rates) // 2] * steps * config.batch_size
             runs = f"{len(rates)} finished run{'s' * (len(rates) > 1)}"
-            parts.append(f"about {max(minutes, 1):.0f} min at the pace of {runs}, wherever trained")
+            parts.append(f"{_minutes(seconds)} at the pace of {runs}, wherever trained")
         else:
             parts.append("no finished run tells how long they take")
     if like and config.epochs:
         parts.append(f"up to {_CHECKPOINT_BYTES * like[0].layout.n_weights / 1e6:,.0f} MB of disk while it trains")
     said = f"{'; '.join(parts)}." if parts else "No finished run tells how long this takes."
     return f"{said[0].upper()}{said[1:]} {free_space(own_runs_folder())}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"about {max(seconds / 60, 1):.0f} min"
 
 
 def free_space(runs: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -12,12 +14,14 @@ from smp_lab.errors import ConfigError
 from smp_lab.grid import as_options
 from smp_lab.methods import METHODS, SET, get_method
 from smp_lab.paper import CODE, TEXT, Stated, stated
+from smp_lab.paths import GLUE_VARIABLE
 from smp_lab.recipes import PACKAGED_ENCODER, RECIPES, draft, get_recipe, method_settings
 from smp_lab.settings import CHANGEABLE, SETTINGS, Setting
 from smp_lab.tasks import TASKS, get_task
-from smp_lab.ui import safety
+from smp_lab.ui import messages, safety
 
 _PREFIX = "new_"
+_DATA = f"{_PREFIX}glue_dir"
 # Name, what it says beside itself, and what it fills in.
 PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "60-second demo": (
@@ -98,16 +102,24 @@ def training_form() -> dict[str, Any] | None:
     if method.remaining != SET:
         asked["remaining"] = None
     asked["seed"] = first[3].number_input("Seed", min_value=0, step=1, key=f"{_PREFIX}seed", help=SETTINGS["seed"].help)
-    second = st.columns(2)
+    second = st.columns(3)
     asked["encoder"] = _encoder(second[0])
-    asked["recipe"] = second[1].selectbox(
+    second[1].text_input(
+        "Folder of GLUE's files",
+        key=_DATA,
+        placeholder="generated" if task.synthetic else os.environ.get(GLUE_VARIABLE) or "none: from the hub",
+        help="Tab-separated: RTE/train.tsv in it, and so on.",
+        disabled=task.synthetic or safety.encoders() is not None,
+        max_chars=300,
+    )
+    asked["recipe"] = second[2].selectbox(
         "Recipe", RECIPES, key=f"{_PREFIX}recipe", help="Has all settings that are not named below."
     )
     try:
         usual = get_recipe(asked["recipe"], task.name, method, asked["remaining"], encoder=asked["encoder"])
         recipe = method_settings(usual, method)
     except ConfigError as error:
-        st.error(str(error))
+        messages.error(str(error))
         return None
     scripts = stated(CODE, task.name, method, asked["remaining"], encoder=asked["encoder"])
     with st.expander("All other settings: empty means the recipe's"):
@@ -121,7 +133,7 @@ def training_form() -> dict[str, Any] | None:
     try:
         draft(**asked)
     except ConfigError as error:
-        st.error(str(error))
+        messages.error(str(error))
         return None
     return asked
 
@@ -165,7 +177,13 @@ def _field(setting: Setting, recipe: Any, scripts: Stated | None) -> Any:
     return st.text_input(label, placeholder=usual, key=key, help=words, max_chars=300)
 
 
-def words_of(asked: Mapping[str, Any]) -> list[str]:
+def data_folder(asked: Mapping[str, Any]) -> str | None:
+    """Folder of data that the form names; None for a task that needs none, and for the default."""
+    named = str(st.session_state.get(_DATA, "")).strip()
+    return str(Path(named).expanduser()) if named and not get_task(asked["task"]).synthetic else None
+
+
+def words_of(asked: Mapping[str, Any], data: str | None = None) -> list[str]:
     """The same as options of ``smp-lab train``; what is the default anyhow is left out."""
     usual = {"encoder": PACKAGED_ENCODER, "recipe": RECIPES[0]}
-    return as_options({name: value for name, value in asked.items() if usual.get(name) != value})
+    return as_options({name: value for name, value in asked.items() if usual.get(name) != value} | {"glue_dir": data})

@@ -25,7 +25,7 @@ from smp_lab.jobs.events import Follower, LiveRun, Snapshot, newest_snapshot_fil
 from smp_lab.jobs.queue import QUEUED, Job, Queue
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.storage.runs import RunIndex, RunRecord
-from smp_lab.ui import cache, controls, links
+from smp_lab.ui import cache, controls, links, messages
 
 _GHOST = "finished run, seed"
 _NOT_HEARD_SECONDS = 30
@@ -67,10 +67,10 @@ def show_state(queue: Queue, job: Job, live: LiveRun | None) -> None:
         else:
             st.caption("You may close this tab, and the app: training continues, and this page finds it again.")
     if job.state in ("failed", "lost"):
-        st.error(job.reason or "It ended without a word.", icon=":material/error:")
+        messages.error(job.reason or "It ended without a word.")
         _show_log(queue, job)
     elif job.reason:
-        st.info(job.reason)
+        st.info(messages.plain(job.reason))
 
 
 def _show_figures_of(live: LiveRun) -> None:

@@ -13,6 +13,7 @@ from smp_lab.errors import JobError
 from smp_lab.jobs import supervisor
 from smp_lab.jobs.queue import Queue
 from smp_lab.jobs.runners import this_process
+from smp_lab.jobs.speed import Speed
 from smp_lab.paths import ALLOW_TRAINING_VARIABLE, READ_ONLY_VARIABLE, events_file, snapshots_folder
 from smp_lab.recipes import draft
 from smp_lab.ui import actions, forms, safety
@@ -75,8 +76,10 @@ def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs):
     app.number_input(key="new_remaining").set_value(0.1)
     app.number_input(key="new_epochs").set_value(2.0)
     app.run()
+    app.text_input(key="new_glue_dir").set_value("/data/my-glue").run()
     command = app.code[0].value
-    assert command == "smp-lab train --task mrpc --method smp_s --remaining 0.1 --seed 0 --epochs 2.0"
+    options = "--task mrpc --method smp_s --remaining 0.1 --seed 0 --epochs 2.0 --glue-dir /data/my-glue"
+    assert command == f"smp-lab train {options}"
     app = press(app, "Start")
     assert not app.exception
     (job,) = Queue(runs).jobs()
@@ -84,6 +87,22 @@ def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs):
     assert "Cancel" in labels(app) and "Stop" not in labels(app)
     press(app, "Cancel")
     assert Queue(runs).job(job.id).state == "stopped"
+
+
+def test_a_run_is_measured_when_asked_and_until_it_is_another(open_page, local, monkeypatch):
+    asked = []
+    monkeypatch.setattr(actions.speed, "measure", lambda *given: asked.append(given) or Speed(4711, 600.0))
+    app = press(open_page("train.py"), "Measure")
+    assert "4,711 steps; about 10 min on this machine, as measured" in sentences(app.caption)
+    app.number_input(key="new_seed").set_value(1).run()
+    assert "4,711 steps" in sentences(app.caption)
+    app.number_input(key="new_epochs").set_value(2.0).run()
+    assert "4,711 steps" not in sentences(app.caption) and len(asked) == 1
+
+
+def test_nothing_is_measured_while_a_run_trains(open_page, local, training, monkeypatch):
+    app = press(open_page("train.py"), "Measure")
+    assert "A run is at work" in sentences(app.error)
 
 
 def test_what_contradicts_itself_is_refused_while_one_types(open_page, local, runs):
@@ -162,6 +181,7 @@ def test_an_app_that_only_shows_refuses_on_the_server(open_page, local, training
     assert {"Start", "Stop", "Pause the queue"}.isdisjoint(labels(app)) and len(charts(app)) == 7
     for act in (
         lambda: actions.submit(WORDS, {"task": "rte", "method": "smp_s", "remaining": 0.5}),
+        lambda: actions.measure(WORDS, {"task": "rte", "method": "smp_s", "remaining": 0.5}),
         lambda: actions.stop(training),
         lambda: actions.resume(training),
         lambda: actions.delete(training),
@@ -182,6 +202,8 @@ def test_other_machines_name_no_places_here(local, runs, monkeypatch):
         actions.submit(WORDS, {**asked, "encoder": "/etc"})
     with pytest.raises(JobError, match="--glue-dir cannot be given"):
         actions.submit([*WORDS, "--glue-dir", "/etc"], asked)
+    with pytest.raises(JobError, match="only these encoders"):
+        actions.measure(WORDS, {**asked, "encoder": "/etc"})
     assert not Queue(runs).jobs()
     assert actions.submit(WORDS, asked) == 1
 

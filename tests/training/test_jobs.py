@@ -84,7 +84,7 @@ def test_events_say_what_the_record_will_hold(prepared, strong_folder, runs, mon
 
 
 def kill_and_resume(words, runs, whole, kills, seed):
-    """Kill a run at random moments of its life, resume it, compare it with an undisturbed one; how often it was lost."""
+    """Kill a run at random moments, resume it, and compare it with an undisturbed one; how often it was lost."""
     assert start(words, whole).wait(timeout=240) == 0
     (undisturbed,) = list_runs([whole]).runs.values()
     rng, queue, folder = random.Random(seed), Queue(runs), unfinished_folder(runs, undisturbed.run_id)

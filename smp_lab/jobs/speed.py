@@ -1,0 +1,68 @@
+"""How long a run would take on this machine, asked of a process that makes some of its steps."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smp_lab.errors import JobError
+
+# Three seconds of steps, and before them packages, data and encoder.
+SECONDS_AT_MOST = 300
+COMMAND = (sys.executable, "-m", "smp_lab.training.speed")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a run would take.
+
+    Parameters
+    ----------
+    steps
+        Updates.
+    seconds
+        Wall time of its steps and evaluations.
+    """
+
+    steps: int
+    seconds: float
+
+
+def measure(settings: Mapping[str, Any], threads: int, command: Sequence[str] = COMMAND) -> Speed:
+    """Measure a run.
+
+    Parameters
+    ----------
+    settings
+        Arguments of `smp_lab.recipes.draft`.
+    threads
+        CPU threads that it may take.
+    command
+        What the settings are appended to, as JSON.
+
+    Raises
+    ------
+    JobError
+        If its process says why it cannot, fails, or takes too long.
+    """
+    try:
+        done = subprocess.run(
+            [*command, json.dumps(settings)],
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_AT_MOST,
+            check=True,
+        )
+        return Speed(**json.loads(done.stdout))
+    except subprocess.TimeoutExpired:
+        raise JobError(f"The run was not measured: its data and encoder took over {SECONDS_AT_MOST} s.") from None
+    except (OSError, ValueError, TypeError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        raise JobError(f"The run was not measured: {said.strip().splitlines()[-1][:400]}") from None

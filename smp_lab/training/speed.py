@@ -1,0 +1,119 @@
+"""How long a run would take on this machine: its own steps for three seconds, in a process that then ends.
+
+    python -m smp_lab.training.speed SETTINGS
+
+SETTINGS are arguments of `prepare` as JSON. It prints JSON: steps (count) and seconds (of all steps and evaluations).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from smp_lab.errors import ConfigError, sentence_of
+from smp_lab.training.encoders import load_encoder
+from smp_lab.training.examples import TokenizedExamples, tokenize
+from smp_lab.training.model import build_model
+from smp_lab.training.prepare import Prepared, prepare
+from smp_lab.training.trainer import N_EVALUATIONS, LengthGroupedByEpoch
+
+SECONDS = 3.0
+# The first steps of a process find nothing prepared.
+_WARM_UP = 2
+# Batches of a sample of the examples: as many as the sampler sorts by length at a time.
+_BATCHES = 50
+
+
+def estimate(prepared: Prepared, seconds: float = SECONDS) -> dict[str, float]:
+    """Steps of a run, and the time that they and its evaluations take here.
+
+    Parameters
+    ----------
+    prepared
+        From `prepare`. Nothing of it is changed.
+    seconds
+        For which steps are made.
+
+    Returns
+    -------
+    dict
+        steps (count) and seconds (wall time, without loading).
+
+    Raises
+    ------
+    ConfigError
+        If nothing is trained.
+    """
+    config, examples = prepared.config, prepared.data.train
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not config.epochs:
+        raise ConfigError(f"Method {config.method!r} trains nothing: a run is one evaluation.")
+    steps = math.ceil(round(config.epochs * math.ceil(len(examples) / config.batch_size), 9))
+    torch.manual_seed(config.seed)
+    encoder = load_encoder(prepared.files, dropout=config.dropout)
+    model = build_model(config, encoder, steps).to(device)
+    rate = config.score_learning_rate or config.weight_learning_rate or 0.0
+    optimizer = torch.optim.AdamW([part for part in model.parameters() if part.requires_grad], lr=rate, fused=True)
+    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=config.precision == "bf16")
+    chosen = torch.randperm(len(examples))[: _BATCHES * config.batch_size].tolist()
+    texts = tuple([column[i] for i in chosen] for column in examples.texts)
+    sample = tokenize(type(examples)(texts, examples.targets[chosen]), encoder.tokenizer, config.max_length)
+    trained = evaluated = 0.0
+    for number, batch in enumerate(_batches(sample, encoder.collator, config.batch_size, config.seed)):
+        inputs = {name: tensor.to(device) for name, tensor in batch.items()}
+        start = _now(device)
+        model.pruned.update(steps // 2 + number)
+        with autocast():
+            loss = model.train()(**inputs)["loss"]
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        middle = _now(device)
+        with torch.no_grad(), autocast():
+            model.eval()(**inputs)
+        if number >= _WARM_UP:
+            trained, evaluated = trained + middle - start, evaluated + _now(device) - middle
+        if trained + evaluated > seconds:
+            break
+    made = number + 1 - _WARM_UP
+    n_evaluated = min(N_EVALUATIONS, steps) * sum(map(len, prepared.data.development.values()))
+    return {"steps": steps, "seconds": (steps * trained + n_evaluated / config.batch_size * evaluated) / made}
+
+
+def _batches(examples: TokenizedExamples, collator: Any, batch_size: int, seed: int) -> Any:
+    """Batches of one epoch in its order, over and over."""
+    order = list(LengthGroupedByEpoch(examples.lengths, batch_size, seed, lambda: 0))
+    for start in itertools.cycle(range(0, len(order), batch_size)):
+        yield collator([examples[i] for i in order[start : start + batch_size]])
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def main() -> None:
+    """Print the estimate, or a sentence and exit status 1."""
+    asked = json.loads(sys.argv[1])
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in asked.items()}
+    if folder := settings.pop("glue_folder", None):
+        settings["glue_folder"] = Path(folder)
+    try:
+        sys.stdout.write(json.dumps(estimate(prepare(**settings))))
+    except Exception as error:
+        if (sentence := sentence_of(error)) is None:
+            raise
+        raise SystemExit(sentence) from None
+
+
+if __name__ == "__main__":
+    main()

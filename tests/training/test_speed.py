@@ -1,0 +1,25 @@
+"""A run is measured by its own steps."""
+
+import itertools
+
+import pytest
+
+from smp_lab.errors import ConfigError
+from smp_lab.training import speed
+from smp_lab.training.trainer import N_EVALUATIONS
+
+
+@pytest.mark.parametrize(("method", "remaining"), [("smp_s", 0.4), ("dense", None)])
+def test_all_steps_and_evaluations_are_counted(prepared, method, remaining, monkeypatch):
+    """A clock that ticks once a reading makes a step, and the evaluation of a batch, a second each."""
+    ticks = itertools.count()
+    monkeypatch.setattr(speed, "_now", lambda device: next(ticks))
+    ready = prepared(method=method, remaining=remaining, n_train=96, epochs=2, batch_size=8)
+    n_evaluated = sum(map(len, ready.data.development.values()))
+    found = speed.estimate(ready, seconds=6)
+    assert found == {"steps": 24, "seconds": 24 + N_EVALUATIONS * n_evaluated / 8}
+
+
+def test_what_trains_nothing_is_not_measured(prepared):
+    with pytest.raises(ConfigError, match="a run is one evaluation"):
+        speed.estimate(prepared(method="random", epochs=None))
