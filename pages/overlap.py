@@ -72,7 +72,7 @@ def _kinds(pairs: pd.DataFrame, measure: str) -> None:
         min_width=520,
         on_click=_open_pair,
     )
-    st.caption(overlap_words.ceiling(pairs))
+    st.caption(overlap.ceiling(pairs))
 
 
 def _pair_beside_all(pairs: pd.DataFrame, labels: Labels, measure: str) -> tuple[str, str]:
@@ -87,7 +87,7 @@ def _pair_beside_all(pairs: pd.DataFrame, labels: Labels, measure: str) -> tuple
             st.info("A and B are the same run. Choose two.")
         else:
             row = overlap.rows_of_pair(pairs, a, b).iloc[0]
-            st.metric(figures.SCALES[measure].title, overlap_words.number(row[measure]))
+            st.metric(figures.SCALES[measure].title, overlap.number(row[measure]))
             st.markdown(overlap_words.pair(row))
     tree = cache.overlap_tree(pairs[[*_PAIR, "phi_within"]], ids)
     # The tree, as a number for each pair: the height at which it brings the two together.

@@ -9,7 +9,8 @@ from smp_lab.analysis import overview as analysis
 from smp_lab.analysis.labels import visible
 from smp_lab.analysis.run_table import search
 from smp_lab.figures.overview import draw_method, plot_answer
-from smp_lab.storage.runs import RunIndex
+from smp_lab.report import report
+from smp_lab.storage.runs import RunIndex, load_run
 from smp_lab.ui import cache, columns, controls, links, messages, run_card
 
 _TABLE = "run_table"
@@ -38,7 +39,7 @@ def main() -> None:
     _method()
     st.subheader("Runs", anchor="runs")
     if index.runs:
-        _choose(cache.run_table())
+        _choose(index, cache.run_table())
         run_card.show(index)
     else:
         controls.no_runs()
@@ -78,7 +79,7 @@ def _method() -> None:
     )
 
 
-def _choose(table: pd.DataFrame) -> None:
+def _choose(index: RunIndex, table: pd.DataFrame) -> None:
     """The runs as a table; selected rows are the choice that all pages share."""
     names = cache.run_labels()
     places = st.columns([2, 1, 1, 1, 1])
@@ -115,6 +116,17 @@ def _choose(table: pd.DataFrame) -> None:
         links.page_link(links.OVERLAP, "What their masks share")
         links.page_link(links.HISTORY, "How they were trained")
         controls.data_downloads(shown.drop(columns="settings"), "runs")
+        controls.text_download(
+            "Report (HTML)",
+            # Of records of its own: those of the index stay as small as they are.
+            lambda: report(
+                [load_run(index.runs[name].path) for name in chosen or shown["run_id"] if name in index.runs], table
+            ),
+            "report.html",
+            "text/html",
+            key="report",
+            disabled=shown.empty and not chosen,
+        )
 
 
 def _take_rows(shown: list[str]) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import sparsity
-from smp_lab.analysis.labels import percent
 from smp_lab.figures import sparsity as figures
 from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES
 from smp_lab.layout import HEAD_TYPES
@@ -26,7 +24,7 @@ def main() -> None:
     per_head = controls.tables_of_runs(
         [(run, sparsity.remaining_per_head(run.kept_per_head, run.layout)) for run in runs]
     )
-    answer.markdown(_answer(per_layer, per_head))
+    answer.markdown(sparsity.answer(per_layer, per_head))
     controls.show(
         figures.plot_remaining_per_layer,
         per_layer,
@@ -44,20 +42,6 @@ def main() -> None:
         mask_picture.show(masks, {mask_id: labels[mask_id] for mask_id in masks})
     else:
         st.info("None of the chosen runs holds a mask.")
-
-
-def _answer(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:
-    layers = sparsity.ranked(per_layer[per_layer["matrix_type"] == sparsity.ALL_TYPES], ["layer"])
-    heads = sparsity.ranked(per_head, ["layer", "head"])
-    least, most = layers.iloc[-1], layers.iloc[0]
-    first, second = (
-        f"{head['layer']:.0f}.{head['head']:.0f} ({percent(head['remaining'])})" for _, head in heads.head(2).iterrows()
-    )
-    return (
-        f"Layer {least['layer']:.0f} keeps least ({percent(least['remaining'])}, over {per_layer['run_id'].nunique()} "
-        f"runs together), layer {most['layer']:.0f} most ({percent(most['remaining'])}). Of the attention heads "
-        f"{first} and {second} keep most, named by layer and head."
-    )
 
 
 # What is set in a fragment draws it alone: the rest of the page stays.

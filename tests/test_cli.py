@@ -55,6 +55,7 @@ def test_version():
         ),
         (["check"], ["DIR", "exit status", "smp-lab check cached_runs"]),
         (["export"], ["RUN", "TARGET", "--form NAME", "masked", "onnx", "--cut K", "masks.npy"]),
+        (["report"], ["RUN...", "TARGET", "tenth.html"]),
         (["transfer"], ["RUN", "--task NAME", "--glue-dir DIR", "--runs DIR", "nothing trained"]),
     ],
 )
@@ -114,6 +115,16 @@ def test_no_runs_is_a_sentence_and_no_failure(own, tmp_path):
     result = invoke("runs", "--task", "mnli")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == f"No such runs in {own} or {tmp_path / 'cached_runs'}.\n"
+
+
+def test_report_of_some_runs_is_one_file(own, tmp_path, monkeypatch, capsys):
+    ids = [make_run(own, seed=seed, mask_seed=seed).run_id for seed in (0, 1)]
+    target = tmp_path / "two.html"
+    result = invoke("report", own / ids[0], ids[1], ids[0], target)
+    assert result.stdout.startswith(f"2 runs in {target}, ")
+    assert target.read_text().count("<details>") == 2
+    assert run_main(monkeypatch, "report", ids[0], target) == 1
+    assert "not there yet" in capsys.readouterr().err
 
 
 def test_summary_averages_seeds_and_nothing_else(own):

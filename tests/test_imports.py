@@ -22,16 +22,17 @@ MAY_IMPORT = {
     "training": {"storage"},
     "inference": {"storage", "analysis", "training"},
     "plots": MIDDLE,
+    "report": MIDDLE,
     "ui": MIDDLE | {"plots"},
     "app": MIDDLE | {"plots", "ui"},
-    "pages": MIDDLE | {"plots", "ui"},
-    "cli": MIDDLE | TORCH,
+    "pages": MIDDLE | {"plots", "report", "ui"},
+    "cli": MIDDLE | TORCH | {"report"},
 }
 # Package -> the rooms that may import it.
 RESERVED = {
     **{name: TORCH for name in ("torch", "transformers", "datasets", "accelerate", "sklearn", "scipy")},
     "streamlit": {"ui", "app", "pages"},
-    "plotly": {"figures", "plots", "ui", "pages"},
+    "plotly": {"figures", "plots", "report", "ui", "pages"},
 }
 FILES = sorted([*(PROJECT / "smp_lab").rglob("*.py"), *(PROJECT / "pages").rglob("*.py")])
 

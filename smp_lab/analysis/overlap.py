@@ -240,6 +240,43 @@ def medians_by_kind(pairs: pd.DataFrame, measure: str) -> pd.DataFrame:
     return known.groupby("kind").agg(n=(measure, "size"), median=(measure, "median"))
 
 
+def number(value: float) -> str:
+    """Two decimals, or three digits from 10 on; a dash where it is unknown."""
+    if np.isnan(value):
+        return "-"
+    return f"{float(value):z.2f}" if abs(value) < 10 else f"{float(value):.3g}"
+
+
+def medians_in_words(pairs: pd.DataFrame, measure: str) -> str:
+    """Median of a measure for two seeds of a task, two tasks, and masks with a control; empty where none is known."""
+    medians = medians_by_kind(pairs, measure)
+    kinds = {
+        SAME_TASK_OTHER_SEED: "two seeds of one task",
+        SAME_TASK_OTHER_SETTINGS: "two settings on one task",
+        OTHER_TASK: "two tasks",
+        WITH_CONTROL: "a mask and a control",
+    }
+    return "; ".join(
+        f"{words} **{number(medians['median'][kind])}** ({medians['n'][kind]:,} {_pairs(medians['n'][kind])})"
+        for kind, words in kinds.items()
+        if kind in medians.index
+    )
+
+
+def _pairs(n: int) -> str:
+    return "pair" if n == 1 else "pairs"
+
+
+def ceiling(pairs: pd.DataFrame) -> str:
+    """What the pairs of seeds are good for, or that there are none."""
+    if SAME_TASK_OTHER_SEED in set(pairs["kind"]):
+        return "Two seeds of one task set the ceiling: two tasks differ only by what falls below it."
+    return (
+        "No two of these runs differ in their seed alone, so nothing here says how far apart two masks of the SAME "
+        "task would be. Train one of the tasks with another seed before reading differences between tasks."
+    )
+
+
 def pair_measures(pair: pd.Series[Any]) -> pd.DataFrame:
     """Every measure of a pair, a row each: measure, value, chance, cap (NaN where there is none), answers, formula.
 

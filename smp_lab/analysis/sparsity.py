@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from smp_lab.analysis.labels import percent
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import BoolArray, CountArray
 
@@ -107,6 +108,27 @@ def ranked(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     sums = table.groupby(list(by), as_index=False)[["kept", "n_weights"]].sum()
     sums["remaining"] = sums["kept"] / sums["n_weights"]
     return sums.sort_values("remaining", ascending=False, kind="stable", ignore_index=True)
+
+
+def answer(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:
+    """Which layers and attention heads masks keep most of, in two sentences.
+
+    Parameters
+    ----------
+    per_layer, per_head
+        Rows of `remaining_per_layer` and `remaining_per_head` of any number of masks, with the column run_id.
+    """
+    layers = ranked(per_layer[per_layer["matrix_type"] == ALL_TYPES], ["layer"])
+    heads = ranked(per_head, ["layer", "head"])
+    least, most = layers.iloc[-1], layers.iloc[0]
+    first, second = (
+        f"{head['layer']:.0f}.{head['head']:.0f} ({percent(head['remaining'])})" for _, head in heads.head(2).iterrows()
+    )
+    return (
+        f"Layer {least['layer']:.0f} keeps least ({percent(least['remaining'])}, over {per_layer['run_id'].nunique()} "
+        f"runs together), layer {most['layer']:.0f} most ({percent(most['remaining'])}). Of the attention heads "
+        f"{first} and {second} keep most, named by layer and head."
+    )
 
 
 def count_table(kept: CountArray, layout: EncoderLayout, nominal: float | None) -> pd.DataFrame:

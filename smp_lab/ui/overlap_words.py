@@ -33,35 +33,13 @@ CONSENSUS_COLUMNS = {
 _BY_SIZE = ("phi_partial", "phi_magnitude")
 
 
-def number(value: float) -> str:
-    """Two decimals, or three digits from 10 on; a dash where it is unknown."""
-    if np.isnan(value):
-        return "-"
-    return f"{float(value):z.2f}" if abs(value) < 10 else f"{float(value):.3g}"
-
-
 def answer(pairs: pd.DataFrame, measure: str) -> str:
-    """How much two seeds of a task, two tasks, and masks with a control agree: medians of what is shown."""
-    scale, medians = SCALES[measure], overlap.medians_by_kind(pairs, measure)
-    kinds = {
-        overlap.SAME_TASK_OTHER_SEED: "two seeds of one task",
-        overlap.SAME_TASK_OTHER_SETTINGS: "two settings on one task",
-        overlap.OTHER_TASK: "two tasks",
-        overlap.WITH_CONTROL: "a mask and a control",
-    }
-    parts = [
-        f"{words} **{number(medians['median'][kind])}** ({medians['n'][kind]:,} {_pairs(medians['n'][kind])})"
-        for kind, words in kinds.items()
-        if kind in medians.index
-    ]
-    if not parts:
+    """How much the pairs agree, by what their runs share, and what stands for chance."""
+    scale, medians = SCALES[measure], overlap.medians_in_words(pairs, measure)
+    if not medians:
         return f"{scale.title} is not known for any of these pairs."
     chance = "" if scale.middle is None else f" {scale.middle:g} is {scale.at_middle}."
-    return f"{scale.title}, median: {'; '.join(parts)}.{chance}"
-
-
-def _pairs(n: int) -> str:
-    return "pair" if n == 1 else "pairs"
+    return f"{scale.title}, median: {medians}.{chance}"
 
 
 def caution(pairs: pd.DataFrame, name: str) -> str:
@@ -88,22 +66,12 @@ def caution(pairs: pd.DataFrame, name: str) -> str:
     return "\n\n".join(sentences)
 
 
-def ceiling(pairs: pd.DataFrame) -> str:
-    """What the pairs of seeds are good for, or that there are none."""
-    if overlap.SAME_TASK_OTHER_SEED in set(pairs["kind"]):
-        return "Two seeds of one task set the ceiling: two tasks differ only by what falls below it."
-    return (
-        "No two of these runs differ in their seed alone, so nothing here says how far apart two masks of the SAME "
-        "task would be. Train one of the tasks with another seed before reading differences between tasks."
-    )
-
-
 def pair(row: pd.Series[Any]) -> str:
     """What two masks keep and share, as counts; `row` is one of `measure_overlap`."""
     chance = (
         "chance within each matrix would give none"
         if row["expected"] == 0
-        else f"{number(row['lift'])} times the {row['expected']:,.0f} that chance within each matrix gives"
+        else f"{overlap.number(row['lift'])} times the {row['expected']:,.0f} that chance within each matrix gives"
     )
     return (
         f"A keeps {row['n_a']:,} of {row['n_weights']:,} weights, B {row['n_b']:,}. Both keep **{row['n_both']:,}**, "

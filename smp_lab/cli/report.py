@@ -1,0 +1,41 @@
+"""`smp-lab report`: runs as one HTML file that opens anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smp_lab.analysis.run_table import run_table
+from smp_lab.cli.options import named_run
+from smp_lab.errors import RunWriteError
+from smp_lab.report import report
+from smp_lab.storage.runs import list_runs
+
+EXAMPLES = (
+    "smp-lab report rte-smp_s-r0.1-s0-0123abcd rte.html",
+    "smp-lab report cached_runs/*-smp_s-r0.1-* tenth.html",
+)
+
+
+def command(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids or folders of runs.", show_default=False)],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="File that is not there yet.", show_default=False)],
+) -> None:
+    """Write a report on runs: one HTML file with findings, figures, tables and a card of each run.
+
+    It holds all it needs, so whoever gets it opens it in a browser, without this project and without a network. What is
+    unusual about a run is said by comparison with all runs of its folder.
+    """
+    records = list({record.run_id: record for record in map(named_run, runs)}.values())
+    around = list_runs(sorted({record.path.parent for record in records}))
+    page = report(records, run_table(around.runs.values()))
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(page)
+    except OSError as error:
+        raise RunWriteError(
+            f"{target} cannot be written ({error.strerror}). Name a file that is not there yet."
+        ) from None
+    typer.echo(f"{len(records)} run{'s' * (len(records) > 1)} in {target}, {len(page) / 1e6:.1f} MB.")
