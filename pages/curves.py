@@ -14,6 +14,7 @@ from smp_lab.storage.runs import RunRecord
 from smp_lab.tasks import TASKS
 from smp_lab.ui import cache, columns, controls, links, messages
 from smp_lab.ui import curve_sections as sections
+from smp_lab.ui.glossary import explain
 
 _EVERY = "all"
 _LAST, _BEST = _EVALUATIONS = ("last", "best at the final density")
@@ -27,7 +28,8 @@ def main() -> None:
     runs = controls.chosen_runs(cache.run_index())
     table = controls.rows_of(runs)
     with answer:
-        st.markdown(overview.answer(overview.over_tasks(table)))
+        if words := overview.answer(overview.over_tasks(table)):
+            st.markdown(words, help=explain("remaining weights", "kept"))
     with messages.slot():
         shown, means = _curves(runs, table)
         sections.spread(means)

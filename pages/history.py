@@ -9,6 +9,7 @@ from smp_lab.analysis import training_history as analysis
 from smp_lab.figures import training_history as figures
 from smp_lab.storage.runs import RunRecord
 from smp_lab.ui import cache, controls, messages
+from smp_lab.ui.glossary import explain
 
 
 def main() -> None:
@@ -30,7 +31,8 @@ def main() -> None:
     flips = controls.tables_of_runs([(run, analysis.flips(history)) for run, history in histories])
     metrics = controls.tables_of_runs([(run, _evaluations(run)) for run in runs])
     with answer:
-        st.markdown(analysis.settled(flips, progress))
+        if words := analysis.settled(flips, progress):
+            st.markdown(words, help=explain("kept", "schedule", "true swap"))
     color = controls.color_by()
     named = f"for {len(runs)} runs, by {x}."
 
@@ -47,7 +49,7 @@ def main() -> None:
             controls.drawn(figures.plot_remaining, progress, x, color),
             progress,
             key="remaining-over-training",
-            alt=f"Remaining weights in percent, measured and as scheduled, {named}",
+            alt=f"Remaining weights in percent, kept and asked to keep by the schedule, {named}",
         )
     left, right = st.columns(2, gap="medium")
     with left:

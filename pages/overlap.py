@@ -14,6 +14,7 @@ from smp_lab.figures.style import HEAD_WORDS
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.ui import cache, controls, links, messages, overlap_words
 from smp_lab.ui import overlap_sections as sections
+from smp_lab.ui.glossary import explain
 
 _PAIR = ["run_a", "run_b"]
 _RUN_A, _RUN_B = "pair_a", "pair_b"
@@ -36,7 +37,7 @@ def main() -> None:
     pairs = overlap.describe_pairs(cache.computed(overlap.measure_overlap, counts, _PAIR), masks, labels)
     measure = _pick_measure(pairs)
     with answer:
-        st.markdown(overlap_words.answer(pairs, measure))
+        st.markdown(overlap_words.answer(pairs, measure), help=explain("phi", "lift"))
     _kinds(pairs, measure)
     a, b = _pair_beside_all(pairs, labels, measure)
     with messages.slot():

@@ -12,6 +12,7 @@ from smp_lab.figures.overview import draw_method, plot_answer
 from smp_lab.report import report
 from smp_lab.storage.runs import RunIndex, load_run
 from smp_lab.ui import cache, columns, controls, links, messages, run_card
+from smp_lab.ui.glossary import explain
 
 _TABLE = "run_table"
 _WHAT_IT_IS = """
@@ -49,7 +50,7 @@ def main() -> None:
 def _answer(runs: pd.DataFrame) -> None:
     table = analysis.over_tasks(runs)
     if words := analysis.answer(table):
-        st.markdown(words)
+        st.markdown(words, help=explain("remaining weights", "kept"))
     controls.show_figure(
         controls.drawn(plot_answer, table),
         table,

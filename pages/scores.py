@@ -11,6 +11,7 @@ from smp_lab.layout import MATRIX_TYPES
 from smp_lab.storage.runs import RunRecord
 from smp_lab.ui import cache, controls, links, messages
 from smp_lab.ui import score_views as views
+from smp_lab.ui.glossary import explain
 
 _EVERY = "all"
 _DISTRIBUTION, _HISTORY, _WEIGHTS, _DECISION = _VIEWS = (
@@ -44,7 +45,7 @@ def main() -> None:
     else:
         draw = {_DISTRIBUTION: views.distribution, _HISTORY: views.history, _WEIGHTS: views.weights}[view]
         found = draw(chosen, kind, layer)
-    words.markdown("  \n".join(found))
+    words.markdown("  \n".join(found), help=explain("kept", "cut", "snapshot"))
 
 
 def _pick(runs: Sequence[RunRecord]) -> views.Chosen:

@@ -12,6 +12,7 @@ from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES
 from smp_lab.layout import HEAD_TYPES
 from smp_lab.storage.runs import RunRecord
 from smp_lab.ui import cache, columns, controls, mask_picture
+from smp_lab.ui.glossary import explain
 
 _SUM = "all four"
 
@@ -24,7 +25,7 @@ def main() -> None:
     per_head = controls.tables_of_runs(
         [(run, sparsity.remaining_per_head(run.kept_per_head, run.layout)) for run in runs]
     )
-    answer.markdown(sparsity.answer(per_layer, per_head))
+    answer.markdown(sparsity.answer(per_layer, per_head), help=explain("kept", "share"))
     controls.show(
         figures.plot_remaining_per_layer,
         per_layer,
@@ -77,13 +78,15 @@ def _counts(runs: Sequence[RunRecord]) -> None:
             "run": "Run",
             "part": "Matrices",
             "scope": st.column_config.TextColumn(
-                "Share of",
+                "Scope",
                 help="Encoder: the prunable weights. Model: these, embeddings, biases, LayerNorm and pooler; "
                 "no task head.",
             ),
             "kept": columns.count("Kept weights"),
             "n_weights": columns.count("Of"),
-            "nominal": columns.percent("Asked to keep"),
+            "nominal": columns.percent(
+                "Asked to keep", f"{explain('asked to keep')} Of the model: with what is never pruned."
+            ),
             "remaining": columns.percent("Kept"),
         },
         hide_index=True,

@@ -93,8 +93,8 @@ def run_labels(runs: pd.DataFrame) -> dict[str, str]:
     Returns
     -------
     dict
-        Task, method, the fraction asked for (the measured one where a method is not asked for any), the variant of a
-        run of unusual settings, and the encoder where there are several. Where runs would have one label, also the
+        Task, method, the fraction it was asked to keep (the kept one where a method is not asked for any), the variant
+        of a run of unusual settings, and the encoder where there are several. Where runs would have one label, also the
         settings in which they differ, then the seed, and the hash of the settings where nothing else distinguishes
         them.
     """
@@ -102,7 +102,7 @@ def run_labels(runs: pd.DataFrame) -> dict[str, str]:
     columns = ["run_id", "task", "method", "level", "remaining", "variant", "base_model"]
     labels = {}
     for run_id, task, method, level, remaining, variant, base_model in runs[columns].itertuples(index=False):
-        kept = f"{percent(remaining)} measured" if math.isnan(level) else percent(level)
+        kept = f"{percent(remaining)} kept" if math.isnan(level) else percent(level)
         parts = [TASKS[task].title, method_name(method), kept, variant, base_model if several else ""]
         labels[run_id] = " · ".join(part for part in parts if part)
     settings, seeds = (dict(zip(runs["run_id"], runs[name], strict=True)) for name in ("settings", "seed"))

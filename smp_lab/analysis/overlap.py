@@ -94,7 +94,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "phi_share": Measure(
         "phi_within / its cap, which has o = min(a, b)",
-        "How much of the agreement that the remaining fractions allow is reached?",
+        "How much of the agreement that masks of these sizes allow is reached?",
     ),
     "phi_pooled": Measure(
         "(O - AB/M) / √(A(M - A)/M · B(M - B)/M), with A = Σa, B = Σb, O = Σo, M = ΣN",

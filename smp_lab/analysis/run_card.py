@@ -197,7 +197,7 @@ def sections(card: Mapping[str, Any]) -> dict[str, list[str]]:
             f"{_code(100 * arrived['value'], '.2f')} % at step {_code(arrived['step'])}"
         )
     measured += [
-        f"- kept, measured: {_code(100 * results['remaining'], '.2f')} % of the encoder's prunable weights",
+        f"- kept: {_code(100 * results['remaining'], '.2f')} % of the encoder's prunable weights",
     ]
     made = card["provenance"]
     cost = {name: made[name] for name in _COST if name in made}

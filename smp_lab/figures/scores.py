@@ -364,7 +364,7 @@ def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> 
     if table.empty:
         return empty_figure(title, _NO_SCORES)
     reference, words = (
-        ("max", "the most that the remaining fractions allow") if measure == "phi_within" else ("chance", "chance")
+        ("max", "the most that two masks of these sizes allow") if measure == "phi_within" else ("chance", "chance")
     )
     figure = type_panels()
     for (run, kind), line in table.groupby(["run", "matrix_type"], sort=False):

@@ -77,12 +77,14 @@ def plot_regularizer(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
 
 
 def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
-    """Measured remaining fraction as a line, the schedule as open circles, for each run."""
+    """What is kept as a line, what the schedule asks to keep as open circles, for each run."""
     title = "Remaining weights over training"
     if table.empty:
         return empty_figure(title, _NO_RUN)
-    figure = new_figure(title, "Line: measured. Circles: scheduled. Scope: encoder", height=_height(table))
-    _add_lines(figure, table, x, "remaining", color_by, "measured %{y:.2f} %", factor=100)
+    figure = new_figure(
+        title, "Line: kept. Circles: asked to keep by the schedule. Scope: encoder", height=_height(table)
+    )
+    _add_lines(figure, table, x, "remaining", color_by, "kept %{y:.2f} %", factor=100)
     for run, lines in table.groupby("run", sort=False):
         # Every point would bury the line; a dozen show whether the two part.
         some = lines.iloc[:: max(1, len(lines) // 12)]
@@ -95,7 +97,7 @@ def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> 
             legendgroup=run,
             showlegend=False,
             marker={"symbol": "circle-open", "size": 8, "color": marker["color"], "line": {"width": 1.5}},
-            hovertemplate=f"schedule %{{y:.2f}} %<br>{x} %{{x}}",
+            hovertemplate=f"asked to keep %{{y:.2f}} %<br>{x} %{{x}}",
         )
     figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
     figure.update_yaxes(title_text="Remaining weights (%)", rangemode="tozero")
@@ -119,7 +121,7 @@ def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
             mode="lines+markers",
             name=run,
             hovertemplate=f"%{{customdata[0]}} %{{y:.1f}} (x 100)<br>{x} %{{x}}, n = %{{customdata[1]:,}}"
-            "<br>%{customdata[2]:.2f} % remaining, measured",
+            "<br>%{customdata[2]:.2f} % kept",
             **run_marks(lines.iloc[0], color_by),
         )
     figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")

@@ -12,6 +12,7 @@ from smp_lab.analysis.labels import method_name
 from smp_lab.figures.curves import task_title as task_title
 from smp_lab.figures.style import METRIC_TITLES
 from smp_lab.methods import METHODS
+from smp_lab.ui.glossary import explain
 
 
 def percent(label: str, help: str | None = None) -> Any:  # Streamlit's own name for it
@@ -33,8 +34,8 @@ SHARED: dict[str, Any] = {
     "variant": st.column_config.TextColumn(
         "Differs in", help="From the usual run of this task and method among all runs here; empty for a usual one."
     ),
-    "level": percent("Asked to keep", "Of the encoder's prunable weights; empty where the method measures it."),
-    "remaining": percent("Kept", "Measured, of the encoder's prunable weights."),
+    "level": percent("Asked to keep", explain("asked to keep")),
+    "remaining": percent("Kept", explain("kept")),
     "metric": "Metric",
     "value": percent("Value"),
     "n_examples": count("Dev examples"),

@@ -90,7 +90,7 @@ def training_form() -> dict[str, Any] | None:
     )
     method, task = get_method(asked["method"]), get_task(asked["task"])
     asked["remaining"] = first[2].number_input(
-        "Remaining (fraction kept)",
+        "Asked to keep (fraction)",
         min_value=0.001,
         max_value=1.0,
         step=0.05,

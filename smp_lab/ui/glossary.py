@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 TERMS: Mapping[str, str] = {
-    "kept": "A weight that the mask lets through: its bit is 1.",
+    "kept": "A weight that the mask lets through: its bit is 1. In percent: of the encoder's prunable weights, or of "
+    "the part of it that is named.",
+    "asked to keep": "The setting v, in percent of the prunable weights. 10 % means that 90 % are removed. Methods "
+    "that have no such setting keep what comes out of training.",
     "removed": "A weight that the mask sets to zero: its bit is 0. The weight itself stays what it was.",
-    "remaining": "The share of the prunable weights that is kept, v. 10 % remaining means that 90 % are removed.",
+    "remaining weights": "The kept ones, in percent: the paper's name for the axis.",
     "score": "A number per weight, S, that starts at 0 and is trained. The mask keeps the weights whose scores are "
     "highest.",
     "cut": "The lowest score that is still kept. Weights above it are in the mask.",
     "share": "How much of one matrix is kept under SMP-S, where the layers compete for the weights of a matrix type.",
-    "schedule": "How the share that remains falls from 100 % to v: fast at first, then slower, by a cubic formula. "
-    "After its N steps weights still swap.",
+    "schedule": "How the percentage that is kept falls from 100 % to v: fast at first, then slower, by a cubic "
+    "formula. After its N steps weights still swap.",
     "snapshot": "Scores and mask as they were at one step of training.",
     "forced flip": "A weight that leaves the mask because the schedule keeps fewer.",
     "true swap": "A weight that leaves the mask for one that comes in.",

@@ -83,7 +83,7 @@ def _show_figures_of(live: LiveRun) -> None:
         st.metric("Step", f"{live.step:,} / {live.total_steps:,}", width=20 * len(widest))
         st.metric("Time left", "-" if left is None else _clock(left), width=110)
         st.metric("Steps a second", "-" if speed is None else f"{speed:.3g}", width=130)
-        st.metric("Remaining", percent(row["kept"] / live.layout.n_weights) if row else "-", width=110)
+        st.metric("Kept", percent(row["kept"] / live.layout.n_weights) if row else "-", width=110)
         st.metric("Loss", f"{row['loss']:.3f}" if row else "-", width=110)
         st.metric(METRIC_TITLES[metric], f"{100 * evaluation[metric]:.1f}" if evaluation else "-", width=150)
         st.metric("Checkpoint", "-" if live.checkpoint is None else f"step {live.checkpoint:,}", width=120)

@@ -14,6 +14,7 @@ from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.runs import RunRecord
 from smp_lab.storage.transfers import TransferRecord
 from smp_lab.ui import cache, controls, links, messages
+from smp_lab.ui.glossary import explain
 from smp_lab.ui.overlap_words import CONSENSUS_COLUMNS
 
 _FEW_REGIONS = 4
@@ -71,7 +72,7 @@ def several(masks: Sequence[MaskRecord], labels: Mapping[str, str]) -> None:
         hide_index=True,
         alt="Weights that remain in the union, the majority and the intersection of the chosen masks",
     )
-    st.caption("Remaining: of the encoder's prunable weights. By chance: the masks independent in every matrix.")
+    st.caption("Kept: of the encoder's prunable weights. By chance: the masks independent in every matrix.")
     controls.data_downloads(table, "consensus")
 
 
@@ -92,7 +93,14 @@ def transfers(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
     if levels:
         level = levels[0]
         if len(levels) > 1:
-            level = st.selectbox("Remaining", levels, key="transfer_level", bind="query-params", width=160)
+            level = st.selectbox(
+                "Asked to keep",
+                levels,
+                key="transfer_level",
+                bind="query-params",
+                width=160,
+                help=explain("asked to keep"),
+            )
         _matrix([t for t in measured if controls.percent(t.settings.mask_remaining) == level], labels)
     able = [run for run in runs if run.config.head == "label_words" and not run.config.method_info.trains_weights]
     done = {(t.settings.mask_run, t.settings.task) for t in measured}

@@ -12,6 +12,7 @@ from smp_lab.analysis import overlap
 from smp_lab.analysis.labels import percent
 from smp_lab.figures.overlap import SCALES
 from smp_lab.ui import columns
+from smp_lab.ui.glossary import explain
 
 LETTERS = (
     "In the formulas a, b and o are the weights of one matrix that A, B and both keep, N all its weights; e = ab/N is "
@@ -24,9 +25,9 @@ CONSENSUS_COLUMNS = {
     "rule": st.column_config.TextColumn(
         "Mask", help="Kept by any of the runs, by more than half of them, by all of them."
     ),
-    "kept": columns.count("Kept"),
-    "n_weights": columns.count("Weights"),
-    "remaining": columns.percent("Remaining", "Scope: encoder."),
+    "kept": columns.count("Kept weights"),
+    "n_weights": columns.count("Of"),
+    "remaining": columns.percent("Kept", explain("kept")),
     "expected": columns.percent("By chance"),
     "lift": st.column_config.NumberColumn("Times chance", format="%.3f"),
 }
@@ -59,7 +60,7 @@ def caution(pairs: pd.DataFrame, name: str) -> str:
             f"{title} is unknown for all of these pairs. It needs magnitude masks that keep as much as either run, "
             "and a record has each run's at its own: only runs that keep the same number of weights in every matrix, "
             f"as those of SMP-L do, can be compared so. {SCALES['phi_magnitude'].title} asks the same of any two "
-            "remaining fractions."
+            "masks, however many weights they keep."
             if name == "phi_partial"
             else f"{title} is unknown for all of these pairs: it needs the scores of both runs over one |W|."
         )

@@ -15,6 +15,7 @@ from smp_lab.figures import scores as figures
 from smp_lab.figures.style import MATRIX_TITLES
 from smp_lab.storage.runs import RunRecord, ScoreHistory
 from smp_lab.ui import controls, messages
+from smp_lab.ui.glossary import explain
 
 # Runs with their scores and labels: one, or two that stand side by side.
 Chosen = Sequence[tuple[RunRecord, ScoreHistory, str]]
@@ -135,7 +136,7 @@ def weights(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
                     table.assign(percent=100 * table["share"], n_first=table["both"], n_second=table["chance"] * 100),
                     "percent",
                     "What magnitude would have kept too",
-                    f"{label}; % of the mask of each matrix, at its own remaining fraction",
+                    f"{label}; % of the mask of each matrix, of which magnitude keeps as many",
                     "Of the mask (%)",
                     values=(0, 100),
                     hover="%{z:.1f} % of the mask, %{customdata[0]:,} weights; by chance %{customdata[1]:.1f} %",
@@ -171,6 +172,7 @@ def decision(chosen: Chosen) -> list[str]:
         format_func=lambda name: name.split("_")[0].capitalize(),
         key="similarity",
         bind="query-params",
+        help=explain("forced flip", "true swap"),
     )
     similar = [
         analysis.similarity_to_final(scores.steps, scores.kept, scores.kept_in_final, run.layout)
@@ -281,8 +283,8 @@ def _snapshot(chosen: Chosen, key: str, first: int) -> float:
         step=_PERCENT_STEP,
         key=key,
         bind="query-params",
-        help="The recorded snapshot nearest to it. The slider moves with the arrow keys; Play below a figure moves it "
-        "through all snapshots.",
+        help=f"{explain('snapshot')} The one nearest to the slider is shown. The slider moves with the arrow keys; "
+        "Play below a figure moves it through all snapshots.",
     )
     return int(chosen_percent) / 100
 

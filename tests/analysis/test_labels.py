@@ -56,14 +56,14 @@ def test_a_label_says_what_was_asked_for_or_else_what_was_measured(runs):
     ]
     assert labels(make_run(runs, remaining=0.1), *soft) == [
         "RTE · SMP-S · 10 %",
-        "RTE · Soft movement pruning · 25 % measured",
-        "RTE · Soft movement pruning · 12.5 % measured",
+        "RTE · Soft movement pruning · 25 % kept",
+        "RTE · Soft movement pruning · 12.5 % kept",
     ]
 
 
 def test_measured_runs_of_one_percentage_differ_in_what_led_there(runs):
     soft = [make_run(runs, **SOFT, regularizer=value, masks=random_masks(TINY, 0.25, 0)) for value in (400.0, 1600.0)]
-    assert labels(*soft)[1] == "RTE · Soft movement pruning · 25 % measured · regularizer 1600"
+    assert labels(*soft)[1] == "RTE · Soft movement pruning · 25 % kept · regularizer 1600"
 
 
 def test_a_run_of_unusual_settings_says_so_whatever_is_shown_beside_it(runs):

@@ -60,7 +60,7 @@ def test_evaluations_name_metric_and_examples():
     assert figure.layout.title.subtitle.text == "Accuracy; MCC"
     assert list(figure.data[0].y) == [50, 60]
     assert list(figure.data[1].customdata[0]) == ["MCC", 1043, 50]
-    assert "remaining, measured" in figure.data[0].hovertemplate
+    assert "% kept" in figure.data[0].hovertemplate
 
 
 def test_flips_apart_on_one_scale():

@@ -60,7 +60,7 @@ def plot_snapshots(
     )
     for trace, now in zip(figure.data, drawn(len(steps) - 1), strict=True):
         trace.update(now.to_plotly_json())
-    caption(figure, "MiniLM on SST-2, SMP-S, 10 % remaining. Share of all weights per unit of score", height=460)
+    caption(figure, "MiniLM on SST-2, SMP-S, 10 % kept. Share of all weights per unit of score", height=460)
     figure.update_xaxes(title_text="Score S (no unit)", range=[float(edges[0]), float(edges[-1])])
     figure.update_yaxes(title_text="Density (per unit of S, log)", type="log", range=[-7, 1.3])
     figure.update_layout(legend={"x": 1, "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "top"})
@@ -85,13 +85,13 @@ def plot_three(heads: Mapping[str, Floats]) -> go.Figure:
     add_heads(figure, heads)
     caption(
         figure,
-        "MiniLM, SMP-S, 10 % remaining. Colour: remaining weights of a head (%)",
+        "MiniLM, SMP-S, 10 % kept. Colour: kept weights of a head (%)",
         height=400,
     )
     figure.update_layout(
         coloraxis={
             "colorscale": FRACTION_SCALE,
-            "colorbar": {"title": {"text": "Remaining (%)"}},
+            "colorbar": {"title": {"text": "Kept (%)"}},
         }
     )
     return figure

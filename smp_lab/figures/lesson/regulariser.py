@@ -77,7 +77,7 @@ def plot_regulariser(
             figure.add_annotation(text="guess first", x=0.5, y=0.5, showarrow=False, row=1, col=column)
     caption(
         figure,
-        "Small network, 10 % remaining. Dashed line: from there on the schedule asks for nothing more",
+        "Small network, 10 % kept. Dashed line: from there on the schedule asks for nothing more",
         height=430,
     )
     for column, title in enumerate(("Score S (no unit)", "Score S (no unit)", "Step"), start=1):
@@ -120,7 +120,7 @@ def plot_heads(heads: Mapping[str, Floats], swaps: Mapping[str, tuple[Sequence[i
         figure.add_annotation(text="guess first", x=0.5, y=0.5, showarrow=False, row=1, col=3)
     caption(
         figure,
-        "MiniLM on SST-2, 10 % remaining. Colour: remaining weights of a head (%)",
+        "MiniLM on SST-2, 10 % kept. Colour: kept weights of a head (%)",
         height=430,
     )
     figure.update_layout(

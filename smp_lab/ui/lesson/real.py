@@ -124,7 +124,7 @@ def _plane(left: DeltaGenerator, right: DeltaGenerator) -> None:
             table,
             cuts,
             by_size,
-            "MiniLM on SST-2, SMP-S, 10 % remaining",
+            "MiniLM on SST-2, SMP-S, 10 % kept",
             weights=score_figures.score_range([columns]),
             scores=score_figures.score_range([table]),
             densities=score_figures.density_range([table]),
@@ -145,7 +145,7 @@ def _whose(left: DeltaGenerator, right: DeltaGenerator) -> None:
             "Left is the mask of MRPC with another seed. Which of A and B is MRPC's too?",
             ("A", "B"),
             "B" if like[1] > like[0] else "A",
-            f"B is MRPC's, A is SST-2's. Over the 72 heads, what remains correlates with the left picture by "
+            f"B is MRPC's, A is SST-2's. Over the 72 heads, what is kept correlates with the left picture by "
             f"{like[1]:.2f} in B and by {like[0]:.2f} in A.",
         )
     with right:
@@ -178,7 +178,7 @@ def _seeds(left: DeltaGenerator, right: DeltaGenerator) -> None:
                 plot_bars,
                 phi,
                 "How far two masks agree",
-                "MiniLM, SMP-S, 10 % remaining. Phi, chance taken out within each matrix",
+                "MiniLM, SMP-S, 10 % kept. Phi, chance taken out within each matrix",
                 "Phi (no unit)",
                 ("chance", 0.0),
                 alt=f"Two bars: phi {first:.2f} between two seeds of MRPC, {second:.2f} between MRPC and SST-2.",
@@ -210,7 +210,7 @@ def _random(left: DeltaGenerator, right: DeltaGenerator) -> None:
                 plot_bars,
                 values,
                 "A learned mask and a random one of the same size",
-                "MiniLM on SST-2, 50 % remaining. Accuracy on the 872 development examples (%)",
+                "MiniLM on SST-2, 50 % kept. Accuracy on the 872 development examples (%)",
                 "Accuracy (%)",
                 ("majority class", 100 * majority),
                 alt=" and ".join(f"{name} {value:.1f} %" for name, value in values.items()) + " accuracy, as two bars.",

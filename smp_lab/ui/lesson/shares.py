@@ -31,7 +31,7 @@ FORMULAS = (
     ),
 )
 WORDS = (
-    "Two layers of one size have scores of unlike height, and v of all weights remain. SMP-L keeps v of each layer, "
+    "Two layers of one size have scores of unlike height, and v of all weights are kept. SMP-L keeps v of each layer, "
     "SMP-S lets the layers compete by the mean of sigmoid(S), and SMP-G ranks all scores together."
 )
 
@@ -43,7 +43,9 @@ def show() -> None:
         one, other = st.columns(2)
         first = one.slider("Mean score, layer 1", -3.0, 3.0, 1.5, step=0.25, key="mean1", bind="query-params")
         second = other.slider("Mean score, layer 2", -3.0, 3.0, -1.0, step=0.25, key="mean2", bind="query-params")
-        v = st.slider("Remaining v (%)", 1, 99, 50, key="v6", bind="query-params", help=explain("remaining", "share"))
+        v = st.slider(
+            "Asked to keep, v (%)", 1, 99, 50, key="v6", bind="query-params", help=explain("asked to keep", "share")
+        )
         scores = two_layers((first, second))
         counts = kept_counts(scores, v / 100)
         wanted = asked(scores, v / 100)
