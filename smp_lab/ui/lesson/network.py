@@ -101,7 +101,7 @@ def _settings() -> tuple[str, list[Settings]]:
     one, other = st.columns(2)
     # A step of percent, because a share of 0.3 has many ways to be written in an address.
     remaining = one.select_slider(
-        "Asked to keep, v (%)", REMAINING, 50, key="v", bind="query-params", help=explain("asked to keep")
+        "Keep v (%)", REMAINING, 50, key="v", bind="query-params", help=explain("asked to keep")
     )
     if compared == _WIDTHS:
         width = WIDTHS[-1]
