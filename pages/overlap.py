@@ -35,7 +35,7 @@ def main() -> None:
     with messages.sentence_on_error():
         counts = cache.pairwise_overlap(masks, scored)
     pairs = overlap.describe_pairs(cache.computed(overlap.measure_overlap, counts, _PAIR), masks, labels)
-    measure = _pick_measure(pairs)
+    measure = sections.pick_measure(pairs)
     with answer:
         st.markdown(overlap_words.answer(pairs, measure), help=explain("phi", "lift"))
     _kinds(pairs, measure)
@@ -46,18 +46,6 @@ def main() -> None:
             _one_pair(counts, pairs, by_id[a], by_id[b], labels, measure)
     sections.several(masks, labels)
     sections.transfers(runs, labels)
-
-
-def _pick_measure(pairs: pd.DataFrame) -> str:
-    titles = {name: figures.SCALES[name].title for name in overlap.MEASURES}
-    name = controls.pick("Measure", titles, key="measure", width=300)
-    measure = overlap.MEASURES[name]
-    st.markdown(measure.answers, help=f"`{name} = {measure.formula}`\n\n{overlap_words.LETTERS}")
-    with messages.slot():
-        if caution := overlap_words.caution(pairs, name):
-            with st.expander("Read these numbers with care", icon=":material/info:"):
-                st.markdown(caution)
-    return name
 
 
 def _kinds(pairs: pd.DataFrame, measure: str) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import overlap, transfer
-from smp_lab.figures.overlap import plot_regions
+from smp_lab.figures.overlap import SCALES, plot_regions
 from smp_lab.figures.transfer import plot_transfer
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.runs import RunRecord
 from smp_lab.storage.transfers import TransferRecord
-from smp_lab.ui import cache, controls, links, messages
+from smp_lab.ui import cache, controls, links, messages, overlap_words
 from smp_lab.ui.glossary import explain
-from smp_lab.ui.overlap_words import CONSENSUS_COLUMNS
 
 _FEW_REGIONS = 4
 
@@ -36,6 +36,19 @@ def comparable(runs: Sequence[RunRecord]) -> list[MaskRecord]:
             masks = [mask for mask in masks if overlap.encoder_name(mask) == encoder]
     with st.spinner("Reading the masks", show_time=True):
         return [mask for mask, _ in messages.readable(masks, cache.masks)]
+
+
+def pick_measure(pairs: pd.DataFrame) -> str:
+    """The choice of a measure, what it asks and where its numbers need care."""
+    titles = {name: SCALES[name].title for name in overlap.MEASURES}
+    name = controls.pick("Measure", titles, key="measure", width=300)
+    measure = overlap.MEASURES[name]
+    st.markdown(measure.answers, help=f"`{name} = {measure.formula}`\n\n{overlap_words.LETTERS}")
+    with messages.slot():
+        if caution := overlap_words.caution(pairs, name):
+            with st.expander("Read these numbers with care", icon=":material/info:"):
+                st.markdown(caution)
+    return name
 
 
 def several(masks: Sequence[MaskRecord], labels: Mapping[str, str]) -> None:
@@ -67,8 +80,8 @@ def several(masks: Sequence[MaskRecord], labels: Mapping[str, str]) -> None:
     table = cache.computed(overlap.consensus, regions)
     st.dataframe(
         table.round({"remaining": 5, "expected": 5}),
-        column_order=list(CONSENSUS_COLUMNS),
-        column_config=CONSENSUS_COLUMNS,
+        column_order=list(overlap_words.CONSENSUS_COLUMNS),
+        column_config=overlap_words.CONSENSUS_COLUMNS,
         hide_index=True,
         alt="Weights that remain in the union, the majority and the intersection of the chosen masks",
     )

@@ -43,9 +43,7 @@ def show() -> None:
         one, other = st.columns(2)
         first = one.slider("Mean score, layer 1", -3.0, 3.0, 1.5, step=0.25, key="mean1", bind="query-params")
         second = other.slider("Mean score, layer 2", -3.0, 3.0, -1.0, step=0.25, key="mean2", bind="query-params")
-        v = st.slider(
-            "Keep v (%)", 1, 99, 50, key="v6", bind="query-params", help=explain("asked to keep", "share")
-        )
+        v = st.slider("Keep v (%)", 1, 99, 50, key="v6", bind="query-params", help=explain("asked to keep", "share"))
         scores = two_layers((first, second))
         counts = kept_counts(scores, v / 100)
         wanted = asked(scores, v / 100)
