@@ -95,6 +95,11 @@ class EncoderLayout:
         return tuple(MatrixId(layer, kind) for layer in range(self.n_layers) for kind in MATRIX_TYPES)
 
     @property
+    def widths(self) -> tuple[int, int, int]:
+        """What the shapes of its matrices say: layers, width, and width of the feed-forward part."""
+        return self.n_layers, self.hidden_size, self.intermediate_size
+
+    @property
     def head_size(self) -> int:
         """Rows of a query, key or value matrix that belong to one attention head."""
         return self.hidden_size // self.n_heads

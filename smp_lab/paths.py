@@ -16,6 +16,9 @@ PREDICTIONS_FILE = "predictions.npz"
 TRANSFERS_FOLDER = "transfers"
 MEASUREMENTS_FOLDER = "measurements"
 SHARED_MASKS_FOLDER = "shared_masks"
+# Masks that no run here made, a folder each.
+IMPORTED_FOLDER = "imported"
+MASK_RECORD_FILE = "mask.json"
 
 RUNS_VARIABLE = "SMP_LAB_RUNS"
 GLUE_VARIABLE = "SMP_LAB_GLUE_DIR"
@@ -95,6 +98,11 @@ def transfers_folder(runs: Path) -> Path:
 def measurements_folder(runs: Path) -> Path:
     """What was measured of masks after their training: a file each."""
     return runs / MEASUREMENTS_FOLDER
+
+
+def imported_folder(runs: Path) -> Path:
+    """Masks that no run here made: a folder each."""
+    return runs / IMPORTED_FOLDER
 
 
 def weights_file(runs: Path, run_id: str) -> Path:

@@ -16,7 +16,7 @@ from smp_lab.masks import (
     popcount,
     top_k,
 )
-from smp_lab.storage.runs import masks_to_bytes
+from smp_lab.storage.array_files import masks_to_bytes
 
 # 5 x 5 and 7 x 5 weights: neither fills whole bytes.
 ODD = EncoderLayout(n_layers=1, hidden_size=5, intermediate_size=7, n_heads=5, n_parameters=1000)

@@ -29,7 +29,9 @@ def command(
             metavar="NAME",
             help="release: one .npy of packed bits, as the authors release theirs. masked: the encoder with removed "
             "weights at zero, for transformers. compact: without empty rows, columns and heads, for torch. onnx: the "
-            "compact form for ONNX Runtime. bits: the mask alone, with shapes and the encoder's fingerprint.",
+            "compact form for ONNX Runtime. bits: the mask alone, with shapes and the encoder's fingerprint. prune: "
+            "the names of torch.nn.utils.prune. dictionary: a boolean array for each parameter's name. smp-lab import "
+            "reads all of them but compact and onnx.",
         ),
     ] = RELEASE,
     encoder: Annotated[

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -24,6 +25,7 @@ from smp_lab.errors import MissingDependencyError, RunWriteError, first_line
 from smp_lab.inference.compact import compact
 from smp_lab.inference.pruned import Pruned
 from smp_lab.paths import TEMPORARY_PREFIX
+from smp_lab.storage.formats.tables import BITS_FACTS, BITS_FILE, DICTIONARY_FILE, WEIGHTS_FILE
 
 ONNX_OPSET = 20
 MODEL_FILE = {"compact": "model.pt2", "onnx": "model.onnx"}
@@ -125,7 +127,7 @@ def _write_onnx(pruned: Pruned, folder: Path) -> str:
 def _write_bits(pruned: Pruned, folder: Path) -> str:
     masks, files = pruned.masks, pruned.encoder.files
     names = {matrix: name for matrix, (name, _) in pruned.encoder.matrix_parameters().items()}
-    np.savez_compressed(folder / "mask.npz", **{names[matrix]: masks.bits[matrix] for matrix in masks})
+    np.savez_compressed(folder / BITS_FILE, **{names[matrix]: masks.bits[matrix] for matrix in masks})
     facts = {
         "base_model": files.name,
         "base_model_sha256": files.sha256,
@@ -134,8 +136,28 @@ def _write_bits(pruned: Pruned, folder: Path) -> str:
         "kept": masks.kept_total,
         "shapes": {names[matrix]: masks.layout.shape(matrix.matrix_type) for matrix in masks},
     }
-    (folder / "mask.json").write_text(json.dumps(facts, indent=1))
+    (folder / BITS_FACTS).write_text(json.dumps(facts, indent=1))
     return _BITS
+
+
+def _write_prune(pruned: Pruned, folder: Path) -> str:
+    weights = {name: tensor.contiguous() for name, tensor in pruned.encoder.model.state_dict().items()}
+    for name, mask in _dense(pruned).items():
+        weights[f"{name}_orig"] = weights.pop(name)
+        weights[f"{name}_mask"] = torch.from_numpy(mask).to(weights[f"{name}_orig"].dtype)
+    save_file(weights, folder / WEIGHTS_FILE)
+    pruned.encoder.model.config.save_pretrained(folder)
+    return _PRUNE
+
+
+def _write_dictionary(pruned: Pruned, folder: Path) -> str:
+    np.savez_compressed(folder / DICTIONARY_FILE, **_dense(pruned))
+    return _DICTIONARY
+
+
+def _dense(pruned: Pruned) -> dict[str, npt.NDArray[np.bool_]]:
+    """Name of each prunable parameter -> its mask, ``(n_out, n_in)``."""
+    return {name: pruned.masks.dense(matrix) for matrix, (name, _) in pruned.encoder.matrix_parameters().items()}
 
 
 @dataclass(frozen=True)
@@ -162,6 +184,8 @@ FORMS: Mapping[str, Form] = {
     "compact": Form("Encoder and head without empty rows, columns and heads, for torch alone.", _write_compact),
     "onnx": Form("The compact form for ONNX Runtime.", _write_onnx),
     "bits": Form("The mask alone, one bit a weight: the frozen encoder is not in it.", _write_bits, False),
+    "prune": Form("The encoder with the names of torch.nn.utils.prune: weight_orig and weight_mask.", _write_prune),
+    "dictionary": Form("The mask alone, a boolean array for each parameter's name.", _write_dictionary, False),
 }
 
 
@@ -277,4 +301,21 @@ def apply(model):  # a transformers encoder of facts["base_model"], such as Auto
 
     for name in facts["shapes"]:
         model.get_parameter(name).data *= torch.from_numpy(mask(name))
+"""
+_PRUNE = f"""
+from safetensors.torch import load_file
+from torch.nn.utils import prune
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+tensors = load_file("model.safetensors")
+tokenizer, model = AutoTokenizer.from_pretrained("."), AutoModel.from_config(AutoConfig.from_pretrained("."))
+for name in [name for name in tensors if name.endswith("weight_mask")]:
+    prune.custom_from_mask(model.get_submodule(name.removesuffix(".weight_mask")), "weight", tensors[name])
+model.load_state_dict(tensors, strict=False)
+print(model(**{_TEXT}).last_hidden_state[0, 0, :3])
+"""
+_DICTIONARY = """
+import numpy as np
+
+masks = dict(np.load("masks.npz"))  # name of a parameter -> which of its weights are kept
 """

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from smp_lab.encoder_families import BERT, MASK_SCORES
 from smp_lab.errors import MaskFormatError, RunWriteError
@@ -71,7 +73,6 @@ def read_release(file: Path, layout: EncoderLayout) -> MaskSet:
     MaskFormatError
         If the file cannot be read, or does not hold the bits of that encoder's matrices.
     """
-    order = _order(layout)
     n_bytes = layout.n_weights // 8
     try:
         # Eight times as large: of masks that were not packed the sentence below says what they are.
@@ -80,6 +81,12 @@ def read_release(file: Path, layout: EncoderLayout) -> MaskSet:
         raise MaskFormatError(f"{file} cannot be read ({why(error)}).") from None
     except Exception as error:
         raise MaskFormatError(f"{file} is not a plain .npy ({cut(str(error))}).") from None
+    return release_masks(packed, layout, str(file))
+
+
+def release_masks(packed: npt.NDArray[Any], layout: EncoderLayout, file: str) -> MaskSet:
+    """Masks of the array in such a file; raises `MaskFormatError` as `read_release`."""
+    order, n_bytes = _order(layout), layout.n_weights // 8
     if packed.dtype != np.uint8 or packed.shape != (n_bytes,):
         raise MaskFormatError(
             f"{file} holds {packed.shape} of {packed.dtype}; expected ({n_bytes},) of uint8, the bits of "

@@ -29,10 +29,11 @@ import pandas as pd
 from smp_lab.config import RunConfig
 from smp_lab.errors import MaskFormatError, RunExistsError, RunFormatError
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
-from smp_lab.masks import MaskSet, compress_bits, decompress_bits
+from smp_lab.masks import MaskSet
 from smp_lab.metrics import METRICS
 from smp_lab.paths import (
     HISTORY_FILE,
+    IMPORTED_FOLDER,
     MASKS_FILE,
     MEASUREMENTS_FOLDER,
     PREDICTIONS_FILE,
@@ -43,11 +44,12 @@ from smp_lab.paths import (
     shared_masks_file,
 )
 from smp_lab.schedule import Schedule
-from smp_lab.storage.archives import Arrays, from_npz, to_npz
+from smp_lab.storage.archives import Arrays, to_npz
+from smp_lab.storage.array_files import kept_counts, masks_from_arrays, masks_to_bytes, most_bytes, read_arrays
 from smp_lab.storage.mask_records import MEASURED_RUN, MaskRecord
 from smp_lab.storage.predictions import predictions_table
 from smp_lab.storage.run_index import Part, RunRows
-from smp_lab.storage.sealed import read_regular, sync_folder, why, write_durably
+from smp_lab.storage.sealed import sync_folder, why, write_durably
 from smp_lab.storage.store import Seen, Store, cut, fenced, names_in
 from smp_lab.storage.versions import RUN_VERSIONS, RunVersion1, Seal
 
@@ -284,7 +286,8 @@ class RunRecord:
         try:
             return self.masks_file.stat().st_size
         except OSError as error:
-            raise self._unreadable(self.masks_file, error) from None
+            where = self.masks_file.relative_to(self.path.parent)
+            raise RunFormatError(f"Run {self.run_id}: {where} cannot be read ({why(error)}).") from None
 
     @property
     def has_scores(self) -> bool:
@@ -303,15 +306,11 @@ class RunRecord:
         return self._read_masks()
 
     def _read_masks(self) -> MaskSet:
-        layout = self.layout
-        # Streams of masks at random are as long as their bits, and a little longer.
-        most = layout.n_weights // 8 + layout.n_weights // 800 + 2**16
-        return self._read(MASKS_FILE, most, self._masks_of)
+        return self._read(MASKS_FILE, most_bytes(self.layout), self._masks_of)
 
     def _masks_of(self, arrays: Arrays) -> MaskSet:
-        masks = _masks_from_arrays(self.layout, arrays, self.run_id)
-        counted = _kept_counts(self.layout, masks)
-        if any(self.results[name] != counts for name, counts in counted.items()):
+        masks = masks_from_arrays(self.layout, arrays, f"Run {self.run_id}")
+        if any(self.results[name] != counts for name, counts in kept_counts(masks).items()):
             raise MaskFormatError(f"Masks of run {self.run_id} keep other counts than its {RECORD_FILE} says.")
         return masks
 
@@ -390,27 +389,13 @@ class RunRecord:
             ),
         )
 
-    def _unreadable(self, file: Path, error: OSError) -> RunFormatError:
-        return RunFormatError(f"Run {self.run_id}: {file.relative_to(self.path.parent)} cannot be read ({why(error)}).")
-
     def _read(self, name: str, most: int, build: Callable[[Arrays], T]) -> T:
         """What `build` makes of the arrays of a file, which take at most so many bytes."""
         seal = self.files.get(name)
         if seal is None:
             raise RunFormatError(f"Run {self.run_id} ({self.config.method}) holds no {name}.")
         file = self.masks_file if name == MASKS_FILE else self.path / name
-        try:
-            # Names and headers of the arrays lie between them.
-            content = read_regular(file, most + 2**20)
-        except OSError as error:
-            raise self._unreadable(file, error) from None
-        if seal.size not in (None, len(content)) or hashlib.sha256(content).hexdigest() != seal.sha256:
-            raise RunFormatError(
-                f"Run {self.run_id}: {name} is cut off or was altered (its sha256 is not the one in {RECORD_FILE}). "
-                "Restore the folder or train the run again."
-            )
-        with fenced(f"Run {self.run_id}: {name} is not a plain archive of numbers, or"):
-            return build(from_npz(content, most))
+        return read_arrays(file, seal, most, build, what=f"Run {self.run_id}", name=name, again=RUNS.again)
 
     def verify(self) -> None:
         """Read and verify every file of the record.
@@ -432,30 +417,6 @@ class RunRecord:
             extra = sorted({entry.name for entry in self.path.iterdir()} - {RECORD_FILE, *self.files})
         if extra:
             raise RunFormatError(f"Run {self.run_id} holds files that are not part of it: {cut(', '.join(extra))}.")
-
-
-def _masks_from_arrays(layout: EncoderLayout, arrays: Arrays, run_id: str) -> MaskSet:
-    bits = {}
-    for matrix in layout.matrices:
-        key = f"{matrix.layer}.{matrix.matrix_type}"
-        stream = arrays.get(key)
-        if stream is None or stream.dtype != np.uint8 or stream.ndim != 1:
-            raise MaskFormatError(f"Run {run_id}: no mask of {matrix} in {MASKS_FILE}.")
-        try:
-            bits[matrix] = decompress_bits(stream, layout.size(matrix.matrix_type))
-        except MaskFormatError as error:
-            raise MaskFormatError(f"Run {run_id}, {matrix}: {error}") from None
-    if len(arrays) != len(bits):
-        raise MaskFormatError(f"Run {run_id}: {MASKS_FILE} holds {len(arrays)} masks; its encoder has {len(bits)}.")
-    return MaskSet(layout, bits)
-
-
-def masks_to_bytes(masks: MaskSet) -> bytes:
-    """Content of masks.npz."""
-    return to_npz(
-        {f"{matrix.layer}.{matrix.matrix_type}": compress_bits(bits) for matrix, bits in masks.bits.items()},
-        deflate=False,
-    )
 
 
 def save_run(
@@ -524,7 +485,7 @@ def save_run(
 
 def _kept_counts(layout: EncoderLayout, masks: MaskSet | None) -> dict[str, Any]:
     if masks is not None:
-        return {"kept": masks.kept_per_matrix.tolist(), "kept_per_head": masks.kept_per_head_and_matrix.tolist()}
+        return kept_counts(masks)
     per_head = layout.hidden_size * layout.head_size
     return {
         "kept": [[layout.size(kind) for kind in MATRIX_TYPES]] * layout.n_layers,
@@ -591,7 +552,7 @@ RUNS: Store[RunRecord] = Store(
     entries=lambda folder: [
         path
         for path in names_in(folder, folders_alone=True)
-        if path.name not in (TRANSFERS_FOLDER, MEASUREMENTS_FOLDER, SHARED_MASKS_FOLDER)
+        if path.name not in (TRANSFERS_FOLDER, MEASUREMENTS_FOLDER, SHARED_MASKS_FOLDER, IMPORTED_FOLDER)
     ],
     id_at=lambda path: path.name,
     id_of=lambda run: run.run_id,

@@ -162,6 +162,48 @@ class MeasurementVersion1(BaseModel):
     sha256: Sha256
 
 
+class _ImportedSettings(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    label: Name
+    task: Name | None
+    format: Name
+    encoder: Name
+    encoder_sha256: Sha256
+    mask_sha256: Sha256
+    metric: Name | None
+    value: Metric | None
+    n_examples: Examples | None
+
+
+class _ImportedProvenance(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    created_utc: Name
+    smp_lab_version: Name
+    source: Name
+    assumed: Annotated[list[Text], Field(max_length=20)]
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    kept: list[list[Count]]
+    kept_per_head: list[list[list[Count]]]
+
+
+class ImportedVersion1(BaseModel):
+    """Content of mask.json of an imported mask, version 1; `ImportedMask` says what its parts mean."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    schema_version: int
+    mask_id: Name
+    settings: _ImportedSettings
+    layout: dict[Name, Any]
+    provenance: _ImportedProvenance
+    results: _Kept
+    files: dict[Literal["masks.npz"], _Sealed]
+    sha256: Sha256
+
+
 RUN_VERSIONS: Mapping[int, type[RunVersion1]] = {1: RunVersion1, 2: RunVersion2}
 TRANSFER_VERSIONS: Mapping[int, type[TransferVersion1]] = {1: TransferVersion1}
 MEASUREMENT_VERSIONS: Mapping[int, type[MeasurementVersion1]] = {1: MeasurementVersion1}
+IMPORTED_VERSIONS: Mapping[int, type[ImportedVersion1]] = {1: ImportedVersion1}

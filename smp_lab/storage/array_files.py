@@ -1,0 +1,93 @@
+"""Files of arrays that a record seals, and the masks in them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from smp_lab.errors import MaskFormatError, RunFormatError
+from smp_lab.layout import EncoderLayout
+from smp_lab.masks import MaskSet, compress_bits, decompress_bits
+from smp_lab.paths import MASKS_FILE
+from smp_lab.storage.archives import Arrays, from_npz, to_npz
+from smp_lab.storage.sealed import read_regular, why
+from smp_lab.storage.store import fenced
+from smp_lab.storage.versions import Seal
+
+T = TypeVar("T")
+
+
+def read_arrays(
+    file: Path, seal: Seal, most: int, build: Callable[[Arrays], T], *, what: str, name: str, again: str
+) -> T:
+    """What `build` makes of the arrays of a sealed file.
+
+    Parameters
+    ----------
+    file, seal
+        The archive, and what its record says of it.
+    most
+        Bytes that its arrays take at most.
+    what, name, again
+        For sentences: the record, the file's name in it, and what helps where it is damaged.
+
+    Raises
+    ------
+    RunFormatError, MaskFormatError
+        If the file is missing, altered, no archive of numbers, or `build` refuses what is in it.
+    """
+    try:
+        # Names and headers of the arrays lie between them.
+        content = read_regular(file, most + 2**20)
+    except OSError as error:
+        raise RunFormatError(f"{what}: {file.parent.name}/{file.name} cannot be read ({why(error)}).") from None
+    if seal.size not in (None, len(content)) or hashlib.sha256(content).hexdigest() != seal.sha256:
+        raise RunFormatError(
+            f"{what}: {name} is cut off or was altered (its sha256 is not the one in its record). {again}"
+        )
+    with fenced(f"{what}: {name} is not a plain archive of numbers, or"):
+        return build(from_npz(content, most))
+
+
+def most_bytes(layout: EncoderLayout) -> int:
+    """Bytes that the streams of a mask take at most: those of masks at random are a little longer than their bits."""
+    return layout.n_weights // 8 + layout.n_weights // 800 + 2**16
+
+
+def masks_to_bytes(masks: MaskSet) -> bytes:
+    """Content of masks.npz."""
+    return to_npz(
+        {f"{matrix.layer}.{matrix.matrix_type}": compress_bits(bits) for matrix, bits in masks.bits.items()},
+        deflate=False,
+    )
+
+
+def masks_from_arrays(layout: EncoderLayout, arrays: Arrays, what: str) -> MaskSet:
+    """Inverse of `masks_to_bytes`, from the arrays of the archive; `what` is the record, for sentences.
+
+    Raises
+    ------
+    MaskFormatError
+        If a matrix is missing, there are more, or a stream is not of its size.
+    """
+    bits = {}
+    for matrix in layout.matrices:
+        stream = arrays.get(f"{matrix.layer}.{matrix.matrix_type}")
+        if stream is None or stream.dtype != np.uint8 or stream.ndim != 1:
+            raise MaskFormatError(f"{what}: no mask of {matrix} in {MASKS_FILE}.")
+        try:
+            bits[matrix] = decompress_bits(stream, layout.size(matrix.matrix_type))
+        except MaskFormatError as error:
+            raise MaskFormatError(f"{what}, {matrix}: {error}") from None
+    if len(arrays) != len(bits):
+        raise MaskFormatError(f"{what}: {MASKS_FILE} holds {len(arrays)} masks; its encoder has {len(bits)}.")
+    return MaskSet(layout, bits)
+
+
+def kept_counts(masks: MaskSet) -> dict[str, Any]:
+    """Counts of a mask as records hold them: kept, ``(n_layers, 6)``, and kept_per_head, ``(n_layers, 4, n_heads)``."""
+    return {"kept": masks.kept_per_matrix.tolist(), "kept_per_head": masks.kept_per_head_and_matrix.tolist()}

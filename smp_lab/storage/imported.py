@@ -1,0 +1,279 @@
+"""Masks from elsewhere, kept beside the runs: one folder each, written once, verified whenever it is read.
+
+::
+
+    imported/{mask_id}/
+      mask.json    schema_version, mask_id, settings, layout, provenance, results, size and sha256 of masks.npz, its own
+      masks.npz    as of a run
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smp_lab import __version__
+from smp_lab.config import canonical_json
+from smp_lab.errors import ConfigError, MaskFormatError, RunExistsError, RunFormatError
+from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
+from smp_lab.masks import MaskSet
+from smp_lab.paths import MASK_RECORD_FILE, MASKS_FILE, imported_folder
+from smp_lab.storage.archives import Arrays
+from smp_lab.storage.array_files import kept_counts, masks_from_arrays, masks_to_bytes, most_bytes, read_arrays
+from smp_lab.storage.formats import Base, Opened, named_base
+from smp_lab.storage.mask_records import IMPORTED, MaskRecord
+from smp_lab.storage.runs import list_runs
+from smp_lab.storage.sealed import sync_folder, write_durably
+from smp_lab.storage.store import Listing, Seen, Store, fenced, names_in
+from smp_lab.storage.versions import IMPORTED_VERSIONS, ImportedVersion1, Seal
+from smp_lab.tasks import get_task
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedSettings:
+    """What identifies an imported mask.
+
+    Parameters
+    ----------
+    label
+        What people call it.
+    task
+        Name of the task that it was learned on; None where nobody said.
+    format
+        What it was read as, in words.
+    encoder, encoder_sha256
+        As of `MaskRecord`.
+    mask_sha256
+        Digest of its bits.
+    metric, value, n_examples
+        What somebody says that it scores, and on how many examples; None where nobody did.
+
+    Raises
+    ------
+    ConfigError
+        If the task is unknown, or a metric has no value from -1 to 1.
+    """
+
+    label: str
+    task: str | None
+    format: str
+    encoder: str
+    encoder_sha256: str
+    mask_sha256: str
+    metric: str | None = None
+    value: float | None = None
+    n_examples: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.task is not None:
+            get_task(self.task)
+        if (self.metric is None) != (self.value is None):
+            raise ConfigError("A metric of an imported mask has a name and a value, such as accuracy=0.82.")
+        if self.value is not None and not -1 <= self.value <= 1:
+            raise ConfigError(f"A metric is a fraction from -1 to 1; got {self.value:g}.")
+
+    @property
+    def mask_id(self) -> str:
+        """``{label}-{hash8}``; the words are for eyes, the hash of all settings is the identity."""
+        words = re.sub(r"[^a-z0-9]+", "-", self.label.lower()).strip("-")[:60] or "mask"
+        return f"{words}-{hashlib.sha256(canonical_json(asdict(self)).encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class ImportedMask:
+    """One mask from elsewhere.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+    settings, layout
+        What identifies it, and the shapes of its encoder.
+    provenance
+        created_utc, smp_lab_version, source (name of the file), assumed (sentences on what the file did not say).
+    results
+        kept and kept_per_head, as in `RunRecord`.
+    seal
+        Of its masks.npz.
+    """
+
+    path: Path
+    settings: ImportedSettings
+    layout: EncoderLayout
+    provenance: Mapping[str, Any]
+    results: Mapping[str, Any]
+    seal: Seal
+
+    @property
+    def mask_id(self) -> str:
+        """Identity of the mask."""
+        return self.settings.mask_id
+
+    @cached_property
+    def mask_record(self) -> MaskRecord:
+        """The mask by itself."""
+        settings = self.settings
+        return MaskRecord(
+            mask_id=self.mask_id,
+            label=settings.label,
+            source=IMPORTED,
+            layout=self.layout,
+            encoder=settings.encoder,
+            encoder_sha256=settings.encoder_sha256,
+            task=settings.task,
+            kept=np.asarray(self.results["kept"], np.int64),
+            kept_per_head=np.asarray(self.results["kept_per_head"], np.int64),
+            digest=self.seal.sha256,
+            read=self.read,
+        )
+
+    def read(self) -> MaskSet:
+        """Read and verify its bits; raises `RunFormatError` or `MaskFormatError`."""
+        what = f"Imported mask {self.mask_id}"
+
+        def build(arrays: Arrays) -> MaskSet:
+            masks = masks_from_arrays(self.layout, arrays, what)
+            if masks.sha256 != self.settings.mask_sha256 or any(
+                self.results[name] != counts for name, counts in kept_counts(masks).items()
+            ):
+                raise MaskFormatError(f"{what} keeps other weights than its {MASK_RECORD_FILE} says.")
+            return masks
+
+        file = self.path / MASKS_FILE
+        return read_arrays(
+            file, self.seal, most_bytes(self.layout), build, what=what, name=MASKS_FILE, again=IMPORTED_MASKS.again
+        )
+
+
+def save_imported(
+    runs: Path, opened: Opened, *, source: str, label: str, task: str | None = None, **metric: Any
+) -> ImportedMask:
+    """Write an opened mask whole or not at all, and read it back. One that is there already is left as it is.
+
+    Parameters
+    ----------
+    runs
+        Folder of runs.
+    opened
+        What `open_mask` found.
+    source
+        Name of the file.
+    label, task, metric
+        As of `ImportedSettings`: metric, value, n_examples.
+
+    Raises
+    ------
+    ConfigError
+        If a setting cannot be used.
+    RunWriteError
+        If the folder cannot be written or the disk is full. Nothing is left behind.
+    """
+    masks, base = opened.masks, opened.base
+    settings = ImportedSettings(
+        label=label,
+        task=task,
+        format=opened.format,
+        encoder=base.name,
+        encoder_sha256=base.sha256,
+        mask_sha256=masks.sha256,
+        **metric,
+    )
+    target, content = imported_folder(runs) / settings.mask_id, masks_to_bytes(masks)
+    record = {
+        "mask_id": settings.mask_id,
+        "settings": asdict(settings),
+        "layout": masks.layout.to_dict(),
+        "provenance": {
+            "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+            "smp_lab_version": __version__,
+            "source": source,
+            "assumed": list(opened.assumed),
+        },
+        "results": kept_counts(masks),
+        "files": {MASKS_FILE: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}},
+    }
+    try:
+        with IMPORTED_MASKS.writing(target) as temporary:
+            sealed = IMPORTED_MASKS.to_json(target, record)
+            temporary.mkdir()
+            write_durably(temporary / MASKS_FILE, content)
+            write_durably(temporary / MASK_RECORD_FILE, sealed)
+            sync_folder(temporary)
+    except RunExistsError:
+        pass
+    return load_imported(target)
+
+
+def _build(path: Path, content: Mapping[str, Any], model: ImportedVersion1) -> ImportedMask:
+    layout, seal = EncoderLayout.from_dict(content["layout"]), model.files.get("masks.npz")
+    with fenced(str(path / MASK_RECORD_FILE)):
+        # Lists of unequal lengths are no array.
+        kept, heads = (np.array(content["results"][name], np.int64) for name in ("kept", "kept_per_head"))
+    sizes = [layout.size(kind) for kind in MATRIX_TYPES]
+    if (
+        seal is None
+        or kept.shape != (layout.n_layers, len(MATRIX_TYPES))
+        or (kept > sizes).any()
+        or heads.shape != (layout.n_layers, len(HEAD_TYPES), layout.n_heads)
+        or not np.array_equal(heads.sum(axis=2), kept[:, : len(HEAD_TYPES)])
+    ):
+        raise RunFormatError(
+            f"{path / MASK_RECORD_FILE} has kept counts that do not fit its encoder, or names no mask."
+        )
+    settings = ImportedSettings(**content["settings"])
+    return ImportedMask(path, settings, layout, content["provenance"], content["results"], Seal(seal.sha256, seal.size))
+
+
+IMPORTED_MASKS: Store[ImportedMask] = Store(
+    kind="imported mask",
+    id_name="mask_id",
+    versions=IMPORTED_VERSIONS,
+    json_file=lambda path: path / MASK_RECORD_FILE,
+    entries=lambda runs: names_in(imported_folder(runs), folders_alone=True),
+    id_at=lambda path: path.name,
+    id_of=lambda mask: mask.mask_id,
+    build=_build,
+    again="Restore the folder or import the mask again.",
+)
+
+
+def load_imported(path: Path) -> ImportedMask:
+    """Read and verify the record of one imported mask; its bits are verified when they are read.
+
+    Raises
+    ------
+    RunFormatError
+        If the folder is no such record, is cut off or altered, or of a schema version that is not known here.
+    """
+    return IMPORTED_MASKS.load(path)
+
+
+def list_imported(folders: Iterable[Path], before: Seen[ImportedMask] | None = None) -> Listing[ImportedMask]:
+    """Read the record of every imported mask in some folders of runs; what has not changed since is taken as it is."""
+    return IMPORTED_MASKS.list(folders, before.get) if before else IMPORTED_MASKS.list(folders)
+
+
+# Encoders that many masks are for. Their weights are not here, so they are known by name and shapes alone.
+_PUBLISHED = {
+    "bert-base-uncased": EncoderLayout(12, 768, 3072, 12, 109_482_240),
+    "roberta-base": EncoderLayout(12, 768, 3072, 12, 124_645_632),
+}
+
+
+def known_bases(folders: Iterable[Path]) -> list[Base]:
+    """Encoders of the runs and imported masks in some folders, then those that many masks are for."""
+    folders = list(folders)
+    configs = [(run.config, run.layout) for run in list_runs(folders).runs.values()]
+    found = [Base(config.base_model, config.base_model_sha256, layout) for config, layout in configs]
+    masks = list_imported(folders).records.values()
+    found += [Base(mask.settings.encoder, mask.settings.encoder_sha256, mask.layout) for mask in masks]
+    found += [named_base(name, layout) for name, layout in _PUBLISHED.items()]
+    return list({base.sha256: base for base in found}.values())

@@ -1,0 +1,132 @@
+"""Masks written by the tools that write them, imported by the command line, equal to the bit."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+import torch
+from torch.nn.utils import prune
+from transformers import AutoModel, AutoModelForSequenceClassification
+from typer.testing import CliRunner
+
+from smp_lab.cli import commands
+from smp_lab.errors import MaskFormatError
+from smp_lab.inference.export import export
+from smp_lab.inference.torch_files import torch_file
+from smp_lab.storage.imported import list_imported
+from smp_lab.storage.release import write_release
+
+
+@pytest.fixture
+def imported(tmp_path, pruned):
+    """``imported(path)``: the mask that `smp-lab import` makes of it, of the encoder of `pruned`."""
+
+    def run(path, *options):
+        folder = tmp_path / "runs"
+        base = ("--base", str(pruned.encoder.files.folder))
+        found = CliRunner().invoke(
+            commands, ["import", str(path), *base, "--runs", str(folder), "--json", *options], catch_exceptions=False
+        )
+        assert found.exit_code == 0, found.output
+        facts = json.loads(found.stdout)
+        return facts, list_imported([folder]).records[facts["mask_id"]].mask_record
+
+    return run
+
+
+def modules_of(pruned, model):
+    prefix = f"{model.base_model_prefix}." if model is not model.base_model else ""
+    return {
+        model.get_submodule(f"{prefix}{name.removesuffix('.weight')}"): torch.from_numpy(pruned.masks.dense(matrix))
+        for matrix, (name, _) in pruned.encoder.matrix_parameters().items()
+    }
+
+
+def with_zeros(pruned):
+    model = AutoModelForSequenceClassification.from_pretrained(pruned.encoder.files.folder)
+    for module, mask in modules_of(pruned, model).items():
+        module.weight.data *= mask
+    return model
+
+
+def as_shards(pruned, folder):
+    with_zeros(pruned).save_pretrained(folder, max_shard_size="20KB")
+    assert (folder / "model.safetensors.index.json").is_file()
+    return folder
+
+
+def as_bin(pruned, folder):
+    folder.mkdir()
+    model = with_zeros(pruned)
+    model.config.save_pretrained(folder)
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    return folder
+
+
+def as_bfloat16(pruned, folder):
+    with_zeros(pruned).to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+def as_prune(pruned, folder):
+    model = AutoModel.from_pretrained(pruned.encoder.files.folder)
+    for module, mask in modules_of(pruned, model).items():
+        prune.custom_from_mask(module, "weight", mask)
+    file = folder.with_suffix(".pt")
+    torch.save(model.state_dict(), file)
+    return file
+
+
+def as_nested_dictionary(pruned, folder):
+    file = folder.with_suffix(".pt")
+    names = {name.removesuffix(".weight"): matrix for matrix, (name, _) in pruned.encoder.matrix_parameters().items()}
+    dense = {name: {"weight": torch.from_numpy(pruned.masks.dense(matrix)).int()} for name, matrix in names.items()}
+    torch.save(dense, file)
+    return file
+
+
+def as_release(pruned, folder):
+    write_release(pruned.masks, folder.with_suffix(".npy"))
+    return folder.with_suffix(".npy")
+
+
+def as_export(form):
+    def write(pruned, folder):
+        return export(pruned, folder, form)
+
+    write.__name__ = f"as_{form}_export"
+    return write
+
+
+WRITERS = [as_shards, as_bin, as_bfloat16, as_prune, as_nested_dictionary, as_release]
+WRITERS += [as_export(form) for form in ("masked", "bits", "prune", "dictionary")]
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
+def test_what_a_tool_writes_is_imported_to_the_bit(write, pruned, tmp_path, imported):
+    facts, mask = imported(write(pruned, tmp_path / "theirs"), "--label", "Theirs", "--task", "rte")
+    assert mask.masks.sha256 == pruned.masks.sha256
+    assert mask.encoder_sha256 == pruned.encoder.files.sha256
+    assert (mask.label, mask.task) == ("Theirs", "rte")
+    assert len(facts["assumed"]) == 2
+
+
+def test_a_file_that_would_run_code_is_refused_and_does_not(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return open, (str(tmp_path / "ran"), "w")
+
+    torch.save({"a": Bomb()}, tmp_path / "m.pt", pickle_module=pickle)
+    with pytest.raises(MaskFormatError, match="holds more than weights"):
+        torch_file(tmp_path / "m.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("size", [0, 10, 2000])
+def test_a_file_of_torch_that_is_cut_off(tmp_path, size):
+    torch.save({"a": torch.ones(1000)}, tmp_path / "whole.pt")
+    (tmp_path / "m.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:size])
+    with pytest.raises(MaskFormatError, match=r"cut off|more than weights"):
+        torch_file(tmp_path / "m.pt")
