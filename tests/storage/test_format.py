@@ -7,15 +7,25 @@ import numpy as np
 from conftest import make_run
 
 from smp_lab.layout import MatrixId
-from smp_lab.storage.versions import RUN_VERSIONS, TRANSFER_VERSIONS, RunVersion1
+from smp_lab.storage.imported import IMPORTED_MASKS
+from smp_lab.storage.measurements import KINDS, MEASUREMENTS
+from smp_lab.storage.runs import RUNS
+from smp_lab.storage.transfers import TRANSFERS
+from smp_lab.storage.versions import RunVersion1
 
 TEXT = (Path(__file__).parents[2] / ".github" / "FORMAT.md").read_text()
 
 
 def test_every_version_and_key_is_described():
-    described = {(kind, int(number)) for kind, number in re.findall(r"^\| (run|transfer) \| (\d+) \|", TEXT, re.M)}
-    assert described == {("run", version) for version in RUN_VERSIONS} | {("transfer", v) for v in TRANSFER_VERSIONS}
-    assert set(re.findall(r"^\| `(\w+)` \|", TEXT, re.M)) == set(RunVersion1.model_fields)
+    described = {(kind, int(number)) for kind, number in re.findall(r"^\| ([a-z ]+) \| (\d+) \|", TEXT, re.M)}
+    stores = (RUNS, TRANSFERS, MEASUREMENTS, IMPORTED_MASKS)
+    assert described == {(store.kind, version) for store in stores for version in store.versions}
+    keys, kinds = (
+        set(re.findall(r"^\| `(\w+)` \|", TEXT.split(title)[1].split("\n## ")[0], re.M))
+        for title in ("## run.json", "## Measurements")
+    )
+    assert keys == set(RunVersion1.model_fields)
+    assert kinds == set(KINDS)
 
 
 def test_a_mask_is_read_as_the_description_reads_it(runs, monkeypatch):
