@@ -102,13 +102,13 @@ def _choose(index: RunIndex, table: pd.DataFrame) -> None:
     # The table follows the choice, whoever made it: a link, the sidebar, or a row of the table itself.
     rows = [place for place, run_id in enumerate(shown["run_id"]) if run_id in chosen]
     st.session_state[_TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
-    st.dataframe(
+    columns.show(
         columns.in_words(shown),
         column_config=columns.SHARED,
         column_order=[*_COLUMNS, "source", "run_id"],
-        hide_index=True,
         key=_TABLE,
-        on_select=lambda: _take_rows(shown["run_id"].tolist()),
+        # In the lecture view there is nothing to tick.
+        on_select="ignore" if links.in_lecture() else lambda: _take_rows(shown["run_id"].tolist()),
         selection_mode="multi-row",
         alt="Runs with task, method, remaining weights and main metric",
     )

@@ -70,7 +70,7 @@ def _counts(runs: Sequence[RunRecord]) -> None:
     table = controls.tables_of_runs(
         [(run, sparsity.count_table(run.kept, run.layout, run.config.remaining)) for run in runs]
     )
-    st.dataframe(
+    columns.show(
         # Streamlit cuts what is beyond the last decimal instead of rounding it.
         table.assign(part=table["part"].map(MATRIX_TITLES)).round({"nominal": 5, "remaining": 5}),
         column_order=["run", "part", "scope", "kept", "n_weights", "nominal", "remaining"],
@@ -89,7 +89,6 @@ def _counts(runs: Sequence[RunRecord]) -> None:
             ),
             "remaining": columns.percent("Kept"),
         },
-        hide_index=True,
         alt="Kept weights by matrix type, of the encoder and of the whole model, for each chosen run",
     )
     controls.data_downloads(table, "kept-weights")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from smp_lab.errors import SmpLabError
 from smp_lab.jobs.queue import QUEUED, RESUMABLE, Job, Queue
-from smp_lab.ui import actions, cache, controls, estimate, forms, links, live, messages, safety
+from smp_lab.ui import actions, cache, columns, controls, estimate, forms, links, live, messages, safety
 
 _JOB = "job"
 _LIKE = "like"
@@ -106,7 +106,7 @@ def _watch(queue: Queue, was_busy: bool) -> None:
 def _queue(queue: Queue, jobs: list[Job]) -> None:
     waiting = sum(job.state == QUEUED for job in jobs)
     with st.expander(f"Queue: {sum(job.is_active for job in jobs)} at work, {waiting} waiting, {len(jobs)} in all"):
-        st.dataframe(live.queue_table(jobs), hide_index=True, key="jobs", height="content" if len(jobs) < 8 else 300)
+        columns.show(live.queue_table(jobs), key="jobs", height="content" if len(jobs) < 8 else 300)
         st.caption(estimate.limits(queue))
         if safety.refusal() is None:
             label = "Resume the queue" if queue.paused else "Pause the queue"

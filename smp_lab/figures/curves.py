@@ -108,7 +108,7 @@ def plot_curves(
         figure,
         title,
         "Filled: measured, a dot per seed; line: mean, dense dashed"
-        "<br>Hollow: published, another encoder; point in it: read off",
+        "<br>Hollow: published, another encoder; with a dot inside: read from a figure",
         height=100 + rows * (420 if len(tasks) == 1 else 290) + legend_room(len(named)) // (1 if columns == 1 else 2),
     )
     figure.update_layout(margin_t=100)
@@ -136,7 +136,7 @@ def plot_difference(
     figure = new_figure(
         title,
         "Main metric in points of 100, against dense of the same encoder"
-        "<br>Filled: measured. Hollow: published; point in it: read off",
+        "<br>Filled: measured. Hollow: published; with a dot inside: read from a figure",
         height=520,
     )
     colors = TASK_COLORS if color_by == TASK else METHOD_COLORS
@@ -309,7 +309,7 @@ def _add_published(
         points = points.sort_values("remaining")
         first = points.iloc[0]
         label = f"{task_title(first['task'])}, published" if color_by == TASK else f"{name}, published"
-        source_words = f"{source}, read off" if first["read_off"] else f"{source}, mean of five seeds"
+        source_words = f"{source}, read from a figure" if first["read_off"] else f"{source}, mean of five seeds"
         spread = [f"<br>sd over seeds {100 * sd:.2f}" if pd.notna(sd) else "" for sd in points["sd"]]
         color = colors[first[color_by]]
         figure.add_scatter(

@@ -139,11 +139,16 @@ def plot_flips(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.F
         cols=2,
         shared_yaxes="all",
         horizontal_spacing=0.03,
-        subplot_titles=("Forced by the schedule: |out - in|", "True swaps: min(in, out)"),
+        subplot_titles=("Forced by the schedule", "True swaps"),
     )
     for column, kind in enumerate(("forced", "swaps"), start=1):
         _add_lines(figure, table, x, kind, color_by, "%{y:,} weights", row=1, col=column)
-    dress(figure, title, "The logged step alone, against the step just before; a log scale draws no zeros", height=380)
+    dress(
+        figure,
+        title,
+        "In each logged step, against the step before it. A step with none is not drawn: the scale has no zero",
+        height=380,
+    )
     figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
     figure.update_yaxes(type="log", exponentformat="none", separatethousands=True)
     figure.update_yaxes(title_text="Weights (count), encoder", col=1)

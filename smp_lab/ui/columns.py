@@ -46,6 +46,11 @@ SHARED: dict[str, Any] = {
 }
 
 
+def show(table: pd.DataFrame, **settings: Any) -> None:
+    """A table as all pages show it; settings are those of ``st.dataframe``."""
+    st.dataframe(table, hide_index=True, placeholder="-", **settings)
+
+
 def method_title(method: str, published: Mapping[str, str]) -> str:
     """A method in short; of those that are published alone by the titles there."""
     return method_name(method) if method in METHODS else published[method]

@@ -65,7 +65,7 @@ def spread(means: pd.DataFrame) -> None:
         "for accuracy, resampled examples for other metrics. **Paired** (below): do two runs differ on the same "
         "examples? It is the sharpest, because what is hard for both does not count."
     )
-    st.dataframe(
+    columns.show(
         columns.in_words(means),
         column_order=["task", "name", "remaining", "metric", "mean", "n_seeds", "sd", "n_examples", "sampling"],
         column_config=columns.SHARED
@@ -73,10 +73,9 @@ def spread(means: pd.DataFrame) -> None:
             "name": "Line",
             "mean": columns.percent("Mean"),
             "n_seeds": st.column_config.NumberColumn("Seeds"),
-            "sd": columns.percent("Over seeds, sd", help="In points; none where there is one seed."),
+            "sd": columns.percent("Over seeds, sd", help="In points; a dash where there is one seed."),
             "sampling": columns.percent("Dev set, 95 % (±)", help="In points; mean over seeds."),
         },
-        hide_index=True,
         alt="Mean over seeds of the metric with its spread over seeds and over development sets",
     )
     controls.data_downloads(means, "spread")
@@ -97,7 +96,7 @@ def costs(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     with_masks = [run for run in runs if run.has_masks]
     sizes = {run.run_id: size for run, size in messages.readable(with_masks, lambda run: run.mask_bytes)}
     table = analysis.costs(runs, labels, sizes)
-    st.dataframe(
+    columns.show(
         columns.in_words(table),
         column_config=columns.SHARED
         | {
@@ -115,7 +114,6 @@ def costs(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
             "stored": st.column_config.NumberColumn("Mask as stored", format="bytes", help="Compressed."),
         },
         column_order=["run", "trainable", "new", "encoder", "model", "packed", "stored", "base_model"],
-        hide_index=True,
         alt="Trainable and new parameters, remaining fractions and bytes of a mask for each run",
     )
     controls.data_downloads(table, "costs")
@@ -184,10 +182,13 @@ def pair(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     st.markdown(f"a: {messages.plain(labels[a.run_id])}; b: {messages.plain(labels[b.run_id])}. {_verdict(found)}")
     if found.outcomes:
         counts = found.outcomes
-        st.dataframe(
+        columns.show(
             pd.DataFrame(
-                {"b right": [counts.both, counts.only_b], "b wrong": [counts.only_a, counts.neither]},
-                index=["a right", "a wrong"],
+                {
+                    "examples": ["a right", "a wrong"],
+                    "b right": [counts.both, counts.only_b],
+                    "b wrong": [counts.only_a, counts.neither],
+                }
             ),
             width=320,
             alt="Examples by whether run a and run b predict them right",
@@ -223,11 +224,10 @@ def ablations() -> None:
     """What the paper measured with parts of the method left out or exchanged."""
     with st.expander("Published ablations of the method"):
         table = cache.ablations()
-        st.dataframe(
+        columns.show(
             columns.in_words(table),
             column_order=["source", "variant", "task", "metric", "remaining", "value", "note"],
             column_config=columns.SHARED | {"variant": "Variant", "note": "Note"},
-            hide_index=True,
             alt="Tables 3 to 5 of the paper: masking functions, heads and the regulariser compared",
         )
         st.caption(f"{SOURCE}, Tables 3 to 5, BERT-base. Of another encoder than the measured runs.")

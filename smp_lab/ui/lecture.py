@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import urlencode
 
+import segno
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
@@ -29,30 +31,67 @@ html {{font-size: {SCALE * 15}px !important}}
 [data-testid=stMain] [data-testid=stLayoutWrapper]:has({_OPERATED}):not(:has({_READ})) {{display: none}}
 [data-testid=stMain] [data-testid=stLayoutWrapper]:has(> .st-key-{_LINKS}),
 [data-testid=stMain] .st-key-{_LINKS} [data-testid=stElementContainer] {{display: flex !important}}
+.lecture-full {{position: fixed !important; transform-origin: 0 0; z-index: 1000000}}
 </style>"""
 _STYLE_ELSEWHERE = f"<style>[data-testid=stLayoutWrapper]:has(> .st-key-{_LINKS}) {{display: none}}</style>"
-# The keys of a presenter's remote control. The lesson has keys of its own.
+# The keys of a presenter's remote control, and F for one figure on all of the screen, enlarged as it was drawn. The
+# lesson has keys of its own.
 _SCRIPT = """<script>
 if (!window.lectureKeys) {
     window.lectureKeys = true;
+    const leave = figure => {
+        figure.classList.remove('lecture-full');
+        figure.style.cssText = '';
+    };
+    const fill = figure => {
+        const { width, height } = figure.getBoundingClientRect();
+        const times = Math.min(innerWidth / width, innerHeight / height);
+        const paper = getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor;
+        figure.classList.add('lecture-full');
+        Object.assign(figure.style, {
+            width: `${width}px`,
+            height: `${height}px`,
+            left: `${(innerWidth - times * width) / 2}px`,
+            top: `${(innerHeight - times * height) / 2}px`,
+            transform: `scale(${times})`,
+            background: paper,
+            boxShadow: `0 0 0 100vmax ${paper}`,
+        });
+    };
     document.addEventListener('keydown', event => {
-        const step = {PageDown: 1, PageUp: -1}[event.key];
+        const step = { PageDown: 1, PageUp: -1 }[event.key] || 0;
         const figures = [...document.querySelectorAll('[data-testid=stPlotlyChart]')];
-        if (!step || !figures.length || new URLSearchParams(location.search).get('lecture') !== '1') return;
-        if (location.pathname.endsWith('/learn')) return;
+        if (!figures.length || new URLSearchParams(location.search).get('lecture') !== '1') return;
+        if (location.pathname.endsWith('/learn') || event.target.closest('input, textarea')) return;
+        const full = document.querySelector('.lecture-full');
+        if (full && ['Escape', 'f'].includes(event.key)) return leave(full);
         const middle = innerHeight / 2;
         const away = figures.map(figure => {
             const box = figure.getBoundingClientRect();
             return (box.top + box.bottom) / 2 - middle;
         });
+        if (event.key === 'f') {
+            const far = away.map(Math.abs);
+            return fill(figures[far.indexOf(Math.min(...far))]);
+        }
+        if (!step) return;
         const ahead = away.map((far, place) => [step * far, place]).filter(([far]) => far > 40);
         ahead.sort((a, b) => a[0] - b[0]);
-        if (!ahead.length) return;
+        const next = figures[full ? figures.indexOf(full) + step : ahead[0]?.[1]];
+        if (!next) return;
         event.preventDefault();
-        figures[ahead[0][1]].scrollIntoView({block: 'center'});
+        if (full) leave(full);
+        next.scrollIntoView({ block: 'center' });
+        if (full) fill(next);
     }, true);
 }
 </script>"""
+
+
+def _address() -> str:
+    """Of what is seen, with all that was chosen."""
+    chosen = [(key, value) for key in st.query_params for value in st.query_params.get_all(key)]
+    return f"{st.context.url}?{urlencode(chosen)}"
 
 
 def switch(pages: Iterable[StreamlitPage]) -> None:
@@ -64,7 +103,8 @@ def switch(pages: Iterable[StreamlitPage]) -> None:
         "Lecture view",
         icon=":material/co_present:",
         type="tertiary",
-        help="Large type and no controls. Its address opens it as it is. Page Down and Page Up go to the next figure.",
+        help="Large type and no controls. Its address opens it as it is. Page Down and Page Up go to the next figure, "
+        "F fills the screen with one.",
         on_click=links.set_lecture,
         args=[True],
     )
@@ -77,3 +117,7 @@ def switch(pages: Iterable[StreamlitPage]) -> None:
             "Show the controls", icon=":material/tune:", type="tertiary", on_click=links.set_lecture, args=[False]
         )
         st.html('<a class="figure-link" href="#" aria-live="polite">Copy link</a>', width="content")
+        if links.in_lecture():
+            with st.popover("QR code", icon=":material/qr_code:", type="tertiary"):
+                code = segno.make(_address(), error="m")
+                st.image(code.svg_inline(scale=6, light="white"), alt="QR code of the address of this page")

@@ -14,7 +14,7 @@ from smp_lab.figures.transfer import plot_transfer
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.runs import RunRecord
 from smp_lab.storage.transfers import TransferRecord
-from smp_lab.ui import cache, controls, links, messages, overlap_words
+from smp_lab.ui import cache, columns, controls, links, messages, overlap_words
 from smp_lab.ui.glossary import explain
 
 _FEW_REGIONS = 4
@@ -78,11 +78,10 @@ def several(masks: Sequence[MaskRecord], labels: Mapping[str, str]) -> None:
         min_width=640,
     )
     table = cache.computed(overlap.consensus, regions)
-    st.dataframe(
+    columns.show(
         table.round({"remaining": 5, "expected": 5}),
         column_order=list(overlap_words.CONSENSUS_COLUMNS),
         column_config=overlap_words.CONSENSUS_COLUMNS,
-        hide_index=True,
         alt="Weights that remain in the union, the majority and the intersection of the chosen masks",
     )
     st.caption("Kept: of the encoder's prunable weights. By chance: the masks independent in every matrix.")

@@ -70,9 +70,9 @@ def caution(pairs: pd.DataFrame, name: str) -> str:
 def pair(row: pd.Series[Any]) -> str:
     """What two masks keep and share, as counts; `row` is one of `measure_overlap`."""
     chance = (
-        "chance within each matrix would give none"
+        "two random masks would share none"
         if row["expected"] == 0
-        else f"{overlap.number(row['lift'])} times the {row['expected']:,.0f} that chance within each matrix gives"
+        else f"{overlap.number(row['lift'])} times the {row['expected']:,.0f} that two random masks would share"
     )
     return (
         f"A keeps {row['n_a']:,} of {row['n_weights']:,} weights, B {row['n_b']:,}. Both keep **{row['n_both']:,}**, "

@@ -8,7 +8,7 @@ import streamlit as st
 
 from smp_lab.analysis.run_card import FIRST, card_markdown, differences, run_card, sections
 from smp_lab.storage.runs import RunIndex
-from smp_lab.ui import cache, controls, links
+from smp_lab.ui import cache, columns, controls, links
 
 CARD = "card"
 
@@ -20,7 +20,7 @@ def show(index: RunIndex) -> None:
     if len(chosen) > 1:
         with st.expander(f"In what the {len(chosen)} chosen runs differ"):
             table = differences({names[run_id]: index.runs[run_id].config for run_id in chosen})
-            st.dataframe(table, hide_index=True, alt="Settings in which the chosen runs differ, a column per run")
+            columns.show(table, alt="Settings in which the chosen runs differ, a column per run")
             controls.data_downloads(table, "differences")
     # Open where a link asks for one; later choices are not to fold it.
     asked_for = st.session_state.setdefault("card_in_link", CARD in st.query_params)

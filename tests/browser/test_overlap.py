@@ -56,16 +56,16 @@ def test_a_clicked_cell_opens_its_pair_and_its_link_opens_elsewhere(visit, recor
     chosen = {records["rte"].run_id, records["rte10"].run_id}
     assert all(run_id in page.url for run_id in chosen)
     kept = f"{records['rte10'].kept.sum():,}"
-    sentence = page.get_by_text("chance within each matrix gives").first.text_content()
+    sentence = page.get_by_text("two random masks would share").first.text_content()
     assert kept in sentence
     copied = visit(page.url, N_CHARTS)
-    assert copied.get_by_text("chance within each matrix gives").first.text_content() == sentence
+    assert copied.get_by_text("two random masks would share").first.text_content() == sentence
     assert "Lift" in copied.locator(".st-key-all-pairs .gtitle-subtitle").text_content()
     # One step back takes back all of what one click did.
     page.go_back()
     page.wait_for_function("() => !location.search.includes('pair_')")
     settle(page, N_CHARTS)
-    assert page.get_by_text("chance within each matrix gives").first.text_content() != sentence
+    assert page.get_by_text("two random masks would share").first.text_content() != sentence
 
 
 def test_a_clicked_dot_opens_its_pair(visit, records):

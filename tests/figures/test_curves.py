@@ -111,7 +111,7 @@ def test_published_points_are_hollow_and_never_joined_to_measured_ones():
 def test_points_read_off_a_figure_say_so():
     figure = plot_curves(runs()[:0], runs()[:0], published("mnli", "accuracy_matched"))
     for trace in figure.data:
-        read_off = "read off" in trace.customdata[0][1]
+        read_off = "read from a figure" in trace.customdata[0][1]
         assert trace.marker.symbol.endswith("-open-dot") == read_off
         assert ("figure" in trace.customdata[0][1]) == read_off
     assert sum(len(trace.x) for trace in figure.data) == len(published("mnli", "accuracy_matched"))

@@ -106,7 +106,7 @@ def test_runs_that_differ_by_little_are_not_distinguishable(open_page, runs):
     assert "**+5.0** points of Accuracy on 40 examples" in text
     assert "2 examples are right in one of the two alone, 2 of them in b" in text
     assert "p = 0.5" in text
-    assert app.dataframe[2].value.to_numpy().tolist() == [[24, 0], [2, 14]]
+    assert app.dataframe[2].value.to_numpy().tolist() == [["a right", 24, 0], ["a wrong", 2, 14]]
 
 
 def test_runs_that_differ_by_far_are_distinguishable(open_page, runs):
