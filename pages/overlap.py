@@ -25,12 +25,13 @@ def main() -> None:
     st.title("How much do masks agree?")
     answer = st.container()
     runs = controls.chosen_runs(cache.run_index(), otherwise=controls.ALL_SEEDS_AND_CONTROLS)
-    masks = sections.comparable(runs)
+    opened = controls.chosen_masks()
+    masks = sections.comparable([*runs, *opened])
     runs = [run for run in runs if run.run_id in {mask.mask_id for mask in masks}]
     if len(masks) < 2:
         st.info("Overlap needs two runs with masks of the same encoder. Choose or train another one.")
         return
-    labels = controls.run_labels(runs)
+    labels = controls.run_labels([*runs, *(mask for mask in opened if mask in masks)])
     scored = [run for run, _ in messages.readable(runs, cache.magnitudes)]
     with messages.sentence_on_error():
         counts = cache.pairwise_overlap(masks, scored)
@@ -49,7 +50,7 @@ def main() -> None:
 
 
 def _kinds(pairs: pd.DataFrame, measure: str) -> None:
-    kinds = [kind for kind in overlap.PAIR_KINDS if kind != overlap.WITH_CONTROL or kind in set(pairs["kind"])]
+    kinds = [kind for kind in overlap.PAIR_KINDS if kind not in overlap.RARE_KINDS or kind in set(pairs["kind"])]
     controls.show(
         figures.plot_pair_kinds,
         pairs,

@@ -10,7 +10,6 @@ from smp_lab.analysis import sparsity
 from smp_lab.figures import sparsity as figures
 from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES
 from smp_lab.layout import HEAD_TYPES
-from smp_lab.storage.runs import RunRecord
 from smp_lab.ui import cache, columns, controls, mask_picture
 from smp_lab.ui.glossary import explain
 
@@ -20,7 +19,10 @@ _SUM = "all four"
 def main() -> None:
     st.title("Where do masks keep weights?")
     answer = st.container()
-    runs = controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK)
+    runs: list[controls.Masked] = [
+        *controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK),
+        *controls.chosen_masks(),
+    ]
     per_layer = controls.tables_of_runs([(run, sparsity.remaining_per_layer(run.kept, run.layout)) for run in runs])
     per_head = controls.tables_of_runs(
         [(run, sparsity.remaining_per_head(run.kept_per_head, run.layout)) for run in runs]
@@ -37,7 +39,7 @@ def main() -> None:
     _heads(runs)
     _counts(runs)
     st.subheader("One matrix")
-    masks = {run.run_id: mask for run in runs if (mask := run.mask_record) is not None}
+    masks = {mask.mask_id: mask for mask in controls.masks_of(runs)}
     if masks:
         labels = controls.run_labels(runs)
         mask_picture.show(masks, {mask_id: labels[mask_id] for mask_id in masks})
@@ -47,7 +49,7 @@ def main() -> None:
 
 # What is set in a fragment draws it alone: the rest of the page stays.
 @st.fragment
-def _heads(runs: Sequence[RunRecord]) -> None:
+def _heads(runs: Sequence[controls.Masked]) -> None:
     titles = {_SUM: "All four"} | {kind: MATRIX_TITLES[kind] for kind in HEAD_TYPES}
     matrices = controls.pick("Matrices of the heads", titles, key="heads", widget=st.segmented_control, required=True)
     types = HEAD_TYPES if matrices == _SUM else (matrices,)
@@ -65,10 +67,13 @@ def _heads(runs: Sequence[RunRecord]) -> None:
     )
 
 
-def _counts(runs: Sequence[RunRecord]) -> None:
+def _counts(runs: Sequence[controls.Masked]) -> None:
     st.subheader("Counts")
     table = controls.tables_of_runs(
-        [(run, sparsity.count_table(run.kept, run.layout, run.config.remaining)) for run in runs]
+        [
+            (run, sparsity.count_table(run.kept, run.layout, run.config.remaining if run.config else None))
+            for run in runs
+        ]
     )
     columns.show(
         # Streamlit cuts what is beyond the last decimal instead of rounding it.

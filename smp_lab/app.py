@@ -27,6 +27,7 @@ _MENU = {
         (links.OVERLAP, "Overlap", "join_inner"),
         (links.HISTORY, "History", "timeline"),
         (links.SCORES, "Scores", "bar_chart"),
+        (links.OPEN_MASK, "Open a mask", "folder_open"),
     ],
 }
 # Former addresses of pages, which copied links still name.
@@ -57,6 +58,7 @@ def main() -> None:
     controls.style_sheet()
     with st.sidebar:
         controls.pick_runs(cache.run_index(), page.url_path)
+        controls.pick_masks(page.url_path)
         controls.figure_settings(page.url_path)
     lecture.switch(page for pages in menu.values() for page in pages)
     place = messages.slot()

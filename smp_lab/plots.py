@@ -9,7 +9,6 @@ All of them read records alone: they need neither torch nor the app.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -240,7 +239,7 @@ def _curves(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, pd.DataFrame, pd.D
 
 def _labels(runs: Sequence[Masked]) -> dict[str, str]:
     names = labels.run_labels(run_table.run_table(_only_runs(runs)))
-    return names | {each.mask_id: each.label for each in runs if isinstance(each, MaskRecord)}
+    return names | {each.mask_id: labels.without_tags(each.label) for each in runs if isinstance(each, MaskRecord)}
 
 
 def _only_runs(runs: Sequence[Masked]) -> list[RunRecord]:
@@ -248,25 +247,7 @@ def _only_runs(runs: Sequence[Masked]) -> list[RunRecord]:
 
 
 def _of_runs(runs: Sequence[Masked], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    names = _labels(runs)
-    parts = []
-    for each, table in zip(runs, tables, strict=True):
-        if isinstance(each, RunRecord):
-            parts.append(run_table.tables_of_runs([(each, table)], names))
-        else:
-            config = each.config
-            parts.append(
-                table.assign(
-                    run_id=each.mask_id,
-                    run=each.label,
-                    task=each.task or "",
-                    method=config.method if config else "",
-                    # What was asked for is known of a run alone.
-                    level=math.nan if config is None or config.remaining is None else config.remaining,
-                    seed=config.seed if config else math.nan,
-                )
-            )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return run_table.tables_of_runs(list(zip(runs, tables, strict=True)), _labels(runs))
 
 
 def _masks(runs: Sequence[Masked], at_least: int = 2) -> list[MaskRecord]:

@@ -37,8 +37,10 @@ _SIZE_TERMS = ("size_expected", "size_highest", "size_v_a", "size_v_b")
 SAME_TASK_OTHER_SEED = "same task, other seed"
 SAME_TASK_OTHER_SETTINGS = "same task, other settings"
 OTHER_TASK = "other task"
-WITH_CONTROL = "with a control"
-PAIR_KINDS = (SAME_TASK_OTHER_SEED, SAME_TASK_OTHER_SETTINGS, OTHER_TASK, WITH_CONTROL)
+WITH_CONTROL, WITH_IMPORTED = "with a control", "with an imported mask"
+PAIR_KINDS = (SAME_TASK_OTHER_SEED, SAME_TASK_OTHER_SETTINGS, OTHER_TASK, WITH_CONTROL, WITH_IMPORTED)
+# Those that have a column in a figure where there are such pairs alone.
+RARE_KINDS = (WITH_CONTROL, WITH_IMPORTED)
 
 UNION, MAJORITY, INTERSECTION = CONSENSUS_RULES = ("union", "majority", "intersection")
 
@@ -193,12 +195,13 @@ def check_one_encoder(masks: Sequence[Mask]) -> None:
 
 def pair_kind(a: Mask, b: Mask) -> str:
     """Which of `PAIR_KINDS` two masks are."""
-    configs = [mask.config for mask in (a, b) if mask.config is not None]
-    if any(config.method_info.is_control for config in configs):
+    if a.config is None or b.config is None:
+        return WITH_IMPORTED
+    if a.config.method_info.is_control or b.config.method_info.is_control:
         return WITH_CONTROL
-    if a.task is None or a.task != b.task:
+    if a.config.task != b.config.task:
         return OTHER_TASK
-    seeds_alone = len(configs) == 2 and replace(configs[0], seed=configs[1].seed) == configs[1]
+    seeds_alone = replace(a.config, seed=b.config.seed) == b.config
     return SAME_TASK_OTHER_SEED if seeds_alone else SAME_TASK_OTHER_SETTINGS
 
 
@@ -255,6 +258,7 @@ def medians_in_words(pairs: pd.DataFrame, measure: str) -> str:
         SAME_TASK_OTHER_SETTINGS: "two settings on one task",
         OTHER_TASK: "two tasks",
         WITH_CONTROL: "a mask and a control",
+        WITH_IMPORTED: "an imported mask and another",
     }
     return "; ".join(
         f"{words} **{number(medians['median'][kind])}** ({medians['n'][kind]:,} {_pairs(medians['n'][kind])})"

@@ -98,37 +98,48 @@ def _row(run: Run, variant: str) -> tuple[Any, ...]:
     return tuple(facts[name] if name in facts else getattr(config, name) for name in COLUMNS)
 
 
-def tables_of_runs(contents: Sequence[tuple[Run, pd.DataFrame]], labels: Mapping[str, str]) -> pd.DataFrame:
+class Mask(Protocol):
+    """A mask without a run; a mask record has it."""
+
+    @property
+    def mask_id(self) -> str:
+        """Identity."""
+
+    @property
+    def task(self) -> str | None:
+        """The task that it was learned on; None where it is not known."""
+
+
+def tables_of_runs(contents: Sequence[tuple[Run | Mask, pd.DataFrame]], labels: Mapping[str, str]) -> pd.DataFrame:
     """One table of several, with the columns run_id, run (label), task, method, level and seed in front.
 
     Parameters
     ----------
     contents
-        Runs, and a table of each.
+        Runs, and a table of each. A mask without a run is taken too: its id stands as run_id, and of its method, level
+        and seed nothing is known (empty, NaN and NaN).
     labels
-        Run id -> label.
+        Run or mask id -> label.
     """
-    tables = [
-        pd.concat(
-            [
-                pd.DataFrame(
-                    {
-                        "run_id": run.run_id,
-                        "run": labels[run.run_id],
-                        "task": run.config.task,
-                        "method": run.config.method,
-                        "level": math.nan if run.config.remaining is None else run.config.remaining,
-                        "seed": run.config.seed,
-                    },
-                    index=table.index,
-                ),
-                table,
-            ],
-            axis=1,
-        )
-        for run, table in contents
-    ]
+    tables = []
+    for each, table in contents:
+        facts = _origin(each)
+        facts = {"run_id": facts["run_id"], "run": labels[facts["run_id"]], **facts}
+        tables.append(pd.concat([pd.DataFrame(facts, index=table.index), table], axis=1))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _origin(each: Any) -> dict[str, Any]:
+    config = each.config
+    if config is None:
+        return {"run_id": each.mask_id, "task": each.task or "", "method": "", "level": math.nan, "seed": math.nan}
+    return {
+        "run_id": config.run_id,
+        "task": config.task,
+        "method": config.method,
+        "level": math.nan if config.remaining is None else config.remaining,
+        "seed": config.seed,
+    }
 
 
 def search(table: pd.DataFrame, labels: Mapping[str, str], words: str) -> pd.DataFrame:

@@ -30,7 +30,7 @@ from smp_lab.storage.archives import Arrays
 from smp_lab.storage.array_files import kept_counts, masks_from_arrays, masks_to_bytes, most_bytes, read_arrays
 from smp_lab.storage.formats import Base, Opened, named_base
 from smp_lab.storage.mask_records import IMPORTED, MaskRecord
-from smp_lab.storage.runs import list_runs
+from smp_lab.storage.runs import RunRecord, list_runs
 from smp_lab.storage.sealed import sync_folder, write_durably
 from smp_lab.storage.store import Listing, Seen, Store, fenced, names_in
 from smp_lab.storage.versions import IMPORTED_VERSIONS, ImportedVersion1, Seal
@@ -261,6 +261,18 @@ def list_imported(folders: Iterable[Path], before: Seen[ImportedMask] | None = N
     return IMPORTED_MASKS.list(folders, before.get) if before else IMPORTED_MASKS.list(folders)
 
 
+def imported_paths(runs: Path) -> list[Path]:
+    """The folders in a folder of runs that should be imported masks, by name; none where it has no such folder.
+
+    Raises
+    ------
+    RunFormatError
+        If it is there and cannot be read.
+    """
+    with fenced(f"Folder {imported_folder(runs)} of imported masks"):
+        return IMPORTED_MASKS.entries(runs)
+
+
 # Encoders that many masks are for. Their weights are not here, so they are known by name and shapes alone.
 _PUBLISHED = {
     "bert-base-uncased": EncoderLayout(12, 768, 3072, 12, 109_482_240),
@@ -271,9 +283,12 @@ _PUBLISHED = {
 def known_bases(folders: Iterable[Path]) -> list[Base]:
     """Encoders of the runs and imported masks in some folders, then those that many masks are for."""
     folders = list(folders)
-    configs = [(run.config, run.layout) for run in list_runs(folders).runs.values()]
-    found = [Base(config.base_model, config.base_model_sha256, layout) for config, layout in configs]
-    masks = list_imported(folders).records.values()
+    return bases_of(list_runs(folders).runs.values(), list_imported(folders).records.values())
+
+
+def bases_of(runs: Iterable[RunRecord], masks: Iterable[ImportedMask]) -> list[Base]:
+    """The same of records."""
+    found = [Base(run.config.base_model, run.config.base_model_sha256, run.layout) for run in runs]
     found += [Base(mask.settings.encoder, mask.settings.encoder_sha256, mask.layout) for mask in masks]
     found += [named_base(name, layout) for name, layout in _PUBLISHED.items()]
     return list({base.sha256: base for base in found}.values())

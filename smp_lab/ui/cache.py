@@ -25,11 +25,14 @@ from smp_lab.analysis.run_table import run_table as run_table_of
 from smp_lab.errors import RunFormatError
 from smp_lab.figures import style
 from smp_lab.masks import MaskSet
+from smp_lab.storage.formats import Base
+from smp_lab.storage.imported import ImportedMask, bases_of, imported_paths, list_imported
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.published import published_ablations, published_points
 from smp_lab.storage.runs import RunIndex, RunRecord, ScoreHistory, list_runs, load_run, run_folders
-from smp_lab.storage.store import stamp_of
+from smp_lab.storage.store import Listing, stamp_of
 from smp_lab.storage.transfers import TransferIndex, TransferRecord, list_transfers, load_transfer, transfer_files
+from smp_lab.ui import opened
 
 Stamp = tuple[str, int]
 Computed = TypeVar("Computed")
@@ -58,14 +61,23 @@ def transfer_index() -> TransferIndex:
     return _transfer_index(_folders(), _stamps_in(transfer_files, lambda file: file))
 
 
+def imported_masks() -> Listing[ImportedMask]:
+    """Imported masks of one's own and the cached runs, and those that this session opened."""
+    mine = opened.folder()
+    folders = (*_folders(), *([mine] if mine else []))
+    return _imported_masks(folders, _stamps_in(imported_paths, lambda mask: mask / paths.MASK_RECORD_FILE, folders))
+
+
 def _folders() -> tuple[Path, ...]:
     return paths.own_runs_folder(), paths.cached_runs_folder()
 
 
-def _stamps_in(find: Callable[[Path], list[Path]], file_of: Callable[[Path], Path]) -> str:
+def _stamps_in(
+    find: Callable[[Path], list[Path]], file_of: Callable[[Path], Path], folders: Sequence[Path] | None = None
+) -> str:
     """One digest of all that changes where a record was added, changed or removed."""
     digest = hashlib.sha256()
-    for folder in _folders():
+    for folder in folders or _folders():
         try:
             found: list[Any] = [(os.fsencode(path), stamp_of(file_of(path))) for path in find(folder)]
         except RunFormatError as error:
@@ -104,6 +116,23 @@ def _run_labels(folders: tuple[Path, ...], stamps: str) -> dict[str, str]:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _transfer_index(folders: tuple[Path, ...], stamps: str) -> TransferIndex:
     return list_transfers(folders)
+
+
+def known_bases() -> list[str]:
+    """Names of the encoders that a mask may be for."""
+    return [
+        base.name for base in _known_bases(_folders(), _stamps_in(run_folders, lambda run: run / paths.RECORD_FILE))
+    ]
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _known_bases(folders: tuple[Path, ...], stamps: str) -> list[Base]:
+    return bases_of(_run_index(folders, stamps).runs.values(), list_imported(folders).records.values())
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _imported_masks(folders: tuple[Path, ...], stamps: str) -> Listing[ImportedMask]:
+    return list_imported(folders)
 
 
 def _stamp(run: Path) -> Stamp:

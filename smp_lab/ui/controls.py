@@ -15,8 +15,14 @@ from smp_lab.analysis.labels import method_name as method_name
 from smp_lab.analysis.labels import percent as percent
 from smp_lab.errors import SmpLabError
 from smp_lab.figures import style
+from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.runs import RunIndex, RunRecord
 from smp_lab.ui import cache, export, lecture, links, messages
+
+Masked = RunRecord | MaskRecord
+
+# Pages that show a mask without a run.
+_OF_MASKS = ("sparsity", "overlap", "open_mask")
 
 _TYPES = {"csv": "text/csv", "json": "application/json"}
 # Pixels below which a page is read on a phone.
@@ -70,9 +76,10 @@ if (!window.figureLinks) {
 </script>"""
 
 
-def run_labels(runs: Sequence[RunRecord]) -> dict[str, str]:
-    """Run id -> what legends and pickers call it among these runs."""
-    return labels.run_labels(rows_of(runs))
+def run_labels(runs: Sequence[Masked]) -> dict[str, str]:
+    """Id of a run, or of a mask without one -> what legends and pickers call it among these."""
+    names = labels.run_labels(rows_of([run for run in runs if isinstance(run, RunRecord)]))
+    return names | {mask.mask_id: labels.without_tags(mask.label) for mask in runs if isinstance(mask, MaskRecord)}
 
 
 def rows_of(runs: Sequence[RunRecord]) -> pd.DataFrame:
@@ -80,7 +87,7 @@ def rows_of(runs: Sequence[RunRecord]) -> pd.DataFrame:
     return cache.run_table().set_index("run_id", drop=False).loc[[run.run_id for run in runs]].reset_index(drop=True)
 
 
-def tables_of_runs(contents: Sequence[tuple[RunRecord, pd.DataFrame]]) -> pd.DataFrame:
+def tables_of_runs(contents: Sequence[tuple[Masked, pd.DataFrame]]) -> pd.DataFrame:
     """One table of several, with the columns run_id, run (label), task, method, level and seed in front."""
     return run_table.tables_of_runs(contents, run_labels([run for run, _ in contents]))
 
@@ -113,6 +120,45 @@ def pick_runs(index: RunIndex, page: str) -> None:
         args=[links.RUNS],
     )
     links.put({links.RUNS: asked})
+
+
+def masks_of(runs: Sequence[Masked]) -> list[MaskRecord]:
+    """The masks of those that hold one."""
+    masks = [run if isinstance(run, MaskRecord) else run.mask_record for run in runs]
+    return [mask for mask in masks if mask is not None]
+
+
+def pick_masks(page: str) -> None:
+    """The picker of imported masks, on pages that show a mask without a run; its value is in the address."""
+    asked = st.query_params.get_all(links.MASKS)
+    if page not in _OF_MASKS:
+        return
+    known = cache.imported_masks()
+    for _, sentence in known.problems:
+        messages.warning(sentence)
+    if not (known.records or asked):
+        return
+    st.session_state[links.MASKS] = asked
+    names = {mask_id: labels.without_tags(mask.settings.label) for mask_id, mask in known.records.items()}
+    st.multiselect(
+        "Imported masks",
+        [*names, *(mask_id for mask_id in asked if mask_id not in names)],
+        format_func=lambda mask_id: names.get(mask_id, mask_id),
+        key=links.MASKS,
+        placeholder="Choose masks from elsewhere",
+        on_change=_into_address,
+        args=[links.MASKS],
+    )
+
+
+def chosen_masks() -> list[MaskRecord]:
+    """The imported masks that are chosen, with a sentence for those that are not here."""
+    known, chosen = cache.imported_masks().records, st.query_params.get_all(links.MASKS)
+    with messages.slot():
+        for mask_id in chosen:
+            if mask_id not in known:
+                messages.warning(f"There is no imported mask {mask_id!r} here. `smp-lab import` makes one of a file.")
+    return [known[mask_id].mask_record for mask_id in chosen if mask_id in known]
 
 
 def pick(

@@ -10,10 +10,12 @@ from streamlit.navigation.page import StreamlitPage
 from smp_lab import paths
 
 RUNS = "runs"
+MASKS = "masks"
 LECTURE = "lecture"
 
 OVERVIEW, LEARN, TRAIN = "overview.py", "learn.py", "train.py"
 SPARSITY, OVERLAP, HISTORY, CURVES, SCORES = "sparsity.py", "overlap.py", "history.py", "curves.py", "scores.py"
+OPEN_MASK = "open_mask.py"
 
 
 def runs_in_url() -> list[str]:
@@ -76,6 +78,7 @@ def choose(run_ids: Iterable[str]) -> None:
 def page_link(page: str | StreamlitPage, label: str | None = None) -> None:
     """A link to a page, of which a file name is enough, that takes the chosen runs and the lecture view along."""
     handed_on: dict[str, str | list[str]] = {RUNS: st.session_state.get(RUNS, [])}
+    handed_on[MASKS] = st.query_params.get_all(MASKS)
     if in_lecture():
         handed_on[LECTURE] = "1"
     target = paths.pages_folder() / page if isinstance(page, str) else page

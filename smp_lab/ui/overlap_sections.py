@@ -20,11 +20,11 @@ from smp_lab.ui.glossary import explain
 _FEW_REGIONS = 4
 
 
-def comparable(runs: Sequence[RunRecord]) -> list[MaskRecord]:
+def comparable(runs: Sequence[controls.Masked]) -> list[MaskRecord]:
     """The readable masks of one encoder; which encoder is asked where nobody chose runs of one."""
-    masks = [mask for run in runs if (mask := run.mask_record) is not None]
+    masks = controls.masks_of(runs)
     with messages.slot():
-        if dense := [run.run_id for run in runs if not run.has_masks]:
+        if dense := [run.run_id for run in runs if isinstance(run, RunRecord) and not run.has_masks]:
             st.caption(messages.plain(f"Without a mask, and so left out: {', '.join(dense)}."))
     with messages.sentence_on_error():
         if st.session_state.get(links.RUNS):

@@ -13,6 +13,7 @@ from smp_lab.analysis.overlap import (
     SAME_TASK_OTHER_SEED,
     SAME_TASK_OTHER_SETTINGS,
     WITH_CONTROL,
+    WITH_IMPORTED,
     Magnitudes,
     check_one_encoder,
     consensus,
@@ -540,11 +541,10 @@ def test_kinds_of_pairs():
     assert pair_kind(run, control) == pair_kind(control, run) == WITH_CONTROL
 
 
-def test_a_mask_of_no_run_is_of_its_task_and_of_no_seed():
+def test_a_mask_of_no_run_makes_pairs_of_a_kind_of_their_own():
     run = mask_of(tiny_config())
-    foreign, unknown = replace(run, config=None, task="rte"), replace(run, config=None, task=None)
-    assert pair_kind(run, foreign) == pair_kind(foreign, foreign) == SAME_TASK_OTHER_SETTINGS
-    assert pair_kind(run, unknown) == pair_kind(unknown, unknown) == OTHER_TASK
+    foreign = replace(run, config=None)
+    assert pair_kind(run, foreign) == pair_kind(foreign, run) == pair_kind(foreign, foreign) == WITH_IMPORTED
 
 
 def test_pairs_are_described_and_have_their_medians():

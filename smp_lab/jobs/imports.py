@@ -1,0 +1,84 @@
+"""A file of unknown origin, imported by a process of its own that may take only so much memory and time."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from smp_lab.errors import MaskFormatError
+
+# BERT-base in 32 bits is 440 MB, and torch by itself maps some gigabytes.
+MAX_MEMORY = 8 * 2**30
+SECONDS_AT_MOST = 60
+COMMAND = (sys.executable, "-m", "smp_lab.cli", "import")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What a file turned out to hold.
+
+    Parameters
+    ----------
+    mask_id
+        Of its record.
+    format
+        What it was read as, in words.
+    assumed
+        Sentences on what the file does not say.
+    """
+
+    mask_id: str
+    format: str
+    assumed: tuple[str, ...]
+
+
+def import_file(
+    path: Path, runs: Path, options: Sequence[str], command: Sequence[str] = COMMAND, seconds: float = SECONDS_AT_MOST
+) -> Imported:
+    """Import a mask into a folder of runs.
+
+    Parameters
+    ----------
+    path
+        File, or folder of a model.
+    runs
+        Folder that gets the record.
+    options
+        Of ``smp-lab import``.
+    command, seconds
+        What makes it, and how long it may take.
+
+    Raises
+    ------
+    MaskFormatError
+        If it is no mask, or takes more memory or time than it may; with the sentence of the command.
+    """
+    try:
+        done = subprocess.run(
+            [*command, str(path), "--runs", str(runs), "--json", *options],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            preexec_fn=_limit_memory,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise MaskFormatError(
+            f"{path.name} was not read in {seconds:g} s, and the reading was ended. From a terminal, smp-lab import "
+            "takes as long as it needs."
+        ) from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines()[-1:] or [f"Its process ended with status {done.returncode}."]
+        raise MaskFormatError(said[0].removeprefix("smp-lab: ")[:1000])
+    facts = json.loads(done.stdout)
+    return Imported(facts["mask_id"], facts["format"], tuple(facts["assumed"]))
+
+
+def _limit_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))

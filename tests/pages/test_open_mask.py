@@ -1,0 +1,81 @@
+"""A file of a visitor on the page that opens it, and his mask on the pages that compare."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import TINY, make_run, random_masks
+
+from smp_lab import paths
+from smp_lab.encoder_families import BERT
+from smp_lab.storage.formats import Base, Opened
+from smp_lab.storage.imported import list_imported, save_imported
+from smp_lab.ui import safety
+
+from .conftest import charts, sentences
+
+PAGE = "open_mask.py"
+
+
+@pytest.fixture(autouse=True)
+def local(monkeypatch):
+    monkeypatch.setattr(safety, "is_local", lambda: True)
+
+
+@pytest.fixture
+def file(tmp_path):
+    masks = random_masks(TINY, 0.25, seed=5)
+    path = tmp_path / "theirs.npz"
+    np.savez(path, **{BERT.parameter_name(matrix, "bert."): masks.dense(matrix) for matrix in masks})
+    return path
+
+
+def test_a_file_is_opened_for_the_session_and_kept_on_request(open_page, runs, file):
+    make_run(runs)
+    app = open_page(PAGE)
+    app.text_input(key="mask_path").set_value(str(file)).run()
+    assert "Read as dictionary of masks" in sentences(app.success)
+    assert "of the encoders known here it alone has these shapes" in sentences(app.success)
+    assert len(charts(app)) == 1 and not app.exception
+    assert not list_imported([runs]).records
+    next(button for button in app.button if "Keep" in button.label).click().run()
+    assert "kept beside the runs" in sentences(app.caption)
+    assert [mask.settings.label for mask in list_imported([runs]).records.values()] == ["theirs.npz"]
+
+
+def test_what_is_no_mask_is_a_sentence(open_page, runs, tmp_path):
+    make_run(runs)
+    (tmp_path / "no.txt").write_text("words")
+    app = open_page(PAGE)
+    app.text_input(key="mask_path").set_value(str(tmp_path / "no.txt")).run()
+    assert "none of the files that are read here" in sentences(app.error)
+    assert not app.exception
+
+
+def test_nothing_is_read_where_nothing_can_be_changed(open_page, runs, monkeypatch):
+    monkeypatch.setenv(paths.READ_ONLY_VARIABLE, "1")
+    app = open_page(PAGE)
+    assert "read-only" in sentences(app.info)
+    assert not app.text_input and not app.get("file_uploader")
+
+
+@pytest.fixture
+def imported(runs):
+    run = make_run(runs)
+    config = run.config
+    base = Base(config.base_model, config.base_model_sha256, TINY)
+    opened = Opened(masks=random_masks(TINY, 0.25, seed=5), format="dictionary of masks", base=base, assumed=())
+    return save_imported(runs, opened, source="m", label="[Theirs](http://x)", task="sst2")
+
+
+@pytest.mark.parametrize(("page", "n_charts"), [("sparsity.py", 3), ("overlap.py", 5)])
+def test_an_imported_mask_stands_beside_runs(open_page, imported, page, n_charts):
+    app = open_page(page, masks=imported.mask_id)
+    assert len(charts(app)) == n_charts
+    assert "Theirs" in charts(app)[0].proto.spec or "an imported mask and another" in sentences(app.markdown)
+    assert not app.error and not app.warning
+
+
+def test_a_mask_that_is_not_here_is_said(open_page, imported):
+    app = open_page("sparsity.py", masks="gone")
+    assert "no imported mask 'gone'" in sentences(app.warning)
