@@ -281,14 +281,12 @@ _PUBLISHED = {
 
 
 def known_bases(folders: Iterable[Path]) -> list[Base]:
-    """Encoders of the runs and imported masks in some folders, then those that many masks are for."""
-    folders = list(folders)
-    return bases_of(list_runs(folders).runs.values(), list_imported(folders).records.values())
+    """Encoders of the runs in some folders, then those that many masks are for."""
+    return bases_of(list_runs(folders).runs.values())
 
 
-def bases_of(runs: Iterable[RunRecord], masks: Iterable[ImportedMask]) -> list[Base]:
+def bases_of(runs: Iterable[RunRecord]) -> list[Base]:
     """The same of records."""
     found = [Base(run.config.base_model, run.config.base_model_sha256, run.layout) for run in runs]
-    found += [Base(mask.settings.encoder, mask.settings.encoder_sha256, mask.layout) for mask in masks]
     found += [named_base(name, layout) for name, layout in _PUBLISHED.items()]
     return list({base.sha256: base for base in found}.values())

@@ -26,7 +26,7 @@ from smp_lab.encoder_families import FAMILIES, EncoderFamily, family_of
 from smp_lab.errors import EncoderError, MaskFormatError, first_line
 from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.recipes import PACKAGED_ENCODER
-from smp_lab.storage.formats.tables import WEIGHTS_FILE, weight_files
+from smp_lab.storage.formats.tables import WEIGHTS_FILE, of_another_library, weight_files
 from smp_lab.training.dropout import use_cheap_dropout
 from smp_lab.training.encoder_checks import (
     check_numbers,
@@ -155,15 +155,9 @@ def _check_files(name: str, folder: Path) -> tuple[str, ...]:
                         "its folder."
                     )
             continue
-        others = [other.name for other in sorted(folder.iterdir()) if other.name.endswith((".h5", ".msgpack", ".onnx"))]
+        advice = "" if weights or file == "config.json" else of_another_library(folder)
         raise EncoderError(
-            f"Encoder {name!r} has no {file} in its folder, and cannot be loaded without."
-            + (
-                f" Its {others[0]} is of another library: save the model as {WEIGHTS_FILE} with transformers 4 "
-                "(from_tf or from_flax), or fetch a copy that has it."
-                if others and not weights and file != "config.json"
-                else ""
-            )
+            f"Encoder {name!r} has no {file} in its folder, and cannot be loaded without. {advice}".strip()
         )
     if not any((folder / file).is_file() for file in _VOCABULARY_FILES):
         raise EncoderError(

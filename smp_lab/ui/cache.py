@@ -127,7 +127,7 @@ def known_bases() -> list[str]:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _known_bases(folders: tuple[Path, ...], stamps: str) -> list[Base]:
-    return bases_of(_run_index(folders, stamps).runs.values(), list_imported(folders).records.values())
+    return bases_of(_run_index(folders, stamps).runs.values())
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

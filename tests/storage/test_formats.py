@@ -20,6 +20,7 @@ from smp_lab.storage.release import write_release
 BASE = named_base("tiny", TINY)
 OTHER = named_base("other", EncoderLayout(2, 32, 64, 2, 100_000))
 QUERY = MatrixId(0, "query")
+FIRST = BERT.parameter_name(QUERY, "bert.")
 
 
 @pytest.fixture
@@ -91,6 +92,17 @@ def test_names_of_torch_prune(tmp_path, masks):
     assert (found.masks.sha256, found.format) == (masks.sha256, "torch.nn.utils.prune")
 
 
+def test_a_mask_of_some_matrices_takes_the_others_from_their_weights(tmp_path, masks):
+    arrays = weights_of(masks)
+    del arrays[FIRST]
+    save_file(
+        {**arrays, f"{FIRST}_orig": 1.0 * masks.dense(QUERY), f"{FIRST}_mask": masks.dense(QUERY)}, tmp_path / "m"
+    )
+    found = opened(tmp_path / "m")
+    assert (found.masks.sha256, found.format) == (masks.sha256, "torch.nn.utils.prune")
+    assert "11 matrices have no mask of their own" in found.assumed[1]
+
+
 def test_scores_become_a_mask_as_somebody_says(tmp_path):
     rng = np.random.default_rng(0)
     scores = {matrix: rng.normal(size=TINY.shape(matrix.matrix_type)).astype(np.float32) for matrix in TINY.matrices}
@@ -135,9 +147,6 @@ def test_a_mask_that_fits_two_encoders_or_none_asks_for_its_base(tmp_path, masks
     assert opened(tmp_path / "m.npz", bases=[BASE, twin], base=twin).base == twin
     with pytest.raises(MaskFormatError, match="other has other shapes"):
         opened(tmp_path / "m.npz", base=OTHER)
-
-
-FIRST = BERT.parameter_name(QUERY, "bert.")
 
 
 @pytest.mark.parametrize(

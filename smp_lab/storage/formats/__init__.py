@@ -101,16 +101,21 @@ def open_mask(
     table, asked = read_table(path, torch_file), asked or Asked()
     if set(table.arrays) == {""}:
         return _release(path, table, bases, base)
-    format, matrices = _format_of(path, table)
-    found, words = _base_of(path, table, _shape(path, matrices), bases, base)
-    masks = MaskSet.from_dense(
-        found.layout, {matrix: format.mask(stored.read(), asked) for matrix, stored in matrices.items()}
-    )
+    format, matrices, weighed = _format_of(path, table)
+    found, words = _base_of(path, table, _shape(path, {**weighed, **matrices}), bases, base)
+    try:
+        dense = {matrix: weights.FORMAT.mask(stored.read(), asked) for matrix, stored in weighed.items()}
+        dense |= {matrix: format.mask(stored.read(), asked) for matrix, stored in matrices.items()}
+    except MaskFormatError as error:
+        raise MaskFormatError(f"{path.name}: {error}") from None
+    masks = MaskSet.from_dense(found.layout, dense)
     if format is weights.FORMAT and 1 - masks.remaining < _FEWEST_ZEROS:
         raise MaskFormatError(
             f"{path.name} has {1 - masks.remaining:.1%} zeros in its prunable weights: nothing is pruned here."
         )
-    return Opened(masks=masks, format=format.title, base=found, assumed=(format.assumed(asked), words))
+    plain = f"{len(weighed)} matrices have no mask of their own: in them a weight is removed where it is exactly 0."
+    assumed = (format.assumed(asked), *([plain] if weighed else []), words)
+    return Opened(masks=masks, format=format.title, base=found, assumed=assumed)
 
 
 def _release(path: Path, table: Table, bases: Sequence[Base], base: Base | None) -> Opened:
@@ -132,12 +137,14 @@ def _release(path: Path, table: Table, bases: Sequence[Base], base: Base | None)
     )
 
 
-def _format_of(path: Path, table: Table) -> tuple[Format, Matrices]:
+def _format_of(path: Path, table: Table) -> tuple[Format, Matrices, Matrices]:
+    """What is there, the matrices that are written so, and others of which there are the weights alone."""
     parts = prunable(table)
     for format in FORMATS:
         for ending in format.endings:
             if ending in parts and format.knows(parts[ending]):
-                return format, parts[ending]
+                plain = parts.get("weight", {})
+                return format, parts[ending], {each: plain[each] for each in plain if each not in parts[ending]}
     some = ", ".join(list(table.arrays)[:3])[:200] or "nothing"
     raise MaskFormatError(
         f"{path.name} holds no matrices of an encoder that is known here: it has {some} and so on. Names such "

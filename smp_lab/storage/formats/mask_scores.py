@@ -36,7 +36,7 @@ def _mask(array: Array, asked: Asked) -> BoolArray:
         if is_binary(array):
             return array.astype(bool)
         raise MaskFormatError(
-            f"It holds {MASK_SCORES}, and how they become a mask is not in it. Say so with --scores, such as "
+            f"it holds {MASK_SCORES}, and how they become a mask is not in it. Say so with --scores, such as "
             f"{_EXAMPLES}."
         )
     name, _, text = asked.scores.partition("=")
@@ -49,7 +49,7 @@ def _mask(array: Array, asked: Asked) -> BoolArray:
             f"--scores {asked.scores[:80]!r} is none of {', '.join(RULES)} with a number: {_EXAMPLES}."
         )
     if np.isnan(array).any():
-        raise MaskFormatError(f"Its {MASK_SCORES} hold NaN, which has no rank.")
+        raise MaskFormatError(f"its {MASK_SCORES} hold NaN, which has no rank.")
     return RULES[name](np.asarray(array, np.float32), number)
 
 

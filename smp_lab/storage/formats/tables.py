@@ -99,7 +99,8 @@ def _folder(folder: Path, torch_file: TorchFile) -> Table:
     names = names or tuple(name for name in [DICTIONARY_FILE] if (folder / name).is_file())
     if not names:
         raise MaskFormatError(
-            f"Folder {folder.name} has no {WEIGHTS_FILE} and no {TORCH_FILE}. Name the file that holds the mask."
+            f"Folder {folder.name} has no {WEIGHTS_FILE} and no {TORCH_FILE}. "
+            + (of_another_library(folder) or "Name the file that holds the mask.")
         )
     arrays: dict[str, Stored] = {}
     for name in names:
@@ -131,6 +132,17 @@ def weight_files(folder: Path) -> tuple[str, ...]:
             raise MaskFormatError(f"names {str(other[0])[:80]!r} in {name}; expected names of files in its own folder.")
         return (name, *shards)
     return ()
+
+
+def of_another_library(folder: Path) -> str:
+    """What helps where a folder has the weights of another library; empty where it has none."""
+    for file in sorted(folder.iterdir()):
+        if file.name.endswith((".h5", ".msgpack", ".onnx")):
+            return (
+                f"Its {file.name} is of another library: save the model as {WEIGHTS_FILE} with transformers 4 (from_tf "
+                "or from_flax), or fetch a copy that has it."
+            )
+    return ""
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ ENDING = "weight_mask"
 
 def _mask(array: Array, _: Asked) -> BoolArray:
     if not is_binary(array):
-        raise MaskFormatError(f"Its {ENDING} holds other numbers than 0 and 1.")
+        raise MaskFormatError(f"its {ENDING} holds other numbers than 0 and 1.")
     return array.astype(bool)
 
 

@@ -11,7 +11,7 @@ from smp_lab.storage.formats.tables import Array
 def _mask(array: Array, _: Asked) -> BoolArray:
     if array.dtype.kind in "iu":
         raise MaskFormatError(
-            f"Its weights are of {array.dtype}: they are quantised, and a 0 may be a small weight. Import the model "
+            f"its weights are of {array.dtype}: they are quantised, and a 0 may be a small weight. Import the model "
             "from before."
         )
     kept: BoolArray = array != 0
