@@ -8,13 +8,15 @@ import time
 import urllib.request
 
 import pytest
-from conftest import HANGS, make_run, make_transfer
+from conftest import HANGS, TINY, make_run, make_transfer, random_masks
 from typer.testing import CliRunner
 
 from smp_lab import __version__, cli
 from smp_lab.analysis.sampling import wilson_interval
 from smp_lab.errors import ConfigError, RunFormatError
 from smp_lab.paths import RECORD_FILE, app_file, project_folder
+from smp_lab.storage.formats import Opened, named_base
+from smp_lab.storage.imported import save_imported
 from smp_lab.storage.release import read_release
 
 
@@ -55,6 +57,7 @@ def test_version():
         ),
         (["check"], ["DIR", "exit status", "smp-lab check cached_runs"]),
         (["export"], ["RUN", "TARGET", "--form NAME", "masked", "onnx", "--cut K", "masks.npy"]),
+        (["import"], ["PATH", "--base NAME", "--scores RULE=NUMBER", "--json", "topK=0.1"]),
         (["report"], ["RUN...", "TARGET", "tenth.html"]),
         (["transfer"], ["RUN", "--task NAME", "--glue-dir DIR", "--runs DIR", "nothing trained"]),
     ],
@@ -261,6 +264,14 @@ def test_one_run_is_checked_by_its_own_folder(runs, monkeypatch):
     assert "runs: 1, broken: 0," in invoke("check", run.path).stdout
     monkeypatch.chdir(run.path)
     assert "runs: 1, broken: 0," in invoke("check", ".").stdout
+
+
+def test_imported_masks_are_checked_where_there_are_no_runs_too(runs):
+    opened = Opened(masks=random_masks(TINY, 0.3), format="mask", base=named_base("tiny", TINY), assumed=())
+    whole, broken = (save_imported(runs, opened, source="m", label=label) for label in ("whole", "broken"))
+    (broken.path / "masks.npz").write_bytes(b"PK")
+    told = json.loads(invoke("check", runs, "--json").stdout)["imported"]
+    assert {fact["name"]: fact["problem"] is None for fact in told} == {whole.mask_id: True, broken.mask_id: False}
 
 
 def test_transfers_are_checked_with_their_runs(runs):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from smp_lab.cli.options import AsJson, existing, print_json
-from smp_lab.errors import RunFormatError, SmpLabError
+from smp_lab.errors import SmpLabError
 from smp_lab.paths import RECORD_FILE, SHARED_MASKS_FOLDER
+from smp_lab.storage.imported import imported_paths, load_imported
 from smp_lab.storage.measurements import MEASUREMENTS, measurement_files
 from smp_lab.storage.runs import load_run, run_folders, unused_shared_masks
 from smp_lab.storage.transfers import load_transfer, transfer_files
@@ -32,8 +33,6 @@ def command(
     folder = existing(folder).resolve()
     # A folder that holds such a file, or anything by its name, is meant as a run.
     paths = [folder] if os.path.lexists(folder / RECORD_FILE) else run_folders(folder)
-    if not paths:
-        raise RunFormatError(f"Folder {folder} holds no runs.")
     transfers, measurements = ([], []) if folder in paths else (transfer_files(folder), measurement_files(folder))
     show = (lambda line: None) if as_json else typer.echo
     checked = {
@@ -73,6 +72,18 @@ def _check_transfer(file: Path) -> None:
     # The run may lie in another folder, or nowhere any more.
     if run_id is not None and (run := file.parents[1] / run_id).is_dir():
         transfer.check_mask(load_run(run))
+
+
+def _check_imported(path: Path) -> None:
+    load_imported(path).read()
+
+
+# Kind of record that lies beside the runs -> its paths in their folder, and what verifies one.
+_BESIDE_RUNS: Mapping[str, tuple[Callable[[Path], list[Path]], Callable[[Path], object]]] = {
+    "transfers": (transfer_files, _check_transfer),
+    "measurements": (measurement_files, MEASUREMENTS.load),
+    "imported": (imported_paths, _check_imported),
+}
 
 
 def _size(paths: Iterable[Path]) -> int:
