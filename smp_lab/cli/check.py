@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from smp_lab.cli.options import AsJson, existing, print_json
-from smp_lab.errors import SmpLabError
+from smp_lab.errors import RunFormatError, SmpLabError
 from smp_lab.paths import RECORD_FILE, SHARED_MASKS_FOLDER
 from smp_lab.storage.imported import imported_paths, load_imported
 from smp_lab.storage.measurements import MEASUREMENTS, measurement_files
@@ -25,19 +25,20 @@ def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs, or one run.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Read and verify every file of every run in DIR, and what was measured of its masks since.
+    """Read and verify every file of every run in DIR, and the transfers, measurements and imported masks beside them.
 
-    A line per run, per transfer (a mask on another task) and per measurement, then their number and size, and the
-    shared masks that no run names. The exit status is 1 where one is broken, or where there is no run.
+    A line for each, then their number and size, and the shared masks that no run names. The exit status is 1 where one
+    is broken, or where there is none.
     """
     folder = existing(folder).resolve()
     # A folder that holds such a file, or anything by its name, is meant as a run.
     paths = [folder] if os.path.lexists(folder / RECORD_FILE) else run_folders(folder)
-    transfers, measurements = ([], []) if folder in paths else (transfer_files(folder), measurement_files(folder))
+    found = {kind: [] if folder in paths else find(folder) for kind, (find, _) in _BESIDE_RUNS.items()}
+    if not paths and not any(found.values()):
+        raise RunFormatError(f"Folder {folder} holds no runs.")
     show = (lambda line: None) if as_json else typer.echo
     checked = {
-        "transfers": [_checked(path, _check_transfer, show) for path in transfers],
-        "measurements": [_checked(path, MEASUREMENTS.load, show) for path in measurements],
+        **{kind: [_checked(path, _BESIDE_RUNS[kind][1], show) for path in found[kind]] for kind in found},
         "runs": [_checked(path, lambda path: load_run(path).verify(), show) for path in paths],
     }
     n_broken = {kind: sum(fact["problem"] is not None for fact in facts) for kind, facts in checked.items()}
@@ -46,7 +47,7 @@ def command(
     if as_json:
         print_json({**checked, "unused": unused})
     else:
-        for kind, places in (("transfers", transfers), ("measurements", measurements), ("runs", [*paths, *shared])):
+        for kind, places in {**found, "runs": [*paths, *shared]}.items():
             if checked[kind]:
                 typer.echo(f"{kind}: {len(checked[kind])}, broken: {n_broken[kind]}, size: {_megabytes(_size(places))}")
         for name in unused:
