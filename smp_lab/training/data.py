@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from smp_lab.errors import ConfigError, DataError, MissingDependencyError, first
 from smp_lab.paths import GLUE_VARIABLE
 from smp_lab.tasks import TASKS, Task, get_task
 from smp_lab.tasks.kinds import Targets
-from smp_lab.training import toy
+from smp_lab.training import glue_files, toy
 
 FOLDER, HUB, TOY = "folder", "hub", "toy"
 SOURCES = (FOLDER, HUB, TOY)
@@ -69,12 +68,15 @@ class TaskData:
         Split name -> examples, in the order of ``task.splits``.
     source
         Where they come from, for people; holds no path of this machine.
+    notes
+        Sentences on what is unusual about them.
     """
 
     task: Task
     train: Examples
     development: Mapping[str, Examples]
     source: str
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
@@ -142,7 +144,9 @@ def load_task_data(
     elif source == HUB:
         data = _from_hub(info)
     elif glue_folder is not None:
-        data = _from_folder(info, glue_folder)
+        splits, where, notes = glue_files.read_folder(info, glue_folder)
+        train, *development = (Examples(*columns) for columns in splits.values())
+        data = TaskData(info, train, dict(zip(list(splits)[1:], development, strict=True)), where, notes)
     else:
         raise DataError(f"No GLUE folder is named. Name one with --glue-dir or {GLUE_VARIABLE}.")
     return data if train_examples is None else _first(data, train_examples)
@@ -165,112 +169,6 @@ def _generated(task: Task) -> TaskData:
     )
     ((_, split),) = task.splits
     return TaskData(task, train, {split: development}, f"generated (synthetic), seed {TOY_SEED}")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# GLUE's own files
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """How GLUE's files of one task are laid out.
-
-    Parameters
-    ----------
-    folder
-        Official name of the task's folder.
-    texts, label
-        Names of the columns, found in the header.
-    labels
-        How the classes are spelled, in the task's order.
-    header
-        Column names where the file has none.
-    """
-
-    folder: str
-    texts: tuple[str, ...]
-    label: str
-    labels: tuple[str, ...] = ("0", "1")
-    header: tuple[str, ...] | None = None
-
-
-_LAYOUTS: Mapping[str, _Layout] = {
-    "sst2": _Layout("SST-2", ("sentence",), "label"),
-    "cola": _Layout("CoLA", ("sentence",), "label", header=("source", "label", "star", "sentence")),
-    "mrpc": _Layout("MRPC", ("#1 String", "#2 String"), "Quality"),
-    "qqp": _Layout("QQP", ("question1", "question2"), "is_duplicate"),
-    "stsb": _Layout("STS-B", ("sentence1", "sentence2"), "score", labels=()),
-    "mnli": _Layout("MNLI", ("sentence1", "sentence2"), "gold_label", ("entailment", "neutral", "contradiction")),
-    "qnli": _Layout("QNLI", ("question", "sentence"), "label", ("entailment", "not_entailment")),
-    "rte": _Layout("RTE", ("sentence1", "sentence2"), "label", ("entailment", "not_entailment")),
-    "wnli": _Layout("WNLI", ("sentence1", "sentence2"), "label"),
-}
-
-
-def _from_folder(task: Task, glue_folder: Path) -> TaskData:
-    layout = _LAYOUTS[task.name]
-    files = {_TRAIN: "train.tsv", **{split: f"{split.replace('validation', 'dev')}.tsv" for _, split in task.splits}}
-    if not glue_folder.is_dir():
-        raise DataError(f"GLUE folder {glue_folder} is not a folder. Check --glue-dir or {GLUE_VARIABLE}.")
-    for name in files.values():
-        if not (glue_folder / layout.folder / name).is_file():
-            raise DataError(
-                f"GLUE folder {glue_folder} has no file {layout.folder}/{name}; "
-                f"task {task.name!r} needs {', '.join(files.values())} there."
-            )
-    # A few questions in QQP's official train.tsv hold a line break, which nothing quotes. The hub's copy leaves these
-    # rows out too.
-    skipped: list[int] | None = [] if task.name == "qqp" else None
-    train = _read_file(task, layout, glue_folder / layout.folder / files.pop(_TRAIN), skipped)
-    development = {split: _read_file(task, layout, glue_folder / layout.folder / name) for split, name in files.items()}
-    source = "folder of tab-separated files"
-    if skipped:
-        source += f", {len(skipped)} broken rows of train.tsv left out"
-    return TaskData(task, train, development, source)
-
-
-def _read_file(task: Task, layout: _Layout, path: Path, skipped: list[int] | None = None) -> Examples:
-    """One split. Numbers of lines with too few fields go to `skipped`; without it they are an error."""
-    parse = task.kind.parser(task, layout.labels)
-    texts: tuple[list[str], ...] = tuple([] for _ in layout.texts)
-    targets: list[float] = []
-    lines = _lines(path)
-    header = layout.header or tuple(next(lines, (1, ""))[1].split("\t"))
-    if missing := [name for name in (*layout.texts, layout.label) if name not in header]:
-        raise DataError(
-            f"{path}, line 1: the header has no column {missing[0]!r}; it has: {', '.join(header) or 'nothing'}."
-        )
-    columns = [header.index(name) for name in layout.texts]
-    label_column = header.index(layout.label)
-    for number, line in lines:
-        row = line.split("\t")
-        if len(row) != len(header):
-            if skipped is not None and len(row) < len(header):
-                skipped.append(number)
-                continue
-            raise DataError(f"{path}, line {number}: got {len(row)} tab-separated fields; expected {len(header)}.")
-        try:
-            targets.append(parse(row[label_column]))
-        except ValueError as error:
-            raise DataError(f"{path}, line {number}: {error}") from None
-        for column, index in zip(texts, columns, strict=True):
-            column.append(row[index])
-    if not targets:
-        raise DataError(f"{path} holds no examples.")
-    return Examples(texts, np.array(targets, task.kind.target_type))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    r"""Lines from 1 with their numbers. Only "\n" and "\r\n" end one: texts hold U+0085, U+2028 and the like."""
-    number = 0
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}, line {number}: not UTF-8 text ({error.reason}).") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -310,20 +208,9 @@ def _from_hub(task: Task) -> TaskData:
     wanted = (_TRAIN, *(split for _, split in task.splits))
     if missing := [split for split in wanted if split not in splits]:
         raise DataError(f"{HUB_DATA_SET} has no split {missing[0]!r} of task {task.name!r}; it has: {sorted(splits)}.")
-    train, *development = (_from_data_set(task, splits[split], split) for split in wanted)
+    train, *development = (
+        Examples(*glue_files.columns_of(task, splits[split], f"{HUB_DATA_SET}, task {task.name!r}, split {split!r}"))
+        for split in wanted
+    )
     where = f"at revision {revision}" if revision else "as downloaded earlier"
     return TaskData(task, train, dict(zip(wanted[1:], development, strict=True)), f"hub: {HUB_DATA_SET} {where}")
-
-
-def _from_data_set(task: Task, data_set: Any, split: str) -> Examples:
-    """One split of a `datasets.Dataset`, its classes put in the task's order by name."""
-    what = f"{HUB_DATA_SET}, task {task.name!r}, split {split!r}"
-    if missing := [name for name in (*task.text_fields, "label") if name not in data_set.column_names]:
-        raise DataError(f"{what}: there is no column {missing[0]!r}; there are: {', '.join(data_set.column_names)}.")
-    labels = np.asarray(data_set["label"][:])
-    texts = tuple(data_set[name][:] for name in task.text_fields)
-    names: Sequence[str] = getattr(data_set.features["label"], "names", None) or ()
-    try:
-        return Examples(texts, task.kind.of_data_set(task, labels, names))
-    except ValueError as error:
-        raise DataError(f"{what}: {error}") from None

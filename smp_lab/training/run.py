@@ -172,7 +172,7 @@ def _train(
         allow_unknown=allow_unknown,
     )
     notes = (*encoder.notes, *filter(None, [unknown]))
-    for note in notes if write else ():
+    for note in (*data.notes, *notes) if write else ():
         write(note)
     if prepared.teacher is not None:
         file = folder / "teacher_logits.npy"

@@ -128,7 +128,11 @@ BAD_FILES = {
         f"{RTE_HEADER}\n0\tA\t.\tB.\tentailment\n",
         ", line 2: got 5 tab-separated fields; expected 4.",
     ),
-    "blank line": (f"{RTE_HEADER}\n{GOOD}\n", ", line 3: got 1 tab-separated fields; expected 4."),
+    "blank line": (f"{RTE_HEADER}\n{GOOD}\n{GOOD}", ", line 3: got 1 tab-separated fields; expected 4."),
+    "a pointer": ("version https://git-lfs.github.com/spec/v1\noid sha256:1\n", " is a pointer of Git LFS"),
+    "lines that end in CR": (f"{RTE_HEADER}\r{GOOD * 999}".replace("\n", "\r"), " has lines that end in CR alone."),
+    "a null character": (f"{RTE_HEADER}\n0\tA\0\tB.\tentailment\n", ", line 2: a text holds a null character"),
+    "labels of a test split": (f"{RTE_HEADER}\n0\tA.\tB.\t-1\n", ", line 2: unknown label '-1'; expected one of"),
     "unknown label": (
         f"{RTE_HEADER}\n0\tA.\tB.\tneutral\n",
         ", line 2: unknown label 'neutral'; expected one of: entailment, not_entailment.",
@@ -159,6 +163,88 @@ def test_scores_are_numbers_in_range(glue: Path, score: str) -> None:
     write_task(glue, "stsb", [f"0\tg\tf\t2012\t1\tn\tn\tA b.\tA c.\t{score}"])
     with pytest.raises(DataError, match=re.escape(f"line 2: score {score!r} is not a number from 0 to 5.")):
         load_task_data("stsb", glue_folder=glue)
+
+
+def test_no_sentence_is_longer_than_a_line_of_a_screen(glue: Path) -> None:
+    write_task(glue, "rte")
+    write(glue, "RTE", "train.tsv", "word\t" * 100_000)
+    with pytest.raises(DataError) as raised:
+        load_task_data("rte", glue_folder=glue)
+    assert len(str(raised.value)) < 1000
+
+
+HUB_FILES = {
+    "cola": ("sentence\tlabel\tidx", "A b.\t1\t0", ["A b."], 1),
+    "mrpc": ("sentence1\tsentence2\tlabel\tidx", "A.\tB.\t1\t0", ["A.", "B."], 1),
+    "rte": ("sentence1\tsentence2\tlabel\tidx", "A.\tB.\t1\t0", ["A.", "B."], 1),
+    "mnli": ("premise\thypothesis\tlabel\tidx", "A.\tB.\t2\t0", ["A.", "B."], 2),
+    "stsb": ("sentence1\tsentence2\tlabel\tidx", "A.\tB.\t2.5\t0", ["A.", "B."], 2.5),
+}
+
+
+@pytest.mark.parametrize("place", ["official", "hub", "itself"])
+@pytest.mark.parametrize("task", HUB_FILES)
+def test_the_columns_and_the_folder_of_the_hub(glue: Path, task: str, place: str) -> None:
+    header, row, texts, target = HUB_FILES[task]
+    folder = {"official": FILES[task][0], "hub": task, "itself": "."}[place]
+    for name in ("train.tsv", *(f"{split.replace('validation', 'dev')}.tsv" for _, split in TASKS[task].splits)):
+        write(glue, folder, name, f"{header}\n{row}\n\n\n")
+    read = load_task_data(task, glue_folder=glue)
+    for examples in (read.train, *read.development.values()):
+        assert examples.texts == tuple([text] for text in texts)
+        assert examples.targets.tolist() == [target]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "saved"])
+def test_a_data_set_of_the_hub_as_files(glue: Path, kind: str) -> None:
+    want = load_task_data("rte", glue_folder=write_task(glue / "official", "rte"))
+    names = ClassLabel(names=["not_entailment", "entailment"])
+    features = Features({**dict.fromkeys(("sentence1", "sentence2"), Value("string")), "label": names})
+    (first,), (second,) = want.train.texts
+    rows = {"sentence1": [first], "sentence2": [second], "label": ["entailment"]}
+    saved = DatasetDict(dict.fromkeys(("train", "validation"), Dataset.from_dict(rows, features)))
+    if kind == "saved":
+        saved.save_to_disk(str(glue / "rte"))
+    for split in saved if kind == "parquet" else ():
+        (glue / "rte").mkdir(exist_ok=True)
+        saved[split].to_parquet(str(glue / "rte" / f"{split}-00000-of-00001.parquet"))
+    read = load_task_data("rte", glue_folder=glue)
+    assert read.sha256 == want.sha256
+    assert read.source == "folder of a data set"
+
+
+def test_quotes_of_a_csv_writer_are_taken_off_and_those_of_people_stay(glue: Path) -> None:
+    def texts(*written: str) -> list[str]:
+        rows = [f"{place}\t{text}\tB.\tentailment" for place, text in enumerate(written)]
+        return load_task_data("rte", glue_folder=write_task(glue, "rte", rows)).train.texts[0]
+
+    assert texts('"say ""a"" now"', '"b, c"', "d") == ['say "a" now', "b, c", "d"]
+    for as_it_is in (['"say ""a"" now"', 'he said "b"'], ['"b, c"', "d"], ['""', "d"]):
+        assert texts(*as_it_is) == as_it_is
+
+
+def notes(task: str, glue: Path, rows: list[str], development: list[str] | None = None) -> str:
+    return " ".join(load_task_data(task, glue_folder=write_task(glue, task, rows, development)).notes)
+
+
+def test_what_is_unusual_is_said(glue: Path) -> None:
+    rte = ["0\tA.\tB.\tentailment", "1\tC.\tD.\tnot_entailment"]
+    assert notes("rte", glue, rte, [rte[0], "2\tE.\tF.\tnot_entailment"]) == ""
+    assert "texts of validation are those of the training split" in notes("rte", glue, rte, rte)
+    assert "All 2 examples of validation have one target" in notes("rte", glue, rte, [rte[0]] * 2)
+    stsb = [f"0\tg\tf\t2012\t1\tn\tn\tA {score}\tA c.\t{score}" for score in (0.1, 0.9)]
+    assert "All scores of train lie from 0.1 to 0.9" in notes("stsb", glue, stsb, [stsb[0].replace("0.1", "4.1")] * 2)
+    mnli = FILES["mnli"][2]
+    assert "1 of 2 rows of train.tsv have no gold label" in notes(
+        "mnli", glue, [mnli, mnli.rpartition("\t")[0] + "\t-"]
+    )
+    assert "2 of 3 rows of train.tsv are broken" in notes("qqp", glue, QQP_BROKEN)
+    assert "train.tsv was written as CSV" in notes("rte", glue, ['0\t"a ""b"""\tB.\tentailment', *rte])
+
+
+def test_a_file_of_broken_rows_is_refused(glue: Path) -> None:
+    with pytest.raises(DataError, match="6 of 9 rows have too few fields"):
+        load_task_data("qqp", glue_folder=write_task(glue, "qqp", QQP_BROKEN * 3))
 
 
 QQP_BROKEN = ["7\t1\t2\tWhy is", "it so?\tHow?\t0", "8\t1\t2\tA?\tB?\t1"]
