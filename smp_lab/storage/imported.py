@@ -32,7 +32,7 @@ from smp_lab.storage.formats import Base, Opened, named_base
 from smp_lab.storage.mask_records import IMPORTED, MaskRecord
 from smp_lab.storage.runs import RunRecord, list_runs
 from smp_lab.storage.sealed import sync_folder, write_durably
-from smp_lab.storage.store import Listing, Seen, Store, fenced, names_in
+from smp_lab.storage.store import Listing, Seen, Store, cut, fenced, names_in
 from smp_lab.storage.versions import IMPORTED_VERSIONS, ImportedVersion1, Seal
 from smp_lab.tasks import get_task
 
@@ -259,6 +259,21 @@ def load_imported(path: Path) -> ImportedMask:
 def list_imported(folders: Iterable[Path], before: Seen[ImportedMask] | None = None) -> Listing[ImportedMask]:
     """Read the record of every imported mask in some folders of runs; what has not changed since is taken as it is."""
     return IMPORTED_MASKS.list(folders, before.get) if before else IMPORTED_MASKS.list(folders)
+
+
+def find_imported(name: str, folders: Iterable[Path]) -> ImportedMask | None:
+    """The imported mask whose folder, or whose id in one of some folders of runs, this is; None where there is none.
+
+    Raises
+    ------
+    RunFormatError
+        If it is there and cannot be read.
+    """
+    for path in (Path(name).expanduser(), *(imported_folder(runs) / name for runs in folders)):
+        with fenced(f"Folder {cut(str(path))}"):
+            if (path / MASK_RECORD_FILE).is_file():
+                return load_imported(path.resolve())
+    return None
 
 
 def imported_paths(runs: Path) -> list[Path]:

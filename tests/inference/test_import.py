@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn.utils import prune
+from training.conftest import tiny_data
 from transformers import AutoModel, AutoModelForSequenceClassification
 from typer.testing import CliRunner
 
 from smp_lab.cli import commands
-from smp_lab.errors import MaskFormatError
+from smp_lab.errors import ConfigError, EncoderError, MaskFormatError
 from smp_lab.inference.export import export
+from smp_lab.inference.scoring import predict, score_table
 from smp_lab.inference.torch_files import torch_file
-from smp_lab.storage.imported import list_imported
+from smp_lab.storage.formats import Base, Opened
+from smp_lab.storage.imported import list_imported, save_imported
+from smp_lab.storage.measurements import list_measurements
 from smp_lab.storage.release import write_release
 
 
@@ -130,3 +135,25 @@ def test_a_file_of_torch_that_is_cut_off(tmp_path, size):
     (tmp_path / "m.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:size])
     with pytest.raises(MaskFormatError, match=r"cut off|more than weights"):
         torch_file(tmp_path / "m.pt")
+
+
+def test_an_imported_mask_is_scored_and_the_score_kept_beside_it(pruned, bert_folder, tmp_path, monkeypatch, capsys):
+    runs, data = tmp_path / "runs", tiny_data("sst2")
+    monkeypatch.setattr("smp_lab.training.prepare.load_task_data", lambda *_, **__: data)
+    invoke = CliRunner().invoke
+    base = Base(bert_folder.name, pruned.encoder.files.sha256, pruned.encoder.layout)
+    opened = Opened(masks=pruned.masks, format="mask", base=base, assumed=())
+    record = save_imported(runs, opened, source="m", label="Theirs", task="sst2")
+    arguments = ["evaluate", record.mask_id, "--encoder", str(bert_folder), "--runs", str(runs)]
+    told = json.loads(invoke(commands, [*arguments, "--json"], catch_exceptions=False).stdout)
+    (measured,) = list_measurements([runs]).records.values()
+    assert told["measurement_id"] == measured.measurement_id
+    assert measured.settings.mask_id == record.mask_id
+    expected = score_table(predict(pruned, data), data)
+    assert told["table"][0]["value"] == pytest.approx(expected["value"][0])
+    # Another encoder is not scored by mistake.
+    other = save_imported(runs, replace(opened, base=Base("other", "c" * 64, base.layout)), source="m", label="Other")
+    with pytest.raises(EncoderError, match="is a mask for other"):
+        invoke(commands, ["evaluate", other.mask_id, "--task", "sst2", *arguments[2:]], catch_exceptions=False)
+    with pytest.raises(ConfigError, match="no task is known"):
+        invoke(commands, ["evaluate", other.mask_id, *arguments[2:]], catch_exceptions=False)

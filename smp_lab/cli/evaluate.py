@@ -1,0 +1,88 @@
+"""`smp-lab evaluate`: what a mask scores on a task's development examples."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smp_lab.cli.options import AsJson, GlueFolder, Source, extras_for, print_json
+from smp_lab.errors import ConfigError, RunFormatError
+from smp_lab.paths import RUNS_VARIABLE, cached_runs_folder, own_runs_folder
+from smp_lab.storage.imported import find_imported
+from smp_lab.storage.mask_records import MaskRecord
+from smp_lab.storage.runs import find_run
+from smp_lab.tasks import get_task
+
+EXAMPLES = (
+    "smp-lab evaluate pruned-bert-0123abcd --glue-dir ~/glue",
+    "smp-lab evaluate pruned-bert-0123abcd --task sst2 --encoder pruned-bert --own-weights --glue-dir ~/glue",
+)
+
+
+def command(
+    name: Annotated[
+        str, typer.Argument(metavar="MASK", help="Id or folder of an imported mask or a run.", show_default=False)
+    ],
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Task to score on.  [default: the mask's own]")
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Encoder whose weights are masked, as of train.  [default: the mask's own]"),
+    ] = None,
+    own_weights: Annotated[
+        bool, typer.Option("--own-weights", help="Take the encoder's weights, whatever the mask's base is.")
+    ] = False,
+    glue_dir: GlueFolder = None,
+    source: Source = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help=f"Folder that gets the measurement.  [default: {RUNS_VARIABLE}, else runs/]"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a mask on the development examples of a task, and keep the measurement beside it.
+
+    The encoder answers by the task's label words, with nothing trained. The record of the mask does not change.
+    """
+    folder = own_runs_folder() if runs is None else runs
+    mask = _mask(name, (folder, own_runs_folder(), cached_runs_folder()))
+    chosen = task or mask.task
+    if chosen is None:
+        raise ConfigError(f"Of {mask.label} no task is known. Name one with --task.")
+    get_task(chosen)
+    with extras_for("Evaluating a mask"):
+        from smp_lab.inference.evaluate import evaluate
+    record = evaluate(
+        mask,
+        chosen,
+        folder,
+        encoder=encoder or mask.encoder,
+        command=shlex.join(["smp-lab", *sys.argv[1:]]),
+        own_weights=own_weights,
+        glue_folder=glue_dir,
+        source=source,
+    )
+    if as_json:
+        print_json({"measurement_id": record.measurement_id, "table": record.table})
+        return
+    for row in record.table.to_dict("records"):
+        typer.echo(
+            f"{row['metric']}: {row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f} on {row['n_examples']:,} "
+            f"examples; majority-class baseline {row['majority']:.4f})"
+        )
+    typer.echo(f"Kept as {record.path}")
+
+
+def _mask(name: str, folders: tuple[Path, ...]) -> MaskRecord:
+    if (imported := find_imported(name, folders)) is not None:
+        return imported.mask_record
+    run = find_run(name, folders)
+    mask = run.mask_record if run else None
+    if mask is None:
+        raise RunFormatError(f"There is no mask {name[:200]!r} in {' or '.join(map(str, dict.fromkeys(folders)))}.")
+    return mask

@@ -1,0 +1,97 @@
+"""What a mask scores on the development examples of a task, kept as a measurement beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from smp_lab.errors import EncoderError
+from smp_lab.inference.pruned import Pruned
+from smp_lab.inference.scoring import predict, score_table
+from smp_lab.storage.formats import named_base
+from smp_lab.storage.mask_records import MaskRecord
+from smp_lab.storage.measurements import SCORE, MeasurementRecord, MeasurementSettings, save_measurement
+from smp_lab.training.encoders import EncoderFiles, load_encoder
+from smp_lab.training.prepare import prepare
+from smp_lab.training.provenance import code_version, made_here
+
+
+def evaluate(
+    mask: MaskRecord,
+    task: str,
+    runs: Path,
+    *,
+    encoder: str,
+    command: str,
+    own_weights: bool = False,
+    **data: Any,
+) -> MeasurementRecord:
+    """Score a mask in the classifier of a task: the encoder, the mask and the task's label words, nothing trained.
+
+    Parameters
+    ----------
+    mask
+        Whose bits are read.
+    task
+        Its label words, lengths and metrics are those of the desk recipe.
+    runs
+        Folder that gets the measurement.
+    encoder
+        As in `find_encoder`: whose weights are masked.
+    command
+        For the provenance.
+    own_weights
+        Whether they may be others than the mask's base: those of the checkpoint that it was found in.
+    **data
+        glue_folder and source, as in `load_task_data`.
+
+    Raises
+    ------
+    EncoderError
+        If the encoder is not the one that the mask is for.
+    SmpLabError
+        If data, encoder or mask cannot be read, or the measurement cannot be written.
+    """
+    began, code = time.monotonic(), code_version()
+    prepared = prepare(task, "smp_s", remaining=mask.remaining, encoder=encoder, **data)
+    _check_base(mask, prepared.files, own_weights)
+    loaded = load_encoder(prepared.files)
+    if loaded.layout.widths != mask.layout.widths or loaded.layout.n_heads != mask.layout.n_heads:
+        raise EncoderError(f"{mask.label} is a mask for other shapes than {prepared.files.name} has.")
+    config = prepared.config
+    pruned = Pruned(config, loaded, replace(mask.masks, layout=loaded.layout))
+    table = score_table(predict(pruned, prepared.data), prepared.data).assign(cut=0)
+    options: Mapping[str, Any] = {"max_length": config.max_length, "label_words": list(config.label_words or ())}
+    settings = MeasurementSettings(
+        kind=SCORE,
+        mask_id=mask.mask_id,
+        mask_sha256=mask.masks.sha256,
+        base_model=config.base_model,
+        base_model_sha256=config.base_model_sha256,
+        task=task,
+        data_sha256=prepared.data.development_sha256,
+        options=options,
+    )
+    return save_measurement(
+        runs,
+        settings=settings,
+        provenance={
+            **made_here(time.monotonic() - began, command, code),
+            "data_source": prepared.data.source,
+            "base_model_source": prepared.files.source,
+        },
+        table=table[["cut", "metric", "value", "low", "high", "n_examples", "majority"]],
+    )
+
+
+def _check_base(mask: MaskRecord, files: EncoderFiles, own_weights: bool) -> None:
+    by_name = mask.encoder_sha256 == named_base(mask.encoder, mask.layout).sha256
+    if own_weights or by_name or files.sha256 == mask.encoder_sha256:
+        return
+    raise EncoderError(
+        f"{mask.label} is a mask for {mask.encoder} ({mask.encoder_sha256[:8]}); the encoder here is {files.name} "
+        f"({files.sha256[:8]}). Name its own with --encoder, or take --own-weights for the checkpoint it was found in."
+    )
