@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import training_history as analysis
+from smp_lab.analysis.replicates import along_lines
 from smp_lab.figures import training_history as figures
 from smp_lab.storage.runs import RunRecord
 from smp_lab.ui import cache, controls, messages
@@ -33,6 +34,11 @@ def main() -> None:
     with answer:
         if words := analysis.settled(flips, progress):
             st.markdown(words, help=explain("kept", "schedule", "true swap"))
+    if not controls.seeds_apart(runs):
+        place = ["step", "epoch"]
+        metrics = along_lines(metrics, place, ["value"])
+        progress = along_lines(progress, place, ["loss", "regularizer", "regularizer_weight", "remaining"])
+        flips = along_lines(flips, place, ["forced", "swaps"])
     color = controls.color_by()
     named = f"for {len(runs)} runs, by {x}."
 

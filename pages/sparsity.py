@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from smp_lab.analysis import sparsity
+from smp_lab.analysis.replicates import along_lines
 from smp_lab.figures import sparsity as figures
 from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES
 from smp_lab.layout import HEAD_TYPES
@@ -28,6 +29,8 @@ def main() -> None:
         [(run, sparsity.remaining_per_head(run.kept_per_head, run.layout)) for run in runs]
     )
     answer.markdown(sparsity.answer(per_layer, per_head), help=explain("kept", "share"))
+    if not controls.seeds_apart(runs):
+        per_layer = along_lines(per_layer, ["layer", "matrix_type"], ["remaining"])
     controls.show(
         figures.plot_remaining_per_layer,
         per_layer,

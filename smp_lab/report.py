@@ -19,6 +19,7 @@ from plotly.offline import get_plotlyjs
 from smp_lab import __version__
 from smp_lab.analysis import curves, overlap, overview, sampling, sparsity, training_history
 from smp_lab.analysis.labels import plain, run_labels
+from smp_lab.analysis.replicates import along_lines
 from smp_lab.analysis.run_card import card_markdown, run_card
 from smp_lab.analysis.run_table import tables_of_runs
 from smp_lab.analysis.summary import as_markdown, caption, summarize, summary_cells
@@ -26,7 +27,7 @@ from smp_lab.errors import RunFormatError
 from smp_lab.figures.curves import plot_curves
 from smp_lab.figures.overlap import SCALES, plot_pair_kinds, plot_pairs
 from smp_lab.figures.sparsity import plot_remaining_per_head, plot_remaining_per_layer
-from smp_lab.figures.style import HEAD_WORDS, SAFE_FONT
+from smp_lab.figures.style import DIFFERENCE, HEAD_WORDS, SAFE_FONT
 from smp_lab.figures.training_history import plot_evaluations, plot_flips, plot_remaining
 from smp_lab.storage.published import published_points
 from smp_lab.storage.runs import RunRecord
@@ -108,7 +109,7 @@ def _weights(runs: Sequence[RunRecord], rows: pd.DataFrame, names: Mapping[str, 
     )
     yield "## Where do masks keep weights?"
     yield sparsity.answer(layers, heads)
-    yield plot_remaining_per_layer(layers)
+    yield plot_remaining_per_layer(along_lines(layers, ["layer", "matrix_type"], ["remaining"]), DIFFERENCE)
     if len(runs) <= _MOST_PANELS:
         yield plot_remaining_per_head(heads, HEAD_WORDS)
 
@@ -151,9 +152,10 @@ def _training(runs: Sequence[RunRecord], rows: pd.DataFrame, names: Mapping[str,
     )
     yield "## How did the masks come about?"
     yield training_history.settled(flips, progress)
-    yield plot_evaluations(metrics)
-    yield plot_remaining(progress)
-    yield plot_flips(flips)
+    place = ["step", "epoch"]
+    yield plot_evaluations(along_lines(metrics, place, ["value"]), color_by=DIFFERENCE)
+    yield plot_remaining(along_lines(progress, place, ["remaining"]), color_by=DIFFERENCE)
+    yield plot_flips(along_lines(flips, place, ["forced", "swaps"]), color_by=DIFFERENCE)
 
 
 # In the order of the page.

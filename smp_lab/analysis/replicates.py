@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from smp_lab.config import RunConfig, canonical_json
 
@@ -46,3 +49,38 @@ def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
         runs = runs.assign(sampling=(runs["high"] - runs["low"]) / 2)
         named["sampling"] = ("sampling", "mean")
     return runs.groupby(["settings", "metric"], sort=False).agg(**named).reset_index()
+
+
+def along_lines(table: pd.DataFrame, at: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
+    """One line for replicates: at each place their mean, and the lowest and the highest.
+
+    Parameters
+    ----------
+    table
+        Of `run_table.tables_of_runs`.
+    at
+        Columns that name a place along a line, such as the step.
+    values
+        Columns of which lowest and highest are wanted.
+
+    Returns
+    -------
+    DataFrame
+        A row per line and place, in order of appearance: the columns of the table, run being the line and run_id all of
+        them with commas; numbers are means over seeds (seed itself is NaN for several). For each value the columns
+        ``{value}_lowest`` and ``{value}_highest``; n_seeds.
+    """
+    if table.empty:
+        return table
+    groups = table.groupby(["line", *at], sort=False, dropna=False)
+    means = {
+        name: "mean" if is_numeric_dtype(table[name]) else "first"
+        for name in table
+        if name not in {"line", "run_id", *at}
+    }
+    lines = groups.agg(means).assign(run_id=groups["run_id"].agg(", ".join), n_seeds=groups.size())
+    for name in values:
+        lines = lines.assign(**{f"{name}_lowest": groups[name].min(), f"{name}_highest": groups[name].max()})
+    lines = lines.reset_index()
+    lines = lines.assign(run=lines["line"], seed=lines["seed"].where(lines["n_seeds"] == 1))
+    return lines[[*table, *(name for name in lines if name not in table)]]

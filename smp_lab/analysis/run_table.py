@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -111,7 +113,9 @@ class Mask(Protocol):
 
 
 def tables_of_runs(contents: Sequence[tuple[Run | Mask, pd.DataFrame]], labels: Mapping[str, str]) -> pd.DataFrame:
-    """One table of several, with the columns run_id, run (label), task, method, level and seed in front.
+    """One table of several, with the columns run_id, run, line, task, method, level and seed in front.
+
+    Run is the run's label; line is what it shares with its replicates: the label without the seed.
 
     Parameters
     ----------
@@ -122,11 +126,18 @@ def tables_of_runs(contents: Sequence[tuple[Run | Mask, pd.DataFrame]], labels: 
         Run or mask id -> label.
     """
     tables = []
+    replicates = Counter(_settings(each) for each, _ in contents)
     for each, table in contents:
         facts = _origin(each)
-        facts = {"run_id": facts["run_id"], "run": labels[facts["run_id"]], **facts}
+        label, n_seeds = labels[facts["run_id"]], replicates[_settings(each)]
+        line = f"{re.sub(r' · seed [0-9]+$', '', label)} · {n_seeds} seeds" if n_seeds > 1 else label
+        facts = {"run_id": facts["run_id"], "run": label, "line": line, **facts}
         tables.append(pd.concat([pd.DataFrame(facts, index=table.index), table], axis=1))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _settings(each: Any) -> str:
+    return settings_but_seed(each.config) if each.config else str(each.mask_id)
 
 
 def _origin(each: Any) -> dict[str, Any]:

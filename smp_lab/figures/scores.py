@@ -25,10 +25,10 @@ from smp_lab.figures.style import (
     dress,
     empty_figure,
     legend_room,
+    line_marks,
     name_panel_axes,
     new_figure,
     panel_of,
-    run_marks,
     type_panels,
 )
 from smp_lab.layout import MATRIX_TYPES
@@ -358,7 +358,7 @@ def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> 
     measure
         One of `SIMILARITY_TITLES`.
     color_by
-        As in `run_marks`.
+        As in `line_marks`.
     """
     title = "When is the mask decided?"
     if table.empty:
@@ -366,9 +366,9 @@ def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> 
     reference, words = (
         ("max", "the most that two masks of these sizes allow") if measure == "phi_within" else ("chance", "chance")
     )
-    figure = type_panels()
+    figure, every = type_panels(), line_marks(table, color_by)
     for (run, kind), line in table.groupby(["run", "matrix_type"], sort=False):
-        marks, place = run_marks(line.iloc[0], color_by), panel_of(str(kind))
+        marks, place = every[run], panel_of(str(kind))
         figure.add_scatter(
             x=line["step"],
             y=line[measure],
@@ -414,7 +414,7 @@ def plot_snapshot_flips(table: pd.DataFrame, color_by: str = TASK) -> go.Figure:
     table
         Rows of `flips_between_snapshots` of one group, with the columns run, task, method and level.
     color_by
-        As in `run_marks`.
+        As in `line_marks`.
     """
     title = "Weights that change sides between snapshots"
     if table.empty:
@@ -427,8 +427,9 @@ def plot_snapshot_flips(table: pd.DataFrame, color_by: str = TASK) -> go.Figure:
     figure = make_subplots(
         rows=1, cols=3, shared_yaxes="all", horizontal_spacing=0.02, subplot_titles=[*kinds.values()]
     )
+    every = line_marks(table, color_by)
     for run, line in table.groupby("run", sort=False):
-        marks = run_marks(line.iloc[0], color_by)
+        marks = every[run]
         for column, kind in enumerate(kinds, start=1):
             figure.add_scatter(
                 x=line["step"],

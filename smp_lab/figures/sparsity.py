@@ -14,12 +14,13 @@ from plotly.subplots import make_subplots
 from smp_lab.figures.style import (
     FRACTION_SCALE,
     TASK,
+    add_band,
     dress,
     empty_figure,
+    line_marks,
     name_panel_axes,
     new_figure,
     panel_of,
-    run_marks,
     type_panels,
 )
 
@@ -34,8 +35,9 @@ def plot_remaining_per_layer(table: pd.DataFrame, color_by: str = TASK) -> go.Fi
     title = "Remaining weights per layer"
     if table.empty:
         return empty_figure(title, "No run with kept counts is chosen.")
-    figure = type_panels()
+    figure, marks = type_panels(), line_marks(table, color_by)
     for (run, kind), lines in table.groupby(["run", "matrix_type"], sort=False):
+        add_band(figure, lines, "layer", "remaining", marks[run], 100, **panel_of(str(kind)))
         figure.add_scatter(
             x=lines["layer"],
             y=100 * lines["remaining"],
@@ -44,9 +46,9 @@ def plot_remaining_per_layer(table: pd.DataFrame, color_by: str = TASK) -> go.Fi
             name=run,
             legendgroup=run,
             showlegend=kind == "all",
-            hovertemplate=f"{_PERCENT} of layer %{{x}}<br>%{{customdata[0]:,}} of %{{customdata[1]:,}} weights",
+            hovertemplate=f"{_PERCENT} of layer %{{x}}<br>%{{customdata[0]:,.0f}} of %{{customdata[1]:,.0f}} weights",
             **panel_of(str(kind)),
-            **run_marks(lines.iloc[0], color_by),
+            **marks[run],
         )
     dress(figure, title, "Kept weights (% of the weights of that type in the layer); scope: encoder", height=520)
     name_panel_axes(figure, "Layer", "Remaining weights (%)")

@@ -1,11 +1,12 @@
 """How every figure looks: template, colours, and the marks that tell runs apart.
 
-Colours say task or method and nothing else, and never depend on what else is drawn. They hold on white and on the dark
-page. Five are those of Okabe and Ito (2008), "Color Universal Design"; a test holds all apart for three colour visions.
+Colours of tasks, methods and levels never depend on what else is drawn. They hold on white and on the dark page. Five
+are those of Okabe and Ito (2008), "Color Universal Design"; a test holds all apart for three colour visions.
 """
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from smp_lab.layout import ATTENTION_OUTPUT, INTERMEDIATE, KEY, MATRIX_TYPES, OUTPUT, QUERY, VALUE
@@ -20,6 +22,9 @@ from smp_lab.metrics import METRICS
 
 LIGHT, DARK = "light", "dark"
 TASK, METHOD = COLOR_BY = ("task", "method")
+# Of lines colours may also say the fraction asked for, or the run.
+DIFFERENCE, LEVEL, RUN = "what differs", "level", "run"
+LINE_COLOR_BY = (DIFFERENCE, TASK, METHOD, LEVEL, RUN)
 
 
 class _Marks(dict[str, str]):
@@ -113,6 +118,11 @@ METHOD_DASHES = _Marks(
 
 # The two sides of a mask, where colours say neither task nor method; as in the picture of the method.
 KEPT_COLOR, REMOVED_COLOR = "#E69F00", _NEUTRAL_COLOR
+
+# What sets runs apart that have no marks of their own by name.
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down", "pentagon", "star")
+_RUN_COLORS = ("#0072B2", "#D55E00", "#009E73", "#7569EF", "#E69F00", "#56B4E9", "#873319", "#69C36A", "#3D6272")
 
 # Fewer weights, a thinner line: lowest remaining fraction of each width in pixels.
 _WIDTHS = ((0.4, 3.0), (0.2, 2.25), (0.075, 1.6), (0.0, 1.1))
@@ -465,26 +475,86 @@ def frame_cell(figure: go.Figure, x: int, y: int, **subplot: int) -> None:
         figure.add_shape(cell, type="rect", line=line, **subplot)
 
 
-def run_marks(run: pd.Series[Any], color_by: str) -> dict[str, Any]:
-    """Line and marker of one run, from its task, method and level alone.
+def line_marks(table: pd.DataFrame, color_by: str) -> dict[Any, dict[str, Any]]:
+    """Line and marker of every run of a table: colour, dash and symbol say what differs among the runs, in this order.
 
     Parameters
     ----------
-    run
-        Has task, method and level (the fraction it was asked to keep, or NaN).
+    table
+        Columns run (a label), task, method and level (the fraction it was asked to keep, or NaN).
     color_by
-        `TASK` or `METHOD`.
+        One of `LINE_COLOR_BY`: what the colours say; `DIFFERENCE` for the first of the others that differs.
 
     Returns
     -------
     dict
-        ``line`` and ``marker`` of a scatter trace. Runs that differ in the seed alone look the same: they are
-        replicates.
+        Run -> ``line`` and ``marker`` of a scatter trace. Fewer weights have a thinner line.
     """
-    color = TASK_COLORS[run["task"]] if color_by == TASK else METHOD_COLORS[run["method"]]
-    level = run["level"]
-    width = 2.25 if pd.isna(level) else next(pixels for lowest, pixels in _WIDTHS if level >= lowest)
-    return {
-        "line": {"color": color, "dash": METHOD_DASHES[run["method"]], "width": width},
-        "marker": {"color": color, "symbol": METHOD_SYMBOLS[run["method"]], "size": 4 + width},
+    runs = table.drop_duplicates("run").reset_index(drop=True)
+    alike = runs.groupby([TASK, METHOD, LEVEL], dropna=False)
+    numbers = {
+        TASK: pd.factorize(runs[TASK])[0],
+        METHOD: pd.factorize(runs[METHOD])[0],
+        # The most weights first, and last what was not asked for a fraction.
+        LEVEL: pd.factorize(-runs[LEVEL], sort=True, use_na_sentinel=False)[0],
+        RUN: alike.cumcount().to_numpy(),
     }
+    differing = [name for name, number in numbers.items() if number.max(initial=0) > 0]
+    color = next(iter(differing), TASK) if color_by == DIFFERENCE else color_by
+    dash, symbol = [*(name for name in differing if name != color), METHOD, METHOD][:2]
+    marks = {}
+    for place, run in enumerate(runs.to_dict("records")):
+        paint = {
+            TASK: TASK_COLORS[run[TASK]],
+            METHOD: METHOD_COLORS[run[METHOD]],
+            LEVEL: _level_color(run[LEVEL]),
+            RUN: _RUN_COLORS[place % len(_RUN_COLORS)],
+        }[color]
+        width = 2.25 if pd.isna(run[LEVEL]) else next(pixels for least, pixels in _WIDTHS if run[LEVEL] >= least)
+        dashes = METHOD_DASHES[run[METHOD]] if dash == METHOD else _DASHES[numbers[dash][place] % len(_DASHES)]
+        symbols = METHOD_SYMBOLS[run[METHOD]] if symbol == METHOD else _SYMBOLS[numbers[symbol][place] % len(_SYMBOLS)]
+        marks[run["run"]] = {
+            "line": {"color": paint, "dash": dashes, "width": width},
+            "marker": {"color": paint, "symbol": symbols, "size": 4 + width},
+        }
+    return marks
+
+
+def _level_color(level: float) -> str:
+    """The same for a level in every figure, along a scale from 1 % to all weights that holds on both pages."""
+    if pd.isna(level):
+        return _NEUTRAL_COLOR
+    place = 1 + math.log10(max(level, 0.01)) / 2
+    return str(sample_colorscale("Plasma", 0.28 + 0.46 * place, colortype="rgb")[0])
+
+
+def add_band(
+    figure: go.Figure, lines: pd.DataFrame, x: str, y: str, marks: Mapping[str, Any], factor: float = 1, **place: int
+) -> None:
+    """From the lowest to the highest of several seeds, behind the line of their mean.
+
+    Parameters
+    ----------
+    lines
+        Rows of one run, of `analysis.replicates.along_lines`; nothing is added where they are of one seed.
+    x, y
+        Columns.
+    marks
+        Of the run, from `line_marks`.
+    factor
+        Of y.
+    """
+    if "n_seeds" not in lines or lines["n_seeds"].max() < 2:
+        return
+    figure.add_scatter(
+        x=[*lines[x], *lines[x][::-1]],
+        y=[*factor * lines[f"{y}_highest"], *factor * lines[f"{y}_lowest"][::-1]],
+        mode="lines",
+        line={"width": 0, "color": marks["line"]["color"]},
+        fill="toself",
+        opacity=0.25,
+        hoverinfo="skip",
+        legendgroup=lines["run"].iloc[0],
+        showlegend=False,
+        **place,
+    )

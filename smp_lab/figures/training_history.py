@@ -10,7 +10,16 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from smp_lab.figures.style import METRIC_TITLES, TASK, dress, empty_figure, legend_room, new_figure, run_marks
+from smp_lab.figures.style import (
+    METRIC_TITLES,
+    TASK,
+    add_band,
+    dress,
+    empty_figure,
+    legend_room,
+    line_marks,
+    new_figure,
+)
 
 STEP, EPOCH = AXES = ("step", "epoch")
 _AXIS_TITLES = {STEP: "Optimiser step", EPOCH: "Epoch"}
@@ -33,8 +42,9 @@ def _add_lines(
     **place: int,
 ) -> None:
     """A line per run, named in the legend once for all panels."""
-    first_panel = place.get("row", 1) == place.get("col", 1) == 1
+    first_panel, marks = place.get("row", 1) == place.get("col", 1) == 1, line_marks(table, color_by)
     for run, lines in table.groupby("run", sort=False):
+        add_band(figure, lines, x, y, marks[run], factor, **place)
         figure.add_scatter(
             x=lines[x],
             y=factor * lines[y],
@@ -43,7 +53,7 @@ def _add_lines(
             legendgroup=run,
             showlegend=first_panel,
             hovertemplate=f"{hover}<br>{x} %{{x}}",
-            line=run_marks(lines.iloc[0], color_by)["line"],
+            line=marks[run]["line"],
             **place,
         )
 
@@ -85,10 +95,10 @@ def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> 
         title, "Line: kept. Circles: asked to keep by the schedule. Scope: encoder", height=_height(table)
     )
     _add_lines(figure, table, x, "remaining", color_by, "kept %{y:.2f} %", factor=100)
+    marks = line_marks(table, color_by)
     for run, lines in table.groupby("run", sort=False):
         # Every point would bury the line; a dozen show whether the two part.
         some = lines.iloc[:: max(1, len(lines) // 12)]
-        marker = run_marks(lines.iloc[0], color_by)["marker"]
         figure.add_scatter(
             x=some[x],
             y=100 * some["nominal"],
@@ -96,7 +106,7 @@ def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> 
             name=run,
             legendgroup=run,
             showlegend=False,
-            marker={"symbol": "circle-open", "size": 8, "color": marker["color"], "line": {"width": 1.5}},
+            marker={"symbol": "circle-open", "size": 8, "color": marks[run]["marker"]["color"], "line": {"width": 1.5}},
             hovertemplate=f"asked to keep %{{y:.2f}} %<br>{x} %{{x}}",
         )
     figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
@@ -110,8 +120,9 @@ def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
     if table.empty:
         return empty_figure(title, "No evaluation is recorded.")
     names = "; ".join(METRIC_TITLES[name] for name in table["metric"].unique())
-    figure = new_figure(title, names, height=_height(table))
+    figure, marks = new_figure(title, names, height=_height(table)), line_marks(table, color_by)
     for run, lines in table.groupby("run", sort=False):
+        add_band(figure, lines, x, "value", marks[run], 100)
         figure.add_scatter(
             x=lines[x],
             y=100 * lines["value"],
@@ -122,7 +133,7 @@ def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
             name=run,
             hovertemplate=f"%{{customdata[0]}} %{{y:.1f}} (x 100)<br>{x} %{{x}}, n = %{{customdata[1]:,}}"
             "<br>%{customdata[2]:.2f} % kept",
-            **run_marks(lines.iloc[0], color_by),
+            **marks[run],
         )
     figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
     figure.update_yaxes(title_text="Main metric (x 100)")
@@ -142,7 +153,7 @@ def plot_flips(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.F
         subplot_titles=("Forced by the schedule", "True swaps"),
     )
     for column, kind in enumerate(("forced", "swaps"), start=1):
-        _add_lines(figure, table, x, kind, color_by, "%{y:,} weights", row=1, col=column)
+        _add_lines(figure, table, x, kind, color_by, "%{y:,.0f} weights", row=1, col=column)
     dress(
         figure,
         title,

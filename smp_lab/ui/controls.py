@@ -323,27 +323,36 @@ def style_sheet() -> None:
     st.html(_SCRIPT, unsafe_allow_javascript=True)
 
 
-# Pages with figures whose colours say task or method, as one likes.
-_COLORED = ("sparsity", "overlap", "history", "scores")
+# Pages with figures whose colours say what one likes: of lines more than of pairs.
+_COLORED = {page: style.LINE_COLOR_BY for page in ("sparsity", "history", "scores")} | {"overlap": style.COLOR_BY}
 
 
 def figure_settings(page: str) -> None:
     """Settings of all figures of a page."""
     if page in _COLORED:
-        pick_color()
+        pick_color(_COLORED[page])
 
 
-def pick_color() -> str:
+def pick_color(choices: Sequence[str] = style.COLOR_BY) -> str:
     """The choice of what colours say, and what it is."""
-    st.segmented_control(
-        "Colour by", style.COLOR_BY, default=style.TASK, required=True, key="color", bind="query-params"
-    )
-    return color_by()
+    names = {choice: choice for choice in choices}
+    return pick("Colour by", names, key="color", widget=st.segmented_control, required=True)
 
 
 def color_by() -> str:
-    """What colours say: task or method."""
+    """What colours say, as `figure_settings` of the page has it."""
     return str(st.session_state.get("color") or style.TASK)
+
+
+def seeds_apart(runs: Sequence[RunRecord]) -> bool:
+    """Whether each seed has a line of its own instead of their mean; asked where there are several of one setting."""
+    n_lines = rows_of(runs)["settings"].nunique()
+    return n_lines == len(runs) or st.toggle(
+        "Each seed by itself",
+        key="each_seed",
+        bind="query-params",
+        help="Otherwise a line is the mean over seeds, and its band reaches from the lowest to the highest.",
+    )
 
 
 def theme() -> str:

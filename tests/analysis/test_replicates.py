@@ -9,8 +9,8 @@ from conftest import make_run
 
 from smp_lab.analysis.curves import line_names, mean_curves
 from smp_lab.analysis.overview import COMPARED, over_tasks
-from smp_lab.analysis.replicates import over_seeds
-from smp_lab.analysis.run_table import run_table
+from smp_lab.analysis.replicates import along_lines, over_seeds
+from smp_lab.analysis.run_table import run_table, tables_of_runs
 from smp_lab.analysis.summary import summarize
 from smp_lab.paths import cached_runs_folder, project_folder
 from smp_lab.storage.runs import list_runs
@@ -91,3 +91,22 @@ def test_readme_overview_and_curves_give_one_mean_and_one_number_of_seeds():
         of_tasks = [summary[row["method"], "", row["level"], task] for task in row["tasks"].split(", ")]
         assert row["mean"] == pytest.approx(np.mean([mean for mean, _ in of_tasks]))
         assert row["n_seeds"] == min(n_seeds for _, n_seeds in of_tasks)
+
+
+def test_a_line_is_the_mean_of_its_seeds_between_the_lowest_and_the_highest(tmp_path):
+    three = [make_run(tmp_path, seed=seed) for seed in (0, 1)] + [make_run(tmp_path, epochs=60)]
+    contents = [
+        (run, pd.DataFrame({"step": [10, 20], "loss": losses, "kept": [8, 4], "name": "x"}))
+        for run, losses in zip(three, ([0.9, 0.5], [0.7, 0.1], [0.6, 0.6]), strict=True)
+    ]
+    labels = dict(zip((run.run_id for run in three), ("RTE · seed 0", "RTE · seed 1", "RTE · epochs 60"), strict=True))
+    lines = along_lines(tables_of_runs(contents, labels), ["step"], ["loss"])
+    assert lines["run"].tolist() == ["RTE · 2 seeds"] * 2 + ["RTE · epochs 60"] * 2
+    assert lines["step"].tolist() == [10, 20, 10, 20]
+    assert lines["loss"].tolist() == pytest.approx([0.8, 0.3, 0.6, 0.6])
+    assert lines["loss_lowest"].tolist() == [0.7, 0.1, 0.6, 0.6]
+    assert lines["loss_highest"].tolist() == [0.9, 0.5, 0.6, 0.6]
+    assert lines["n_seeds"].tolist() == [2, 2, 1, 1]
+    assert lines["run_id"].tolist() == [f"{three[0].run_id}, {three[1].run_id}"] * 2 + [three[2].run_id] * 2
+    assert (lines["name"] == "x").all()
+    assert lines["seed"].isna().tolist() == [True, True, False, False]

@@ -66,30 +66,68 @@ def test_text_is_readable_on_its_page(theme, background):
     assert contrast(ink.muted, background) > 4.5
 
 
-def run(**changes):
-    return pd.Series({"task": "rte", "method": "smp_s", "level": 0.1} | changes)
+def marks(*runs, color_by=style.DIFFERENCE):
+    """Of runs that differ from the first in what is named; as a list."""
+    usual = {"task": "rte", "method": "smp_s", "level": 0.1}
+    table = pd.DataFrame([usual | {"run": str(place)} | changes for place, changes in enumerate(runs)])
+    return list(style.line_marks(table, color_by).values())
 
 
-def test_marks_follow_the_run_alone():
-    plain = style.run_marks(run(), style.TASK)
-    assert plain["line"]["color"] == style.TASK_COLORS["rte"]
-    assert style.run_marks(run(), style.METHOD)["line"]["color"] == style.METHOD_COLORS["smp_s"]
-    assert style.run_marks(run(seed=7), style.TASK) == plain
-    other = style.run_marks(run(method="smp_l"), style.TASK)
-    assert other["marker"]["symbol"] != plain["marker"]["symbol"]
-    assert other["line"]["dash"] != plain["line"]["dash"]
+def differing(*runs, **settings):
+    """How many colours, dashes and symbols the runs have."""
+    found = marks(*runs, **settings)
+    return {
+        "color": len({each["line"]["color"] for each in found}),
+        "dash": len({each["line"]["dash"] for each in found}),
+        "symbol": len({each["marker"]["symbol"] for each in found}),
+    }
+
+
+@pytest.mark.parametrize("color_by", style.LINE_COLOR_BY)
+def test_one_run_looks_as_its_task_or_method_does(color_by):
+    (alone,) = marks({}, color_by=color_by)
+    assert alone["line"]["dash"] == style.METHOD_DASHES["smp_s"]
+    assert alone["marker"]["symbol"] == style.METHOD_SYMBOLS["smp_s"]
+    known = {style.TASK: style.TASK_COLORS["rte"], style.METHOD: style.METHOD_COLORS["smp_s"]}
+    assert alone["line"]["color"] == known.get(color_by, alone["line"]["color"]) == alone["marker"]["color"]
+
+
+def test_colour_says_what_differs_first_and_dash_what_differs_next():
+    levels = [{"level": level} for level in (0.5, 0.3, 0.1, 0.03)]
+    assert differing(*levels) == {"color": 4, "dash": 1, "symbol": 1}
+    assert differing(*({"method": name} for name in ("smp_s", "smp_l", "l0"))) == {"color": 3, "dash": 3, "symbol": 3}
+    # Eight runs of one task that nothing else sets apart.
+    assert differing(*[{}] * 8) == {"color": 8, "dash": 1, "symbol": 1}
+    two_tasks = [{"task": task, **level} for task in ("rte", "cola") for level in levels]
+    assert differing(*two_tasks) == {"color": 2, "dash": 4, "symbol": 1}
+    assert differing(*two_tasks, color_by=style.LEVEL) == {"color": 4, "dash": 2, "symbol": 1}
+    everything = [{"method": method, **run} for method in ("smp_s", "smp_l") for run in two_tasks]
+    assert differing(*everything) == {"color": 2, "dash": 2, "symbol": 4}
+
+
+@pytest.mark.parametrize("background", ["#FFFFFF", "#12161B"])
+def test_levels_have_colours_of_their_own_that_stand_out(background):
+    levels = (0.03, 0.1, 0.3, 0.5, 0.8)
+    colors = [one["line"]["color"] for one in marks(*({"level": level} for level in levels), color_by=style.LEVEL)]
+    assert len(set(colors)) == len(levels)
+    # Whatever else is drawn.
+    assert marks({}, color_by=style.LEVEL)[0]["line"]["color"] == colors[1]
+    for color in colors:
+        red, green, blue = (round(float(part)) for part in color.removeprefix("rgb(").removesuffix(")").split(","))
+        assert contrast(f"#{red:02x}{green:02x}{blue:02x}", background) > 2.1
+    assert marks({"level": np.nan}, color_by=style.LEVEL)[0]["line"]["color"] == style.REMOVED_COLOR
 
 
 def test_a_name_without_marks_of_its_own_is_neutral():
-    marks = (style.TASK_COLORS, style.METHOD_COLORS, style.METHOD_SYMBOLS, style.METHOD_DASHES)
-    assert [mark["of-somebody-else"] for mark in marks] == [style.REMOVED_COLOR, style.REMOVED_COLOR, "circle", "solid"]
+    named = (style.TASK_COLORS, style.METHOD_COLORS, style.METHOD_SYMBOLS, style.METHOD_DASHES)
+    assert [mark["of-somebody-else"] for mark in named] == [style.REMOVED_COLOR, style.REMOVED_COLOR, "circle", "solid"]
 
 
 def test_fewer_weights_have_a_thinner_line():
-    widths = [style.run_marks(run(level=level), style.TASK)["line"]["width"] for level in (0.8, 0.5, 0.3, 0.1, 0.03)]
+    widths = [one["line"]["width"] for one in marks(*({"level": level} for level in (0.8, 0.5, 0.3, 0.1, 0.03)))]
     assert widths == sorted(widths, reverse=True)
     assert len(set(widths)) == 4
-    assert style.run_marks(run(level=np.nan), style.TASK)["line"]["width"] > 0
+    assert marks({"level": np.nan})[0]["line"]["width"] > 0
 
 
 def test_empty_figure_has_title_and_sentence():
