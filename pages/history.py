@@ -7,6 +7,7 @@ import streamlit as st
 
 from smp_lab.analysis import training_history as analysis
 from smp_lab.analysis.replicates import along_lines
+from smp_lab.figures import style
 from smp_lab.figures import training_history as figures
 from smp_lab.storage.runs import RunRecord
 from smp_lab.ui import cache, controls, messages
@@ -41,37 +42,27 @@ def main() -> None:
         flips = along_lines(flips, place, ["forced", "swaps"])
     color = controls.color_by()
     named = f"for {len(runs)} runs, by {x}."
-
-    left, right = st.columns(2, gap="medium")
-    with left:
-        controls.show_figure(
-            controls.drawn(figures.plot_evaluations, metrics, x, color),
-            metrics,
-            key="main-metric",
-            alt=f"Main metric {named}",
-        )
-    with right:
-        controls.show_figure(
-            controls.drawn(figures.plot_remaining, progress, x, color),
-            progress,
-            key="remaining-over-training",
-            alt=f"Remaining weights in percent, kept and asked to keep by the schedule, {named}",
-        )
-    left, right = st.columns(2, gap="medium")
-    with left:
-        controls.show_figure(
-            controls.drawn(figures.plot_loss, progress, x, color), progress, key="task-loss", alt=f"Task loss {named}"
-        )
-    with right:
-        controls.show_figure(
-            controls.drawn(figures.plot_regularizer, progress, x, color),
-            progress,
-            key="regularizer",
-            alt=f"Regulariser R and its weight lambda {named}",
-        )
-    controls.show_figure(
-        controls.drawn(figures.plot_flips, flips, x, color),
+    pairs = (
+        (
+            (figures.plot_evaluations, metrics, "main-metric", "Main metric"),
+            (figures.plot_remaining, progress, "remaining-over-training", "Remaining weights in percent and schedule"),
+        ),
+        (
+            (figures.plot_loss, progress, "task-loss", "Task loss"),
+            (figures.plot_regularizer, progress, "regularizer", "Regulariser R and its weight lambda"),
+        ),
+    )
+    few = metrics["run"].nunique() <= style.MOST_SIDE_BY_SIDE
+    for pair in pairs:
+        places = st.columns(2, gap="medium") if few else [st.container(), st.container()]
+        for column, (plot, table, key, what) in zip(places, pair, strict=True):
+            with column:
+                controls.show(plot, table, x, color, key=key, alt=f"{what} {named}")
+    controls.show(
+        figures.plot_flips,
         flips,
+        x,
+        color,
         key="flips",
         alt=f"Weights that change sides in a step, forced by the schedule and truly swapped, {named}",
         min_width=640,

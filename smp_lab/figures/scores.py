@@ -24,11 +24,11 @@ from smp_lab.figures.style import (
     add_play,
     dress,
     empty_figure,
-    legend_room,
     line_marks,
     name_panel_axes,
     new_figure,
     panel_of,
+    tabulate_legend,
     type_panels,
 )
 from smp_lab.layout import MATRIX_TYPES
@@ -398,11 +398,12 @@ def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> 
         figure,
         title,
         f"{SIMILARITY_TITLES[measure]}; dotted: {words}",
-        height=500 + legend_room(table["run"].nunique()),
+        height=500,
     )
     name_panel_axes(figure, "Optimiser step", "Similarity (no unit)")
     figure.update_xaxes(rangemode="tozero")
     figure.update_yaxes(range=[0, 1.03])
+    tabulate_legend(figure)
     return figure
 
 
@@ -449,11 +450,12 @@ def plot_snapshot_flips(table: pd.DataFrame, color_by: str = TASK) -> go.Figure:
         figure,
         title,
         "Counts since the snapshot before; a weight that left and came back in between is not counted; no point: none",
-        height=360 + legend_room(table["run"].nunique()),
+        height=360,
     )
     figure.update_xaxes(title_text="Optimiser step", rangemode="tozero")
     figure.update_yaxes(type="log", exponentformat="none", separatethousands=True)
     figure.update_yaxes(title_text="Weights (count), encoder", col=1)
+    tabulate_legend(figure)
     return figure
 
 

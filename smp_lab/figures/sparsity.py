@@ -21,6 +21,7 @@ from smp_lab.figures.style import (
     name_panel_axes,
     new_figure,
     panel_of,
+    tabulate_legend,
     type_panels,
 )
 
@@ -50,10 +51,11 @@ def plot_remaining_per_layer(table: pd.DataFrame, color_by: str = TASK) -> go.Fi
             **panel_of(str(kind)),
             **marks[run],
         )
-    dress(figure, title, "Kept weights (% of the weights of that type in the layer); scope: encoder", height=520)
+    dress(figure, title, "Kept weights (% of the weights of that type in the layer); scope: encoder", height=500)
     name_panel_axes(figure, "Layer", "Remaining weights (%)")
     figure.update_xaxes(dtick=1 if table["layer"].max() < 12 else 2)
     figure.update_yaxes(rangemode="tozero")
+    tabulate_legend(figure)
     return figure
 
 

@@ -6,7 +6,6 @@ are those of Okabe and Ito (2008), "Color Universal Design"; a test holds all ap
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -275,6 +274,43 @@ def legend_room(n_runs: int) -> int:
     return 24 * -(-n_runs // 2)
 
 
+# Of more lines than these figures stand below one another.
+MOST_SIDE_BY_SIDE = 8
+# Pixels between the ends of the horizontal axes, of a letter, and of what stands beside one in a legend.
+_HALF_PAGE, _PAGE, _LETTER, _LEGEND_ROW, _LEGEND_MARK = 330, 780, 6.7, 22, 52
+
+
+def tabulate_legend(figure: go.Figure, *, wide: bool = True) -> None:
+    """Set the legend of runs as a table in which a click hides a line, and let the figure grow by its rows.
+
+    What all runs share of task, method and level stands before it and not in every entry.
+
+    Parameters
+    ----------
+    figure
+        Of a height that has no room for a legend yet.
+    wide
+        Whether it has the width of the page, or half of that.
+    """
+    entries = [trace for trace in figure.data if trace.showlegend is not False]
+    names = [trace.name.split(" · ") for trace in entries]
+    shared = [
+        place for place in range(3) if len(names) > 1 and len({tuple(name[place : place + 1]) for name in names}) == 1
+    ]
+    title = " · ".join(part for place in shared for part in names[0][place : place + 1])
+    for trace, name in zip(entries, names, strict=True):
+        trace.name = " · ".join(part for place, part in enumerate(name) if place not in shared) or trace.name
+    longest = max((len(trace.name) for trace in entries), default=0)
+    width = (_PAGE if wide else _HALF_PAGE) - _LETTER * len(title)
+    columns = max(1, min(len(entries), int(width / (_LEGEND_MARK + _LETTER * longest))))
+    figure.update_layout(
+        legend={"title": {"text": title, "font": {"size": 13}}, "maxheight": 1},
+        height=figure.layout.height + _LEGEND_ROW * -(-len(entries) // columns),
+    )
+    if columns < len(entries):
+        figure.update_layout(legend_entrywidth=width / columns - _LEGEND_MARK)
+
+
 def dress(figure: go.Figure, title: str, subtitle: str, *, height: int) -> go.Figure:
     """Give a facetted figure the template and title of `new_figure`, and its panel titles room below them."""
     figure.update_layout(template=template(LIGHT), title=_title(title, subtitle), height=height, margin_t=84)
@@ -383,7 +419,7 @@ def add_play(
 
 
 # What plotly measures in pixels; widths are so of lines alone, of bars they are in the units of the axis.
-_PIXELS = frozenset({"size", "height", "thickness", "ticklen", "standoff", "l", "r", "t", "b"})
+_PIXELS = frozenset({"size", "height", "thickness", "ticklen", "standoff", "entrywidth", "l", "r", "t", "b"})
 
 
 def enlarge(figure: go.Figure, factor: float) -> go.Figure:
@@ -521,11 +557,10 @@ def line_marks(table: pd.DataFrame, color_by: str) -> dict[Any, dict[str, Any]]:
 
 
 def _level_color(level: float) -> str:
-    """The same for a level in every figure, along a scale from 1 % to all weights that holds on both pages."""
+    """The same for a level in every figure, along a scale that holds on both pages."""
     if pd.isna(level):
         return _NEUTRAL_COLOR
-    place = 1 + math.log10(max(level, 0.01)) / 2
-    return str(sample_colorscale("Plasma", 0.28 + 0.46 * place, colortype="rgb")[0])
+    return str(sample_colorscale("Plasma", 0.2 + 0.55 * level**0.5, colortype="rgb")[0])
 
 
 def add_band(

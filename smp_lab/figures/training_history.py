@@ -12,13 +12,14 @@ from plotly.subplots import make_subplots
 
 from smp_lab.figures.style import (
     METRIC_TITLES,
+    MOST_SIDE_BY_SIDE,
     TASK,
     add_band,
     dress,
     empty_figure,
-    legend_room,
     line_marks,
     new_figure,
+    tabulate_legend,
 )
 
 STEP, EPOCH = AXES = ("step", "epoch")
@@ -26,8 +27,9 @@ _AXIS_TITLES = {STEP: "Optimiser step", EPOCH: "Epoch"}
 _NO_RUN = "No run is chosen."
 
 
-def _height(table: pd.DataFrame) -> int:
-    return 320 + legend_room(table["run"].nunique())
+def _add_legend(figure: go.Figure, table: pd.DataFrame) -> go.Figure:
+    tabulate_legend(figure, wide=table["run"].nunique() > MOST_SIDE_BY_SIDE)
+    return figure
 
 
 def _add_lines(
@@ -63,11 +65,11 @@ def plot_loss(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Fi
     title = "Task loss"
     if table.empty:
         return empty_figure(title, _NO_RUN)
-    figure = new_figure(title, "On training batches, without the regulariser", height=_height(table))
+    figure = new_figure(title, "On training batches, without the regulariser", height=320)
     _add_lines(figure, table, x, "loss", color_by, "%{y:.4f}")
     figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
     figure.update_yaxes(title_text="Loss (nats)", rangemode="tozero")
-    return figure
+    return _add_legend(figure, table)
 
 
 def plot_regularizer(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
@@ -78,12 +80,12 @@ def plot_regularizer(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
     _add_lines(figure, table, x, "regularizer", color_by, "R %{y:.4f}", row=1, col=1)
     _add_lines(figure, table, x, "regularizer_weight", color_by, "lambda %{y:.1f}", row=2, col=1)
-    dress(figure, title, "R: mean over matrices of mean sigmoid(S); no unit", height=_height(table))
+    dress(figure, title, "R: mean over matrices of mean sigmoid(S); no unit", height=320)
     figure.update_xaxes(title_text=_AXIS_TITLES[x], row=2)
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title_text="R", row=1)
     figure.update_yaxes(title_text="lambda", row=2)
-    return figure
+    return _add_legend(figure, table)
 
 
 def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
@@ -91,9 +93,7 @@ def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> 
     title = "Remaining weights over training"
     if table.empty:
         return empty_figure(title, _NO_RUN)
-    figure = new_figure(
-        title, "Line: kept. Circles: asked to keep by the schedule. Scope: encoder", height=_height(table)
-    )
+    figure = new_figure(title, "Line: kept. Circles: asked to keep by the schedule. Scope: encoder", height=320)
     _add_lines(figure, table, x, "remaining", color_by, "kept %{y:.2f} %", factor=100)
     marks = line_marks(table, color_by)
     for run, lines in table.groupby("run", sort=False):
@@ -111,7 +111,7 @@ def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> 
         )
     figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
     figure.update_yaxes(title_text="Remaining weights (%)", rangemode="tozero")
-    return figure
+    return _add_legend(figure, table)
 
 
 def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
@@ -120,7 +120,7 @@ def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
     if table.empty:
         return empty_figure(title, "No evaluation is recorded.")
     names = "; ".join(METRIC_TITLES[name] for name in table["metric"].unique())
-    figure, marks = new_figure(title, names, height=_height(table)), line_marks(table, color_by)
+    figure, marks = new_figure(title, names, height=320), line_marks(table, color_by)
     for run, lines in table.groupby("run", sort=False):
         add_band(figure, lines, x, "value", marks[run], 100)
         figure.add_scatter(
@@ -131,13 +131,14 @@ def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
             ),
             mode="lines+markers",
             name=run,
+            legendgroup=run,
             hovertemplate=f"%{{customdata[0]}} %{{y:.1f}} (x 100)<br>{x} %{{x}}, n = %{{customdata[1]:,}}"
             "<br>%{customdata[2]:.2f} % kept",
             **marks[run],
         )
     figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
     figure.update_yaxes(title_text="Main metric (x 100)")
-    return figure
+    return _add_legend(figure, table)
 
 
 def plot_flips(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
@@ -158,9 +159,10 @@ def plot_flips(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.F
         figure,
         title,
         "In each logged step, against the step before it. A step with none is not drawn: the scale has no zero",
-        height=380,
+        height=360,
     )
     figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
     figure.update_yaxes(type="log", exponentformat="none", separatethousands=True)
     figure.update_yaxes(title_text="Weights (count), encoder", col=1)
+    tabulate_legend(figure)
     return figure

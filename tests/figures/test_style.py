@@ -130,6 +130,28 @@ def test_fewer_weights_have_a_thinner_line():
     assert marks({"level": np.nan})[0]["line"]["width"] > 0
 
 
+def legend_of(*names, wide=True):
+    figure = style.new_figure("A title", "In a unit", height=300)
+    for name in names:
+        figure.add_scatter(y=[1], name=name)
+    style.tabulate_legend(figure, wide=wide)
+    return [trace.name for trace in figure.data], figure.layout.legend.title.text, figure.layout.height
+
+
+def test_what_all_runs_share_is_said_once():
+    assert legend_of("RTE · SMP-S · 10 %", "CoLA · SMP-S · 10 %")[:2] == (["RTE", "CoLA"], "SMP-S · 10 %")
+    names = ["RTE · SMP-S · 10 %", "RTE · SMP-S · 10 % · head linear"]
+    assert legend_of(*names)[:2] == (["RTE · SMP-S · 10 %", "head linear"], "RTE · SMP-S · 10 %")
+    assert legend_of("A", "B")[:2] == (["A", "B"], "")
+    assert legend_of("RTE · SMP-S · 10 %")[:2] == (["RTE · SMP-S · 10 %"], "")
+
+
+def test_a_figure_grows_by_its_legend_and_its_panels_stay():
+    heights = [legend_of(*(f"run {place}" for place in range(n)))[2] for n in (2, 30, 60)]
+    assert heights == sorted(set(heights))
+    assert legend_of(*(f"run {place}" for place in range(30)), wide=False)[2] > heights[1]
+
+
 def test_empty_figure_has_title_and_sentence():
     figure = style.empty_figure("A title", "Nothing is chosen.")
     assert isinstance(figure, go.Figure)
