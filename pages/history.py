@@ -35,7 +35,7 @@ def main() -> None:
     with answer:
         if words := analysis.settled(flips, progress):
             st.markdown(words, help=explain("kept", "schedule", "true swap"))
-    if not controls.seeds_apart(runs):
+    if not controls.seeds_apart(metrics):
         place = ["step", "epoch"]
         metrics = along_lines(metrics, place, ["value"])
         progress = along_lines(progress, place, ["loss", "regularizer", "regularizer_weight", "remaining"])

@@ -29,7 +29,7 @@ def main() -> None:
         [(run, sparsity.remaining_per_head(run.kept_per_head, run.layout)) for run in runs]
     )
     answer.markdown(sparsity.answer(per_layer, per_head), help=explain("kept", "share"))
-    if not controls.seeds_apart(runs):
+    if not controls.seeds_apart(per_layer):
         per_layer = along_lines(per_layer, ["layer", "matrix_type"], ["remaining"])
     controls.show(
         figures.plot_remaining_per_layer,

@@ -137,7 +137,8 @@ def tables_of_runs(contents: Sequence[tuple[Run | Mask, pd.DataFrame]], labels: 
 
 
 def _settings(each: Any) -> str:
-    return settings_but_seed(each.config) if each.config else str(each.mask_id)
+    # A mask may be that of a run beside it: it is nobody's replicate.
+    return getattr(each, "mask_id", None) or settings_but_seed(each.config)
 
 
 def _origin(each: Any) -> dict[str, Any]:

@@ -344,10 +344,9 @@ def color_by() -> str:
     return str(st.session_state.get("color") or style.TASK)
 
 
-def seeds_apart(runs: Sequence[RunRecord]) -> bool:
-    """Whether each seed has a line of its own instead of their mean; asked where there are several of one setting."""
-    n_lines = rows_of(runs)["settings"].nunique()
-    return n_lines == len(runs) or st.toggle(
+def seeds_apart(table: pd.DataFrame) -> bool:
+    """Whether each seed has a line of its own instead of their mean; asked where there is such a choice."""
+    return table["line"].nunique() == table["run"].nunique() or st.toggle(
         "Each seed by itself",
         key="each_seed",
         bind="query-params",
