@@ -22,12 +22,10 @@ from smp_lab.training.pruned_weights import PrunedWeights
 N_MOMENTS = 21
 
 # One set of bins for every run, so that histograms can be laid over one another. A step moves a score by up to the
-# learning rate, so runs of 2000 steps end within 16 of zero and the paper's longest near 1000: even bins of 1/8 up to
-# 16, then 12 an octave.
-_OUTER_EDGES = np.geomspace(16, 1024, 73)
-SCORE_EDGES = np.concatenate(
-    [[-np.inf], -_OUTER_EDGES[:0:-1], np.linspace(-16, 16, 257), _OUTER_EDGES[1:], [np.inf]]
-).astype(np.float32)
+# learning rate, so the first steps, and methods of a low rate, stay within 1 of zero, runs of 2000 steps within 16, and
+# the paper's longest near 1000: bins of 1/32 up to 1, of 1/8 up to 16, then 12 an octave.
+_EDGES_ABOVE = np.concatenate([np.arange(1, 32) / 32, np.arange(8, 128) / 8, np.geomspace(16, 1024, 73), [np.inf]])
+SCORE_EDGES = np.concatenate([-_EDGES_ABOVE[::-1], [0], _EDGES_ABOVE]).astype(np.float32)
 # Of log10 |W|: one bin below a ten-thousandth, ten a decade up to 10.
 WEIGHT_EDGES = np.concatenate([[-np.inf], np.linspace(-4, 1, 51), [np.inf]]).astype(np.float32)
 
@@ -58,6 +56,9 @@ class SnapshotRecorder:
         moves = bool(pruned.scores) and any(weight.requires_grad for weight in pruned.weights)
         self._pretrained = [weight.copy() for weight in pruned.weight_arrays()] if moves else None
         folder.mkdir(parents=True, exist_ok=True)
+        # A run that an earlier version began keeps the bins that it began with.
+        begun = min(folder.glob("snapshot-*.npz"), default=None)
+        self._edges = SCORE_EDGES if begun is None else np.load(begun, allow_pickle=False)["edges"]
 
     def record(self, pruned: PrunedWeights) -> None:
         """Keep the present scores and masks if this step has a snapshot and there are scores."""
@@ -65,7 +66,7 @@ class SnapshotRecorder:
             return
         kept, removed, cuts, bits = [], [], [], {}
         for matrix, scores, mask in zip(pruned.layout.matrices, pruned.scores, pruned.masks, strict=True):
-            counts = _histogram(scores.detach(), mask)
+            counts = _histogram(scores.detach(), mask, self._edges)
             removed.append(counts[0])
             kept.append(counts[1])
             inside = torch.where(mask, scores.detach(), torch.inf).min()
@@ -75,7 +76,7 @@ class SnapshotRecorder:
             "kept": np.stack(kept),
             "removed": np.stack(removed),
             "score_cut": np.array(cuts, np.float32),
-            "edges": SCORE_EDGES,
+            "edges": self._edges,
         }
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **arrays, **bits)
@@ -102,7 +103,7 @@ class SnapshotRecorder:
         weights = self._pretrained or pruned.weight_arrays()
         return ScoreHistory(
             steps=np.array(self.steps),
-            edges=SCORE_EDGES,
+            edges=self._edges,
             kept_histogram=np.stack([snapshot["kept"] for snapshot in snapshots]).astype(np.uint32),
             removed_histogram=np.stack([snapshot["removed"] for snapshot in snapshots]).astype(np.uint32),
             score_cut=np.stack([snapshot["score_cut"] for snapshot in snapshots]),
@@ -112,7 +113,10 @@ class SnapshotRecorder:
             kept_in_final=np.array([_both(mask, final, layout) for mask in masks]),
             weight_edges=WEIGHT_EDGES,
             weight_score_histogram=np.stack(
-                [_weight_score_histogram(w, s) for w, s in zip(weights, pruned.score_arrays(), strict=True)]
+                [
+                    _weight_score_histogram(w, s, self._edges)
+                    for w, s in zip(weights, pruned.score_arrays(), strict=True)
+                ]
             ),
             kept_by_magnitude=np.array(
                 [
@@ -131,20 +135,20 @@ def _both(masks: MaskSet, others: MaskSet, layout: EncoderLayout) -> list[int]:
     return [popcount(masks.bits[matrix] & others.bits[matrix]) for matrix in layout.matrices]
 
 
-def _histogram(scores: torch.Tensor, mask: torch.Tensor) -> np.ndarray:
+def _histogram(scores: torch.Tensor, mask: torch.Tensor, edges: np.ndarray) -> np.ndarray:
     """``(2, n_bins)`` counts of removed and of kept scores; a score on an edge counts above it."""
-    n_bins = len(SCORE_EDGES) - 1
-    inner = torch.from_numpy(SCORE_EDGES[1:-1]).to(scores.device)
+    n_bins = len(edges) - 1
+    inner = torch.from_numpy(edges[1:-1]).to(scores.device)
     bins = torch.bucketize(scores.reshape(-1), inner, right=True)
     bins += mask.reshape(-1) * n_bins
     return torch.bincount(bins, minlength=2 * n_bins).reshape(2, n_bins).cpu().numpy()
 
 
-def _weight_score_histogram(weight: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def _weight_score_histogram(weight: np.ndarray, scores: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """``(n_weight_bins, n_bins)`` counts of weights by log10 |W| and score."""
-    n_weight_bins, n_bins = len(WEIGHT_EDGES) - 1, len(SCORE_EDGES) - 1
+    n_weight_bins, n_bins = len(WEIGHT_EDGES) - 1, len(edges) - 1
     size = torch.from_numpy(weight).reshape(-1).abs().log10()
     by_weight = torch.bucketize(size, torch.from_numpy(WEIGHT_EDGES[1:-1]), right=True)
-    by_score = torch.bucketize(torch.from_numpy(scores).reshape(-1), torch.from_numpy(SCORE_EDGES[1:-1]), right=True)
+    by_score = torch.bucketize(torch.from_numpy(scores).reshape(-1), torch.from_numpy(edges[1:-1]), right=True)
     counts = torch.bincount(by_weight * n_bins + by_score, minlength=n_weight_bins * n_bins)
     return counts.reshape(n_weight_bins, n_bins).numpy().astype(np.uint32)

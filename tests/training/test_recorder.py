@@ -5,6 +5,7 @@ import pytest
 from training.conftest import ask_at
 
 from smp_lab.masks import top_k
+from smp_lab.training import recorder
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.run import Interrupted, train
 
@@ -31,3 +32,15 @@ def test_scores_are_recorded_against_the_pretrained_weights(prepared, runs, monk
         np.testing.assert_array_equal(scores.weight_score_histogram[i].sum(axis=1), counts)
         mask = record.masks.dense(matrix)
         assert scores.kept_by_magnitude[i] == (top_k(size, mask.sum()) & mask).sum()
+
+
+def test_a_run_keeps_the_bins_that_it_began_with(prepared, runs, monkeypatch):
+    began = np.array([-np.inf, 0, np.inf], np.float32)
+    monkeypatch.setattr(recorder, "SCORE_EDGES", began)
+    ask_at(11, monkeypatch)
+    with pytest.raises(Interrupted):
+        train(prepared(method="smp_l"), runs, command="")
+    monkeypatch.undo()
+    record = train(prepared(method="smp_l"), runs, command="")
+    assert record.provenance["resumed"] == 1
+    np.testing.assert_array_equal(record.scores.edges, began)

@@ -538,6 +538,16 @@ def test_score_bins_cover_everything_once():
     assert SCORE_EDGES[0] == -np.inf and SCORE_EDGES[-1] == np.inf
     assert (np.diff(SCORE_EDGES[1:-1]) > 0).all()
     assert 0 in SCORE_EDGES
+    assert (-SCORE_EDGES[::-1] == SCORE_EDGES).all()
+
+
+def test_score_bins_are_fine_where_scores_begin_and_hold_where_they_end():
+    def widths(low, high):
+        return np.diff(SCORE_EDGES[(low <= SCORE_EDGES) & (high >= SCORE_EDGES)])
+
+    assert (widths(-1, 1) == 1 / 32).all()
+    assert (widths(-16, -1) == 1 / 8).all() and (widths(1, 16) == 1 / 8).all()
+    assert SCORE_EDGES[-2] >= 1000
 
 
 @pytest.mark.parametrize(
