@@ -1,7 +1,8 @@
 """How every figure looks: template, colours, and the marks that tell runs apart.
 
-Colours of tasks, methods and levels never depend on what else is drawn. They hold on white and on the dark page. Five
-are those of Okabe and Ito (2008), "Color Universal Design"; a test holds all apart for three colour visions.
+Colours of tasks, methods and levels never depend on what else is drawn. They hold on white and on the dark page. Some
+are those of Okabe and Ito (2008), "Color Universal Design"; a test holds all apart for three colour visions, and the
+hues of methods too.
 """
 
 from __future__ import annotations
@@ -62,18 +63,18 @@ METHOD_COLORS = _Marks(
     {
         "smp_s": "#0072B2",
         "smp_l": "#D55E00",
-        "smp_g": "#3344AA",
-        "smp_t": "#77BB99",
-        "smp": "#56B4E9",
+        "smp_g": "#7283E8",
+        "smp_t": "#81B377",
+        "smp": "#1BA6D9",
         "dense": "#3D6272",
         "magnitude": "#60ACAC",
-        "movement": "#863A3A",
-        "soft_movement": "#D28660",
-        "l0": "#8660F8",
+        "movement": "#873743",
+        "soft_movement": "#64BD9B",
+        "l0": "#8128CF",
         "random": "#747C74",
-        "magnitude_frozen": "#4488AA",
+        "magnitude_frozen": "#1E92A9",
         "cap": "#E69F00",
-        "super_tickets": "#AC1414",
+        "super_tickets": "#ABA04F",
     },
 )
 METHOD_SYMBOLS = _Marks(

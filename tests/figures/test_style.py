@@ -53,6 +53,15 @@ def test_colours_differ_for_colour_visions(vision):
         assert distance[closest] > 15, (closest, distance[closest])
 
 
+def test_no_two_methods_are_shades_of_one_hue():
+    colored = [
+        (a, b) for _, a, b in (lab(color, "normal") for color in style.METHOD_COLORS.values()) if a**2 + b**2 > 400
+    ]
+    hues = sorted(np.degrees(np.arctan2(b, a)) % 360 for a, b in colored)
+    assert len(hues) > 10
+    assert np.diff([*hues, hues[0] + 360]).min() > 15
+
+
 @pytest.mark.parametrize("background", ["#FFFFFF", "#12161B"])
 def test_colours_stand_out_from_both_pages(background):
     for color in (*style.TASK_COLORS.values(), *style.METHOD_COLORS.values()):
