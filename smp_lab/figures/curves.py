@@ -26,14 +26,16 @@ from smp_lab.figures.style import (
     TASK_COLORS,
     dress,
     empty_figure,
-    legend_room,
     new_figure,
+    tabulate_legend,
 )
 from smp_lab.tasks import TASKS
 
 LOG, LINEAR = SCALES = ("log", "linear")
 
 _PANELS_PER_ROW = 3
+# In a legend; 1000 is what plotly gives to all others.
+_AFTER_MEASURED = 1001
 _BASELINE = "Majority-class baseline"
 _HOVER_SPREAD = "<br>95 % interval of the dev set %{customdata[1]:.1f} to %{customdata[2]:.1f}, n = %{customdata[0]:,}"
 _RUN_HOVER = f"%{{y:.1f}} at %{{x:.2f}} %, seed %{{customdata[3]}}{_HOVER_SPREAD}<br>%{{customdata[4]}}"
@@ -109,9 +111,10 @@ def plot_curves(
         title,
         "Filled: measured, a dot per seed; line: mean, dense dashed"
         "<br>Hollow: published, another encoder; with a dot inside: read from a figure",
-        height=100 + rows * (420 if len(tasks) == 1 else 290) + legend_room(len(named)) // (1 if columns == 1 else 2),
+        height=100 + rows * (420 if len(tasks) == 1 else 290),
     )
     figure.update_layout(margin_t=100)
+    tabulate_legend(figure)
     _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
     return figure
 
@@ -180,7 +183,8 @@ def plot_difference(
     figure.update_xaxes(title_text=REMAINING_TITLE)
     figure.update_yaxes(title_text="Difference to dense (points)")
     _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
-    figure.update_layout(height=460 + legend_room(len(named)) // 2, margin_t=78)
+    figure.update_layout(height=460, margin_t=78)
+    tabulate_legend(figure)
     return figure
 
 
@@ -217,6 +221,7 @@ def _add_baseline(figure: go.Figure, values: pd.Series[float], named: set[str], 
             name=_BASELINE,
             legendgroup=_BASELINE,
             showlegend=_BASELINE not in named,
+            legendrank=_AFTER_MEASURED,
             line={"color": REMOVED_COLOR, "width": 1.5, "dash": "dashdot"},
             hovertemplate="%{y:.1f}: majority-class baseline<extra></extra>",
             **cell,
@@ -320,6 +325,7 @@ def _add_published(
             name=label,
             legendgroup=label,
             showlegend=label not in named,
+            legendrank=_AFTER_MEASURED + 1,
             line={"color": color, "dash": "dot", "width": 1},
             marker={
                 "color": color,
