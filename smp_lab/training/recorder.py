@@ -1,6 +1,6 @@
 """What a run remembers while it trains: a row per logged step, and scores and masks in some twenty snapshots.
 
-Moments lie as files in the run's unfinished folder, so that a run that was cut off finds them again; one that is
+Snapshots lie as files in the run's unfinished folder, so that a run that was cut off finds them again; one that is
 trained twice, before and after a resume, is written twice with the same content.
 """
 

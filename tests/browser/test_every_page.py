@@ -118,6 +118,11 @@ def test_lecture_view_is_large_and_has_no_controls(visit, records, path):
     assert records["rte"].run_id in page.url
 
 
+def test_a_former_address_opens_the_page_with_its_choice(visit, records):
+    page = visit(address("/training", records), 5)
+    assert page.url.endswith(address("/history", records))
+
+
 def test_lecture_goes_on_from_page_to_page(visit, records):
     page = visit(address("/sparsity", records) + "&lecture=1", 3)
     page.get_by_role("link", name="Overlap").filter(visible=True).click()
