@@ -27,6 +27,9 @@ _MENU = {
         (links.OVERLAP, "Overlap", "join_inner"),
         (links.HISTORY, "History", "timeline"),
         (links.SCORES, "Scores", "bar_chart"),
+    ],
+    "Use": [
+        (links.TRY, "Try", "edit_note"),
         (links.OPEN_MASK, "Open a mask", "folder_open"),
     ],
 }

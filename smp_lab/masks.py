@@ -214,3 +214,19 @@ class MaskSet:
 
     def __iter__(self) -> Iterator[MatrixId]:
         return iter(self.layout.matrices)
+
+
+def whole(layout: EncoderLayout) -> MaskSet:
+    """The mask that keeps every weight."""
+    return MaskSet.from_dense(
+        layout, {matrix: np.ones(layout.shape(matrix.matrix_type), bool) for matrix in layout.matrices}
+    )
+
+
+def random_like(masks: MaskSet, seed: int = 0) -> MaskSet:
+    """A random mask that keeps as much of every matrix as another does."""
+    rng, layout = np.random.default_rng(seed), masks.layout
+    drawn = {
+        matrix: top_k(rng.random(layout.shape(matrix.matrix_type), np.float32), masks.kept(matrix)) for matrix in masks
+    }
+    return MaskSet.from_dense(layout, drawn)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from transformers import BatchEncoding
 
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, EncoderError
@@ -114,13 +115,16 @@ class Pruned:
         ConfigError
             If the task has another number of text fields.
         """
+        return self.forward(**self.batch(*columns))
+
+    def batch(self, *columns: Sequence[str]) -> BatchEncoding:
+        """Token numbers by name, ``(n, tokens)`` each, of texts as `scores` takes them; raises what it raises."""
         fields = self.config.task_info.text_fields
         if len(columns) != len(fields):
             raise ConfigError(f"Task {self.config.task!r} reads {' and '.join(fields)}; got {len(columns)} texts.")
-        batch = self.encoder.tokenizer(
+        return self.encoder.tokenizer(
             *map(list, columns), truncation=True, max_length=self.config.max_length, padding=True, return_tensors="pt"
         )
-        return self.forward(**batch)
 
     @torch.inference_mode()
     def forward(self, **batch: Tensor) -> Tensor:

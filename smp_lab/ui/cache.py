@@ -186,6 +186,12 @@ def scores(run: RunRecord) -> ScoreHistory:
     return load_run(run.path).scores
 
 
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
+def predictions(run: RunRecord) -> pd.DataFrame:
+    """What a run said of each development example; raises what `RunRecord.predictions` raises."""
+    return load_run(run.path).predictions
+
+
 @st.cache_data(max_entries=1024, show_spinner=False, hash_funcs=_KEYS)
 def reliability(run: RunRecord, metric: str) -> sampling.Reliability:
     """What a metric of a run is to be compared with; raises what `RunRecord.predictions` raises."""

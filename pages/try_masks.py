@@ -1,0 +1,54 @@
+"""Typed text through one encoder and several masks: what they answer, and what carries the answer."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import streamlit as st
+
+from smp_lab.ui import cache, controls, try_masks
+
+_SAMPLE = "try_sample"
+
+
+def main() -> None:
+    st.title("What do masks say to your sentence?")
+    st.markdown("One frozen encoder, and a mask for each task: type a text, and every chosen mask answers.")
+    if importlib.util.find_spec("torch") is None:
+        st.warning("The packages that run a model are not installed. This brings them:")
+        st.code("pip install -e '.[train,encoder]'", language="shell")
+        return
+    runs = try_masks.able(controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK))
+    if not runs:
+        st.info("None of these runs has a mask that answers by label words on frozen weights. Choose others.")
+        return
+    labels = controls.run_labels(runs)
+    st.pills(
+        "Examples",
+        range(len(try_masks.EXAMPLES)),
+        format_func=lambda number: try_masks.EXAMPLES[number][0],
+        key=_SAMPLE,
+        on_change=_take_sample,
+    )
+    first, second = try_masks.EXAMPLES[0]
+    text = st.text_area("Text", first, key="try_text", height=80)
+    pairs = any(len(run.config.task_info.text_fields) > 1 for run in runs)
+    other = st.text_area("Second text, of tasks on pairs", second, key="try_second", height=80) if pairs else ""
+    beside = controls.pick_several("Beside each mask", try_masks.BESIDE, key="try_beside", first=[], most=2)
+    if not text.strip():
+        st.info("Type a text.")
+        return
+    texts = [text, other]
+    try_masks.answer(runs, labels, beside, texts)
+    try_masks.parts(runs, labels, texts)
+    try_masks.disagreements(runs, labels)
+    st.caption("What you type is sent to this app alone: it is not stored, and not in the address.")
+
+
+def _take_sample() -> None:
+    number = st.session_state[_SAMPLE]
+    if number is not None:
+        st.session_state["try_text"], st.session_state["try_second"] = try_masks.EXAMPLES[number]
+
+
+main()

@@ -1,0 +1,115 @@
+"""What carries an answer: the tokens of a text, and the heads and matrices of a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from smp_lab.figures.style import (
+    KEPT_COLOR,
+    MATRIX_TICKS,
+    REMOVED_COLOR,
+    empty_figure,
+    frame_cell,
+    new_figure,
+)
+from smp_lab.layout import MATRIX_TYPES
+
+_NOTHING = "Nothing was asked yet."
+
+
+def plot_tokens(table: pd.DataFrame, quantity: str) -> go.Figure:
+    """A bar per token, in the order of the text: how much of the answer goes where the token is hidden.
+
+    Parameters
+    ----------
+    table
+        A row per token: place, token, change.
+    quantity
+        What changes, in words: "P(positive)".
+    """
+    title = "Which tokens carry the answer"
+    if table.empty:
+        return empty_figure(title, _NOTHING)
+    figure = new_figure(title, f"Change of {quantity} where the token is hidden; down: it spoke for it")
+    figure.add_bar(
+        x=table["place"],
+        y=table["change"],
+        marker_color=np.where(table["change"] < 0, KEPT_COLOR, REMOVED_COLOR),
+        customdata=table["token"],
+        hovertemplate="%{customdata}: %{y:+.3f}<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_xaxes(tickvals=table["place"].tolist(), ticktext=table["token"].tolist(), showgrid=False)
+    figure.update_yaxes(title_text=f"Change of {quantity}", zeroline=True)
+    return figure
+
+
+def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, Any]] = ()) -> go.Figure:
+    """What each head or matrix does, one at a time: layer 0 at the bottom.
+
+    Parameters
+    ----------
+    table
+        A row per part: layer, part (head number or matrix type), change.
+    quantity
+        What changes, in words.
+    out
+        (layer, part) of those that are knocked out now; they have a frame.
+    """
+    heads = table.empty or isinstance(table["part"].iloc[0], (int, np.integer))
+    title = "Heads, one at a time" if heads else "Matrices, one at a time"
+    if table.empty:
+        return empty_figure(title, _NOTHING)
+    parts = sorted(table["part"].unique()) if heads else [kind for kind in MATRIX_TYPES if kind in set(table["part"])]
+    layers = sorted(table["layer"].unique())
+    cells = [(layer, part) for layer in layers for part in parts]
+    grid = table.set_index(["layer", "part"])["change"].loc[cells].to_numpy().reshape(len(layers), len(parts))
+    limit = max(float(np.abs(grid).max()), 1e-3)
+    figure = new_figure(title, f"Change of {quantity} where it is emptied", height=200 + max(26 * len(layers), 150))
+    names = [str(part) if heads else MATRIX_TICKS[part] for part in parts]
+    figure.add_heatmap(
+        x=list(range(len(parts))),
+        y=layers,
+        z=grid,
+        texttemplate="%{z:+.2f}",
+        textfont={"size": 11},
+        coloraxis="coloraxis",
+        xgap=1,
+        ygap=1,
+        hoverinfo="skip",
+    )
+    # A heat map reports no clicks to the page; squares over its cells do.
+    figure.add_scatter(
+        x=[place for _ in layers for place in range(len(parts))],
+        y=[layer for layer, _ in cells],
+        mode="markers",
+        marker={"symbol": "square", "size": 26, "opacity": 0},
+        selected_marker_opacity=0,
+        unselected_marker_opacity=0,
+        customdata=[[int(layer), part if isinstance(part, str) else int(part)] for layer, part in cells],
+        text=[f"{value:+.4f}" for value in grid.ravel()],
+        hovertemplate=f"layer %{{y}}, {'head ' if heads else ''}%{{customdata[1]}}: %{{text}}<extra></extra>",
+        showlegend=False,
+    )
+    for layer, part in out:
+        if part in parts:
+            frame_cell(figure, parts.index(part), layer)
+    figure.update_layout(
+        coloraxis={"autocolorscale": True, "cmin": -limit, "cmax": limit, "colorbar": {"title": {"text": "Change"}}},
+        clickmode="event+select",
+    )
+    figure.update_xaxes(
+        title_text="Head" if heads else None,
+        tickvals=list(range(len(parts))),
+        ticktext=names,
+        tickangle=0,
+        showgrid=False,
+        showline=False,
+    )
+    figure.update_yaxes(title_text="Layer", dtick=1, showgrid=False, showline=False)
+    return figure

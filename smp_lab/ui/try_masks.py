@@ -1,0 +1,238 @@
+"""Sections of the page Try: what masks answer to a text, what carries an answer, and where two runs differ.
+
+The models run in one process of the app, `ModelProcess`; what is typed is kept in the session alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from smp_lab.analysis import answers
+from smp_lab.errors import SmpLabError
+from smp_lab.figures.answers import plot_parts, plot_tokens
+from smp_lab.figures.style import MATRIX_TITLES
+from smp_lab.jobs.model_process import ModelProcess
+from smp_lab.storage.runs import RunRecord
+from smp_lab.ui import cache, columns, controls, messages
+
+MASK, NONE, RANDOM = "mask", "none", "random"
+BESIDE = {NONE: "no mask", RANDOM: "a random mask as large"}
+# A pair of texts for each, the second read by tasks on pairs alone.
+EXAMPLES = (
+    ("A warm, funny and surprising film.", "The film is a success."),
+    ("The plot is thin and the jokes are old.", "The film is a success."),
+    ("The books was on the table.", "The books were on the table."),
+    ("A man is playing the guitar.", "Somebody makes music."),
+    ("The museum was opened in 1974.", "The museum has been open since the seventies."),
+)
+_MEGABYTE, _HISTORY = 1e6, 10
+_UNKNOWN, _SPECIAL = {"[UNK]", "<unk>"}, {"[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>"}
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def models() -> ModelProcess:
+    """The process that runs models, one for all visitors."""
+    return ModelProcess()
+
+
+def able(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Runs whose mask makes a classifier of the frozen encoder by itself."""
+    return [
+        run
+        for run in runs
+        if run.has_masks and run.config.head == "label_words" and not run.config.method_info.trains_weights
+    ]
+
+
+def answer(runs: Sequence[RunRecord], labels: Mapping[str, str], beside: Sequence[str], texts: Sequence[str]) -> None:
+    """What every mask says of a text, each beside others of its encoder."""
+    asked = [(run, kind) for run in runs for kind in (MASK, *beside)]
+    names = [labels[run.run_id] + (f", {BESIDE[kind]}" if kind != MASK else "") for run, kind in asked]
+    began = time.perf_counter()
+    with messages.sentence_on_error(), st.spinner("Asking the masks", show_time=True):
+        found = models().ask("answers", masks=[(str(run.path), kind) for run, kind in asked], texts=list(texts))
+    seconds = time.perf_counter() - began
+    said = dict(zip(names, found["answers"], strict=True))
+    baselines = {name: _majority_class(run) for name, (run, _) in zip(names, asked, strict=True)}
+    table = answers.answer_table(said, baselines)
+    shown = [name for name in table if name != "problem" or table[name].any()]
+    columns.show(
+        table[shown],
+        column_config={
+            "mask": "Mask",
+            "answer": st.column_config.TextColumn("Answer", help="A class, or the number that is predicted."),
+            "word": st.column_config.TextColumn("Label word", help="The task's word with the highest probability."),
+            "probability": columns.percent("Probability", "Among the label words."),
+            "baseline": st.column_config.TextColumn("Most frequent class", help="Of the development set."),
+            "as_baseline": "Same as that",
+            "tokens": columns.count("Tokens read"),
+            "problem": "Note",
+        },
+        alt="The answer of each mask, with its probability and the most frequent class",
+    )
+    sizes = [run.mask_bytes / _MEGABYTE for run in runs]
+    memory = models().memory_bytes
+    st.caption(
+        f"One encoder in memory ({found['encoder_bytes'] / _MEGABYTE:,.0f} MB), {len(runs)} masks of "
+        f"{min(sizes):.2f} to {max(sizes):.2f} MB as stored. Answered in {1000 * seconds:,.0f} ms"
+        + (f"; the process that runs them takes {memory / _MEGABYTE:,.0f} MB." if memory else ".")
+    )
+    _remember(texts, table)
+
+
+def _majority_class(run: RunRecord) -> str | None:
+    return answers.majority_class(cache.predictions(run), run.config.task_info)
+
+
+def _remember(texts: Sequence[str], table: Any) -> None:
+    """What was asked in this session, the last first."""
+    history: list[dict[str, str]] = st.session_state.setdefault("try_history", [])
+    said = "; ".join(f"{row.mask}: {row.answer}" for row in table.itertuples() if row.answer)
+    entry = {"text": " | ".join(filter(None, texts)), "answers": said}
+    if entry not in history:
+        st.session_state["try_history"] = [entry, *history][:_HISTORY]
+    if len(history) > 1:
+        with st.expander("What you asked before", icon=":material/history:"):
+            for line in history[1:]:
+                st.text(f"{line['text'][:200]}\n{line['answers']}")
+
+
+@st.fragment
+def parts(runs: Sequence[RunRecord], labels: Mapping[str, str], texts: Sequence[str]) -> None:
+    """What one mask's answer rests on: tokens, heads, matrices; a click on a head or matrix takes it out."""
+    st.subheader("What carries the answer?")
+    by_id = {run.run_id: run for run in runs}
+    run = by_id[controls.pick("Mask", {run_id: labels[run_id] for run_id in by_id}, key="try_run", width=420)]
+    with messages.sentence_on_error(), st.spinner("Hiding one token after the other", show_time=True):
+        found = models().ask("outcomes", folder=str(run.path), texts=list(texts), variants=None)
+    whole = found["outcomes"][0]
+    quantity = _quantity(run, whole)
+    if set(found["tokens"]) - _SPECIAL <= _UNKNOWN:
+        st.warning("The encoder knows no word of this text: whatever is answered says nothing about it.")
+    controls.show(
+        plot_tokens,
+        answers.token_table(found["tokens"], found["outcomes"]),
+        quantity,
+        key="try-tokens",
+        alt=f"Change of {quantity} where each token in turn is hidden from the others.",
+        min_width=520,
+    )
+    layout = run.layout
+    heads = [(layer, head) for layer in range(layout.n_layers) for head in range(layout.n_heads)]
+    matrices = list(layout.matrices)
+    out: list[tuple[int, Any]] = st.session_state.setdefault("try_out", [])
+    base = {
+        "heads": [part for part in out if not isinstance(part[1], str)],
+        "matrices": [part for part in out if isinstance(part[1], str)],
+    }
+    variants = [
+        {},
+        base,
+        *({**base, "heads": [*base["heads"], head]} for head in heads),
+        *({**base, "matrices": [*base["matrices"], matrix]} for matrix in matrices),
+    ]
+    with messages.sentence_on_error(), st.spinner("Emptying one part after the other", show_time=True):
+        found = models().ask("outcomes", folder=str(run.path), texts=list(texts), variants=variants)
+    first, without, *others = found["outcomes"]
+    _say_out(out, quantity, answers.changes([first, without]).iloc[0])
+    tables = (
+        answers.part_table(heads, [without, *others[: len(heads)]]),
+        answers.part_table(matrices, [without, *others[len(heads) :]]),
+    )
+    for place, (table, words) in enumerate(zip(tables, ("head", "matrix"), strict=True)):
+        controls.show(
+            plot_parts,
+            table,
+            quantity,
+            tuple(out),
+            key=f"try-{words}",
+            alt=f"Change of {quantity} where each {words} in turn is emptied, by layer.",
+            min_width=520 if place else 620,
+            on_click=_toggle,
+        )
+
+
+def _quantity(run: RunRecord, whole: Sequence[float]) -> str:
+    """What the first outcome says, in words: the probability of its word, or the score."""
+    words = run.config.label_words or ()
+    if not run.config.task_info.classes:
+        return "the score"
+    return f"P({words[max(range(len(whole)), key=whole.__getitem__)]})"
+
+
+def _toggle(facts: Sequence[Any]) -> None:
+    part = (int(facts[0]), facts[1] if isinstance(facts[1], str) else int(facts[1]))
+    out: list[tuple[int, Any]] = st.session_state.setdefault("try_out", [])
+    st.session_state["try_out"] = [each for each in out if each != part] if part in out else [*out, part]
+
+
+def _say_out(out: Sequence[tuple[int, Any]], quantity: str, change: float) -> None:
+    if not out:
+        st.caption("Click a head or a matrix below to take it out of the mask, and see the answer move.")
+        return
+    named = [
+        f"{MATRIX_TITLES[part].lower()} of layer {layer}" if isinstance(part, str) else f"head {layer}.{part}"
+        for layer, part in out
+    ]
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    left.markdown(f"Without {', '.join(named)}, {quantity} changes by **{change:+.3f}**.")
+    if right.button("Put all back", width="stretch"):
+        st.session_state["try_out"] = []
+        st.rerun(scope="fragment")
+
+
+def disagreements(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
+    """Development examples that two runs of one task answer differently."""
+    st.subheader("Where do two masks disagree?")
+    tasks = [run.config.task for run in runs if run.config.task_info.classes]
+    firsts = {run.run_id: run for run in runs if tasks.count(run.config.task) > 1}
+    if not firsts:
+        st.caption("Choose two runs of one task to see which development examples they answer differently.")
+        return
+    left, right = st.columns(2)
+    with left:
+        a = firsts[controls.pick("A", {run_id: labels[run_id] for run_id in firsts}, key="try_a")]
+    partners = {
+        run_id: run
+        for run_id, run in firsts.items()
+        if run is not a and (run.config.task, run.config.data_sha256) == (a.config.task, a.config.data_sha256)
+    }
+    if not partners:
+        st.info("No other of these runs was measured on the same examples.")
+        return
+    with right:
+        b = partners[controls.pick("B", {run_id: labels[run_id] for run_id in partners}, key="try_b")]
+    task = a.config.task_info
+    table = answers.disagreements(cache.predictions(a), cache.predictions(b), task)
+    st.markdown(
+        f"They disagree on **{len(table):,}** of {a.n_examples:,} development examples: A is right on "
+        f"{(table['right'] == 'A').sum():,} of them, B on {(table['right'] == 'B').sum():,}."
+    )
+    if table.empty:
+        return
+    try:
+        found = models().ask("examples", folders=[str(a.path), str(b.path)], split=0, places=table["example"].tolist())
+    except SmpLabError as problem:
+        st.caption(messages.plain(f"Their texts are not shown, because records hold none. {problem}"))
+    else:
+        texts = zip(*found["texts"], strict=True)
+        table = table.assign(**dict(zip(task.text_fields, texts, strict=True)))
+        if found["confidences"]:
+            sure_a, sure_b = found["confidences"]
+            table = table.assign(sure_a=sure_a, sure_b=sure_b)
+    columns.show(
+        table,
+        column_config={
+            "example": columns.count("Example", "Its place in the development set, from 0."),
+            "a": "A says",
+            "b": "B says",
+            "right": "Right",
+            "sure_a": columns.percent("A is sure", "Probability of its answer."),
+            "sure_b": columns.percent("B is sure"),
+        },
+        alt="Development examples that A and B answer differently, with both answers and which is right",
+    )

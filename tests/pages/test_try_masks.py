@@ -1,0 +1,96 @@
+"""The page that asks masks, with a process that answers by rule in place of the models."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+from conftest import make_run
+
+from smp_lab.errors import SmpLabError
+from smp_lab.ui import try_masks
+
+from .conftest import charts, sentences
+
+PAGE = "try_masks.py"
+
+
+class Models:
+    """Answers "positive" with 0.75, and each variant a little less than the one before."""
+
+    memory_bytes = None
+
+    def __init__(self):
+        self.asked = []
+
+    def ask(self, call, **arguments):
+        self.asked.append((call, arguments))
+        if call == "answers":
+            one = {"label": "positive", "prediction": 1, "probabilities": {"terrible": 0.25, "great": 0.75}}
+            answers = [{**one, "n_tokens": 4, "cut": False} for _ in arguments["masks"]]
+            return {"answers": answers, "encoder_bytes": 1000}
+        if call == "examples":
+            raise SmpLabError("No GLUE folder is named.")
+        tokens = ["[CLS]", "a", "film", "[SEP]"]
+        n = 1 + len(tokens) if arguments["variants"] is None else len(arguments["variants"])
+        return {"outcomes": [[0.25 + 0.001 * place, 0.75 - 0.001 * place] for place in range(n)], "tokens": tokens}
+
+
+@pytest.fixture
+def models(monkeypatch):
+    made = Models()
+    monkeypatch.setattr(try_masks, "models", lambda: made)
+    return made
+
+
+@pytest.fixture
+def three(runs):
+    two = [make_run(runs, task="sst2", seed=seed, mask_seed=seed, accuracy=0.6 + seed / 10) for seed in (0, 1)]
+    return [*two, make_run(runs, task="rte")]
+
+
+def test_every_mask_answers_and_parts_are_shown(open_page, three, models):
+    app = open_page(PAGE, *(run.run_id for run in three))
+    table = app.dataframe[0].value
+    assert len(table) == 3 and set(table["answer"]) == {"positive"}
+    assert len(charts(app)) == 3
+    assert "3 masks of" in sentences(app.caption)
+    assert not app.error and not app.warning
+
+
+def test_others_stand_beside_each_mask(open_page, three, models):
+    app = open_page(PAGE, three[0].run_id, try_beside=["none", "random"])
+    assert [kind for _, kind in models.asked[0][1]["masks"]] == ["mask", "none", "random"]
+    assert [name.rpartition(", ")[2] for name in app.dataframe[0].value["mask"]][1:] == [
+        "no mask",
+        "a random mask as large",
+    ]
+
+
+def test_two_runs_of_a_task_disagree_and_texts_that_are_not_here_are_said(open_page, three, models):
+    app = open_page(PAGE, *(run.run_id for run in three))
+    assert "They disagree on" in sentences(app.markdown)
+    assert len(app.dataframe) == 2
+    assert "No GLUE folder is named" in sentences(app.caption)
+
+
+def test_no_text_asks_nothing(open_page, three, models):
+    app = open_page(PAGE, three[0].run_id)
+    n_asked = len(models.asked)
+    app.text_area(key="try_text").set_value("  ").run()
+    assert "Type a text" in sentences(app.info)
+    assert len(models.asked) == n_asked
+
+
+def test_runs_without_a_mask_of_label_words_are_said(open_page, runs, models):
+    run = make_run(runs, method="dense", remaining=1.0)
+    assert "None of these runs has a mask" in sentences(open_page(PAGE, run.run_id).info)
+    assert not models.asked
+
+
+def test_without_the_packages_the_command_that_brings_them_is_shown(open_page, three, models, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else find(name, *rest))
+    app = open_page(PAGE)
+    assert "not installed" in sentences(app.warning)
+    assert "pip install" in app.code[0].value
