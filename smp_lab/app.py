@@ -76,4 +76,5 @@ def _move(file: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with cache.looked_at_once():
+        main()

@@ -223,6 +223,23 @@ class RunConfig:
             raise ConfigError(f"Settings are missing: {', '.join(missing)}.")
         return cls(**values)
 
+    @classmethod
+    def from_checked(cls, values: Mapping[str, Any], sha256: str) -> RunConfig:
+        """The same for values, and their digest, that a config has had: nothing is checked or hashed again.
+
+        Raises
+        ------
+        ConfigError
+            If they are of another version's settings.
+        """
+        if values.keys() != cls.__dataclass_fields__.keys():
+            raise ConfigError("These are not the settings of this version.")
+        config = object.__new__(cls)
+        for name, value in values.items():
+            object.__setattr__(config, name, tuple(value) if isinstance(value, list) else value)
+        config.__dict__["sha256"] = sha256
+        return config
+
 
 def canonical_json(value: Any) -> str:
     """JSON with one spelling per value: sorted keys, no blanks, ASCII, no NaN."""

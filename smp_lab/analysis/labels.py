@@ -107,6 +107,8 @@ def run_labels(runs: pd.DataFrame) -> dict[str, str]:
         labels[run_id] = " · ".join(part for part in parts if part)
     settings, seeds = (dict(zip(runs["run_id"], runs[name], strict=True)) for name in ("settings", "seed"))
     for alike in _same(labels):
+        if len({settings[run_id] for run_id in alike}) == 1:
+            continue
         apart = _apart([json.loads(settings[run_id]) for run_id in alike])
         labels |= {run_id: f"{labels[run_id]} · {words}" for run_id, words in zip(alike, apart, strict=True) if words}
     for alike in _same(labels):

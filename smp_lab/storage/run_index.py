@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from smp_lab.storage.store import Stamp
 from smp_lab.storage.versions import Seal
 
 # Of the rows: another form, or another version of what verified them, and they are made anew.
-FORM = f"1 {__version__}"
+FORM = f"2 {__version__}"
 # Most of a record, and not in its row.
 LEFT_OUT = ("evaluations", "kept_per_head")
 SECONDS_FOR_A_LOCK = 1.0
@@ -99,10 +100,11 @@ class RunRows:
             return None
         try:
             known = json.loads(facts)
-            return tuple(json.loads(numbers)), self._build(
+            inode, size, written, changed = map(int, numbers.split())
+            return (inode, size, written, changed), self._build(
                 path,
-                RunConfig.from_dict(known["config"]),
-                EncoderLayout.from_dict(known["layout"]),
+                RunConfig.from_checked(known["config"], known["sha256"]),
+                _layout(tuple(known["layout"].items())),
                 known["results"],
                 {name: Seal(*seal) for name, seal in known["files"].items()},
             )
@@ -113,7 +115,7 @@ class RunRows:
         """Write the rows of records that are new, and remove those of records that are gone."""
         new = {}
         for path, (stamp, record) in seen.items():
-            text = f"{FORM}:{json.dumps(stamp)}"
+            text = f"{FORM}:{' '.join(map(str, stamp or ()))}"
             if not isinstance(record, str) and self._rows.get(_text(path), ("", ""))[0] != text:
                 new[_text(path)] = (text, _facts(record))
         gone = self._rows.keys() - {_text(path) for path in seen}
@@ -126,6 +128,11 @@ class RunRows:
             )
 
 
+@lru_cache(maxsize=64)
+def _layout(fields: tuple[tuple[str, int], ...]) -> EncoderLayout:
+    return EncoderLayout.from_dict(dict(fields))
+
+
 def _text(path: Path) -> str:
     return os.fsencode(path.absolute()).decode(errors="backslashreplace")
 
@@ -135,6 +142,7 @@ def _facts(record: Any) -> str:
     return json.dumps(
         {
             "config": record.config.to_dict(),
+            "sha256": record.config.sha256,
             "layout": record.layout.to_dict(),
             "results": results,
             "files": record.files,

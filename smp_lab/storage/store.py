@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,6 +184,14 @@ class Store(Generic[Record]):
                     records.setdefault(self.id_of(found), found)
         return Listing(dict(sorted(records.items())), tuple(problems), now)
 
+    def stamps(self, folder: Path) -> Sequence[tuple[bytes, Stamp | None]] | str:
+        """Paths and stamps of all that should be records in a folder of runs; what is wrong where it cannot be read."""
+        try:
+            return [(os.fsencode(path), stamp_of(self.json_file(path))) for path in self.entries(folder)]
+        except OSError as error:
+            # A listing says it; once the folder can be read it has stamps.
+            return str(error)
+
     def _record_or_sentence(self, path: Path) -> Record | str:
         try:
             return self.load(path)
@@ -252,10 +260,10 @@ Stamp = tuple[int, int, int, int]
 Seen = dict[Path, tuple[Stamp | None, Record | str]]
 
 
-def stamp_of(file: Path) -> Stamp | None:
+def stamp_of(file: Path | str) -> Stamp | None:
     """What changes when a file is written or replaced; None where there is none."""
     try:
-        found = file.lstat()
+        found = os.lstat(file)
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -10,8 +10,9 @@ record in the index stays as small as its run.json.
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -22,25 +23,37 @@ import streamlit as st
 from smp_lab import paths
 from smp_lab.analysis import clustering, labels, overlap, sampling
 from smp_lab.analysis.run_table import run_table as run_table_of
-from smp_lab.errors import RunFormatError
 from smp_lab.figures import style
 from smp_lab.masks import MaskSet
 from smp_lab.storage.formats import Base
-from smp_lab.storage.imported import ImportedMask, bases_of, imported_paths, list_imported
+from smp_lab.storage.imported import IMPORTED_MASKS, ImportedMask, bases_of, list_imported
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.published import published_ablations, published_points
-from smp_lab.storage.runs import RunIndex, RunRecord, ScoreHistory, list_runs, load_run, run_folders
-from smp_lab.storage.store import Listing, stamp_of
-from smp_lab.storage.transfers import TransferIndex, TransferRecord, list_transfers, load_transfer, transfer_files
+from smp_lab.storage.runs import RUNS, RunIndex, RunRecord, ScoreHistory, list_runs, load_run
+from smp_lab.storage.store import Listing, Store
+from smp_lab.storage.transfers import TRANSFERS, TransferIndex, TransferRecord, list_transfers, load_transfer
 from smp_lab.ui import opened
 
 Stamp = tuple[str, int]
 Computed = TypeVar("Computed")
 
 
+_LOOKED: ContextVar[dict[str, str] | None] = ContextVar("looked", default=None)
+
+
+@contextmanager
+def looked_at_once() -> Iterator[None]:
+    """Within it folders are looked at once, however often a page asks for their runs."""
+    token = _LOOKED.set({})
+    try:
+        yield
+    finally:
+        _LOOKED.reset(token)
+
+
 def run_index() -> RunIndex:
     """Own and cached runs, read again when a run was added, changed or removed."""
-    return _run_index(_folders(), _stamps_in(run_folders, lambda run: run / paths.RECORD_FILE))
+    return _run_index(_folders(), _stamps(RUNS))
 
 
 def run_table() -> pd.DataFrame:
@@ -48,43 +61,43 @@ def run_table() -> pd.DataFrame:
 
     Shared by all sessions: read it, and do not change it.
     """
-    return _run_table(_folders(), _stamps_in(run_folders, lambda run: run / paths.RECORD_FILE))
+    return _run_table(_folders(), _stamps(RUNS))
 
 
 def run_labels() -> dict[str, str]:
     """Run id -> label among all runs of `run_index`."""
-    return _run_labels(_folders(), _stamps_in(run_folders, lambda run: run / paths.RECORD_FILE))
+    return _run_labels(_folders(), _stamps(RUNS))
 
 
 def transfer_index() -> TransferIndex:
     """Transfers of own and cached runs, read again when one was added, changed or removed."""
-    return _transfer_index(_folders(), _stamps_in(transfer_files, lambda file: file))
+    return _transfer_index(_folders(), _stamps(TRANSFERS))
 
 
 def imported_masks() -> Listing[ImportedMask]:
     """Imported masks of one's own and the cached runs, and those that this session opened."""
     mine = opened.folder()
     folders = (*_folders(), *([mine] if mine else []))
-    return _imported_masks(folders, _stamps_in(imported_paths, lambda mask: mask / paths.MASK_RECORD_FILE, folders))
+    # Looked at each time: a page that opens a mask shows it at once.
+    return _imported_masks(folders, _look(IMPORTED_MASKS, folders))
 
 
 def _folders() -> tuple[Path, ...]:
     return paths.own_runs_folder(), paths.cached_runs_folder()
 
 
-def _stamps_in(
-    find: Callable[[Path], list[Path]], file_of: Callable[[Path], Path], folders: Sequence[Path] | None = None
-) -> str:
-    """One digest of all that changes where a record was added, changed or removed."""
-    digest = hashlib.sha256()
-    for folder in folders or _folders():
-        try:
-            found: list[Any] = [(os.fsencode(path), stamp_of(file_of(path))) for path in find(folder)]
-        except RunFormatError as error:
-            # The index says why; once the folder can be read it has another stamp.
-            found = [str(error)]
-        digest.update(repr(found).encode())
-    return digest.hexdigest()
+def _stamps(store: Store[Any]) -> str:
+    """One digest of all that changes where a record of one's own or the cached runs was added, changed or removed."""
+    looked = _LOOKED.get()
+    if looked is None:
+        return _look(store, _folders())
+    if store.kind not in looked:
+        looked[store.kind] = _look(store, _folders())
+    return looked[store.kind]
+
+
+def _look(store: Store[Any], folders: Sequence[Path]) -> str:
+    return hashlib.sha256(repr([store.stamps(folder) for folder in folders]).encode()).hexdigest()
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -120,9 +133,7 @@ def _transfer_index(folders: tuple[Path, ...], stamps: str) -> TransferIndex:
 
 def known_bases() -> list[str]:
     """Names of the encoders that a mask may be for."""
-    return [
-        base.name for base in _known_bases(_folders(), _stamps_in(run_folders, lambda run: run / paths.RECORD_FILE))
-    ]
+    return [base.name for base in _known_bases(_folders(), _stamps(RUNS))]
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
