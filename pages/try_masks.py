@@ -18,7 +18,12 @@ def main() -> None:
         st.warning("The packages that run a model are not installed. This brings them:")
         st.code("pip install -e '.[train,encoder]'", language="shell")
         return
-    runs = try_masks.able(controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK))
+    chosen = controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK)
+    runs = try_masks.able(chosen)
+    if 0 < len(runs) < len(chosen):
+        st.caption(
+            f"{len(chosen) - len(runs)} of the chosen runs train weights or a head, which no record holds: left out."
+        )
     if not runs:
         st.info("None of these runs has a mask that answers by label words on frozen weights. Choose others.")
         return

@@ -19,6 +19,7 @@ from smp_lab.tasks import get_task
 
 EXAMPLES = (
     "smp-lab evaluate pruned-bert-0123abcd --glue-dir ~/glue",
+    "smp-lab evaluate sst2-smp_s-r0.03-s0-0123abcd --cut 5 --cut 10 --glue-dir ~/glue",
     "smp-lab evaluate pruned-bert-0123abcd --task sst2 --encoder pruned-bert --own-weights --glue-dir ~/glue",
 )
 
@@ -37,6 +38,14 @@ def command(
     own_weights: Annotated[
         bool, typer.Option("--own-weights", help="Take the encoder's weights, whatever the mask's base is.")
     ] = False,
+    cut: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="K",
+            min=0,
+            help="Also with rows emptied that keep fewer than K weights (section 8 of the paper); can be repeated.",
+        ),
+    ] = None,
     glue_dir: GlueFolder = None,
     source: Source = None,
     runs: Annotated[
@@ -47,7 +56,8 @@ def command(
 ) -> None:
     """Score a mask on the development examples of a task, and keep the measurement beside it.
 
-    The encoder answers by the task's label words, with nothing trained. The record of the mask does not change.
+    The encoder answers by the task's label words, with nothing trained. Beside it stands what is left of the encoder in
+    its compact form. The record of the mask does not change.
     """
     folder = own_runs_folder() if runs is None else runs
     mask = _mask(name, (folder, own_runs_folder(), cached_runs_folder()))
@@ -57,25 +67,29 @@ def command(
     get_task(chosen)
     with extras_for("Evaluating a mask"):
         from smp_lab.inference.evaluate import evaluate
-    record = evaluate(
+    scored, sized = evaluate(
         mask,
         chosen,
         folder,
         encoder=encoder or mask.encoder,
         command=shlex.join(["smp-lab", *sys.argv[1:]]),
         own_weights=own_weights,
+        cuts=(0, *(cut or ())),
         glue_folder=glue_dir,
         source=source,
     )
     if as_json:
-        print_json({"measurement_id": record.measurement_id, "table": record.table})
+        print_json({record.measurement_id: record.table for record in (scored, sized)})
         return
-    for row in record.table.to_dict("records"):
+    parameters = sized.table.set_index("cut")
+    for row in scored.table.to_dict("records"):
+        size = parameters.loc[row["cut"]]
         typer.echo(
-            f"{row['metric']}: {row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f} on {row['n_examples']:,} "
-            f"examples; majority-class baseline {row['majority']:.4f})"
+            f"cut {row['cut']}: {row['metric']} {row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f} on "
+            f"{row['n_examples']:,} examples; majority-class baseline {row['majority']:.4f}), "
+            f"{size['parameters'] / size['published']:.1%} of the encoder's parameters"
         )
-    typer.echo(f"Kept as {record.path}")
+    typer.echo(f"Kept as {scored.path.name} and {sized.path.name} in {scored.path.parent}")
 
 
 def _mask(name: str, folders: tuple[Path, ...]) -> MaskRecord:

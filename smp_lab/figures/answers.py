@@ -19,6 +19,7 @@ from smp_lab.figures.style import (
 )
 from smp_lab.layout import MATRIX_TYPES
 
+_SMALL = 0.02
 _NOTHING = "Nothing was asked yet."
 
 
@@ -45,7 +46,9 @@ def plot_tokens(table: pd.DataFrame, quantity: str) -> go.Figure:
         showlegend=False,
     )
     figure.update_xaxes(tickvals=table["place"].tolist(), ticktext=table["token"].tolist(), showgrid=False)
-    figure.update_yaxes(title_text=f"Change of {quantity}", zeroline=True)
+    # Changes that are next to nothing look so.
+    reach = max(1.1 * float(table["change"].abs().max()), _SMALL)
+    figure.update_yaxes(title_text=f"Change of {quantity}", zeroline=True, range=[-reach, reach])
     return figure
 
 

@@ -1,19 +1,24 @@
-"""What a mask scores on the development examples of a task, kept as a measurement beside it."""
+"""What a mask scores on the development examples of a task and how small it makes its encoder, kept beside it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from torch import nn
+
 from smp_lab.errors import EncoderError
+from smp_lab.inference.compact import cut_rows
+from smp_lab.inference.export import compact_encoder
 from smp_lab.inference.pruned import Pruned
 from smp_lab.inference.scoring import predict, score_table
 from smp_lab.storage.formats import named_base
 from smp_lab.storage.mask_records import MaskRecord
-from smp_lab.storage.measurements import SCORE, MeasurementRecord, MeasurementSettings, save_measurement
+from smp_lab.storage.measurements import KINDS, SCORE, SIZE, MeasurementRecord, MeasurementSettings, save_measurement
 from smp_lab.training.encoders import EncoderFiles, load_encoder
 from smp_lab.training.prepare import prepare
 from smp_lab.training.provenance import code_version, made_here
@@ -27,9 +32,12 @@ def evaluate(
     encoder: str,
     command: str,
     own_weights: bool = False,
+    cuts: Sequence[int] = (0,),
     **data: Any,
-) -> MeasurementRecord:
+) -> tuple[MeasurementRecord, MeasurementRecord]:
     """Score a mask in the classifier of a task: the encoder, the mask and the task's label words, nothing trained.
+
+    The records are of the kinds "score" and "size".
 
     Parameters
     ----------
@@ -45,6 +53,8 @@ def evaluate(
         For the provenance.
     own_weights
         Whether they may be others than the mask's base: those of the checkpoint that it was found in.
+    cuts
+        With rows of fewer kept weights than each of these emptied; see `cut_rows`.
     **data
         glue_folder and source, as in `load_task_data`.
 
@@ -63,8 +73,17 @@ def evaluate(
         raise EncoderError(f"{mask.label} is a mask for other shapes than {prepared.files.name} has.")
     config = prepared.config
     pruned = Pruned(config, loaded, replace(mask.masks, layout=loaded.layout))
-    table = score_table(predict(pruned, prepared.data), prepared.data).assign(cut=0)
-    options: Mapping[str, Any] = {"max_length": config.max_length, "label_words": list(config.label_words or ())}
+    scores, sizes = [], []
+    published = _n_parameters(loaded.model)
+    for cut in sorted(set(cuts)):
+        cut_off = pruned.with_masks(cut_rows(pruned.masks, cut))
+        scores.append(score_table(predict(cut_off, prepared.data), prepared.data).assign(cut=cut))
+        sizes.append({"cut": cut, "parameters": _n_parameters(compact_encoder(cut_off)), "published": published})
+    options = {
+        "max_length": config.max_length,
+        "label_words": list(config.label_words or ()),
+        "cuts": sorted(set(cuts)),
+    }
     settings = MeasurementSettings(
         kind=SCORE,
         mask_id=mask.mask_id,
@@ -75,16 +94,21 @@ def evaluate(
         data_sha256=prepared.data.development_sha256,
         options=options,
     )
-    return save_measurement(
-        runs,
-        settings=settings,
-        provenance={
-            **made_here(time.monotonic() - began, command, code),
-            "data_source": prepared.data.source,
-            "base_model_source": prepared.files.source,
-        },
-        table=table[["cut", "metric", "value", "low", "high", "n_examples", "majority"]],
+    provenance = {
+        **made_here(time.monotonic() - began, command, code),
+        "data_source": prepared.data.source,
+        "base_model_source": prepared.files.source,
+    }
+    of_size = replace(settings, kind=SIZE, data_sha256=None, options={"cuts": options["cuts"]})
+    columns = list(KINDS[SCORE])
+    return (
+        save_measurement(runs, settings=settings, provenance=provenance, table=pd.concat(scores)[columns]),
+        save_measurement(runs, settings=of_size, provenance=provenance, table=pd.DataFrame(sizes)),
     )
+
+
+def _n_parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _check_base(mask: MaskRecord, files: EncoderFiles, own_weights: bool) -> None:

@@ -28,7 +28,7 @@ from smp_lab.storage.versions import MEASUREMENT_VERSIONS, MeasurementVersion1
 from smp_lab.tasks import get_task
 
 SUFFIX = ".json"
-SCORE = "score"
+SCORE, SIZE = "score", "size"
 
 # Kind -> columns of its table, with their types. Fractions are fractions, `low` and `high` ends of a 95 % interval.
 KINDS: Mapping[str, Mapping[str, type]] = {
@@ -43,6 +43,8 @@ KINDS: Mapping[str, Mapping[str, type]] = {
         "n_examples": int,
         "majority": float,
     },
+    # Parameters of the encoder (with embeddings and biases) in its exact compact form, and as it was published.
+    SIZE: {"cut": int, "parameters": int, "published": int},
 }
 
 

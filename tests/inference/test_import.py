@@ -15,12 +15,13 @@ from typer.testing import CliRunner
 
 from smp_lab.cli import commands
 from smp_lab.errors import ConfigError, EncoderError, MaskFormatError
+from smp_lab.inference.compact import cut_rows
 from smp_lab.inference.export import export
 from smp_lab.inference.scoring import predict, score_table
 from smp_lab.inference.torch_files import torch_file
 from smp_lab.storage.formats import Base, Opened
 from smp_lab.storage.imported import list_imported, save_imported
-from smp_lab.storage.measurements import list_measurements
+from smp_lab.storage.measurements import SCORE, SIZE, list_measurements
 from smp_lab.storage.release import write_release
 
 
@@ -145,12 +146,14 @@ def test_an_imported_mask_is_scored_and_the_score_kept_beside_it(pruned, bert_fo
     opened = Opened(masks=pruned.masks, format="mask", base=base, assumed=())
     record = save_imported(runs, opened, source="m", label="Theirs", task="sst2")
     arguments = ["evaluate", record.mask_id, "--encoder", str(bert_folder), "--runs", str(runs)]
-    told = json.loads(invoke(commands, [*arguments, "--json"], catch_exceptions=False).stdout)
-    (measured,) = list_measurements([runs]).records.values()
-    assert told["measurement_id"] == measured.measurement_id
-    assert measured.settings.mask_id == record.mask_id
-    expected = score_table(predict(pruned, data), data)
-    assert told["table"][0]["value"] == pytest.approx(expected["value"][0])
+    told = json.loads(invoke(commands, [*arguments, "--cut", "9", "--json"], catch_exceptions=False).stdout)
+    kept = list_measurements([runs]).records
+    assert set(told) == set(kept) and {each.settings.mask_id for each in kept.values()} == {record.mask_id}
+    scored, sized = (next(each.table for each in kept.values() if each.settings.kind == kind) for kind in (SCORE, SIZE))
+    assert scored["cut"].tolist() == sized["cut"].tolist() == [0, 9]
+    for masks, value in zip((pruned.masks, cut_rows(pruned.masks, 9)), scored["value"], strict=True):
+        assert value == pytest.approx(score_table(predict(pruned.with_masks(masks), data), data)["value"][0])
+    assert sized["parameters"].is_monotonic_decreasing and sized["parameters"][0] <= sized["published"][0]
     # Another encoder is not scored by mistake.
     other = save_imported(runs, replace(opened, base=Base("other", "c" * 64, base.layout)), source="m", label="Other")
     with pytest.raises(EncoderError, match="is a mask for other"):
