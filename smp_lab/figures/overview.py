@@ -125,7 +125,8 @@ def draw_method(theme: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 606 214" width="606" height="214" '
         f"color=\"{INKS[theme].text}\" font-family='{FONT}'>"
         + "".join(_panel(*panel) for panel in panels)
-        + _text(151, middle - 8, 13, "keep largest")
+        + _text(151, middle - 22, 13, "keep the")
+        + _text(151, middle - 8, 13, "largest")
         + _arrow(f"M122 {middle} H178", (184, middle), "right")
         + _text(319, middle + 6, 18, "*")
         + _text(469, middle + 5, 18, "=")

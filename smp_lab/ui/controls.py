@@ -43,6 +43,9 @@ _STYLE_SHEET = """<style>
 [data-testid=stMain] :is([data-testid=stCaptionContainer], [data-testid=stImageCaption]) {opacity: 0.85}
 .figure-link {font-size: 0.93rem; color: inherit; text-decoration: underline}
 [data-testid=stButtonGroup] > div {flex-wrap: wrap}
+/* Above a table its buttons would lie on what stands there. */
+[data-testid=stElementContainer]:has(> [data-testid=stFullScreenFrame] [data-testid=stDataFrame])
+    [data-testid=stElementToolbar] {top: -0.35rem}
 /* On a phone the buttons of plotly would lie on the title. */
 @media (max-width: 640px) {.js-plotly-plot .modebar {display: none}}
 </style>"""
@@ -324,7 +327,7 @@ def style_sheet() -> None:
 
 
 # Pages with figures whose colours say what one likes: of lines more than of pairs.
-_COLORED = {page: style.LINE_COLOR_BY for page in ("sparsity", "history", "scores")} | {"overlap": style.COLOR_BY}
+_COLORED = {page: style.LINE_COLOR_BY for page in ("sparsity", "history")} | {"overlap": style.COLOR_BY}
 
 
 def figure_settings(page: str) -> None:

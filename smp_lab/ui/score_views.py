@@ -12,6 +12,7 @@ import streamlit as st
 from smp_lab.analysis import scores as analysis
 from smp_lab.analysis.labels import percent
 from smp_lab.figures import scores as figures
+from smp_lab.figures import style
 from smp_lab.figures.style import MATRIX_TITLES
 from smp_lab.storage.runs import RunRecord, ScoreHistory
 from smp_lab.ui import controls, messages
@@ -164,6 +165,7 @@ def weights(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
 
 def decision(chosen: Chosen) -> list[str]:
     """How like the final mask the masks of all snapshots were, and what changed sides in between."""
+    color = controls.pick_color(style.LINE_COLOR_BY)
     measure = st.segmented_control(
         "Similarity to the final mask",
         analysis.SIMILARITIES,
@@ -187,7 +189,7 @@ def decision(chosen: Chosen) -> list[str]:
         figures.plot_similarity,
         lines,
         measure,
-        controls.color_by(),
+        color,
         key="similarity-to-final",
         alt=f"{figures.SIMILARITY_TITLES[measure]} over the steps of {len(chosen)} runs, overall and by matrix type.",
         min_width=860,
@@ -222,7 +224,7 @@ def decision(chosen: Chosen) -> list[str]:
     controls.show(
         figures.plot_snapshot_flips,
         changes,
-        controls.color_by(),
+        color,
         key="snapshot-flips",
         alt=f"Weights that change sides between snapshots of {len(chosen)} runs: forced, swapped in a matrix, moved.",
         min_width=760,
