@@ -1,4 +1,4 @@
-"""The metric against remaining weights, how far it can be trusted, and what a task costs."""
+"""The metric against remaining weights, and how far it can be trusted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ def main() -> None:
         if len(shown) and shown["low"].notna().all():
             sections.paper_tables(shown)
     labels = controls.run_labels(runs)
-    sections.costs(runs, labels)
     sections.pair(runs, labels)
     sections.ablations()
 

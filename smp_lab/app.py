@@ -30,6 +30,7 @@ _MENU = {
     ],
     "Use": [
         (links.TRY, "Try", "edit_note"),
+        (links.COST, "Cost", "savings"),
         (links.OPEN_MASK, "Open a mask", "folder_open"),
     ],
 }

@@ -10,8 +10,22 @@ import pandas as pd
 
 from smp_lab.analysis.run_table import Run
 from smp_lab.layout import EncoderLayout
+from smp_lab.tasks import get_task
 
 BYTES_PER_PARAMETER = 4
+_CUTS = ["run_id", "run", "task", "cut", "left", "metric", "value", "low", "high", "change", "n_examples"]
+
+
+class Measurement(Protocol):
+    """What was measured of a mask; a measurement record has it."""
+
+    @property
+    def settings(self) -> Any:
+        """kind, mask_id and task."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Columns of its kind."""
 
 
 class Trained(Run, Protocol):
@@ -98,3 +112,40 @@ def storage_of_tasks(layout: EncoderLayout, n_tasks: int, mask_bytes: float) -> 
     )
     ways = ["fine-tuned", "masks, one bit a weight", "masks, as stored"]
     return pd.DataFrame({"way": ways, "n_tasks": n_tasks, "bytes": n_bytes, "times": n_bytes[0] / n_bytes})
+
+
+def cut_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) -> pd.DataFrame:
+    """What is left of encoders, and of the main metric, where rows of few kept weights are emptied and cut out.
+
+    Parameters
+    ----------
+    measurements
+        Of the kinds "score" and "size"; those that have both are taken.
+    labels
+        Mask id -> label; others are left out.
+
+    Returns
+    -------
+    DataFrame
+        A row per mask and cut: run_id, run (label), task, cut, left (fraction of the encoder's parameters), metric,
+        value, low, high (fractions), change (of the value, to cut 0), n_examples.
+    """
+    tables: dict[tuple[str, str], pd.DataFrame] = {}
+    for each in measurements:
+        if each.settings.mask_id in labels:
+            tables[each.settings.mask_id, each.settings.kind] = each.table.assign(task=each.settings.task)
+    rows = []
+    for (mask_id, kind), scores in tables.items():
+        if kind != "score" or (mask_id, "size") not in tables:
+            continue
+        metric = get_task(scores["task"].iloc[0]).main_metric
+        scores = scores[scores["metric"] == metric].merge(tables[mask_id, "size"].drop(columns="task"), on="cut")
+        rows.append(
+            scores.assign(
+                run_id=mask_id,
+                run=labels[mask_id],
+                left=scores["parameters"] / scores["published"],
+                change=scores["value"] - scores.loc[scores["cut"] == 0, "value"].min(),
+            )
+        )
+    return pd.concat(rows, ignore_index=True)[_CUTS] if rows else pd.DataFrame(columns=_CUTS)

@@ -28,6 +28,7 @@ from smp_lab.masks import MaskSet
 from smp_lab.storage.formats import Base
 from smp_lab.storage.imported import IMPORTED_MASKS, ImportedMask, bases_of, list_imported
 from smp_lab.storage.mask_records import MaskRecord
+from smp_lab.storage.measurements import MEASUREMENTS, MeasurementRecord, list_measurements
 from smp_lab.storage.published import published_ablations, published_points
 from smp_lab.storage.runs import RUNS, RunIndex, RunRecord, ScoreHistory, list_runs, load_run
 from smp_lab.storage.store import Listing, Store
@@ -72,6 +73,11 @@ def run_labels() -> dict[str, str]:
 def transfer_index() -> TransferIndex:
     """Transfers of own and cached runs, read again when one was added, changed or removed."""
     return _transfer_index(_folders(), _stamps(TRANSFERS))
+
+
+def measurements() -> Listing[MeasurementRecord]:
+    """What was measured of masks of own and cached runs."""
+    return _measurements(_folders(), _stamps(MEASUREMENTS))
 
 
 def imported_masks() -> Listing[ImportedMask]:
@@ -139,6 +145,11 @@ def known_bases() -> list[str]:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _known_bases(folders: tuple[Path, ...], stamps: str) -> list[Base]:
     return bases_of(_run_index(folders, stamps).runs.values())
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _measurements(folders: tuple[Path, ...], stamps: str) -> Listing[MeasurementRecord]:
+    return list_measurements(folders)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

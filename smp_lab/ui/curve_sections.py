@@ -1,4 +1,4 @@
-"""Sections of the page Curves below its figure: spreads, costs, a pair of runs, and published ablations."""
+"""Sections of the page Curves below its figure: spreads, a pair of runs, and published ablations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from smp_lab.analysis import costs as analysis
 from smp_lab.analysis import curves
 from smp_lab.analysis.sampling import Comparison, Reliability
 from smp_lab.analysis.summary import as_latex, as_markdown, caption, summarize, summary_cells
@@ -19,7 +18,6 @@ from smp_lab.storage.runs import RunRecord
 from smp_lab.tasks import TASKS
 from smp_lab.ui import cache, columns, controls, messages
 
-_MEGABYTE = 1e6
 # To resample the development sets of more takes a minute.
 _MOST_INTERVALS = 400
 
@@ -88,72 +86,6 @@ def paper_tables(runs: pd.DataFrame) -> None:
         markdown, latex = st.tabs(["Markdown", "LaTeX"])
         markdown.code(f"{as_markdown(cells)}\n\n{words}", language="markdown")
         latex.code(as_latex(cells, words), language="latex")
-
-
-def costs(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
-    """Table 1 of the paper for the runs, and what many tasks take."""
-    st.subheader("What a task costs")
-    with_masks = [run for run in runs if run.has_masks]
-    sizes = {run.run_id: size for run, size in messages.readable(with_masks, lambda run: run.mask_bytes)}
-    table = analysis.costs(runs, labels, sizes)
-    columns.show(
-        columns.in_words(table),
-        column_config=columns.SHARED
-        | {
-            "trainable": columns.count("Trainable parameters"),
-            "new": columns.count(
-                "New parameters",
-                "Per task, beside the shared encoder, as in Table 1 of the paper: a mask counts its 1-bit entries in "
-                "32-bit parameters.",
-            ),
-            "encoder": columns.percent("Kept, encoder", "Of the prunable weights."),
-            "model": columns.percent(
-                "Kept, model", "With embeddings, biases, LayerNorm and pooler, which are never pruned."
-            ),
-            "packed": st.column_config.NumberColumn("Mask at 1 bit a weight", format="bytes"),
-            "stored": st.column_config.NumberColumn("Mask as stored", format="bytes", help="Compressed."),
-        },
-        column_order=["run", "trainable", "new", "encoder", "model", "packed", "stored", "base_model"],
-        alt="Trainable and new parameters, remaining fractions and bytes of a mask for each run",
-    )
-    controls.data_downloads(table, "costs")
-    st.caption(
-        "Embeddings, biases, LayerNorm and pooler are never pruned: BERT-base at 10 % of its encoder keeps 30.2 % of "
-        "the model. A mask saves storage, not time: an empty row or column could be cut out; "
-        f"{messages.ZEROS_SAVE_NO_TIME}. With its empty rows cut out, the paper's mask for MNLI at 3 % runs 1.37 times "
-        f"as fast (published: {SOURCE}, section 8)."
-    )
-    _many_tasks([run for run in runs if run.run_id in sizes], sizes)
-
-
-def _many_tasks(runs: list[RunRecord], sizes: dict[str, int]) -> None:
-    if not runs:
-        return
-    n_tasks = int(
-        st.number_input("Tasks on one shared encoder", 1, 1000, 8, key="n_tasks", bind="query-params", width=220)
-    )
-    first = runs[0]
-    same = [run for run in runs if run.layout == first.layout]
-    stored = sum(sizes[run.run_id] for run in same) / len(same)
-    table = analysis.storage_of_tasks(first.layout, n_tasks, stored)
-    with st.container(horizontal=True):
-        for place, row in enumerate(table.to_dict("records")):
-            gain = f"{row['times']:.2f} times less" if row["times"] >= 1 else "more than fine-tuned"
-            st.metric(
-                row["way"].capitalize(),
-                f"{row['bytes'] / _MEGABYTE:,.1f} MB",
-                gain if place else None,
-                delta_color="off",
-                delta_arrow="off",
-                width=240,
-            )
-    several = f", the mean of {len(same)} runs" if len(same) > 1 else ""
-    st.caption(
-        f"{n_tasks} task{'s' * (n_tasks > 1)} on {messages.plain(first.config.base_model)} with weights in 32 bits, "
-        f"heads left out: {n_tasks} fine-tuned model{'s' * (n_tasks > 1)} against one encoder and a mask each "
-        f"({stored / _MEGABYTE:.3f} MB as stored{several})."
-    )
-    controls.data_downloads(table, "storage-of-tasks")
 
 
 @st.fragment

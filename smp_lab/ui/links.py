@@ -15,7 +15,7 @@ LECTURE = "lecture"
 
 OVERVIEW, LEARN, TRAIN = "overview.py", "learn.py", "train.py"
 SPARSITY, OVERLAP, HISTORY, CURVES, SCORES = "sparsity.py", "overlap.py", "history.py", "curves.py", "scores.py"
-OPEN_MASK, TRY = "open_mask.py", "try_masks.py"
+OPEN_MASK, TRY, COST = "open_mask.py", "try_masks.py", "cost.py"
 
 
 def runs_in_url() -> list[str]:

@@ -1,0 +1,21 @@
+"""What masks are good for: bytes on disk, parameters, and what is left of the encoder where empty rows are cut out."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from smp_lab.ui import cache, controls
+from smp_lab.ui import cost_sections as sections
+
+
+def main() -> None:
+    st.title("What is a mask good for?")
+    answer = st.container()
+    runs = controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK)
+    labels, sizes = controls.run_labels(runs), sections.sizes_of(runs)
+    answer.markdown(sections.answer(runs, sizes))
+    sections.costs(runs, labels, sizes)
+    sections.cuts(runs, labels)
+
+
+main()

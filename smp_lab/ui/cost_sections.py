@@ -1,0 +1,137 @@
+"""Sections of the page Cost: what a task takes, and what is left of the encoder where empty rows are cut out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from smp_lab.analysis import costs as analysis
+from smp_lab.figures.costs import plot_cuts
+from smp_lab.storage.published import SOURCE
+from smp_lab.storage.runs import RunRecord
+from smp_lab.ui import cache, columns, controls, messages
+
+_MEGABYTE = 1e6
+
+
+def answer(runs: list[RunRecord], sizes: Mapping[str, int]) -> str:
+    """What one encoder and a mask for each task take, beside fine-tuned models."""
+    masked = [run for run in runs if run.run_id in sizes]
+    tasks = {run.config.task: run for run in masked if run.layout == masked[0].layout}
+    if not tasks:
+        return "None of these runs holds a mask."
+    layout, stored = masked[0].layout, sum(sizes[run.run_id] for run in tasks.values()) / len(tasks)
+    tuned, _, masks = analysis.storage_of_tasks(layout, len(tasks), stored)[["bytes", "times"]].to_numpy().tolist()
+    many = f"{len(tasks)} tasks" if len(tasks) > 1 else "One task"
+    return (
+        f"{many}: one encoder and {len(tasks)} mask{'s' * (len(tasks) > 1)} take **{masks[0] / _MEGABYTE:,.1f} MB**, "
+        f"fine-tuned models {tuned[0] / _MEGABYTE:,.1f} MB, {masks[1]:.2f} times as much. By themselves masks save no "
+        "time: what is empty has to be cut out."
+    )
+
+
+def sizes_of(runs: list[RunRecord]) -> dict[str, int]:
+    """Run id -> bytes of its mask as stored, of those that can be read."""
+    with_masks = [run for run in runs if run.has_masks]
+    return {run.run_id: size for run, size in messages.readable(with_masks, lambda run: run.mask_bytes)}
+
+
+def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
+    """What is left of the encoder, and what that costs in the metric, from measurement records."""
+    st.subheader("What is left where nearly empty rows are cut out")
+    known = cache.measurements()
+    for _, sentence in known.problems:
+        messages.warning(sentence)
+    table = analysis.cut_table(list(known.records.values()), labels)
+    missing = [run for run in runs if run.has_masks and run.run_id not in set(table["run_id"])]
+    controls.show(
+        plot_cuts,
+        table,
+        key="cuts",
+        alt="Change of the main metric in points against the parameters that are left of the encoder, a line per run.",
+        min_width=520,
+    )
+    if not table.empty:
+        columns.show(
+            table,
+            column_order=["run", "cut", "left", "metric", "value", "low", "high", "change", "n_examples"],
+            column_config=columns.SHARED
+            | {
+                "cut": columns.count(
+                    "Rows cut below", "Rows with fewer kept weights are emptied; 0 changes no answer."
+                ),
+                "left": columns.percent("Encoder left", "Of all parameters of the encoder, embeddings included."),
+                "low": columns.percent("Low", "Of the 95 % sampling interval."),
+                "high": columns.percent("High"),
+                "change": columns.percent("Change", "To the mask itself, in points."),
+            },
+            alt="What each cut leaves of the encoder and of the metric",
+        )
+    if missing:
+        st.caption("Not measured yet for all of these runs. What is missing is filled by:")
+        st.code(f"smp-lab evaluate {missing[0].run_id} --cut 5 --cut 10 --cut 20", language="shell", wrap_lines=True)
+
+
+def costs(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str, int]) -> None:
+    """Table 1 of the paper for the runs, and what many tasks take."""
+    st.subheader("What a task costs")
+    table = analysis.costs(runs, labels, sizes)
+    columns.show(
+        columns.in_words(table),
+        column_config=columns.SHARED
+        | {
+            "trainable": columns.count("Trainable parameters"),
+            "new": columns.count(
+                "New parameters",
+                "Per task, beside the shared encoder, as in Table 1 of the paper: a mask counts its 1-bit entries in "
+                "32-bit parameters.",
+            ),
+            "encoder": columns.percent("Kept, encoder", "Of the prunable weights."),
+            "model": columns.percent(
+                "Kept, model", "With embeddings, biases, LayerNorm and pooler, which are never pruned."
+            ),
+            "packed": st.column_config.NumberColumn("Mask at 1 bit a weight", format="bytes"),
+            "stored": st.column_config.NumberColumn("Mask as stored", format="bytes", help="Compressed."),
+        },
+        column_order=["run", "trainable", "new", "encoder", "model", "packed", "stored", "base_model"],
+        alt="Trainable and new parameters, remaining fractions and bytes of a mask for each run",
+    )
+    controls.data_downloads(table, "costs")
+    st.caption(
+        "Embeddings, biases, LayerNorm and pooler are never pruned: BERT-base at 10 % of its encoder keeps 30.2 % of "
+        "the model. A mask saves storage, not time: an empty row or column could be cut out; "
+        f"{messages.ZEROS_SAVE_NO_TIME}. With its empty rows cut out, the paper's mask for MNLI at 3 % runs 1.37 times "
+        f"as fast (published: {SOURCE}, section 8)."
+    )
+    _many_tasks([run for run in runs if run.run_id in sizes], sizes)
+
+
+def _many_tasks(runs: list[RunRecord], sizes: Mapping[str, int]) -> None:
+    if not runs:
+        return
+    n_tasks = int(
+        st.number_input("Tasks on one shared encoder", 1, 1000, 8, key="n_tasks", bind="query-params", width=220)
+    )
+    first = runs[0]
+    same = [run for run in runs if run.layout == first.layout]
+    stored = sum(sizes[run.run_id] for run in same) / len(same)
+    table = analysis.storage_of_tasks(first.layout, n_tasks, stored)
+    with st.container(horizontal=True):
+        for place, row in enumerate(table.to_dict("records")):
+            gain = f"{row['times']:.2f} times less" if row["times"] >= 1 else "more than fine-tuned"
+            st.metric(
+                row["way"].capitalize(),
+                f"{row['bytes'] / _MEGABYTE:,.1f} MB",
+                gain if place else None,
+                delta_color="off",
+                delta_arrow="off",
+                width=240,
+            )
+    several = f", the mean of {len(same)} runs" if len(same) > 1 else ""
+    st.caption(
+        f"{n_tasks} task{'s' * (n_tasks > 1)} on {messages.plain(first.config.base_model)} with weights in 32 bits, "
+        f"heads left out: {n_tasks} fine-tuned model{'s' * (n_tasks > 1)} against one encoder and a mask each "
+        f"({stored / _MEGABYTE:.3f} MB as stored{several})."
+    )
+    controls.data_downloads(table, "storage-of-tasks")

@@ -1,0 +1,93 @@
+"""The page Cost: what a task takes, and what was measured of cut forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import make_run
+
+from smp_lab.paths import MASKS_FILE
+from smp_lab.storage.measurements import SCORE, SIZE, MeasurementSettings, save_measurement
+
+from .conftest import charts, sentences
+
+PAGE = "cost.py"
+
+
+def costs(app):
+    return app.dataframe[0].value
+
+
+def test_a_lost_mask_has_no_size(open_page, write_run):
+    whole, lost = write_run(), write_run(task="cola")
+    (lost.path / MASKS_FILE).unlink()
+    app = open_page(PAGE)
+    assert f"{lost.run_id}/masks.npz cannot be read (No such file or directory)" in sentences(app.error)
+    stored = costs(app).set_index("run_id")["stored"]
+    assert stored[whole.run_id] > 0
+    assert np.isnan(stored[lost.run_id])
+    assert "the mean of" not in sentences(app.caption)
+
+
+def test_costs_are_those_of_the_record(open_page, write_run):
+    run = write_run(remaining=0.1)
+    (row,) = costs(open_page(PAGE, run.run_id)).to_dict("records")
+    assert row["trainable"] == 4096
+    assert row["new"] == 128
+    # 4096 of 6000 parameters are prunable.
+    assert row["encoder"] == pytest.approx(run.remaining)
+    assert row["model"] == pytest.approx((1904 + run.kept.sum()) / 6000)
+    assert row["packed"] == 512
+    assert row["stored"] == (run.path / "masks.npz").stat().st_size
+
+
+def test_zeros_save_no_time_is_said_here_too(open_page, write_run):
+    app = open_page(PAGE, write_run().run_id)
+    assert "zeros anywhere else save storage alone" in sentences(app.caption)
+    assert "BERT-base at 10 % of its encoder keeps 30.2 % of the model" in sentences(app.caption)
+
+
+def test_number_of_tasks_comes_from_the_address(open_page, write_run):
+    run = write_run()
+    app = open_page(PAGE, run.run_id, n_tasks="20")
+    assert app.number_input(key="n_tasks").value == 20
+    assert "20 fine-tuned models against one encoder and a mask each" in sentences(app.caption)
+    assert app.metric[0].value == f"{20 * 4 * 6000 / 1e6:,.1f} MB"
+
+
+def measure(runs, run, kind, **columns):
+    config = run.config
+    settings = MeasurementSettings(
+        kind=kind,
+        mask_id=run.run_id,
+        mask_sha256=run.masks.sha256,
+        base_model=config.base_model,
+        base_model_sha256=config.base_model_sha256,
+        task=config.task,
+    )
+    save_measurement(runs, settings=settings, provenance={"command": "a test"}, table=pd.DataFrame(columns))
+
+
+def test_what_was_measured_of_cuts_is_shown_and_what_is_missing_is_named(open_page, runs):
+    measured, missing = make_run(runs), make_run(runs, task="cola")
+    spread = {"low": [0.6, 0.5], "high": [0.8, 0.7], "n_examples": [9, 9], "majority": [0.5, 0.5]}
+    measure(runs, measured, SCORE, cut=[0, 10], metric=["accuracy"] * 2, value=[0.7, 0.65], **spread)
+    measure(runs, measured, SIZE, cut=[0, 10], parameters=[900, 600], published=[1000, 1000])
+    app = open_page(PAGE, measured.run_id, missing.run_id)
+    table = app.dataframe[1].value
+    assert table["left"].tolist() == [0.9, 0.6]
+    assert table["change"].tolist() == pytest.approx([0, -0.05])
+    assert len(charts(app)) == 1
+    assert f"smp-lab evaluate {missing.run_id} --cut 5" in app.code[0].value
+    assert "2 tasks: one encoder and 2 masks take" in sentences(app.markdown)
+
+
+def test_nothing_measured_is_said_in_the_figure(open_page, runs):
+    app = open_page(PAGE, make_run(runs).run_id)
+    assert "No mask of these runs was measured yet" in charts(app)[0].proto.spec
+    assert not app.error
+
+
+def test_no_runs_say_how_to_train_one(open_page):
+    assert "no runs yet" in sentences(open_page(PAGE).info)
