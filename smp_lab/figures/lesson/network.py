@@ -72,7 +72,7 @@ def plot_network(
         cols=3,
         column_widths=[0.33, 0.33, 0.34],
         row_heights=[0.62, 0.38],
-        horizontal_spacing=0.07,
+        horizontal_spacing=0.09,
         vertical_spacing=0.09,
         subplot_titles=[*(side.name for side in sides), "Accuracy (%)", "", "", "Loss (nats)"],
     )

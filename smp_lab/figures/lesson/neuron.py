@@ -12,6 +12,8 @@ from smp_lab.figures.lesson.play import caption
 from smp_lab.figures.style import KEPT_COLOR, REMOVED_COLOR
 
 _UP, _DOWN = "#009E73", "#D55E00"
+# Where along the lines of the inputs their weights stand: behind the inputs, before the lines meet.
+_LABELS_AT = 0.2
 
 
 def plot_neuron(
@@ -53,12 +55,14 @@ def plot_neuron(
             row=1,
             col=1,
         )
+        # To the right of its line: above where it falls, below where it rises.
         figure.add_annotation(
-            x=0.36,
-            y=heights[place] + 0.36 * (0.5 - heights[place]),
+            x=_LABELS_AT,
+            y=heights[place] + _LABELS_AT * (0.5 - heights[place]),
             text=f"W<sub>{place + 1}</sub> = {weights[place]:+.1f}" + ("" if kept else ", removed"),
             showarrow=False,
-            yshift=20,
+            xanchor="left",
+            yshift=14 if heights[place] >= 0.5 else -14,
             opacity=1 if place == 0 else 0.65,
             row=1,
             col=1,

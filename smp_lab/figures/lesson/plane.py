@@ -41,7 +41,11 @@ def plot_plane(
         Whether all steps are in the picture, or the first alone.
     """
     figure = make_subplots(
-        rows=1, cols=2, column_widths=[0.68, 0.32], horizontal_spacing=0.1, subplot_titles=["All weights", "One weight"]
+        rows=1,
+        cols=2,
+        column_widths=[0.68, 0.32],
+        horizontal_spacing=0.1,
+        subplot_titles=["All weights", f"Score of {chosen}"],
     )
     reach_w, reach_s = 1.08 * float(np.abs(weights).max()), 1.08 * max(float(np.abs(scores).max()), 0.1)
     for name, color, symbol in (("removed", REMOVED_COLOR, "x-thin"), ("kept", KEPT_COLOR, "circle")):
@@ -121,7 +125,7 @@ def plot_plane(
     figure.update_xaxes(title_text="Weight W (no unit)", range=[-reach_w, reach_w], row=1, col=1)
     figure.update_yaxes(title_text="Score S (no unit)", range=[-reach_s, reach_s], row=1, col=1)
     figure.update_xaxes(title_text="Step", range=[-6, steps[-1] + 6], row=1, col=2)
-    figure.update_yaxes(title_text=f"Score of weight {chosen}", range=[-reach_s, reach_s], row=1, col=2)
+    figure.update_yaxes(range=[-reach_s, reach_s], row=1, col=2)
     figure.update_layout(showlegend=False)
     if plays:
         frames = [go.Frame(data=drawn(place), traces=[0, 1, 2, 3]) for place in range(len(steps))]

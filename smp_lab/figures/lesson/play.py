@@ -14,9 +14,12 @@ _MILLISECONDS = 160
 
 
 def caption(figure: go.Figure, words: str, *, height: int) -> None:
-    """Give a figure its template and a line that says what colours and lines are: the page has the title."""
-    dress(figure, words, "", height=height)
-    figure.update_layout(title={"font": {"size": 13.5, "weight": 400}}, margin_t=46)
+    """Give a figure its template, and a line that says what colours and lines are.
+
+    The line is the figure's `meta`: the page writes it above the figure, where it wraps on a phone.
+    """
+    dress(figure, "", "", height=height)
+    figure.update_layout(meta=words, margin_t=28)
 
 
 def add_play(

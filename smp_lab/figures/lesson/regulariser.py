@@ -36,8 +36,8 @@ def plot_regulariser(
     figure = make_subplots(
         rows=1,
         cols=3,
-        horizontal_spacing=0.09,
-        subplot_titles=["sigmoid(S) and its slope", "Final scores", "True swaps, added up"],
+        horizontal_spacing=0.12,
+        subplot_titles=["sigmoid(S)", "Final scores", "Swaps so far"],
     )
     x = np.linspace(-6, 6, 121)
     sigma = 1 / (1 + np.exp(-x))
@@ -101,7 +101,7 @@ def plot_heads(heads: Mapping[str, Floats], swaps: Mapping[str, tuple[Sequence[i
         cols=3,
         column_widths=[0.32, 0.32, 0.36],
         horizontal_spacing=0.08,
-        subplot_titles=[*heads, "True swaps (% of kept)"],
+        subplot_titles=[*heads, "Swaps (% of kept)"],
     )
     highest = 100 * max(float(values.max()) for values in heads.values())
     add_heads(figure, heads)

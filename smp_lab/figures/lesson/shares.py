@@ -37,7 +37,7 @@ def plot_shares(
         rows=1,
         cols=2,
         column_widths=[0.42, 0.58],
-        horizontal_spacing=0.1,
+        horizontal_spacing=0.15,
         subplot_titles=["Scores", "Kept of each layer"],
     )
     edges = np.linspace(-6, 6, _N_BINS + 1)

@@ -42,7 +42,7 @@ def plot_slopes(
         rows=1,
         cols=3,
         horizontal_spacing=0.1,
-        subplot_titles=["L against the score S", "L against the mask M", "300 steps with either"],
+        subplot_titles=["Loss by score", "Loss by mask", "Training"],
     )
     for column, (line, (x, y)) in enumerate(((by_score, score), (by_mask, mask)), start=1):
         figure.add_scatter(

@@ -225,9 +225,12 @@ def picture(
             if on_click is not None and "customdata" in point:
                 on_click(point["customdata"])
 
+    figure = controls.drawn(plot, *args, **settings)
     with st.container(key="lesson-picture"):
+        if figure.layout.meta:
+            st.caption(figure.layout.meta)
         st.plotly_chart(
-            controls.drawn(plot, *args, **settings),
+            figure,
             key=key,
             theme=None,
             height="stretch",
