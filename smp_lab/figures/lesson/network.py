@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -180,19 +180,20 @@ def plot_network(
         add_play(
             figure,
             steps,
-            [go.Frame(data=_frame(sides, place, step, highest), traces=moving) for place, step in enumerate(steps)],
+            [{"data": _frame(sides, place, step, highest), "traces": moving} for place, step in enumerate(steps)],
             shown=now,
             below=28,
         )
     return figure
 
 
-def _frame(sides: Sequence[Side], place: int, step: int, highest: float) -> list[go.Heatmap | go.Scatter]:
-    parts: list[go.Heatmap | go.Scatter] = []
+def _frame(sides: Sequence[Side], place: int, step: int, highest: float) -> list[dict[str, Any]]:
+    # As plain tables: plotly's classes check each of some hundred traces twice, a third of the drawing.
+    parts: list[dict[str, Any]] = []
     for side in sides:
         x, y = _edges(side.masks[place])
-        parts += [go.Heatmap(z=side.surfaces[place]), go.Scatter(x=x, y=y)]
-    return [*parts, *(go.Scatter(x=[step, step], y=[0, top]) for top in (103.0, highest))]
+        parts += [{"type": "heatmap", "z": side.surfaces[place]}, {"type": "scatter", "x": x, "y": y}]
+    return [*parts, *({"type": "scatter", "x": [step, step], "y": [0, top]} for top in (103.0, highest))]
 
 
 def _more(sides: Sequence[Side]) -> bool:

@@ -12,8 +12,6 @@ from smp_lab.figures.lesson.play import caption
 from smp_lab.figures.style import KEPT_COLOR, REMOVED_COLOR
 
 _UP, _DOWN = "#009E73", "#D55E00"
-# Where along the lines of the inputs their weights stand: behind the inputs, before the lines meet.
-_LABELS_AT = 0.2
 
 
 def plot_neuron(
@@ -55,14 +53,14 @@ def plot_neuron(
             row=1,
             col=1,
         )
-        # To the right of its line: above where it falls, below where it rises.
+        # Left of the inputs, where no line goes.
         figure.add_annotation(
-            x=_LABELS_AT,
-            y=heights[place] + _LABELS_AT * (0.5 - heights[place]),
-            text=f"W<sub>{place + 1}</sub> = {weights[place]:+.1f}" + ("" if kept else ", removed"),
+            x=0,
+            y=heights[place],
+            text=f"W<sub>{place + 1}</sub> = {weights[place]:+.1f}" + ("" if kept else "<br>removed"),
             showarrow=False,
-            xanchor="left",
-            yshift=14 if heights[place] >= 0.5 else -14,
+            xanchor="right",
+            xshift=-22,
             opacity=1 if place == 0 else 0.65,
             row=1,
             col=1,
@@ -138,7 +136,7 @@ def plot_neuron(
         + ("Scores before the step: all 0" if scores is None else "Scores after one step from 0"),
         height=430,
     )
-    figure.update_xaxes(visible=False, range=[-0.12, 1.2], row=1, col=1)
+    figure.update_xaxes(visible=False, range=[-0.6, 1.2], row=1, col=1)
     figure.update_yaxes(visible=False, range=[-0.14, 1.14], row=1, col=1)
     figure.update_xaxes(title_text="Score S (no unit)", range=[-1.3, 1.3], row=1, col=2)
     figure.update_yaxes(autorange="reversed", row=1, col=2)

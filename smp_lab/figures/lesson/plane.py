@@ -128,6 +128,6 @@ def plot_plane(
     figure.update_yaxes(range=[-reach_s, reach_s], row=1, col=2)
     figure.update_layout(showlegend=False)
     if plays:
-        frames = [go.Frame(data=drawn(place), traces=[0, 1, 2, 3]) for place in range(len(steps))]
+        frames = [{"data": drawn(place), "traces": [0, 1, 2, 3]} for place in range(len(steps))]
         add_play(figure, steps, frames, shown=last)
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ def caption(figure: go.Figure, words: str, *, height: int) -> None:
 
 
 def add_play(
-    figure: go.Figure, steps: Sequence[int], frames: Sequence[go.Frame], shown: int, *, below: int = 46
+    figure: go.Figure, steps: Sequence[int], frames: Sequence[dict[str, Any]], shown: int, *, below: int = 46
 ) -> None:
     """Let a figure play.
 
@@ -42,7 +43,7 @@ def add_play(
     """
     names = [str(step) for step in steps]
     for frame, name in zip(frames, names, strict=True):
-        frame.name = name
+        frame["name"] = name
     figure.frames = frames
     at_once = {"mode": "immediate", "transition": {"duration": 0}}
     play = {"frame": {"duration": _MILLISECONDS, "redraw": True}, "transition": {"duration": 0}}

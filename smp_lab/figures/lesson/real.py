@@ -67,7 +67,7 @@ def plot_snapshots(
     add_play(
         figure,
         steps,
-        [go.Frame(data=drawn(place), traces=[0, 1, 2]) for place in range(len(steps))],
+        [{"data": drawn(place), "traces": [0, 1, 2]} for place in range(len(steps))],
         shown=len(steps) - 1,
     )
     return figure

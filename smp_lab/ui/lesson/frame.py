@@ -20,7 +20,7 @@ _STYLE = """<style>
 .st-key-lesson-head button {min-width: 2.2rem}
 .st-key-lesson, .st-key-lesson [data-testid=stVerticalBlock] {gap: 0.6rem}
 .st-key-lesson-picture [data-testid=stElementContainer]:has(.js-plotly-plot) {
-    height: max(26rem, 100vh - 19rem) !important
+    height: max(24rem, 100vh - 21rem) !important
 }
 .lesson-table {border-collapse: collapse; width: 100%; font-size: 0.95rem}
 .lesson-table :is(td, th) {padding: 0.3rem 0.5rem; text-align: left; font-weight: 400;
@@ -37,7 +37,7 @@ _STYLE = """<style>
 _LECTURE_STYLE = """<style>
 @media (max-height: 1000px) {html {font-size: 17px !important}}
 .st-key-lesson-picture [data-testid=stElementContainer]:has(.js-plotly-plot) {
-    height: max(24rem, 100vh - 13.5rem) !important
+    height: max(22rem, 100vh - 15rem) !important
 }
 [data-testid=stMain] :is(.st-key-lesson, .st-key-lesson-head) [data-testid=stElementContainer] {
     display: block !important; min-width: 0
@@ -71,11 +71,19 @@ if (!window.lessonKeys) {
         part.setAttribute('aria-label', label);
         part.addEventListener('keydown', onkeydown);
     };
+    const tell = slider => {
+        const {active, steps} = slider.closest('.js-plotly-plot')._fullLayout.sliders[0];
+        slider.setAttribute('aria-valuemin', 0);
+        slider.setAttribute('aria-valuemax', steps.length - 1);
+        slider.setAttribute('aria-valuenow', active);
+        slider.setAttribute('aria-valuetext', `step ${steps[active].label}`);
+    };
     window.lessonKeys = new MutationObserver(() => {
         for (const button of document.querySelectorAll('.updatemenu-button:not([tabindex])'))
             reach(button, 'button', button.textContent, press(button));
         for (const slider of document.querySelectorAll('.slider-container .slider-group:not([tabindex])'))
             reach(slider, 'slider', 'Step of training', move(slider));
+        document.querySelectorAll('.slider-container .slider-group').forEach(tell);
     });
     window.lessonKeys.observe(document.body, {childList: true, subtree: true});
     // The keys of a presenter's remote control.

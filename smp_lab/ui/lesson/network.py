@@ -22,7 +22,7 @@ TITLES = {
     RANDOM: "Random mask",
     FINE_TUNING: "Fine-tuning",
 }
-WIDTHS = (8, 16, 32, 64)
+WIDTHS = (8, 16, 32, 64, 128)
 # Each is twice the one before: multiplying by two is exact, so that scores are exactly twice as large.
 LEARNING_RATES = (0.0125, 0.025, 0.05, 0.1, 0.2)
 REGULARIZERS = (0, 1, 5, 20, 100)

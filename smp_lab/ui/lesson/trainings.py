@@ -12,7 +12,7 @@ from smp_lab.lesson.training import Settings, Training, answers, train
 REACH, N_SIDE = 1.8, 41
 
 
-# Some 21 snapshots of at most 3 x 2 x 64 x 64 numbers: 2 MB each, or less.
+# Some 21 snapshots of at most 3 x 2 x 128 x 128 numbers: 8 MB each, most far less.
 @st.cache_resource(max_entries=48, show_spinner=False)
 def training(settings: Settings) -> Training:
     """What comes out of these settings; not to be changed."""
