@@ -20,7 +20,7 @@ from smp_lab.ui.lesson.trainings import training
 _SMALL, _REAL = _VIEWS = ("small network", "MiniLM on SST-2")
 _FEWER, _AS_MANY, _MORE = _SWAPS = ("fewer", "about as many", "more")
 _SAME, _LESS, _NOTHING = _SCORES = ("about as much", "some points less", "the majority class alone")
-_STRENGTHS = (1, 5, 20, 100)
+STRENGTHS = (1, 5, 20, 100)
 
 FORMULAS = (
     frame.Formula(
@@ -55,7 +55,7 @@ def show() -> None:
 def _small(left: st.delta_generator.DeltaGenerator, right: st.delta_generator.DeltaGenerator) -> None:
     with left:
         strength = st.select_slider(
-            "lambda", _STRENGTHS, 20, key="strength", bind="query-params", help=explain("regulariser", "true swap")
+            "lambda", STRENGTHS, 20, key="strength", bind="query-params", help=explain("regulariser", "true swap")
         )
         plain = Settings(remaining=0.1)
         done = {
