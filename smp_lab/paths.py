@@ -22,6 +22,7 @@ MASK_RECORD_FILE = "mask.json"
 
 RUNS_VARIABLE = "SMP_LAB_RUNS"
 GLUE_VARIABLE = "SMP_LAB_GLUE_DIR"
+SQUAD_VARIABLE = "SMP_LAB_SQUAD_DIR"
 # Of the app: nothing can be changed through it; and that it can where other machines reach it.
 READ_ONLY_VARIABLE = "SMP_LAB_READ_ONLY"
 ALLOW_TRAINING_VARIABLE = "SMP_LAB_ALLOW_TRAINING"

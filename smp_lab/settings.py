@@ -242,7 +242,12 @@ SETTINGS: Mapping[str, Setting] = {
         ),
         Setting(name="batch_size", type=int, lowest=1, unit="examples", help="Examples a step."),
         Setting(
-            name="max_length", type=int, lowest=4, unit="tokens", help="Tokens an example at most; the rest is cut off."
+            name="max_length",
+            type=int,
+            lowest=4,
+            unit="tokens",
+            help="Tokens an example at most; the rest is cut off, "
+            "and of a text that holds an answer read in further windows.",
         ),
         Setting(
             name="score_learning_rate",

@@ -18,7 +18,7 @@ from smp_lab.settings import SETTINGS
 from smp_lab.storage.runs import RunRecord, ScoreHistory, save_run
 from smp_lab.storage.transfers import TransferRecord, TransferSettings, save_transfer
 from smp_lab.tasks import Task
-from smp_lab.tasks.kinds import NUMBER
+from smp_lab.tasks.kinds import NUMBER, SPAN
 
 # No test asserts how long a thing takes. A child process that has run for so many seconds hangs, on a slow machine too.
 HANGS = 1800
@@ -188,12 +188,16 @@ def make_run(
 
 
 def _predictions(task: Task, accuracy: float, n_examples: int) -> pd.DataFrame:
-    """Of every split two classes in turn, the first examples right; or numbers that are off by one where wrong."""
+    """Of every split two classes in turn, the first right; numbers that are off by one, or half a span, where wrong."""
     targets, correct = np.arange(n_examples) % 2, np.arange(n_examples) < accuracy * n_examples
     split = {"split": np.repeat(np.arange(len(task.splits), dtype=np.uint8), n_examples)}
     if task.kind is NUMBER:
         error = np.where(correct, 0, 1).astype(np.float32)
         columns = {"prediction": (targets + error).astype(np.float32), "error": error}
+    elif task.kind is SPAN:
+        # Half of the words of a wrong one are right.
+        start, f1 = np.arange(n_examples, dtype=np.int32), np.where(correct, 1, 0.5).astype(np.float32)
+        columns = {"start": start, "end": start + 5, "exact_match": correct, "f1": f1}
     else:
         columns = {"prediction": np.where(correct, targets, 1 - targets).astype(np.uint8), "correct": correct}
     return pd.DataFrame(split | {name: np.tile(column, len(task.splits)) for name, column in columns.items()})

@@ -95,7 +95,7 @@ def published_lines(
     metric
         Which one; None for the main metric of each task.
     """
-    main = {task: TASKS[task].main_metric if task in TASKS else "f1" for task in tasks}
+    main = {task: TASKS[task].main_metric for task in tasks}
     wanted = published["task"].map(main) if metric is None else metric
     table = published[
         published["task"].isin(list(tasks)) & published["method"].isin(list(methods)) & (published["metric"] == wanted)

@@ -89,7 +89,9 @@ def sampling_interval(predictions: pd.DataFrame, metric: str) -> tuple[float, fl
     if column and column == kind.right:
         return wilson_interval(int(predictions[column].sum()), len(predictions))
     measure = _mean if column else _METRICS[metric]
-    cells, times = _resample(np.column_stack([kind.targets(predictions), predictions[column or "prediction"]]))
+    # A mean asks for no target; one that is not known would set each example apart.
+    target = np.zeros(len(predictions)) if column else kind.targets(predictions)
+    cells, times = _resample(np.column_stack([target, predictions[column or "prediction"]]))
     return _percentiles(measure(times, cells[:, 0], cells[:, 1]))
 
 
@@ -206,6 +208,7 @@ def compare(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, metric: st
         p_value = mcnemar(outcomes.only_a, outcomes.only_b)
         return Comparison(metric, n, (outcomes.only_b - outcomes.only_a) / n, p_value=p_value, outcomes=outcomes)
     measure = _mean if column else _METRICS[metric]
+    target = np.zeros(n) if column else target
     examples = np.column_stack(
         [target, *(predictions[column or "prediction"] for predictions in (predictions_a, predictions_b))]
     )

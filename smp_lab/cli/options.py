@@ -13,7 +13,7 @@ import pandas as pd
 import typer
 
 from smp_lab.errors import MissingDependencyError, RunFormatError
-from smp_lab.paths import GLUE_VARIABLE, cached_runs_folder, own_runs_folder
+from smp_lab.paths import GLUE_VARIABLE, SQUAD_VARIABLE, cached_runs_folder, own_runs_folder
 from smp_lab.storage.runs import RunRecord, find_run
 
 GlueFolder = Annotated[
@@ -21,6 +21,13 @@ GlueFolder = Annotated[
     typer.Option(
         metavar="DIR",
         help=f"Folder of GLUE's tab-separated files: DIR/RTE/train.tsv and so on.  [default: {GLUE_VARIABLE}]",
+    ),
+]
+SquadFolder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help=f"Folder of SQuAD's train-v1.1.json and dev-v1.1.json.  [default: {SQUAD_VARIABLE}]",
     ),
 ]
 Source = Annotated[

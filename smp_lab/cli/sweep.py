@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import AsJson, GlueFolder, extras_for, print_json
+from smp_lab.cli.options import AsJson, GlueFolder, SquadFolder, extras_for, print_json
 from smp_lab.errors import ConfigError, SmpLabError
 from smp_lab.grid import GridRun, load_grid
 from smp_lab.paths import LOGS_FOLDER, cached_runs_folder, grid_file
@@ -35,6 +35,7 @@ def command(
     ] = None,
     runs: Annotated[Path | None, typer.Option(metavar="DIR", help="Where runs go.  [default: cached_runs/]")] = None,
     glue_dir: GlueFolder = None,
+    squad_dir: SquadFolder = None,
     group: Annotated[
         list[int] | None,
         typer.Option(metavar="N", help="Only this group of the grid; may be given again.  [default: all]"),
@@ -67,7 +68,7 @@ def command(
         wanted = [replace(run, settings={**run.settings, "precision": precision}) for run in wanted]
     with extras_for("Training"):
         from smp_lab.training.sweep import Sweep
-    sweep = Sweep(folder, glue_dir)
+    sweep = Sweep(folder, glue_dir, squad_dir)
     if as_json:
         print_json([*_listed(sweep, wanted)])
     elif show:

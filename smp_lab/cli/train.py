@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import GlueFolder, Source, extras_for
+from smp_lab.cli.options import GlueFolder, Source, SquadFolder, extras_for
 from smp_lab.cli.this_job import told_to_queue
 from smp_lab.config import RunConfig
 from smp_lab.grid import as_options
@@ -75,6 +75,7 @@ def command(
         ),
     ] = PACKAGED_ENCODER,
     glue_dir: GlueFolder = None,
+    squad_dir: SquadFolder = None,
     source: Source = None,
     runs: Annotated[
         Path | None,
@@ -134,7 +135,15 @@ def command(
     folder = own_runs_folder() if runs is None else runs
     folders = [folder, cached_runs_folder()]
     with told_to_queue(context, folder, Interrupted) as run_begins:
-        prepared = prepare(task, method, glue_folder=glue_dir, source=source, teacher_runs=folders, **settings)
+        prepared = prepare(
+            task,
+            method,
+            glue_folder=glue_dir,
+            squad_folder=squad_dir,
+            source=source,
+            teacher_runs=folders,
+            **settings,
+        )
         for there in filter(None, (find_made(place, prepared.config) for place in folders)):
             if there.precision != prepared.config.precision:
                 typer.echo(

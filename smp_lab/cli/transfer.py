@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from smp_lab.cli.options import GlueFolder, Source, extras_for, named_run
+from smp_lab.cli.options import GlueFolder, Source, SquadFolder, extras_for, named_run
 from smp_lab.paths import RUNS_VARIABLE, own_runs_folder, transfers_folder
 from smp_lab.tasks import get_task
 
@@ -32,6 +32,7 @@ def command(
         typer.Option(metavar="NAME", help="Where the encoder of the runs is, as of train.  [default: by its name]"),
     ] = None,
     glue_dir: GlueFolder = None,
+    squad_dir: SquadFolder = None,
     source: Source = None,
     runs: Annotated[
         Path | None,
@@ -63,6 +64,7 @@ def command(
         ),
         encoder=encoder,
         glue_folder=glue_dir,
+        squad_folder=squad_dir,
         source=source,
         write=typer.echo,
     )

@@ -44,7 +44,7 @@ _PUBLISHED_HOVER = "%{y:.1f} at %{x:.3g} %<br>%{customdata[0]}<br>%{customdata[1
 
 def task_title(task: str) -> str:
     """As people write it; published tasks are more than ours."""
-    return TASKS[task].title if task in TASKS else {"squad": "SQuAD"}[task]
+    return TASKS[task].title
 
 
 def panels_per_row(n_tasks: int) -> int:

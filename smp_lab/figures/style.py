@@ -52,9 +52,11 @@ TASK_COLORS = _Marks(
         "mnli": "#3D6272",
         "qnli": "#56B4E9",
         "wnli": "#873319",
+        "squad": "#AA4499",
         "toy-sentiment": "#6F8CA3",
         "toy-acceptability": "#A98467",
         "toy-entailment": "#7F7F7F",
+        "toy-span": "#A07EA0",
     },
 )
 # Methods of which there are published numbers alone have their marks too.

@@ -17,6 +17,7 @@ from smp_lab.errors import ConfigError, EncoderError
 from smp_lab.masks import MaskSet
 from smp_lab.storage.runs import RunRecord
 from smp_lab.training.encoders import Encoder, find_encoder, load_encoder
+from smp_lab.training.kinds import trained_kind
 from smp_lab.training.model import PruningModel, build_model
 from smp_lab.training.transfer import require_mask_alone
 
@@ -64,6 +65,11 @@ class Pruned:
     """
 
     def __init__(self, config: RunConfig, encoder: Encoder, masks: MaskSet) -> None:
+        if trained_kind(config.task_info).by_token:
+            raise ConfigError(
+                f"Task {config.task!r} asks for a span of a text, and typed text is answered by a class or a number "
+                "alone here. Name a run of another task; smp-lab transfer scores masks on this one."
+            )
         self.config = config
         self.encoder = encoder
         self.masks = masks

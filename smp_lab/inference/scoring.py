@@ -12,7 +12,8 @@ from smp_lab.analysis.sampling import reliability
 from smp_lab.errors import ConfigError
 from smp_lab.inference.pruned import Pruned
 from smp_lab.training.data import TaskData
-from smp_lab.training.examples import DevelopmentSplit, development_splits
+from smp_lab.training.examples import DevelopmentSplit
+from smp_lab.training.kinds import development_splits
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.results import predictions_of
 
@@ -49,8 +50,7 @@ def predict(pruned: Pruned, data: TaskData, model: Model | None = None) -> pd.Da
         raise ConfigError(f"The mask answers task {pruned.config.task!r}; the examples are of {data.task.name!r}.")
     splits = development_splits(data, pruned.encoder.tokenizer, pruned.config.max_length)
     predicted = [
-        split.in_file_order(torch.cat([pruned.predict(scores) for scores in _scores(pruned, split, model)]).numpy())
-        for split in splits
+        split.predictions(torch.cat(_scores(pruned, split, model)).numpy(), pruned.model.target) for split in splits
     ]
     return predictions_of(data.task, splits, predicted)
 

@@ -376,14 +376,15 @@ class RunRecord:
     def predictions(self) -> pd.DataFrame:
         """A row per development example in file order.
 
-        Columns: ``split`` (number in the task's splits), ``prediction`` (class number, or the score of a regression),
-        ``correct`` (classification) or ``error`` (prediction minus target).
+        Columns: ``split`` (number in the task's splits), and those of the task's kind: ``prediction`` (class number, or
+        the score of a regression) with ``correct`` (classification) or ``error`` (prediction minus target); or
+        ``start`` and ``end`` (characters of the context), ``exact_match`` and ``f1`` of a span.
         """
-        n_examples = self.results["n_examples"]
+        n_examples, n_columns = self.results["n_examples"], 1 + len(self.config.task_info.kind.columns)
         return self._read(
             PREDICTIONS_FILE,
-            # Three columns of at most eight bytes.
-            24 * sum(n_examples.values()),
+            # Each of at most eight bytes.
+            8 * n_columns * sum(n_examples.values()),
             lambda arrays: predictions_table(
                 arrays, self.config.task_info, n_examples, f"Run {self.run_id}: {PREDICTIONS_FILE}"
             ),

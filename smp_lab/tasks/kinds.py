@@ -13,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from smp_lab.tasks.spans import Answer, exact_match, f1
+
 if TYPE_CHECKING:
     from smp_lab.tasks import Task
 
 Floats = npt.NDArray[np.float64]
-Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
+# Class numbers, numbers, or tuples of the `Answer` objects that are taken for right.
+Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32] | npt.NDArray[np.object_]
 
 
 class Kind:
@@ -59,7 +62,7 @@ class Kind:
         """What in columns of predictions cannot be, for a sentence about them; None where all can."""
         return None
 
-    def constant(self, targets: Targets) -> float:
+    def constant(self, targets: Targets) -> Any:
         """The prediction of the majority-class baseline."""
         raise NotImplementedError
 
@@ -168,17 +171,35 @@ class _Number(Kind):
 
 
 class _Span(Kind):
-    """A row per question; start and end are characters of the context, the end outside."""
+    """A row per question; start and end are characters of the context, the end outside.
+
+    Predictions are `Answer` objects, and each target a tuple of those that are taken for right.
+    """
 
     name = "span"
     columns: ClassVar = {"start": np.int32, "end": np.int32, "exact_match": np.bool_, "f1": np.float32}
     right = "exact_match"
     means: ClassVar = {"exact_match": "exact_match", "f1": "f1"}
+    target_type = np.object_
 
     def problem(self, task: Task, columns: Mapping[str, npt.NDArray[Any]]) -> str | None:
-        whole = ((columns["start"] >= 0) & (columns["start"] <= columns["end"])).all()
-        graded = ((columns["f1"] >= columns["exact_match"]) & (columns["f1"] <= 1)).all()
-        return None if whole and graded else "has a span that ends before it begins, or an F1 outside 0 and 1"
+        f1, whole = columns["f1"], ((columns["start"] >= 0) & (columns["start"] <= columns["end"])).all()
+        # Of an exact match without a word, such as "the", the F1 is 0.
+        graded = ((f1 >= 0) & (f1 <= 1) & (~columns["exact_match"].astype(bool) | (f1 == 0) | (f1 == 1))).all()
+        return None if whole and graded else "has a span that ends before it begins, or an F1 that cannot be"
+
+    def constant(self, targets: Targets) -> Answer:
+        # No answer.
+        return Answer("", 0)
+
+    def table(self, predictions: npt.NDArray[Any], targets: Targets) -> dict[str, npt.NDArray[Any]]:
+        pairs = list(zip(predictions, targets, strict=True))
+        return {
+            "start": np.array([predicted.start for predicted, _ in pairs]),
+            "end": np.array([predicted.start + len(predicted.text) for predicted, _ in pairs]),
+            "exact_match": np.array([exact_match(*pair) for pair in pairs]),
+            "f1": np.array([f1(*pair) for pair in pairs]),
+        }
 
 
 KINDS = CLASSES, NUMBER, SPAN = (_Classes(), _Number(), _Span())

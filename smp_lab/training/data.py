@@ -1,4 +1,4 @@
-"""A task's training and development examples, from a folder of GLUE's files, from the hub, or generated."""
+"""A task's training and development examples, from a folder of its own files, from the hub, or generated."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from smp_lab.config import canonical_json
 from smp_lab.errors import ConfigError, DataError, MissingDependencyError, first_line
-from smp_lab.paths import GLUE_VARIABLE
+from smp_lab.paths import GLUE_VARIABLE, SQUAD_VARIABLE
 from smp_lab.tasks import TASKS, Task, get_task
-from smp_lab.tasks.kinds import Targets
-from smp_lab.training import glue_files, toy
+from smp_lab.tasks.kinds import SPAN, Targets
+from smp_lab.tasks.spans import Answer
+from smp_lab.training import glue_files, squad, toy
 
 FOLDER, HUB, TOY = "folder", "hub", "toy"
 SOURCES = (FOLDER, HUB, TOY)
 
-HUB_DATA_SET = "nyu-mll/glue"
+HUB_DATA_SET, HUB_SQUAD = "nyu-mll/glue", "rajpurkar/squad"
 # Seconds. One question with this limit comes first, because `datasets` by itself asks six times with growing pauses:
 # 23 seconds where no name resolves, and six time-outs more where nothing answers. The hub's client may spend 3 seconds
 # of its own before its first question, on what it reports of the machine (HF_HUB_DISABLE_TELEMETRY).
@@ -29,10 +31,14 @@ HUB_TIMEOUT = 5.0
 TOY_SEED = 0
 
 _TRAIN = "train"
-_OTHER_WAYS = (
-    f"Without the hub, name a folder of GLUE's tab-separated files with --glue-dir or {GLUE_VARIABLE}, "
-    f"or take a generated task: {', '.join(task.name for task in TASKS.values() if task.synthetic)}."
-)
+
+
+def _other_ways(task: Task) -> str:
+    files = f"GLUE's tab-separated files with --glue-dir or {GLUE_VARIABLE}"
+    if task.kind is SPAN:
+        files = f"SQuAD's JSON files with --squad-dir or {SQUAD_VARIABLE}"
+    generated = ", ".join(task.name for task in TASKS.values() if task.synthetic)
+    return f"Without the hub, name a folder of {files}, or take a generated task: {generated}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +50,8 @@ class Examples:
     texts
         A column of strings per text field of the task, in its order.
     targets
-        ``(n,)``: int64 numbers of the classes in the task's order, or float32 for regression.
+        ``(n,)``: int64 numbers of the classes in the task's order, float32 for regression, or a tuple of `Answer`
+        objects for a span, the first of them to be learned.
     """
 
     texts: tuple[list[str], ...]
@@ -84,7 +91,7 @@ class TaskData:
 
         Two data sets are equal if they are of the same task and have the same examples in the same order in every
         split: texts character by character (a blank at the end counts, as GLUE's SST-2 has it in its files and on the
-        hub), classes by number in the task's order, regression targets as float32.
+        hub), classes by number in the task's order, regression targets as float32, spans with all their answers.
         """
         return self._fingerprint({_TRAIN: self.train, **self.development})
 
@@ -104,7 +111,12 @@ class TaskData:
 
 
 def load_task_data(
-    task: str, *, source: str | None = None, glue_folder: Path | None = None, train_examples: int | None = None
+    task: str,
+    *,
+    source: str | None = None,
+    glue_folder: Path | None = None,
+    squad_folder: Path | None = None,
+    train_examples: int | None = None,
 ) -> TaskData:
     """Training and development examples of a task.
 
@@ -113,10 +125,12 @@ def load_task_data(
     task
         Name in `smp_lab.tasks.TASKS`.
     source
-        "folder", "hub" or "toy". None takes "toy" for generated tasks; else "folder" if one is named by `glue_folder`
-        or the environment variable SMP_LAB_GLUE_DIR; else "hub".
+        "folder", "hub" or "toy". None takes "toy" for generated tasks; else "folder" if one is named for the task by
+        the two below or their environment variables; else "hub".
     glue_folder
         Holds GLUE's own files as ``CoLA/train.tsv``, ``CoLA/dev.tsv`` and so on; None takes SMP_LAB_GLUE_DIR.
+    squad_folder
+        Holds ``train-v1.1.json`` and ``dev-v1.1.json``; None takes SMP_LAB_SQUAD_DIR.
     train_examples
         Take this many, from the first; None for all.
 
@@ -130,10 +144,11 @@ def load_task_data(
         If the hub is needed and the package ``datasets`` is not installed.
     """
     info = get_task(task)
-    if glue_folder is None and (named := os.environ.get(GLUE_VARIABLE)):
-        glue_folder = Path(named).expanduser()
+    folder, variable = (squad_folder, SQUAD_VARIABLE) if info.kind is SPAN else (glue_folder, GLUE_VARIABLE)
+    if folder is None and (named := os.environ.get(variable)):
+        folder = Path(named).expanduser()
     if source is None:
-        source = TOY if info.synthetic else FOLDER if glue_folder is not None else HUB
+        source = TOY if info.synthetic else FOLDER if folder is not None else HUB
     if source not in SOURCES:
         raise ConfigError(f"Unknown data source {source!r}. Choose one of: {', '.join(SOURCES)}.")
     if info.synthetic != (source == TOY):
@@ -143,13 +158,18 @@ def load_task_data(
         data = _generated(info)
     elif source == HUB:
         data = _from_hub(info)
-    elif glue_folder is not None:
-        splits, where, notes = glue_files.read_folder(info, glue_folder)
+    elif folder is None:
+        name, option = ("SQuAD", "--squad-dir") if info.kind is SPAN else ("GLUE", "--glue-dir")
+        raise DataError(f"No {name} folder is named. Name one with {option} or {variable}.")
+    else:
+        splits, where, notes = _files_of(info).read_folder(info, folder)
         train, *development = (Examples(*columns) for columns in splits.values())
         data = TaskData(info, train, dict(zip(list(splits)[1:], development, strict=True)), where, notes)
-    else:
-        raise DataError(f"No GLUE folder is named. Name one with --glue-dir or {GLUE_VARIABLE}.")
     return data if train_examples is None else _first(data, train_examples)
+
+
+def _files_of(task: Task) -> ModuleType:
+    return squad if task.kind is SPAN else glue_files
 
 
 def _first(data: TaskData, n: int) -> TaskData:
@@ -160,13 +180,13 @@ def _first(data: TaskData, n: int) -> TaskData:
 
 
 def _generated(task: Task) -> TaskData:
-    train, development = (
-        Examples(
-            tuple(list(column) for column in zip(*(texts for _, texts in rows), strict=True)),
-            np.array([task.classes.index(name) for name, _ in rows], np.int64),
-        )
-        for rows in toy.generate(task.name, TOY_SEED)
-    )
+    def examples(rows: Sequence[tuple[str, toy.Texts]]) -> Examples:
+        texts = tuple(list(column) for column in zip(*(texts for _, texts in rows), strict=True))
+        if task.kind is SPAN:
+            return Examples(texts, squad.column([(Answer(said, toy.start_of(said, texts)),) for said, texts in rows]))
+        return Examples(texts, np.array([task.classes.index(name) for name, _ in rows], np.int64))
+
+    train, development = map(examples, toy.generate(task.name, TOY_SEED))
     ((_, split),) = task.splits
     return TaskData(task, train, {split: development}, f"generated (synthetic), seed {TOY_SEED}")
 
@@ -182,35 +202,36 @@ def _from_hub(task: Task) -> TaskData:
     except ImportError as error:
         raise MissingDependencyError(
             f"Package {error.name!r} is not installed, so task {task.name!r} cannot be loaded from the hub. Install "
-            f"the training packages with: pip install -e '.[train]'. {_OTHER_WAYS}"
+            f"the training packages with: pip install -e '.[train]'. {_other_ways(task)}"
         ) from None
+    place = (HUB_SQUAD,) if task.kind is SPAN else (HUB_DATA_SET, task.name)
     # The client, its HTTP library and the sockets below each raise errors of their own, with no parent in common but
     # Exception; whichever it is, the hub gave no answer.
     unreachable: Exception | None = None
     revision: str | None = None
     try:
-        revision = HfApi().dataset_info(HUB_DATA_SET, timeout=HUB_TIMEOUT).sha
+        revision = HfApi().dataset_info(place[0], timeout=HUB_TIMEOUT).sha
     except Exception as error:
         unreachable = error
     was_offline = datasets.config.HF_HUB_OFFLINE
     try:
         # An earlier download still serves, and is found without another round of questions.
         datasets.config.HF_HUB_OFFLINE = was_offline or unreachable is not None
-        splits = datasets.load_dataset(HUB_DATA_SET, task.name, revision=revision)
+        splits = datasets.load_dataset(*place, revision=revision)
     except Exception as error:
         reason = unreachable or error
         raise DataError(
-            f"Task {task.name!r} cannot be loaded from the hub as {HUB_DATA_SET} "
-            f"({type(reason).__name__}: {first_line(reason)}). {_OTHER_WAYS}"
+            f"Task {task.name!r} cannot be loaded from the hub as {place[0]} "
+            f"({type(reason).__name__}: {first_line(reason)}). {_other_ways(task)}"
         ) from error
     finally:
         datasets.config.HF_HUB_OFFLINE = was_offline
     wanted = (_TRAIN, *(split for _, split in task.splits))
     if missing := [split for split in wanted if split not in splits]:
-        raise DataError(f"{HUB_DATA_SET} has no split {missing[0]!r} of task {task.name!r}; it has: {sorted(splits)}.")
+        raise DataError(f"{place[0]} has no split {missing[0]!r} of task {task.name!r}; it has: {sorted(splits)}.")
     train, *development = (
-        Examples(*glue_files.columns_of(task, splits[split], f"{HUB_DATA_SET}, task {task.name!r}, split {split!r}"))
+        Examples(*_files_of(task).columns_of(task, splits[split], f"{place[0]}, task {task.name!r}, split {split!r}"))
         for split in wanted
     )
     where = f"at revision {revision}" if revision else "as downloaded earlier"
-    return TaskData(task, train, dict(zip(wanted[1:], development, strict=True)), f"hub: {HUB_DATA_SET} {where}")
+    return TaskData(task, train, dict(zip(wanted[1:], development, strict=True)), f"hub: {place[0]} {where}")

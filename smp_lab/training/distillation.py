@@ -37,7 +37,10 @@ class Distillation:
         return cls(config.kl_direction, config.distillation_temperature, config.distillation_weight)
 
     def loss(self, task_loss: Tensor, logits: Tensor, teacher_logits: Tensor) -> Tensor:
-        """Loss of a batch from its mean task loss and both models' logits, ``(batch, n_classes)`` float32."""
+        """Loss of a batch from its mean task loss and both models' logits, ``(n_distributions, n_classes)`` float32.
+
+        KL is the mean over the distributions: one an example, or one for the start and one for the end of a span.
+        """
         student = log_softmax(logits / self.temperature, dim=-1)
         teacher = log_softmax(teacher_logits / self.temperature, dim=-1)
         # The library's first argument is the second of the formula: kl_div(q, p) is KL(p || q).

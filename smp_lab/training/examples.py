@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from smp_lab.training.data import Examples, TaskData
+from smp_lab.training.data import Examples
+from smp_lab.training.heads import Target
 
 
 class TokenizedExamples(Dataset):
@@ -30,6 +32,15 @@ class TokenizedExamples(Dataset):
     def lengths(self) -> list[int]:
         """Tokens of each example."""
         return [len(tokens) for tokens in self.columns["input_ids"]]
+
+    def by_length(self) -> np.ndarray:
+        """Numbers of the examples, shortest first: batches in this order waste no padding."""
+        return np.argsort(self.lengths, kind="stable")
+
+    def taken(self, order: np.ndarray) -> TokenizedExamples:
+        """Examples by their numbers."""
+        columns = {name: [column[i] for i in order] for name, column in self.columns.items()}
+        return TokenizedExamples(columns, self.targets[order])
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,15 @@ class DevelopmentSplit:
         ordered[self.order] = values
         return ordered
 
+    @property
+    def targets(self) -> np.ndarray:
+        """In the order of the file."""
+        return self.in_file_order(self.examples.targets)
+
+    def predictions(self, scores: np.ndarray, target: Target) -> np.ndarray:
+        """What scores of the sorted examples predict, in the order of the file."""
+        return self.in_file_order(target.predict(torch.from_numpy(scores)).numpy())
+
 
 def tokenize(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenizedExamples:
     """Examples as token numbers, cut to `max_length` tokens."""
@@ -63,14 +83,10 @@ def tokenize(examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length:
     return TokenizedExamples({name: encoded[name] for name in encoded}, examples.targets)
 
 
-def development_splits(data: TaskData, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[DevelopmentSplit]:
-    """The development splits of a task as `PruningTrainer` evaluates them."""
-    return [
-        _by_length(suffix, tokenize(data.development[name], tokenizer, max_length)) for suffix, name in data.task.splits
-    ]
-
-
-def _by_length(suffix: str, examples: TokenizedExamples) -> DevelopmentSplit:
-    order = np.argsort(examples.lengths, kind="stable")
-    columns = {name: [column[i] for i in order] for name, column in examples.columns.items()}
-    return DevelopmentSplit(suffix, TokenizedExamples(columns, examples.targets[order]), order)
+def development_split(
+    suffix: str, examples: Examples, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> DevelopmentSplit:
+    """A development split of whole examples."""
+    tokenized = tokenize(examples, tokenizer, max_length)
+    order = tokenized.by_length()
+    return DevelopmentSplit(suffix, tokenized.taken(order), order)

@@ -1,8 +1,6 @@
-"""From the encoder's first token to class scores, a loss and predictions. Source: Jiang et al. (2023)."""
+"""From the encoder's tokens to scores, a loss and predictions. Source: Jiang et al. (2023)."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +36,7 @@ def label_word_id(tokenizer: PreTrainedTokenizerBase, word: str) -> int:
 
 
 class LabelWordHead(nn.Module):
-    """Score of a class = h . e_word (+ bias), h the first token, e the input embedding of the class's word; frozen.
+    """Score of a word = h . e_word (+ bias), h a token, e the input embedding of the word; frozen.
 
     Where the checkpoint has a masked-language-model head, h first goes through its transform and its output bias is
     added.
@@ -48,7 +46,7 @@ class LabelWordHead(nn.Module):
     encoder
         Embeddings, head and tokenizer are its own.
     words
-        One word per class.
+        One word per class; start and end of a span.
     """
 
     def __init__(self, encoder: Encoder, words: tuple[str, ...]) -> None:
@@ -69,40 +67,50 @@ class LabelWordHead(nn.Module):
             bias = self.language_model_head.bias[numbers].clone()
         self.register_buffer("bias", bias, persistent=False)
 
-    def forward(self, first_token: Tensor) -> Tensor:
-        """Scores ``(batch, n_words)`` from ``(batch, hidden)``, in float32."""
-        with torch.autocast(first_token.device.type, enabled=False):
-            hidden = first_token.float()
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Scores ``(..., n_words)`` from ``(..., hidden)``, in float32."""
+        with torch.autocast(tokens.device.type, enabled=False):
+            hidden = tokens.float()
             if self.language_model_head is not None:
                 hidden = self.language_model_head.transform(hidden)
             return linear(hidden, self.words, self.bias)
 
 
 class LinearHead(nn.Linear):
-    """A new layer on the first token, trained at its own learning rate (an ablation)."""
+    """A new layer, trained at its own learning rate (an ablation)."""
 
     def __init__(self, hidden_size: int, n_outputs: int, initializer_range: float) -> None:
         super().__init__(hidden_size, n_outputs)
         nn.init.normal_(self.weight, std=initializer_range)
         nn.init.zeros_(self.bias)
 
-    def forward(self, first_token: Tensor) -> Tensor:
-        """Scores ``(batch, n_outputs)`` from ``(batch, hidden)``, in float32."""
-        with torch.autocast(first_token.device.type, enabled=False):
-            return super().forward(first_token.float())
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Scores ``(..., n_outputs)`` from ``(..., hidden)``, in float32."""
+        with torch.autocast(tokens.device.type, enabled=False):
+            return super().forward(tokens.float())
 
 
-class Target(Protocol):
-    """What scores are trained towards, and what they predict."""
+class Target:
+    """What is scored, what scores are trained towards, and what they predict."""
+
+    def scores(self, head: nn.Module, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        """Scores ``(batch, n_outputs)`` of the first token, from ``(batch, n_tokens, hidden)``."""
+        return head(hidden[:, 0])
+
+    def logits(self, scores: Tensor) -> Tensor:
+        """The same as rows whose softmax is one distribution each; a teacher teaches them."""
+        return scores
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of a batch."""
+        raise NotImplementedError
 
     def predict(self, scores: Tensor) -> Tensor:
         """Class number, or target, of each example, ``(batch,)``."""
+        raise NotImplementedError
 
 
-class Classes:
+class Classes(Target):
     """Cross-entropy over the classes; the highest score is the prediction."""
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
@@ -114,7 +122,7 @@ class Classes:
         return scores.argmax(dim=-1)
 
 
-class Poles:
+class Poles(Target):
     """A target between two poles, low end first: p = softmax of their scores (Gao et al. 2021, section 4.2).
 
     Parameters
@@ -136,7 +144,7 @@ class Poles:
         return self.lowest + (self.highest - self.lowest) * scores.softmax(dim=-1)[:, 1]
 
 
-class SquaredError:
+class SquaredError(Target):
     """One score, compared with the target itself, as the authors' code does."""
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
@@ -146,3 +154,26 @@ class SquaredError:
     def predict(self, scores: Tensor) -> Tensor:
         """The score."""
         return scores[:, 0]
+
+
+# Of padding: no logit of a token is as low, and the softmax of it is 0.
+PADDING_SCORE = -1e4
+
+
+class StartEnd(Target):
+    """Each token is scored as the first and as the last of a span.
+
+    What scores predict depends on where the tokens lie in the text: see `smp_lab.training.windows`.
+    """
+
+    def scores(self, head: nn.Module, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        """Scores ``(batch, n_tokens, 2)``, start and end; `PADDING_SCORE` of padding."""
+        return head(hidden).masked_fill(~attention_mask.bool()[:, :, None], PADDING_SCORE)
+
+    def logits(self, scores: Tensor) -> Tensor:
+        """A row of all tokens for each start and each end, ``(2 * batch, n_tokens)``."""
+        return scores.transpose(1, 2).flatten(0, 1)
+
+    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Mean of the cross-entropies of starts and of ends over the tokens; targets ``(batch, 2)``."""
+        return cross_entropy(self.logits(scores), targets.flatten())

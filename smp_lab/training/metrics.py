@@ -1,4 +1,4 @@
-"""GLUE's metrics of predictions against targets, from scikit-learn and scipy."""
+"""Metrics of predictions against targets: means over the examples, or from scikit-learn and scipy."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def _correlation(statistic: Callable) -> Callable[[np.ndarray, np.ndarray], floa
     return correlate
 
 
+# Of those that are no means over the examples; these are of the task's kind.
 METRICS: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "accuracy": lambda targets, predictions: float(np.mean(predictions == targets)),
     "f1": lambda targets, predictions: float(metrics.f1_score(targets, predictions, zero_division=0)),
     "matthews_correlation": lambda targets, predictions: float(metrics.matthews_corrcoef(targets, predictions)),
     "pearson": _correlation(stats.pearsonr),
@@ -42,7 +42,13 @@ def compute_metrics(task: Task, suffix: str, targets: np.ndarray, predictions: n
     suffix
         Of the split: mnli's "_matched" gives accuracy_matched.
     targets, predictions
-        ``(n_examples,)`` class numbers or targets.
+        ``(n_examples,)``, as the task's kind has them.
     """
-    names = [name for name in task.metrics if name.endswith(suffix)]
-    return {name: METRICS[name.removesuffix(suffix)](targets, predictions) for name in names}
+    columns = task.kind.table(predictions, targets)
+    found = {}
+    for name in task.metrics:
+        if name.endswith(suffix):
+            metric = name.removesuffix(suffix)
+            column = task.kind.means.get(metric)
+            found[name] = float(np.mean(columns[column])) if column else METRICS[metric](targets, predictions)
+    return found

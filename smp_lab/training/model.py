@@ -29,9 +29,9 @@ class PruningModel(nn.Module):
     pruned
         What the method makes of its prunable weights.
     head
-        From the first token to scores.
+        From a token to scores.
     target
-        From scores to loss and predictions.
+        Which tokens are scored, and from scores to loss and predictions.
     method
         Whether the encoder's own parameters, and its embeddings among them, are trained.
     distillation
@@ -66,7 +66,11 @@ class PruningModel(nn.Module):
         labels: Tensor | None = None,
         teacher_logits: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Scores ``(batch, n_outputs)``; with `labels` the mean task loss, with `teacher_logits` distillation's."""
+        """Scores, of shape ``(batch, n_outputs)`` or one for each token; with `labels` the mean task loss.
+
+        With `teacher_logits`, scores of a teacher's and of the longest example's length, the loss of distillation.
+        """
+        tokens = attention_mask
         if attention_mask.device.type != "cpu" and not self._own_attention:
             attention_mask = full_attention_mask(attention_mask)
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
@@ -74,12 +78,13 @@ class PruningModel(nn.Module):
             inputs["token_type_ids"] = token_type_ids
         weights = dict(zip(self._names, self.pruned(), strict=True))
         hidden = functional_call(self.encoder, weights, kwargs=inputs).last_hidden_state
-        scores = self.head(hidden[:, 0])
+        scores = self.target.scores(self.head, hidden, tokens)
         if labels is None:
             return {"logits": scores}
         loss = self.target.loss(scores, labels)
         if self.distillation is not None and teacher_logits is not None:
-            loss = self.distillation.loss(loss, scores, teacher_logits)
+            taught = teacher_logits[:, : scores.shape[1]]
+            loss = self.distillation.loss(loss, self.target.logits(scores), self.target.logits(taught))
         return {"loss": loss, "logits": scores}
 
     def trained_state(self) -> dict[str, Tensor]:

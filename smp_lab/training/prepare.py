@@ -33,6 +33,7 @@ def prepare(
     seed: int = 0,
     encoder: str = PACKAGED_ENCODER,
     glue_folder: Path | None = None,
+    squad_folder: Path | None = None,
     source: str | None = None,
     recipe: str = "desk",
     teacher: str | None = None,
@@ -47,7 +48,7 @@ def prepare(
         As in `RunConfig`.
     encoder
         As in `find_encoder`.
-    glue_folder, source
+    glue_folder, squad_folder, source
         As in `load_task_data`.
     recipe
         As in `get_recipe`.
@@ -67,7 +68,13 @@ def prepare(
     )
     files = find_encoder(encoder)
     found = find_teacher(teacher, asked.task_info, runs=teacher_runs, encoder=files) if teacher is not None else None
-    data = load_task_data(task, source=source, glue_folder=glue_folder, train_examples=asked.train_examples)
+    data = load_task_data(
+        task,
+        source=source,
+        glue_folder=glue_folder,
+        squad_folder=squad_folder,
+        train_examples=asked.train_examples,
+    )
     for split, examples in data.development.items():
         if data.task.target_range and len(examples) < 2:
             raise DataError(

@@ -73,8 +73,7 @@ def predictions_of(
     """The same from the predictions of each split, in the order of its file."""
     parts = []
     for number, (split, predicted) in enumerate(zip(development, predictions, strict=True)):
-        targets = split.in_file_order(split.examples.targets)
-        columns = task.kind.table(predicted, targets)
+        columns = task.kind.table(predicted, split.targets)
         typed = {name: columns[name].astype(dtype) for name, dtype in task.kind.columns.items()}
-        parts.append(pd.DataFrame({"split": np.full(len(targets), number, np.uint8), **typed}))
+        parts.append(pd.DataFrame({"split": np.full(len(predicted), number, np.uint8), **typed}))
     return pd.concat(parts, ignore_index=True)

@@ -28,8 +28,8 @@ from smp_lab.training.checkpoints import (
 )
 from smp_lab.training.encoder_checks import check_tokens
 from smp_lab.training.encoders import load_encoder
-from smp_lab.training.examples import development_splits, tokenize
 from smp_lab.training.kept_weights import keep_weights
+from smp_lab.training.kinds import development_splits, trained_kind
 from smp_lab.training.model import build_model
 from smp_lab.training.prepare import Prepared
 from smp_lab.training.processes import is_first_process, process_group_closed
@@ -162,7 +162,7 @@ def _train(
             f"Encoder {config.base_model!r} takes at most {encoder.max_length} tokens an example; got --max-length "
             f"{config.max_length}."
         )
-    train_examples = tokenize(data.train, encoder.tokenizer, config.max_length)
+    train_examples = trained_kind(data.task).tokenize(data.train, encoder.tokenizer, config.max_length)
     development = development_splits(data, encoder.tokenizer, config.max_length)
     unknown = check_tokens(
         config.base_model,

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,20 +42,20 @@ class Fingerprints:
 
     Parameters
     ----------
-    glue_folder
-        As in `load_task_data`.
+    folders
+        glue_folder and squad_folder, as in `load_task_data`.
     find, load
         What reads an encoder, and the data of a task.
     """
 
     def __init__(
         self,
-        glue_folder: Path | None = None,
+        folders: Mapping[str, Path | None] | None = None,
         *,
         find: Callable[..., EncoderFiles] = find_encoder,
         load: Callable[..., Any] = load_task_data,
     ) -> None:
-        self._glue_folder, self._find, self._load = glue_folder, find, load
+        self._folders, self._find, self._load = folders or {}, find, load
         self._known: dict[tuple[Any, ...], Any] = {}
 
     def encoder(self, name: str) -> EncoderFiles:
@@ -66,7 +66,7 @@ class Fingerprints:
         """sha256 of a task's data."""
 
         def read() -> str:
-            return self._load(task, source=source, glue_folder=self._glue_folder, train_examples=train_examples).sha256
+            return self._load(task, source=source, train_examples=train_examples, **self._folders).sha256
 
         return self._once((task, source, train_examples), read)
 
@@ -114,18 +114,23 @@ class Sweep:
     ----------
     runs
         Folder of runs.
-    glue_folder
+    glue_folder, squad_folder
         As in `load_task_data`; None takes data as `smp-lab train` does.
     fingerprints
         Of encoders and data; None reads them.
     """
 
     def __init__(
-        self, runs: Path, glue_folder: Path | None = None, *, fingerprints: Fingerprints | None = None
+        self,
+        runs: Path,
+        glue_folder: Path | None = None,
+        squad_folder: Path | None = None,
+        *,
+        fingerprints: Fingerprints | None = None,
     ) -> None:
         self.runs = runs
-        self.glue_folder = glue_folder
-        self.fingerprints = fingerprints or Fingerprints(glue_folder)
+        self._folders = {"glue_folder": glue_folder, "squad_folder": squad_folder}
+        self.fingerprints = fingerprints or Fingerprints(self._folders)
 
     def state(self, run: GridRun) -> State:
         """What there is of a run.
@@ -176,8 +181,9 @@ class Sweep:
     def command(self, run: GridRun) -> list[str]:
         """Command that trains a run whose teacher is named by id."""
         folders = ["--runs", str(self.runs)]
-        if self.glue_folder is not None:
-            folders += ["--glue-dir", str(self.glue_folder)]
+        for name, folder in self._folders.items():
+            if folder is not None:
+                folders += [f"--{name.removesuffix('_folder')}-dir", str(folder)]
         return [sys.executable, "-m", "smp_lab.cli", "train", *run.options(), *folders]
 
     def make(self, wanted: Sequence[GridRun], *, jobs: int, write: Callable[[str], Any]) -> None:

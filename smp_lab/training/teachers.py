@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import math
 import os
 import re
 import time
@@ -39,7 +40,9 @@ from smp_lab.tasks import Task
 from smp_lab.training.checkpoints import writing
 from smp_lab.training.data import Examples
 from smp_lab.training.encoders import Encoder, EncoderFiles, file_sha256, find_encoder, load_encoder, max_tokens
-from smp_lab.training.examples import TokenizedExamples, tokenize
+from smp_lab.training.examples import TokenizedExamples
+from smp_lab.training.heads import PADDING_SCORE
+from smp_lab.training.kinds import trained_kind
 from smp_lab.training.model import build_model
 from smp_lab.training.processes import is_first_process
 
@@ -110,6 +113,11 @@ def find_teacher(name: str, task: Task, *, runs: Sequence[Path], encoder: Encode
 
 
 def _from_checkpoint(files: EncoderFiles, task: Task) -> Teacher:
+    if not task.classes:
+        raise ConfigError(
+            f"Teacher {files.name!r} is a checkpoint; a teacher of task {task.name!r} is a dense run of this lab. "
+            "Train one with --method dense."
+        )
     try:
         raw, _ = PretrainedConfig.get_config_dict(files.folder, local_files_only=True)
         if "auto_map" in raw and raw.get("model_type") not in CONFIG_MAPPING:
@@ -295,7 +303,10 @@ def teacher_logits(
     collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]],
     write: Callable[[str], Any] | None = None,
 ) -> NDArray[np.float32]:
-    """What a teacher says of each example, ``(n, n_classes)``: computed once, because it does not change in training.
+    """What a teacher says of each example: computed once, because it does not change in training.
+
+    ``(n, n_classes)``; of a span task ``(n_windows, n_tokens, 2)``, as many tokens as the longest window has, with
+    `PADDING_SCORE` behind the others.
 
     Parameters
     ----------
@@ -312,16 +323,18 @@ def teacher_logits(
         write(f"teacher: its answers to {n:,} training examples, once")
     # Of similar length, so that batches waste no padding.
     order = np.argsort(examples.lengths, kind="stable")
-    parts = []
+    # The longest is in the last, which is as wide as all.
+    parts: list[NDArray[np.float32]] = []
     for start in range(0, n, BATCH_SIZE):
         batch = collator([examples[i] for i in order[start : start + BATCH_SIZE]])
-        parts.append(teacher(**{name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}).cpu())
+        answers = teacher(**{name: tensor.to(device) for name, tensor in batch.items() if name != "labels"})
+        parts.append(answers.cpu().numpy())
         if write and time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
             last_line = time.monotonic()
             write(f"teacher: {start + BATCH_SIZE:,} of {n:,}")
-    answers = torch.cat(parts).numpy()
-    logits = np.empty_like(answers)
-    logits[order] = answers
+    logits = np.full((n, *parts[-1].shape[1:]), PADDING_SCORE, np.float32)
+    for start, part in zip(range(0, n, BATCH_SIZE), parts, strict=True):
+        logits[order[start : start + BATCH_SIZE], : part.shape[1]] = part
     return logits
 
 
@@ -334,10 +347,14 @@ def kept_logits(
     write: Callable[[str], Any] | None,
 ) -> np.ndarray:
     """A teacher's logits of the training examples, as its own tokenizer marks them; a run that resumes has them."""
+    kind = trained_kind(config.task_info)
     if file.exists():
-        want = (len(examples), len(config.task_info.classes))
+        want: tuple[int, ...] = (len(examples), kind.n_outputs(config.task_info))
+        if kind.by_token:
+            own = kind.tokenize(examples, encoder.tokenizer, config.max_length)
+            want = (len(own), max(own.lengths), want[1])
         try:
-            kept = from_npy(read_regular(file, want[0] * want[1] * 4 + MAX_HEADER_BYTES))
+            kept = from_npy(read_regular(file, math.prod(want) * 4 + MAX_HEADER_BYTES))
         except (OSError, ValueError) as error:
             raise TrainingError(f"{file} cannot be read ({first_line(error)}). Remove it to ask the teacher.") from None
         if kept.shape != want or kept.dtype != np.float32 or not np.isfinite(kept).all():
@@ -349,7 +366,7 @@ def kept_logits(
     if write:
         write(f"teacher {teacher.name}: {teacher.source}")
     model = load_teacher(teacher, config, encoder)
-    tokenized = tokenize(examples, model.tokenizer, config.max_length)
+    tokenized = kind.tokenize(examples, model.tokenizer, config.max_length)
     logits = teacher_logits(model, tokenized, DataCollatorWithPadding(model.tokenizer), write)
     if is_first_process():
         content = io.BytesIO()

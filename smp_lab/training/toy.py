@@ -1,4 +1,4 @@
-"""Three small generated tasks, for machines with neither the hub nor a GLUE folder. They say nothing about language.
+"""Four small generated tasks, for machines with neither the hub nor a GLUE folder. They say nothing about language.
 
 Sentences are drawn from templates over common English words. They come in pairs, one of each class, that differ as
 little as the task allows:
@@ -9,6 +9,8 @@ little as the task allows:
   A bag of words is at chance by construction.
 - toy-entailment: a premise with a hypothesis that follows from it, and one that does not: who did what to whom is
   turned round, or someone else did it.
+- toy-span: three facts about six people, and two questions on one of them, answered by the one and by the other person
+  in it. Which sentence of the context it is, and whether it is active or passive, is drawn.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 N_TRAIN, N_DEVELOPMENT = 2000, 400
+
+# Which field of toy-span is the context.
+_CONTEXT = 1
 
 # One text per field of the task.
 Texts = tuple[str, ...]
@@ -63,7 +68,7 @@ def generate(task: str, seed: int = 0) -> tuple[list[tuple[str, Texts]], list[tu
     Parameters
     ----------
     task
-        "toy-sentiment", "toy-acceptability" or "toy-entailment".
+        "toy-sentiment", "toy-acceptability", "toy-entailment" or "toy-span".
     seed
         Equal seeds give equal examples.
 
@@ -71,7 +76,8 @@ def generate(task: str, seed: int = 0) -> tuple[list[tuple[str, Texts]], list[tu
     -------
     train, development : list of (class name, texts)
         `N_TRAIN` and `N_DEVELOPMENT` rows. The classes alternate, so every even number of first rows is balanced. No
-        sentence (for pairs: no premise) of the one is in the other.
+        sentence (for pairs: no premise, for questions: no context) of the one is in the other. In place of a class
+        toy-span has its answer.
     """
     rng = np.random.default_rng(seed)
     draw = _DRAWS[task]
@@ -79,7 +85,7 @@ def generate(task: str, seed: int = 0) -> tuple[list[tuple[str, Texts]], list[tu
     rows: list[tuple[str, Texts]] = []
     while len(rows) < N_TRAIN + N_DEVELOPMENT:
         pair = draw(rng)
-        first_texts = {texts[0] for texts in pair.values()}
+        first_texts = {texts[_CONTEXT if task == "toy-span" else 0] for texts in pair.values()}
         if seen.isdisjoint(first_texts):
             seen |= first_texts
             rows.extend(pair.items())
@@ -163,10 +169,25 @@ def _entailment(rng: np.random.Generator) -> Pair:
     }
 
 
+def _span(rng: np.random.Generator) -> Pair:
+    people = _some(rng, _PEOPLE, 6)
+    facts = list(zip(people[:3], _some(rng, _DEEDS, 3), people[3:], strict=True))
+    context = " ".join(_sentence(f"{_clause(rng, fact)} {_one(rng, _PLACES)}") for fact in facts)
+    actor, deed, patient = facts[int(rng.integers(3))]
+    questions = {actor: f"Who {deed} the {patient} ?", patient: f"Who was {deed} by the {actor} ?"}
+    return {answer: (question, context) for answer, question in questions.items()}
+
+
+def start_of(answer: str, texts: Texts) -> int:
+    """Character of the context of toy-span at which an answer begins; no name of a person is within another's."""
+    return texts[_CONTEXT].index(f"he {answer}") + len("he ")
+
+
 _DRAWS: Mapping[str, Callable[[np.random.Generator], Pair]] = {
     "toy-sentiment": _sentiment,
     "toy-acceptability": _acceptability,
     "toy-entailment": _entailment,
+    "toy-span": _span,
 }
 
 

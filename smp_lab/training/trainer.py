@@ -206,10 +206,8 @@ class PruningTrainer(Trainer):
         self.predictions = []
         for split in self.development:
             output = self.evaluation_loop(self.get_eval_dataloader(split.examples), description="Evaluation")
-            predictions = model.target.predict(torch.from_numpy(output.predictions)).numpy()
-            predictions = split.in_file_order(predictions)
-            targets = split.in_file_order(split.examples.targets)
-            metrics |= compute_metrics(task, split.suffix, targets, predictions)
+            predictions = split.predictions(output.predictions, model.target)
+            metrics |= compute_metrics(task, split.suffix, split.targets, predictions)
             losses.append(output.metrics["eval_loss"])
             self.predictions.append(predictions)
         self.run_log.evaluations.append(

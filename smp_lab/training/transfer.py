@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from smp_lab.storage.transfers import TransferRecord, TransferSettings, load_tra
 from smp_lab.tasks import Task, get_task
 from smp_lab.training.data import TaskData
 from smp_lab.training.encoders import Encoder, load_encoder
-from smp_lab.training.examples import DevelopmentSplit, development_splits
+from smp_lab.training.examples import DevelopmentSplit
+from smp_lab.training.kinds import development_splits
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.model import build_model
 from smp_lab.training.prepare import Prepared, prepare
@@ -55,6 +57,7 @@ def transfer(
     command: str,
     encoder: str | None = None,
     glue_folder: Path | None = None,
+    squad_folder: Path | None = None,
     source: str | None = None,
     write: Callable[[str], Any] | None = None,
 ) -> list[TransferRecord]:
@@ -76,7 +79,7 @@ def transfer(
         Command line that makes them, for the records.
     encoder
         As in `find_encoder`; None takes the name that the runs have.
-    glue_folder, source
+    glue_folder, squad_folder, source
         As in `load_task_data`.
     write
         Prints a line per mask and task; None evaluates in silence.
@@ -104,7 +107,7 @@ def transfer(
     masks: list[_Mask] = []
     found = []
     for task in tasks:
-        prepared = _prepare(task, runs, encoder, glue_folder, source)
+        prepared = _prepare(task, runs, encoder, glue_folder=glue_folder, squad_folder=squad_folder, source=source)
         for run in runs:
             _check_fits(run, prepared)
         if loaded is None:
@@ -162,9 +165,7 @@ def _check_fits(run: RunRecord, prepared: Prepared) -> None:
         )
 
 
-def _prepare(
-    task: str, runs: Sequence[RunRecord], encoder: str | None, glue_folder: Path | None, source: str | None
-) -> Prepared:
+def _prepare(task: str, runs: Sequence[RunRecord], encoder: str | None, **places: Any) -> Prepared:
     """The classifier of a task, as settings of a control run, with its data and encoder."""
     own = [run for run in runs if run.config.task == task]
     like = (own or runs)[0].config
@@ -180,8 +181,7 @@ def _prepare(
         MAGNITUDE,
         remaining=1.0,
         encoder=encoder or runs[0].config.base_model,
-        glue_folder=glue_folder,
-        source=source,
+        **places,
         train_examples=like.train_examples if own else None,
         label_words=like.label_words if own else None,
         regression_head=like.regression_head if own else None,
@@ -277,7 +277,8 @@ def _majority(data: TaskData) -> dict[str, float]:
     for suffix, name in data.task.splits:
         targets = data.development[name].targets
         constant = data.task.kind.constant(targets)
-        metrics |= compute_metrics(data.task, suffix, targets, np.full_like(targets, constant))
+        constants = np.fromiter(repeat(constant, len(targets)), targets.dtype, len(targets))
+        metrics |= compute_metrics(data.task, suffix, targets, constants)
     return metrics
 
 

@@ -14,7 +14,7 @@ from smp_lab.recipes import draft
 from smp_lab.ui import safety
 
 # What a message from elsewhere must not name: places on this machine.
-_PLACES = ("--glue-dir", "--source", "--teacher")
+_PLACES = ("--glue-dir", "--squad-dir", "--source", "--teacher")
 
 
 def queue() -> Queue:

@@ -172,7 +172,7 @@ def test_published_differences_are_to_the_published_dense_value_of_the_same_enco
     assert rows["difference"].tolist() == pytest.approx([roberta["smp"] - roberta["dense"]])
 
 
-def test_squad_has_a_title_though_it_is_no_task_here():
+def test_a_task_has_its_title():
     assert task_title("squad") == "SQuAD"
     assert task_title("sst2") == "SST-2"
 

@@ -22,9 +22,9 @@ def test_a_kind_is_known_by_its_columns():
     assert kind_of_columns(["prediction"]) is None
 
 
-def test_stsb_asks_for_a_number_and_all_others_for_a_class():
+def test_stsb_asks_for_a_number_and_two_tasks_for_a_span():
     assert {name for name, task in TASKS.items() if task.kind is NUMBER} == {"stsb"}
-    assert all(task.kind is CLASSES for name, task in TASKS.items() if name != "stsb")
+    assert {name for name, task in TASKS.items() if task.kind is SPAN} == {"squad", "toy-span"}
 
 
 def test_a_wrong_prediction_of_two_classes_tells_the_target_and_one_of_three_does_not():
@@ -63,9 +63,16 @@ def test_what_predictions_cannot_be(task, columns, problem):
 
 @pytest.mark.parametrize(
     ("start", "end", "exact_match", "f1", "can_be"),
-    [(0, 0, False, 0.0, True), (3, 9, True, 1.0, True), (9, 3, True, 1.0, False), (3, 9, True, 0.5, False)],
+    [
+        (0, 0, False, 0.0, True),
+        (3, 9, True, 1.0, True),
+        (3, 6, True, 0.0, True),
+        (9, 3, True, 1.0, False),
+        (3, 9, True, 0.5, False),
+        (3, 9, False, 1.5, False),
+    ],
 )
-def test_a_span_ends_behind_its_start_and_a_right_one_has_an_f1_of_1(start, end, exact_match, f1, can_be):
+def test_a_span_ends_behind_its_start_and_a_right_one_has_an_f1_of_1_or_no_word(start, end, exact_match, f1, can_be):
     columns = {"start": [start], "end": [end], "exact_match": [exact_match], "f1": [f1]}
     found = SPAN.problem(TASKS["rte"], {name: np.array(values) for name, values in columns.items()})
     assert (found is None) == can_be

@@ -23,10 +23,12 @@ from transformers import (  # noqa: E402
 )
 
 from smp_lab.tasks import get_task  # noqa: E402
-from smp_lab.tasks.kinds import NUMBER  # noqa: E402
+from smp_lab.tasks.kinds import NUMBER, SPAN  # noqa: E402
+from smp_lab.tasks.spans import Answer  # noqa: E402
 from smp_lab.training import prepare as prepare_module  # noqa: E402
 from smp_lab.training import trainer as trainer_module  # noqa: E402
 from smp_lab.training.data import Examples, TaskData  # noqa: E402
+from smp_lab.training.squad import column  # noqa: E402
 
 WORDS = [
     *[
@@ -106,7 +108,7 @@ def roberta_folder(tmp_path_factory) -> Path:
 
 
 def tiny_data(task: str = "rte", n_train: int = 64, n_development: int = 24, seed: int = 0) -> TaskData:
-    """Sentences of random words whose class is whether the first word is "the"."""
+    """Sentences of random words whose class is whether the first word is "the"; of a span task, the two behind it."""
     info = get_task(task)
     rng = np.random.default_rng(seed)
 
@@ -116,6 +118,10 @@ def tiny_data(task: str = "rte", n_train: int = 64, n_development: int = 24, see
             [" ".join([("the", "a")[target], *rng.choice(WORDS[7:], rng.integers(2, 9))]) for target in targets]
             for _ in info.text_fields
         )
+        if info.kind is SPAN:
+            # The answer is the two words behind the first.
+            parts = [(text.split()[0], text.split()[1:3]) for text in columns[1]]
+            return Examples(columns, column([(Answer(" ".join(words), len(first) + 1),) for first, words in parts]))
         if info.kind is NUMBER:
             return Examples(columns, (5.0 * targets).astype(np.float32))
         return Examples(columns, targets.astype(np.int64))

@@ -494,7 +494,7 @@ def test_malformed_data_on_the_hub(hub: Callable, copy: DatasetDict, message: st
 
 OTHER_WAYS = re.escape(
     "Without the hub, name a folder of GLUE's tab-separated files with --glue-dir or SMP_LAB_GLUE_DIR, "
-    "or take a generated task: toy-sentiment, toy-acceptability, toy-entailment."
+    "or take a generated task: toy-sentiment, toy-acceptability, toy-entailment, toy-span."
 )
 
 

@@ -1,0 +1,123 @@
+"""SQuAD v1.1 in its own JSON, or on the hub: questions, contexts, and where the answers stand in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from smp_lab.errors import DataError, first_line
+from smp_lab.paths import SQUAD_VARIABLE
+from smp_lab.tasks import Task
+from smp_lab.tasks.spans import Answer
+
+# Questions, their contexts, and for each the answers that are taken for right, the first of them to be learned.
+Rows = tuple[tuple[list[str], list[str]], npt.NDArray[np.object_]]
+
+FILES: Mapping[str, str] = {"train": "train-v1.1.json", "validation": "dev-v1.1.json"}
+
+
+def read_folder(task: Task, folder: Path) -> tuple[dict[str, Rows], str, tuple[str, ...]]:
+    """Each split of a folder, where it is from in words, and nothing unusual about it; raises what `read_file` raises."""
+    if not folder.is_dir():
+        raise DataError(f"SQuAD folder {folder} is not a folder. Check --squad-dir or {SQUAD_VARIABLE}.")
+    if missing := [name for name in FILES.values() if not (folder / name).is_file()]:
+        raise DataError(
+            f"SQuAD folder {folder} has no file {missing[0]}; task {task.name!r} needs {' and '.join(FILES.values())} "
+            "there."
+        )
+    return {split: read_file(folder / name) for split, name in FILES.items()}, "folder of JSON files", ()
+
+
+def read_file(path: Path) -> Rows:
+    """Questions of one file, in its order.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, is of version 2, or an answer does not stand where it says.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({first_line(error)}).") from None
+    try:
+        return checked(_questions(content), str(path))
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is not laid out as SQuAD's files are ({type(error).__name__}: {first_line(error)}); expected "
+            "data, paragraphs, context, qas, question, answers, text and answer_start."
+        ) from None
+
+
+def _questions(content: Any) -> Iterator[tuple[str, str, str, list[Answer]]]:
+    """Id, question, context and answers."""
+    for article in content["data"]:
+        for paragraph in article["paragraphs"]:
+            for asked in paragraph["qas"]:
+                answers = [Answer(answer["text"], answer["answer_start"]) for answer in asked["answers"]]
+                yield str(asked["id"]), asked["question"], paragraph["context"], answers
+
+
+def checked(questions: Iterable[tuple[str, str, str, list[Answer]]], what: str) -> Rows:
+    """Questions whose answers stand where they say.
+
+    Parameters
+    ----------
+    questions
+        Id, question, context and answers of each.
+    what
+        Where they come from, the start of a sentence.
+
+    Raises
+    ------
+    DataError
+        If a question has no answer, or an answer does not stand where it says.
+    """
+    asked: list[str] = []
+    contexts: list[str] = []
+    targets: list[tuple[Answer, ...]] = []
+    for name, question, context, answers in questions:
+        if not answers:
+            raise DataError(
+                f"{what}: question {name!r} has no answer. Unanswerable questions are of SQuAD v2.0, which is another "
+                f"task; name files of version 1.1: {', '.join(FILES.values())}."
+            )
+        for answer in answers:
+            found = context[answer.start : answer.start + len(answer.text)] if answer.start >= 0 else ""
+            if not answer.text.strip() or found != answer.text:
+                raise DataError(
+                    f"{what}: question {name!r} has answer {answer.text[:40]!r} at character {answer.start}, where its "
+                    f"context has {found[:40]!r}. The file was altered, or counts bytes; take it from where it came."
+                )
+        asked.append(question)
+        contexts.append(context)
+        targets.append(tuple(answers))
+    if not asked:
+        raise DataError(f"{what} holds no questions.")
+    return (asked, contexts), column(targets)
+
+
+def column(targets: Sequence[tuple[Answer, ...]]) -> npt.NDArray[np.object_]:
+    """Targets of questions as an array ``(n,)``, of tuples and not of what is in them."""
+    return np.fromiter(targets, np.object_, len(targets))
+
+
+def columns_of(task: Task, data_set: Any, what: str) -> Rows:
+    """One split of a `datasets.Dataset` of the hub's SQuAD; raises what `checked` raises."""
+    if missing := [name for name in ("id", "question", "context", "answers") if name not in data_set.column_names]:
+        raise DataError(f"{what}: there is no column {missing[0]!r}; there are: {', '.join(data_set.column_names)}.")
+    columns = (data_set[name][:] for name in ("id", "question", "context", "answers"))
+    return checked(
+        (
+            (name, question, context, list(map(Answer, answers["text"], answers["answer_start"])))
+            for name, question, context, answers in zip(*columns, strict=True)
+        ),
+        what,
+    )
