@@ -52,7 +52,7 @@ TASK_COLORS = _Marks(
         "mnli": "#3D6272",
         "qnli": "#56B4E9",
         "wnli": "#873319",
-        "squad": "#AA4499",
+        "squad": "#5A00F0",
         "toy-sentiment": "#6F8CA3",
         "toy-acceptability": "#A98467",
         "toy-entailment": "#7F7F7F",
