@@ -25,7 +25,10 @@ def main() -> None:
             f"{len(chosen) - len(runs)} of the chosen runs train weights or a head, which no record holds: left out."
         )
     if not runs:
-        st.info("None of these runs has a mask that answers by label words on frozen weights. Choose others.")
+        st.info(
+            "None of these runs has a mask that answers with a class or a number by label words on frozen weights. "
+            "Choose others."
+        )
         return
     labels = controls.run_labels(runs)
     st.pills(

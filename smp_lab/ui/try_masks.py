@@ -17,6 +17,7 @@ from smp_lab.figures.answers import plot_parts, plot_tokens
 from smp_lab.figures.style import MATRIX_TITLES
 from smp_lab.jobs.model_process import ModelProcess
 from smp_lab.storage.runs import RunRecord
+from smp_lab.tasks.kinds import SPAN
 from smp_lab.ui import cache, columns, controls, messages
 
 MASK, NONE, RANDOM = "mask", "none", "random"
@@ -44,7 +45,10 @@ def able(runs: Sequence[RunRecord]) -> list[RunRecord]:
     return [
         run
         for run in runs
-        if run.has_masks and run.config.head == "label_words" and not run.config.method_info.trains_weights
+        if run.has_masks
+        and run.config.head == "label_words"
+        and not run.config.method_info.trains_weights
+        and run.config.task_info.kind is not SPAN
     ]
 
 
