@@ -91,7 +91,7 @@ def measures(row: pd.Series[Any]) -> pd.DataFrame:
         {
             "Measure": table["measure"].map(lambda name: SCALES[name].title),
             **{
-                title: table[column].map(lambda value: "-" if np.isnan(value) else f"{value:z.4f}")
+                title: table[column].map(lambda value: r"\-" if np.isnan(value) else f"{value:z.4f}")
                 for title, column in (("Value", "value"), ("By chance", "chance"), ("At most", "cap"))
             },
             "What it answers": table["answers"],

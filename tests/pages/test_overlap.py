@@ -117,7 +117,7 @@ def test_pair_is_that_of_the_records_either_way_round(open_page, three):
         assert f"A keeps {one.masks.kept_total:,} of {TINY.n_weights:,} weights, B {other.masks.kept_total:,}." in words
         assert f"Both keep **{direct['n_both']:,}**, {direct['lift']:.2f} times the" in words
         assert app.metric[0].value == f"{direct['phi_within']:z.2f}"
-        table = pair_table(app)["Value"].map(lambda text: None if text == "-" else float(text))
+        table = pair_table(app)["Value"].map(lambda text: None if text == r"\-" else float(text))
         for name in ("phi_within", "lift", "odds_ratio"):
             assert table[SCALES[name].title] == pytest.approx(direct[name], abs=1e-4)
         for column, name, wanted in (("At most", "phi_within", "max"), ("By chance", "jaccard", "chance")):
