@@ -70,7 +70,7 @@ def _pair_beside_all(pairs: pd.DataFrame, labels: Labels, measure: str) -> tuple
     ids = list(labels)
     beside, pair = st.columns([3, 2], gap="medium")
     with pair:
-        st.subheader("One pair")
+        st.header("One pair")
         a = controls.pick("A", labels, key=_RUN_A)
         b = controls.pick("B", labels, key=_RUN_B, index=1)
         if a == b:

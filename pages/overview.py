@@ -38,7 +38,7 @@ def main() -> None:
     if index.runs:
         _answer(cache.run_table())
     _method()
-    st.subheader("Runs", anchor="runs")
+    st.header("Runs", anchor="runs")
     if index.runs:
         _choose(index, cache.run_table())
         run_card.show(index)

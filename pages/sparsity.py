@@ -41,7 +41,7 @@ def main() -> None:
     )
     _heads(runs)
     _counts(runs)
-    st.subheader("One matrix")
+    st.header("One matrix")
     masks = {mask.mask_id: mask for mask in controls.masks_of(runs)}
     if masks:
         labels = controls.run_labels(runs)
@@ -71,7 +71,7 @@ def _heads(runs: Sequence[controls.Masked]) -> None:
 
 
 def _counts(runs: Sequence[controls.Masked]) -> None:
-    st.subheader("Counts")
+    st.header("Counts")
     table = controls.tables_of_runs(
         [
             (run, sparsity.count_table(run.kept, run.layout, run.config.remaining if run.config else None))

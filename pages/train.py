@@ -83,7 +83,7 @@ def _watch(queue: Queue, was_busy: bool) -> None:
     names = {str(job.id): f"{job.id} · {job.title} · {job.state}" for job in reversed(jobs)}
     first = next((place for place, job in enumerate(reversed(jobs)) if job.is_active), 0)
     job = next(job for job in jobs if str(job.id) == controls.pick("Job", names, key=_JOB, index=first))
-    st.subheader(messages.plain(f"{job.title}: {job.state}"))
+    st.header(messages.plain(f"{job.title}: {job.state}"))
     if not links.in_lecture():
         links.page_link_with(links.TRAIN, "Link to this job", job=str(job.id))
     run = live.live_run(queue, job)

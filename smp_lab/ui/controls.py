@@ -31,16 +31,22 @@ _PHONE = 640
 NONE = "none"
 # Tables of words scroll on a phone instead of becoming columns of single words.
 # A figure's heading is for screen readers, and what a link to the figure names: to the eye the figure has its title.
-# Streamlit's captions are fainter than small print and the links in it may be (4.5 to 1: WCAG 2, 1.4.3).
+# Streamlit's captions, its colours of code, and white on the dark theme's blue are fainter than small print may be
+# (4.5 to 1: WCAG 2, 1.4.3), and its mark of focus is fainter than a mark may be (3 to 1: 1.4.11).
 _STYLE_SHEET = """<style>
 [class*="-frame st-"] {position: relative}
 [data-testid=stLayoutWrapper]:has(> [class*="-figure-heading st-"]) {
     position: absolute; height: 1px; overflow: hidden; clip-path: inset(50%)
 }
 [class*="-figure-heading st-"] [data-testid=stHeaderActionElements] {display: none}
-[class*="-figure-heading st-"] h3 {scroll-margin-top: 5rem}
+[class*="-figure-heading st-"] h2 {scroll-margin-top: 5rem}
 [data-testid=stTable] table {min-width: 44rem}
 [data-testid=stMain] :is([data-testid=stCaptionContainer], [data-testid=stImageCaption]) {opacity: 0.85}
+[data-testid=stCode] .token {color: inherit !important}
+:is([data-tag], button[kind^=primary]:enabled) {background-color: #00639B !important}
+:is(button, a, input, [role=slider], [role=button], summary):focus-visible {
+    outline: 2px solid currentColor !important; outline-offset: 2px
+}
 .figure-link {font-size: 0.93rem; color: inherit; text-decoration: underline}
 [data-testid=stButtonGroup] > div {flex-wrap: wrap}
 /* Above a table its buttons would lie on what stands there. */
@@ -433,7 +439,7 @@ def show_figure(
             )
         # Read by screen readers, and what a link to the figure names; to the eye the figure has a title.
         with st.container(key=f"{key}-figure-heading"):
-            st.subheader(title, anchor=key)
+            st.header(title, anchor=key)
         st.plotly_chart(
             figure,
             key=key,

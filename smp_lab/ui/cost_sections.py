@@ -39,7 +39,7 @@ def sizes_of(runs: list[RunRecord]) -> dict[str, int]:
 
 def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     """What is left of the encoder, and what that costs in the metric, from measurement records."""
-    st.subheader("What is left where nearly empty rows are cut out")
+    st.header("What is left where nearly empty rows are cut out")
     known = cache.measurements()
     for _, sentence in known.problems:
         messages.warning(sentence)
@@ -75,7 +75,7 @@ def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
 
 def costs(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str, int]) -> None:
     """Table 1 of the paper for the runs, and what many tasks take."""
-    st.subheader("What a task costs")
+    st.header("What a task costs")
     table = analysis.costs(runs, labels, sizes)
     columns.show(
         columns.in_words(table),

@@ -56,7 +56,7 @@ def spread(means: pd.DataFrame) -> None:
     """The means with their spread over seeds and over development sets."""
     if means.empty:
         return
-    st.subheader("How far the values can be trusted")
+    st.header("How far the values can be trusted")
     st.markdown(
         "Three spreads, of three questions. **Over seeds**: would the same settings, trained again, give the same "
         "value? **Dev set**: would another development set of this size? Half the width of its 95 % interval; Wilson's "
@@ -91,7 +91,7 @@ def paper_tables(runs: pd.DataFrame) -> None:
 @st.fragment
 def pair(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     """A paired comparison of two runs of one task; labels by run id."""
-    st.subheader("Two runs on the same examples")
+    st.header("Two runs on the same examples")
     n_runs = Counter(run.config.task for run in runs)
     firsts = [run for run in runs if n_runs[run.config.task] > 1]
     if not firsts:

@@ -53,7 +53,7 @@ def pick_measure(pairs: pd.DataFrame) -> str:
 
 def several(masks: Sequence[MaskRecord], labels: Mapping[str, str]) -> None:
     """What some masks keep alone and together."""
-    st.subheader("Several runs at once")
+    st.header("Several runs at once")
     if len(masks) < 3:
         st.info("Intersections of several masks need three runs or more.")
         return
@@ -90,7 +90,7 @@ def several(masks: Sequence[MaskRecord], labels: Mapping[str, str]) -> None:
 
 def transfers(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
     """What the masks score on one another's tasks, where it was measured."""
-    st.subheader("Mask transfer")
+    st.header("Mask transfer")
     st.markdown(
         "Where the weights are frozen, a mask, the encoder and a task's label words are a whole classifier. So the "
         "mask of one task can be put into the classifier of another, with nothing trained."

@@ -108,7 +108,7 @@ def _remember(texts: Sequence[str], table: Any) -> None:
 @st.fragment
 def parts(runs: Sequence[RunRecord], labels: Mapping[str, str], texts: Sequence[str]) -> None:
     """What one mask's answer rests on: tokens, heads, matrices; a click on a head or matrix takes it out."""
-    st.subheader("What carries the answer?")
+    st.header("What carries the answer?")
     by_id = {run.run_id: run for run in runs}
     run = by_id[controls.pick("Mask", {run_id: labels[run_id] for run_id in by_id}, key="try_run", width=420)]
     with messages.sentence_on_error(), st.spinner("Hiding one token after the other", show_time=True):
@@ -191,7 +191,7 @@ def _say_out(out: Sequence[tuple[int, Any]], quantity: str, change: float) -> No
 
 def disagreements(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
     """Development examples that two runs of one task answer differently."""
-    st.subheader("Where do two masks disagree?")
+    st.header("Where do two masks disagree?")
     tasks = [run.config.task for run in runs if run.config.task_info.classes]
     firsts = {run.run_id: run for run in runs if tasks.count(run.config.task) > 1}
     if not firsts:

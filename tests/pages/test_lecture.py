@@ -48,7 +48,7 @@ def test_view_is_switched_on_and_off(open_page, two, page):
 def test_every_figure_has_a_heading_and_its_data_in_two_forms(open_page, two, page):
     app = open_page(page, *two)
     titles = [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in charts(app)]
-    headings = [heading.value for heading in app.subheader]
+    headings = [heading.value for heading in app.header]
     assert titles
     for title in titles:
         assert title in headings
