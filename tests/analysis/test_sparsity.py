@@ -11,6 +11,7 @@ from smp_lab.analysis.sparsity import (
     ranked,
     remaining_per_head,
     remaining_per_layer,
+    spread_over_heads,
 )
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
 
@@ -114,3 +115,13 @@ def test_parts_are_ranked_by_sums_of_counts_not_by_means_of_shares():
     found = ranked(table, ["layer"])
     assert found["layer"].tolist() == [1, 0]
     assert found["remaining"].tolist() == [0.61, 0.09]
+
+
+def test_spread_over_heads_by_hand():
+    kept = np.zeros((TINY.n_layers, len(HEAD_TYPES), TINY.n_heads), np.int64)
+    size = TINY.head_size * TINY.hidden_size
+    # Of each query matrix one of the two heads keeps all: 0 and 1, half each.
+    kept[:, 0, 0] = size
+    assert spread_over_heads(kept, TINY, ("query",)) == 0.5
+    # Among all four matrices 1 in 8: the root of 1/8 * 7/8.
+    assert spread_over_heads(kept, TINY) == pytest.approx((7 / 64) ** 0.5)
