@@ -108,7 +108,13 @@ def page(figure: go.Figure, width: float, key: str) -> str:
 body {{margin: 0; font: 14px {style.SAFE_FONT}; background: #fff; color: #1F2933}}
 button {{font: inherit; padding: 4px 12px; margin: 8px 4px 8px 0}}
 @page {{size: {width}cm {centimetres:.3f}cm; margin: 0}}
-@media print {{nav {{display: none}} #figure {{zoom: {width * style.PIXELS_PER_CM / pixels:.5f}}}}}
+/* A page that is wider than its paper would be shrunk once more. */
+@media print {{
+  nav {{display: none}}
+  html {{overflow: hidden}}
+  body {{width: {width}cm; height: {centimetres:.3f}cm; overflow: hidden}}
+  #figure {{transform: scale({width * style.PIXELS_PER_CM / pixels:.5f}); transform-origin: 0 0}}
+}}
 </style>
 <nav><button onclick="save('svg')">Save SVG</button><button onclick="save('png')">Save PNG</button
 ><button onclick="print()">Save PDF (by printing)</button></nav>
