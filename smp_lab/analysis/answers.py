@@ -63,7 +63,7 @@ def answer_table(answers: Mapping[str, Mapping[str, Any] | str], baselines: Mapp
     columns = ["mask", "answer", "word", "probability", "baseline", "as_baseline", "tokens", "problem"]
     table = pd.DataFrame(rows, columns=columns)
     words = ["answer", "word", "baseline", "as_baseline", "problem"]
-    return table.assign(**{column: table[column].fillna("") for column in words})
+    return table.assign(**{column: table[column].astype(object).fillna("") for column in words})
 
 
 def changes(outcomes: Sequence[Sequence[float]]) -> pd.Series:

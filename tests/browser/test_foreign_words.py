@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from urllib.parse import quote, urlsplit
 
 import pytest
-from conftest import make_run
+from conftest import TINY, make_run, make_transfer, tiny_config
+from storage.conftest import edit_record
+
+from smp_lab.jobs.queue import Queue
+from smp_lab.jobs.runners import this_process
+from smp_lab.paths import events_file
+from smp_lab.storage.runs import list_runs
+from smp_lab.storage.sealed import to_json
+from smp_lab.storage.transfers import list_transfers
 
 from . import harness
 
@@ -23,6 +33,10 @@ PAGES = {
     "history": ["runs", "x"],
     "curves": ["runs", "task", "metric", "compared", "compared_with", "quantity"],
     "scores": ["runs", "score_run", "beside", "view", "score_type", "score_layer", "snapshot", "lecture"],
+    "train": ["runs", "job", "like", "lecture"],
+    "learn": ["runs", "screen", "look", "shape", "compare", "masking", "lambda", "guess_methods", "v", "seed"],
+    "open_mask": ["runs", "report"],
+    "try_masks": ["runs", "try_text", "try_second", "try_beside"],
 }
 
 
@@ -42,8 +56,35 @@ def hostile(tmp_path_factory):
     (folder / WORDS[0].replace("/", "-")).mkdir()
     for seed in (0, 1, 2):
         words = {"base_model": WORDS[0], "label_words": (WORDS[0], WORDS[1] + str(seed)), "encoder_type": WORDS[1]}
-        make_run(folder, seed=seed, mask_seed=seed, **{name: words[name] for name in ("base_model", "label_words")})
+        run = make_run(
+            folder, seed=seed, mask_seed=seed, **{name: words[name] for name in ("base_model", "label_words")}
+        )
+        edit_record(run, speak)
+    transfer = make_transfer(folder, run, "cola")
+    record = json.loads(transfer.path.read_text())
+    speak(record)
+    transfer.path.write_bytes(to_json({name: value for name, value in record.items() if name != "sha256"}))
+    assert not list_transfers([folder]).problems and len(list_runs([folder]).problems) == 1
+    # A run that somebody else trains here, and what the queue and its events say of it.
+    queue, config = Queue(folder), tiny_config(seed=9, base_model=WORDS[0], label_words=tuple(WORDS))
+    number = queue.register([WORDS[0]], WORDS[0], this_process(), config.run_id, None)
+    queue.ends(number, "failed", " ".join(WORDS))
+    queue.log_file(number).write_text("\n".join(WORDS))
+    begin = {"config": config.to_dict(), "layout": asdict(TINY), "from_step": 0, "total_steps": 9, "run_id": WORDS[0]}
+    events = events_file(folder, config.run_id)
+    events.parent.mkdir(parents=True)
+    events.write_text(json.dumps({"event": "begin", "time": 0, **begin}) + "\n")
     return folder
+
+
+def speak(record):
+    """Put a stranger's words into every text of its provenance, and into names where they are free."""
+    provenance = record["provenance"]
+    for place, name in enumerate(provenance):
+        if isinstance(provenance[name], str):
+            provenance[name] = WORDS[place % 2]
+    provenance["packages"] = {words[:60]: words[:60] for words in WORDS}
+    provenance[WORDS[0][:60]] = WORDS[1]
 
 
 @pytest.fixture(scope="module")
