@@ -25,12 +25,14 @@ from pathlib import Path
 
 import numpy as np
 from playwright.async_api import Browser, Locator, Page, TimeoutError, async_playwright
+from streamlit.testing.v1 import AppTest
 
 from smp_lab.analysis.overlap import measure_overlap, pairwise_overlap
 from smp_lab.layout import EncoderLayout
 from smp_lab.masks import MaskSet
+from smp_lab.paths import RUNS_VARIABLE, app_file, pages_folder
 from smp_lab.storage.runs import ScoreHistory, list_runs, load_run
-from tests.conftest import MINILM, make_run, tiny_scores, uneven_masks
+from tests.conftest import HANGS, MINILM, make_run, tiny_scores, uneven_masks
 
 from . import harness
 
@@ -305,6 +307,28 @@ async def starts(browser: Browser, runs: Path, log: Path, count: int) -> Row:
     return below("smp-lab app to first page drawn", max(seconds) - 0.25, 5, "s", note=f", worst of {count}")
 
 
+def rerun_rows(runs: Path, count: int) -> list[Row]:
+    """CPU time of a session's rerun in which nothing changes, on every page, beside a page that says one word."""
+    os.environ[RUNS_VARIABLE] = str(runs)
+    alone = AppTest.from_string("import streamlit as st; st.write('one word')", default_timeout=HANGS)
+    rows = [Row("rerun of a page of one word: Streamlit itself", rerun_cost(alone, count))]
+    for page in sorted(pages_folder().glob("*.py")):
+        app = AppTest.from_file(str(app_file()), default_timeout=HANGS)
+        rows.append(Row(f"rerun of {page.name}", rerun_cost(app.switch_page(str(page)), count)))
+    return rows
+
+
+def rerun_cost(app: AppTest, count: int) -> str:
+    """Median over so many reruns, after one that fills the caches."""
+    app.run()
+    seconds = []
+    for _ in range(count):
+        start = time.process_time()
+        app.run()
+        seconds.append(time.process_time() - start)
+    return f"{1000 * np.median(seconds):.0f} ms of CPU, n = {count}"
+
+
 async def one_visitor(
     browser: Browser, address: str, query: str, server: subprocess.Popen[bytes], rounds: int, moves: int
 ) -> list[Row]:
@@ -430,6 +454,7 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=N_STARTS, help="how often the app is started")
     parser.add_argument("--rounds", type=int, default=5, help="visits of every page")
     parser.add_argument("--moves", type=int, default=200, help="controls moved by one session")
+    parser.add_argument("--reruns", type=int, default=10, help="of every page, without a browser")
     parser.add_argument("--sessions", type=int, default=10, help="at once")
     parser.add_argument("--seconds", type=float, default=120, help="that they last")
     options = parser.parse_args()
@@ -440,6 +465,7 @@ def main() -> None:
             make_records(runs)
         make_base_sized(base, 10)
         rows = [overlap_row("MiniLM", runs, 30, 1), overlap_row("BERT-base-sized", base, 10, 3)]
+        rows += rerun_rows(runs.absolute(), options.reruns)
         rows += asyncio.run(measure(runs.absolute(), Path(scratch) / "log.txt", options))
     lines = ["| what | measured | goal | met |", "| --- | --- | --- | --- |", *rows]
     sys.stdout.write("\n".join(map(str, lines)) + "\n")

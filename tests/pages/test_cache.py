@@ -53,3 +53,19 @@ def test_a_table_is_computed_once_for_what_it_is_made_of():
     assert doubled.times == 1
     assert cache.computed(doubled, table + 1, "a").tolist() == [4, 6]
     assert cache.computed(doubled, table, "b").tolist() == [6, 8]
+
+
+def test_a_table_has_another_key_for_any_value_type_or_name_in_it():
+    table = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+    others = [
+        table.assign(b=["x", "z"]),
+        table.assign(b=["xy", ""]),
+        table.assign(a=[1.0, 2.0]),
+        table.assign(a=[2, 1]),
+        table.rename(columns={"a": "c"}),
+        table.set_axis([1, 2]),
+        table[["b", "a"]],
+        table.iloc[:1],
+    ]
+    keys = [cache._table_key(each) for each in (table, *others)]
+    assert len(set(keys)) == len(keys) and cache._table_key(table.copy()) == keys[0]
