@@ -56,6 +56,8 @@ _STYLE_SHEET = """<style>
 @media (max-width: 640px) {.js-plotly-plot .modebar {display: none}}
 </style>"""
 # A link to a figure is copied: its address is the page's with the figure's name, and no step in the history.
+# Streamlit's menu has a <div> between <ul> and <li>: the <div> is named the list. Its blocks of code scroll by mouse
+# alone: the keys reach them.
 _SCRIPT = """<script>
 if (!window.figureLinks) {
     window.figureLinks = true;
@@ -81,6 +83,15 @@ if (!window.figureLinks) {
         link.textContent = 'Link copied';
         setTimeout(() => { link.textContent = 'Copy link'; }, 2000);
     }, true);
+    const mend = () => {
+        for (const [parts, name, value] of [
+            ['[data-testid=stSidebarNavItems]', 'role', 'none'],
+            ['[data-testid=stSidebarNavItems] > div', 'role', 'list'],
+            ['pre', 'tabindex', 0],
+        ]) document.querySelectorAll(`${parts}:not([${name}])`).forEach(part => part.setAttribute(name, value));
+    };
+    new MutationObserver(mend).observe(document.body, {childList: true, subtree: true});
+    mend();
 }
 </script>"""
 
