@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -149,3 +150,12 @@ def cut_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) ->
             )
         )
     return pd.concat(rows, ignore_index=True)[_CUTS] if rows else pd.DataFrame(columns=_CUTS)
+
+
+def tasks_until_masks_are_smaller(layout: EncoderLayout, mask_bytes: float, model_bytes: float) -> int | None:
+    """Fewest tasks at which one float32 encoder with a mask each takes less than a model of `model_bytes` each.
+
+    None where a model is no larger than a mask: they never do.
+    """
+    gain = model_bytes - mask_bytes
+    return math.floor(BYTES_PER_PARAMETER * layout.n_parameters / gain) + 1 if gain > 0 else None

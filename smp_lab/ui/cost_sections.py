@@ -132,6 +132,22 @@ def _many_tasks(runs: list[RunRecord], sizes: Mapping[str, int]) -> None:
     st.caption(
         f"{n_tasks} task{'s' * (n_tasks > 1)} on {messages.plain(first.config.base_model)} with weights in 32 bits, "
         f"heads left out: {n_tasks} fine-tuned model{'s' * (n_tasks > 1)} against one encoder and a mask each "
-        f"({stored / _MEGABYTE:.3f} MB as stored{several})."
+        f"({stored / _MEGABYTE:.3f} MB as stored{several}). {_crossings(same, stored)}"
     )
     controls.data_downloads(table, "storage-of-tasks")
+
+
+def _crossings(runs: list[RunRecord], stored: float) -> str:
+    """From how many tasks on one encoder and masks take less than models of their own, exact compact ones too."""
+    layout = runs[0].layout
+    measured = analysis.cut_table(list(cache.measurements().records.values()), {run.run_id: "" for run in runs})
+    sizes = {"fine-tuned models": 1.0, "compact models": measured.loc[measured["cut"] == 0, "left"].mean()}
+    froms = {
+        way: analysis.tasks_until_masks_are_smaller(
+            layout, stored, share * analysis.BYTES_PER_PARAMETER * layout.n_parameters
+        )
+        for way, share in sizes.items()
+        if share > 0
+    }
+    words = [f"less than {way} from {n} tasks on" for way, n in froms.items() if n]
+    return f"One encoder and masks take {', '.join(words)}." if words else ""

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from smp_lab.analysis.costs import model_remaining, plain_mask_bytes, storage_of_tasks
+from smp_lab.analysis.costs import (
+    model_remaining,
+    plain_mask_bytes,
+    storage_of_tasks,
+    tasks_until_masks_are_smaller,
+)
 from smp_lab.analysis.sparsity import count_table
 from smp_lab.layout import EncoderLayout
 
@@ -34,3 +39,12 @@ def test_storage_by_hand():
     assert table.loc["masks, one bit a weight", "times"] == pytest.approx(6.7, abs=0.01)
     # One task gains nothing: the mask comes on top of the model.
     assert (storage_of_tasks(BERT_BASE, 1, 5e6)["times"] <= 1).all()
+
+
+def test_masks_take_less_from_a_number_of_tasks_on():
+    model = 4 * BERT_BASE.n_parameters
+    assert tasks_until_masks_are_smaller(BERT_BASE, 5e6, model) == 2
+    # An encoder of 100, masks of 10: 4 tasks take 140, as 4 models of 35 do; 5 take 150 and not 175.
+    small = EncoderLayout(1, 2, 2, 1, 25)
+    assert tasks_until_masks_are_smaller(small, 10, 35) == 5
+    assert tasks_until_masks_are_smaller(small, 10, 10) is None

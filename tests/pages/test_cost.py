@@ -81,6 +81,8 @@ def test_what_was_measured_of_cuts_is_shown_and_what_is_missing_is_named(open_pa
     assert len(charts(app)) == 1
     assert f"smp-lab evaluate {missing.run_id} --cut 5" in app.code[0].value
     assert "2 tasks: one encoder and 2 masks take" in sentences(app.markdown)
+    until = "less than fine-tuned models from 2 tasks on, less than compact models from 2 tasks on."
+    assert until in sentences(app.caption)
 
 
 def test_nothing_measured_is_said_in_the_figure(open_page, runs):
