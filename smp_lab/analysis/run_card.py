@@ -251,7 +251,7 @@ def _facts(values: Mapping[str, Any]) -> list[str]:
         elif isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value):
             value = "; ".join(map(_pairs, value))
         if value is not None:
-            lines.append(f"- {name.replace('_', ' ')}: {_code(value)}")
+            lines.append(f"- {plain(name.replace('_', ' '))}: {_code(value)}")
     return lines
 
 
