@@ -74,8 +74,8 @@ METHOD_COLORS = _Marks(
         "soft_movement": "#64BD9B",
         "l0": "#8128CF",
         "random": "#747C74",
-        "magnitude_frozen": "#1E92A9",
-        "cap": "#E69F00",
+        "magnitude_frozen": "#E69F00",
+        "cap": "#1E92A9",
         "super_tickets": "#ABA04F",
     },
 )
