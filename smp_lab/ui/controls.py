@@ -214,7 +214,9 @@ def pick(
     chosen = widget(
         label, options, format_func=names.__getitem__, key=key, on_change=_into_address, args=[key], **settings
     )
-    links.put({key: None if chosen == first else chosen})
+    # One step of the history for each choice: what the address names already stays there, though it be the first.
+    if chosen != asked:
+        links.put({key: None if chosen == first else chosen})
     return str(chosen)
 
 
