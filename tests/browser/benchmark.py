@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import subprocess
@@ -310,6 +311,8 @@ async def starts(browser: Browser, runs: Path, log: Path, count: int) -> Row:
 def rerun_rows(runs: Path, count: int) -> list[Row]:
     """CPU time of a session's rerun in which nothing changes, on every page, beside a page that says one word."""
     os.environ[RUNS_VARIABLE] = str(runs)
+    # It warns that a page is drawn without a browser, which is meant.
+    logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").disabled = True
     alone = AppTest.from_string("import streamlit as st; st.write('one word')", default_timeout=HANGS)
     rows = [Row("rerun of a page of one word: Streamlit itself", rerun_cost(alone, count))]
     for page in sorted(pages_folder().glob("*.py")):
