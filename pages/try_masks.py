@@ -47,9 +47,9 @@ def main() -> None:
         st.info("Type a text.")
         return
     texts = [text, other]
-    try_masks.answer(runs, labels, beside, texts)
-    try_masks.parts(runs, labels, texts)
-    try_masks.disagreements(runs, labels)
+    if answered := try_masks.answer(runs, labels, beside, texts):
+        try_masks.parts(answered, labels, texts)
+        try_masks.disagreements(answered, labels)
     st.caption("What you type is sent to this app alone: it is not stored, and not in the address.")
 
 

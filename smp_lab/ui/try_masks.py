@@ -52,8 +52,10 @@ def able(runs: Sequence[RunRecord]) -> list[RunRecord]:
     ]
 
 
-def answer(runs: Sequence[RunRecord], labels: Mapping[str, str], beside: Sequence[str], texts: Sequence[str]) -> None:
-    """What every mask says of a text, each beside others of its encoder."""
+def answer(
+    runs: Sequence[RunRecord], labels: Mapping[str, str], beside: Sequence[str], texts: Sequence[str]
+) -> list[RunRecord]:
+    """What every mask says of a text, each beside others of its encoder; returns the runs whose masks could say it."""
     asked = [(run, kind) for run in runs for kind in (MASK, *beside)]
     names = [labels[run.run_id] + (f", {BESIDE[kind]}" if kind != MASK else "") for run, kind in asked]
     began = time.perf_counter()
@@ -86,6 +88,7 @@ def answer(runs: Sequence[RunRecord], labels: Mapping[str, str], beside: Sequenc
         + (f"; the process that runs them takes {memory / _MEGABYTE:,.0f} MB." if memory else ".")
     )
     _remember(texts, table)
+    return [run for run in runs if not isinstance(said[labels[run.run_id]], str)]
 
 
 def _majority_class(run: RunRecord) -> str | None:

@@ -74,6 +74,15 @@ def test_two_runs_of_a_task_disagree_and_texts_that_are_not_here_are_said(open_p
     assert "No GLUE folder is named" in sentences(app.caption)
 
 
+def test_masks_that_cannot_answer_say_why_and_are_asked_no_more(open_page, three, models, monkeypatch):
+    sentence = "Encoder 'tiny' is not here."
+    said = {"answers": [sentence] * 3, "encoder_bytes": 0}
+    monkeypatch.setattr(models, "ask", lambda call, **_: {"answers": said}[call])
+    app = open_page(PAGE, *(run.run_id for run in three))
+    assert set(app.dataframe[0].value["problem"]) == {sentence}
+    assert not charts(app) and not app.error
+
+
 def test_no_text_asks_nothing(open_page, three, models):
     app = open_page(PAGE, three[0].run_id)
     n_asked = len(models.asked)
