@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import costs as analysis
@@ -45,6 +46,16 @@ def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
         messages.warning(sentence)
     table = analysis.cut_table(list(known.records.values()), labels)
     missing = [run for run in runs if run.has_masks and run.run_id not in set(table["run_id"])]
+    if table.empty:
+        st.info("No mask of these runs was measured yet.")
+    else:
+        _cuts(table)
+    if missing:
+        st.caption("Not measured yet for all of these runs. What is missing is filled by:")
+        st.code(f"smp-lab evaluate {missing[0].run_id} --cut 5 --cut 10 --cut 20", language="shell", wrap_lines=True)
+
+
+def _cuts(table: pd.DataFrame) -> None:
     controls.show(
         plot_cuts,
         table,
@@ -52,25 +63,19 @@ def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
         alt="Change of the main metric in points against the parameters that are left of the encoder, a line per run.",
         min_width=520,
     )
-    if not table.empty:
-        columns.show(
-            table,
-            column_order=["run", "cut", "left", "metric", "value", "low", "high", "change", "n_examples"],
-            column_config=columns.SHARED
-            | {
-                "cut": columns.count(
-                    "Rows cut below", "Rows with fewer kept weights are emptied; 0 changes no answer."
-                ),
-                "left": columns.percent("Encoder left", "Of all parameters of the encoder, embeddings included."),
-                "low": columns.percent("Low", "Of the 95 % sampling interval."),
-                "high": columns.percent("High"),
-                "change": columns.percent("Change", "To the mask itself, in points."),
-            },
-            alt="What each cut leaves of the encoder and of the metric",
-        )
-    if missing:
-        st.caption("Not measured yet for all of these runs. What is missing is filled by:")
-        st.code(f"smp-lab evaluate {missing[0].run_id} --cut 5 --cut 10 --cut 20", language="shell", wrap_lines=True)
+    columns.show(
+        table,
+        column_order=["run", "cut", "left", "metric", "value", "low", "high", "change", "n_examples"],
+        column_config=columns.SHARED
+        | {
+            "cut": columns.count("Rows cut below", "Rows with fewer kept weights are emptied; 0 changes no answer."),
+            "left": columns.percent("Encoder left", "Of all parameters of the encoder, embeddings included."),
+            "low": columns.percent("Low", "Of the 95 % sampling interval."),
+            "high": columns.percent("High"),
+            "change": columns.percent("Change", "To the mask itself, in points."),
+        },
+        alt="What each cut leaves of the encoder and of the metric",
+    )
 
 
 def costs(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str, int]) -> None:

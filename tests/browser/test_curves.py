@@ -62,7 +62,7 @@ def test_two_runs_of_one_task_are_paired(visit, records):
 
 
 def test_number_of_tasks_goes_into_the_address(visit):
-    page = visit("/cost", 1)
+    page = visit("/cost", 0)
     box = page.locator(".st-key-n_tasks input")
     box.fill("20")
     box.press("Enter")
