@@ -140,7 +140,7 @@ def test_a_figures_link_opens_at_the_figure(visit, records):
     copied.wait_for_function(
         """() => {
             const box = document.querySelector('.st-key-pair-heads').getBoundingClientRect();
-            return box.top < innerHeight / 2 && box.bottom > innerHeight / 4;
+            return box.top < innerHeight / 2 && box.bottom > 0;
         }"""
     )
     assert "Lift" in copied.locator(".st-key-all-pairs .gtitle-subtitle").text_content()
