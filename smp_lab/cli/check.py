@@ -13,10 +13,10 @@ import typer
 from smp_lab.cli.options import AsJson, existing, print_json
 from smp_lab.errors import RunFormatError, SmpLabError
 from smp_lab.paths import RECORD_FILE, SHARED_MASKS_FOLDER
-from smp_lab.storage.imported import imported_paths, load_imported
-from smp_lab.storage.measurements import MEASUREMENTS, measurement_files
-from smp_lab.storage.runs import load_run, run_folders, unused_shared_masks
-from smp_lab.storage.transfers import load_transfer, transfer_files
+from smp_lab.storage.imported import IMPORTED_MASKS
+from smp_lab.storage.measurements import MEASUREMENTS
+from smp_lab.storage.runs import RUNS, load_run, unused_shared_masks
+from smp_lab.storage.transfers import TRANSFERS, load_transfer
 
 EXAMPLES = ("smp-lab check cached_runs", "smp-lab check runs/rte-smp_s-r0.1-s0-0123abcd")
 
@@ -32,7 +32,7 @@ def command(
     """
     folder = existing(folder).resolve()
     # A folder that holds such a file, or anything by its name, is meant as a run.
-    paths = [folder] if os.path.lexists(folder / RECORD_FILE) else run_folders(folder)
+    paths = [folder] if os.path.lexists(folder / RECORD_FILE) else RUNS.paths(folder)
     found = {kind: [] if folder in paths else find(folder) for kind, (find, _) in _BESIDE_RUNS.items()}
     if not paths and not any(found.values()):
         raise RunFormatError(f"Folder {folder} holds no runs.")
@@ -76,14 +76,14 @@ def _check_transfer(file: Path) -> None:
 
 
 def _check_imported(path: Path) -> None:
-    load_imported(path).read()
+    IMPORTED_MASKS.load(path).read()
 
 
 # Kind of record that lies beside the runs -> its paths in their folder, and what verifies one.
 _BESIDE_RUNS: Mapping[str, tuple[Callable[[Path], list[Path]], Callable[[Path], object]]] = {
-    "transfers": (transfer_files, _check_transfer),
-    "measurements": (measurement_files, MEASUREMENTS.load),
-    "imported": (imported_paths, _check_imported),
+    "transfers": (TRANSFERS.paths, _check_transfer),
+    "measurements": (MEASUREMENTS.paths, MEASUREMENTS.load),
+    "imported": (IMPORTED_MASKS.paths, _check_imported),
 }
 
 

@@ -12,7 +12,7 @@ import typer
 from smp_lab.cli.options import AsJson, GlueFolder, Source, extras_for, print_json
 from smp_lab.errors import ConfigError, RunFormatError
 from smp_lab.paths import RUNS_VARIABLE, cached_runs_folder, own_runs_folder
-from smp_lab.storage.imported import find_imported
+from smp_lab.storage.imported import IMPORTED_MASKS
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.runs import find_run
 from smp_lab.tasks import get_task
@@ -93,7 +93,7 @@ def command(
 
 
 def _mask(name: str, folders: tuple[Path, ...]) -> MaskRecord:
-    if (imported := find_imported(name, folders)) is not None:
+    if (imported := IMPORTED_MASKS.find(name, folders)) is not None:
         return imported.mask_record
     run = find_run(name, folders)
     mask = run.mask_record if run else None

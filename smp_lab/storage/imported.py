@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -32,7 +33,7 @@ from smp_lab.storage.formats import Base, Opened, named_base
 from smp_lab.storage.mask_records import IMPORTED, MaskRecord
 from smp_lab.storage.runs import RunRecord, list_runs
 from smp_lab.storage.sealed import sync_folder, write_durably
-from smp_lab.storage.store import Listing, Seen, Store, cut, fenced, names_in
+from smp_lab.storage.store import Store, fenced
 from smp_lab.storage.versions import IMPORTED_VERSIONS, ImportedVersion1, Seal
 from smp_lab.tasks import get_task
 
@@ -186,7 +187,7 @@ def save_imported(
         mask_sha256=masks.sha256,
         **metric,
     )
-    target, content = imported_folder(runs) / settings.mask_id, masks_to_bytes(masks)
+    target, content = IMPORTED_MASKS.path_of(runs, settings.mask_id), masks_to_bytes(masks)
     record = {
         "mask_id": settings.mask_id,
         "settings": asdict(settings),
@@ -200,16 +201,13 @@ def save_imported(
         "results": kept_counts(masks),
         "files": {MASKS_FILE: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}},
     }
-    try:
-        with IMPORTED_MASKS.writing(target) as temporary:
-            sealed = IMPORTED_MASKS.to_json(target, record)
-            temporary.mkdir()
-            write_durably(temporary / MASKS_FILE, content)
-            write_durably(temporary / MASK_RECORD_FILE, sealed)
-            sync_folder(temporary)
-    except RunExistsError:
-        pass
-    return load_imported(target)
+    with suppress(RunExistsError), IMPORTED_MASKS.writing(target) as temporary:
+        sealed = IMPORTED_MASKS.to_json(target, record)
+        temporary.mkdir()
+        write_durably(temporary / MASKS_FILE, content)
+        write_durably(temporary / MASK_RECORD_FILE, sealed)
+        sync_folder(temporary)
+    return IMPORTED_MASKS.load(target)
 
 
 def _build(path: Path, content: Mapping[str, Any], model: ImportedVersion1) -> ImportedMask:
@@ -236,56 +234,12 @@ IMPORTED_MASKS: Store[ImportedMask] = Store(
     kind="imported mask",
     id_name="mask_id",
     versions=IMPORTED_VERSIONS,
-    json_file=lambda path: path / MASK_RECORD_FILE,
-    entries=lambda runs: names_in(imported_folder(runs), folders_alone=True),
-    id_at=lambda path: path.name,
+    folder=imported_folder,
+    json_name=MASK_RECORD_FILE,
     id_of=lambda mask: mask.mask_id,
     build=_build,
     again="Restore the folder or import the mask again.",
 )
-
-
-def load_imported(path: Path) -> ImportedMask:
-    """Read and verify the record of one imported mask; its bits are verified when they are read.
-
-    Raises
-    ------
-    RunFormatError
-        If the folder is no such record, is cut off or altered, or of a schema version that is not known here.
-    """
-    return IMPORTED_MASKS.load(path)
-
-
-def list_imported(folders: Iterable[Path], before: Seen[ImportedMask] | None = None) -> Listing[ImportedMask]:
-    """Read the record of every imported mask in some folders of runs; what has not changed since is taken as it is."""
-    return IMPORTED_MASKS.list(folders, before.get) if before else IMPORTED_MASKS.list(folders)
-
-
-def find_imported(name: str, folders: Iterable[Path]) -> ImportedMask | None:
-    """The imported mask whose folder, or whose id in one of some folders of runs, this is; None where there is none.
-
-    Raises
-    ------
-    RunFormatError
-        If it is there and cannot be read.
-    """
-    for path in (Path(name).expanduser(), *(imported_folder(runs) / name for runs in folders)):
-        with fenced(f"Folder {cut(str(path))}"):
-            if (path / MASK_RECORD_FILE).is_file():
-                return load_imported(path.resolve())
-    return None
-
-
-def imported_paths(runs: Path) -> list[Path]:
-    """The folders in a folder of runs that should be imported masks, by name; none where it has no such folder.
-
-    Raises
-    ------
-    RunFormatError
-        If it is there and cannot be read.
-    """
-    with fenced(f"Folder {imported_folder(runs)} of imported masks"):
-        return IMPORTED_MASKS.entries(runs)
 
 
 # Encoders that many masks are for. Their weights are not here, so they are known by name and shapes alone.

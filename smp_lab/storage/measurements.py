@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -20,14 +20,12 @@ from typing import Any
 import pandas as pd
 
 from smp_lab.config import canonical_json
-from smp_lab.errors import ConfigError, RunExistsError, RunFormatError
+from smp_lab.errors import ConfigError, RunFormatError
 from smp_lab.paths import measurements_folder
-from smp_lab.storage.sealed import write_durably
-from smp_lab.storage.store import Listing, Store, fenced, names_in
+from smp_lab.storage.store import Store
 from smp_lab.storage.versions import MEASUREMENT_VERSIONS, MeasurementVersion1
 from smp_lab.tasks import get_task
 
-SUFFIX = ".json"
 SCORE, SIZE = "score", "size"
 
 # Kind -> columns of its table, with their types. Fractions are fractions, `low` and `high` ends of a 95 % interval.
@@ -165,10 +163,9 @@ def save_measurement(
     RunWriteError
         If a fact is not JSON, the folder cannot be written or the disk is full. Nothing is left behind.
     """
-    file = measurement_file(runs, settings)
     columns = {str(name): [_or_none(value) for value in table[name].tolist()] for name in table}
-    content = MEASUREMENTS.to_json(
-        file,
+    return MEASUREMENTS.save(
+        runs,
         {
             "measurement_id": settings.measurement_id,
             "settings": asdict(settings),
@@ -176,21 +173,10 @@ def save_measurement(
             "results": {"table": columns},
         },
     )
-    try:
-        with MEASUREMENTS.writing(file) as temporary:
-            write_durably(temporary, content)
-    except RunExistsError:
-        pass
-    return MEASUREMENTS.load(file)
 
 
 def _or_none(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def measurement_file(runs: Path, settings: MeasurementSettings) -> Path:
-    """The file of a measurement in a folder of runs, written or not."""
-    return measurements_folder(runs) / f"{settings.measurement_id}{SUFFIX}"
 
 
 def _build(file: Path, content: Mapping[str, Any], model: MeasurementVersion1) -> MeasurementRecord:
@@ -213,32 +199,9 @@ MEASUREMENTS: Store[MeasurementRecord] = Store(
     kind="measurement",
     id_name="measurement_id",
     versions=MEASUREMENT_VERSIONS,
-    json_file=lambda path: path,
-    entries=lambda runs: names_in(measurements_folder(runs), folders_alone=False),
-    id_at=lambda path: path.name.removesuffix(SUFFIX),
+    folder=measurements_folder,
+    json_name=None,
     id_of=lambda measurement: measurement.measurement_id,
     build=_build,
     again="Restore it, or delete it and measure again.",
 )
-
-
-def list_measurements(
-    folders: Iterable[Path], before: Listing[MeasurementRecord] | None = None
-) -> Listing[MeasurementRecord]:
-    """Read every measurement in some folders of runs; a folder without any counts as empty.
-
-    Of a listing from `before`, what has not changed since is taken as it is.
-    """
-    return MEASUREMENTS.list(folders, before.seen.get) if before else MEASUREMENTS.list(folders)
-
-
-def measurement_files(runs: Path) -> list[Path]:
-    """The files in a folder of runs that should be measurements, by name; none where it has no such folder.
-
-    Raises
-    ------
-    RunFormatError
-        If the folder is there and cannot be read.
-    """
-    with fenced(f"Folder {measurements_folder(runs)} of measurements"):
-        return MEASUREMENTS.entries(runs)

@@ -40,6 +40,12 @@ METHOD_TITLES: Mapping[str, str] = {
 _FOLDER = Path(__file__).with_suffix("")
 
 
+def published_in_tables() -> pd.DataFrame:
+    """Those of `published_points` that stand in tables as numbers, of runs without a teacher."""
+    points = published_points()
+    return points[~points["read_off"] & ~points["distilled"]]
+
+
 def published_points() -> pd.DataFrame:
     """Every published value of a metric at a remaining fraction.
 

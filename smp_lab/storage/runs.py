@@ -50,7 +50,7 @@ from smp_lab.storage.mask_records import MEASURED_RUN, MaskRecord
 from smp_lab.storage.predictions import predictions_table
 from smp_lab.storage.run_index import Part, RunRows
 from smp_lab.storage.sealed import sync_folder, why, write_durably
-from smp_lab.storage.store import Seen, Store, cut, fenced, names_in
+from smp_lab.storage.store import Seen, Store, cut, fenced
 from smp_lab.storage.versions import RUN_VERSIONS, RunVersion1, Seal
 
 # Of the arrays of one file, unpacked; a file's own limit follows from its record and is mostly far below.
@@ -420,6 +420,16 @@ class RunRecord:
             raise RunFormatError(f"Run {self.run_id} holds files that are not part of it: {cut(', '.join(extra))}.")
 
 
+# A mask without a run has no history, scores or metric; what it keeps is shown like that of a run.
+Masked = RunRecord | MaskRecord
+
+
+def masks_of(runs: Iterable[Masked]) -> list[MaskRecord]:
+    """The masks of those that hold one."""
+    masks = (run if isinstance(run, MaskRecord) else run.mask_record for run in runs)
+    return [mask for mask in masks if mask is not None]
+
+
 def save_run(
     runs: Path,
     *,
@@ -549,13 +559,9 @@ RUNS: Store[RunRecord] = Store(
     kind="run",
     id_name="run_id",
     versions=RUN_VERSIONS,
-    json_file=lambda path: path / RECORD_FILE,
-    entries=lambda folder: [
-        path
-        for path in names_in(folder, folders_alone=True)
-        if path.name not in (TRANSFERS_FOLDER, MEASUREMENTS_FOLDER, SHARED_MASKS_FOLDER, IMPORTED_FOLDER)
-    ],
-    id_at=lambda path: path.name,
+    folder=lambda runs: runs,
+    json_name=RECORD_FILE,
+    others=(TRANSFERS_FOLDER, MEASUREMENTS_FOLDER, SHARED_MASKS_FOLDER, IMPORTED_FOLDER),
     id_of=lambda run: run.run_id,
     build=_build,
     again="Restore the folder or train the run again.",
@@ -594,7 +600,7 @@ class RunIndex:
     @property
     def mask_records(self) -> Mapping[str, MaskRecord]:
         """The masks of the runs that keep one, by their id."""
-        return {record.mask_id: record for run in self.runs.values() if (record := run.mask_record) is not None}
+        return {mask.mask_id: mask for mask in masks_of(self.runs.values())}
 
 
 def list_runs(folders: Iterable[Path], before: RunIndex | None = None, kept_in: Path | None = None) -> RunIndex:
@@ -643,11 +649,7 @@ def find_run(name: str, folders: Iterable[Path]) -> RunRecord | None:
     RunFormatError
         If it is there and cannot be read.
     """
-    for folder in (Path(name).expanduser(), *(folder / name for folder in folders)):
-        with fenced(f"Folder {cut(str(folder))}"):
-            if (folder / RECORD_FILE).is_file():
-                return load_run(folder.resolve())
-    return None
+    return RUNS.find(name, folders)
 
 
 def unused_shared_masks(folder: Path) -> list[Path]:
@@ -658,17 +660,5 @@ def unused_shared_masks(folder: Path) -> list[Path]:
     RunFormatError
         If one of the runs cannot be read: any of the masks may be its own.
     """
-    named = {run.masks_file for run in map(load_run, run_folders(folder)) if run.has_masks}
+    named = {run.masks_file for run in map(load_run, RUNS.paths(folder)) if run.has_masks}
     return sorted(set((folder / SHARED_MASKS_FOLDER).glob("*")) - named)
-
-
-def run_folders(folder: Path) -> list[Path]:
-    """The folders in `folder` that should be runs, by name; none where there is no such folder.
-
-    Raises
-    ------
-    RunFormatError
-        If the folder is there and cannot be read.
-    """
-    with fenced(f"Folder {folder} of runs"):
-        return RUNS.entries(folder)

@@ -2,7 +2,7 @@
 
 A record is a JSON file, alone or in a folder with array files, that carries its schema version, its id, and a digest of
 itself; where there are other files it names size and digest of each. What kinds differ in is a `Store`: see
-`smp_lab.storage.runs`, `smp_lab.storage.transfers` and `smp_lab.storage.measurements`.
+`smp_lab.storage.runs`, `smp_lab.storage.transfers`, `smp_lab.storage.measurements` and `smp_lab.storage.imported`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,11 @@ from pydantic import BaseModel, ValidationError
 
 from smp_lab.errors import ConfigError, MaskFormatError, RunExistsError, RunFormatError, RunWriteError, SmpLabError
 from smp_lab.paths import TEMPORARY_PREFIX
-from smp_lab.storage.sealed import DIGEST, from_json, own_sha256, read_regular, sync_folder, to_json, why
+from smp_lab.storage.sealed import DIGEST, from_json, own_sha256, read_regular, sync_folder, to_json, why, write_durably
 
 # Ten thousand evaluations, or the predictions on a hundred thousand examples.
 MAX_JSON_BYTES = 2**22
+_SUFFIX = ".json"
 
 Record = TypeVar("Record")
 
@@ -59,12 +60,14 @@ class Store(Generic[Record]):
         Key of its id: "run_id".
     versions
         Schema version -> the model of its content; see `smp_lab.storage.versions`.
-    json_file
-        The JSON file of the record at a path: in it, or the path itself.
-    entries
-        Paths in a folder of runs that should be records of the kind, by name. Raises `OSError`.
-    id_at, id_of
-        The id that a path says by its name, and that of a record, which follows from its settings.
+    folder
+        Where records of the kind lie in a folder of runs.
+    json_name
+        Name of the JSON file in the folder of a record; None where a record is that file alone, ``{id}.json``.
+    others
+        Names in the folder that are no records of the kind.
+    id_of
+        Id of a record, which follows from its settings.
     build
         ``build(path, content, model)`` makes the record of content that its model took, and says what its parts must
         have in common. Raises `SmpLabError`.
@@ -75,17 +78,59 @@ class Store(Generic[Record]):
     kind: str
     id_name: str
     versions: Mapping[int, type[BaseModel]]
-    json_file: Callable[[Path], Path]
-    entries: Callable[[Path], list[Path]]
-    id_at: Callable[[Path], str]
+    folder: Callable[[Path], Path]
+    json_name: str | None
     id_of: Callable[[Record], str]
     build: Callable[[Path, Mapping[str, Any], Any], Record]
     again: str
+    others: Collection[str] = ()
 
     @property
     def newest(self) -> int:
         """Schema version that is written."""
         return max(self.versions)
+
+    def json_file(self, path: Path) -> Path:
+        """The JSON file of the record at a path."""
+        return path / self.json_name if self.json_name else path
+
+    def path_of(self, runs: Path, record_id: str) -> Path:
+        """Where a record of this id lies in a folder of runs, written or not."""
+        return self.folder(runs) / (record_id if self.json_name else f"{record_id}{_SUFFIX}")
+
+    def id_at(self, path: Path) -> str:
+        """The id that a path says by its name."""
+        return path.name if self.json_name else path.name.removesuffix(_SUFFIX)
+
+    def entries(self, runs: Path) -> list[Path]:
+        """Paths in a folder of runs that should be records of the kind, by name; raises `OSError`."""
+        paths = names_in(self.folder(runs), folders_alone=self.json_name is not None)
+        return [path for path in paths if path.name not in self.others]
+
+    def paths(self, runs: Path) -> list[Path]:
+        """The same; none where there is no such folder.
+
+        Raises
+        ------
+        RunFormatError
+            If the folder is there and cannot be read.
+        """
+        with fenced(f"Folder {self.folder(runs)} of {self.kind}s"):
+            return self.entries(runs)
+
+    def find(self, name: str, folders: Iterable[Path]) -> Record | None:
+        """The record at this path, or of this id in one of some folders of runs; None where there is none.
+
+        Raises
+        ------
+        RunFormatError
+            If it is there and cannot be read.
+        """
+        for path in (Path(name).expanduser(), *(self.path_of(runs, name) for runs in folders)):
+            with fenced(f"Folder {cut(str(path))}"):
+                if self.json_file(path).is_file():
+                    return self.load(path.resolve())
+        return None
 
     def load(self, path: Path) -> Record:
         """Read and verify the JSON file of one record.
@@ -219,6 +264,22 @@ class Store(Generic[Record]):
         # A record that could not be read back must not come to stand among the others.
         self.parse(path, content)
         return content
+
+    def save(self, runs: Path, record: Mapping[str, Any]) -> Record:
+        """Write a record that is a JSON file alone, and read it back; one that is there already is left as it is.
+
+        Raises
+        ------
+        RunFormatError
+            If it could not be read back.
+        RunWriteError
+            If something in it is not JSON, the folder cannot be written or the disk is full. Nothing is left behind.
+        """
+        file = self.path_of(runs, record[self.id_name])
+        content = self.to_json(file, record)
+        with suppress(RunExistsError), self.writing(file) as temporary:
+            write_durably(temporary, content)
+        return self.load(file)
 
     @contextmanager
     def writing(self, path: Path) -> Iterator[Path]:

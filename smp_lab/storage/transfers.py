@@ -21,17 +21,14 @@ import numpy as np
 import pandas as pd
 
 from smp_lab.config import canonical_json
-from smp_lab.errors import ConfigError, MaskFormatError, RunExistsError, RunFormatError
+from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError
 from smp_lab.methods import get_method
 from smp_lab.paths import transfers_folder
 from smp_lab.storage.predictions import predictions_table
 from smp_lab.storage.runs import RunRecord
-from smp_lab.storage.sealed import write_durably
-from smp_lab.storage.store import Seen, Store, cut, fenced, names_in
+from smp_lab.storage.store import Seen, Store, cut
 from smp_lab.storage.versions import TRANSFER_VERSIONS, TransferVersion1
 from smp_lab.tasks import Task, get_task
-
-SUFFIX = ".json"
 
 _KINDS = {"str": str, "int": int, "float": float, "tuple[str, ...]": tuple, "None": NoneType}
 
@@ -205,12 +202,11 @@ def save_transfer(
     RunWriteError
         If a fact is not JSON, the folder cannot be written or the disk is full. Nothing is left behind.
     """
-    file = transfer_file(runs, settings)
     columns = predictions.drop(columns="split")
     # Nine digits name every float32.
     texts = {str(name): " ".join(f"{value:.9g}" for value in columns[name]) for name in columns}
-    content = TRANSFERS.to_json(
-        file,
+    return TRANSFERS.save(
+        runs,
         {
             "transfer_id": settings.transfer_id,
             "settings": asdict(settings),
@@ -218,17 +214,11 @@ def save_transfer(
             "results": {**results, "predictions": texts},
         },
     )
-    try:
-        with TRANSFERS.writing(file) as temporary:
-            write_durably(temporary, content)
-    except RunExistsError:
-        pass
-    return load_transfer(file)
 
 
 def transfer_file(runs: Path, settings: TransferSettings) -> Path:
     """The file of a transfer in a folder of runs, written or not."""
-    return transfers_folder(runs) / f"{settings.transfer_id}{SUFFIX}"
+    return TRANSFERS.path_of(runs, settings.transfer_id)
 
 
 def _build(file: Path, content: Mapping[str, Any], model: TransferVersion1) -> TransferRecord:
@@ -250,9 +240,8 @@ TRANSFERS: Store[TransferRecord] = Store(
     kind="transfer",
     id_name="transfer_id",
     versions=TRANSFER_VERSIONS,
-    json_file=lambda path: path,
-    entries=lambda runs: names_in(transfers_folder(runs), folders_alone=False),
-    id_at=lambda path: path.name.removesuffix(SUFFIX),
+    folder=transfers_folder,
+    json_name=None,
     id_of=lambda transfer: transfer.transfer_id,
     build=_build,
     again="Restore it, or delete it and start smp-lab transfer again.",
@@ -296,15 +285,3 @@ def list_transfers(folders: Iterable[Path], before: TransferIndex | None = None)
     """
     found = TRANSFERS.list(folders, before.seen.get) if before else TRANSFERS.list(folders)
     return TransferIndex(found.records, found.problems, found.seen)
-
-
-def transfer_files(runs: Path) -> list[Path]:
-    """The files in a folder of runs that should be transfers, by name; none where it has no such folder.
-
-    Raises
-    ------
-    RunFormatError
-        If the folder is there and cannot be read.
-    """
-    with fenced(f"Folder {transfers_folder(runs)} of transfers"):
-        return TRANSFERS.entries(runs)

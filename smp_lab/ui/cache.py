@@ -26,9 +26,9 @@ from smp_lab.analysis.run_table import run_table as run_table_of
 from smp_lab.figures import style
 from smp_lab.masks import MaskSet
 from smp_lab.storage.formats import Base
-from smp_lab.storage.imported import IMPORTED_MASKS, ImportedMask, bases_of, list_imported
+from smp_lab.storage.imported import IMPORTED_MASKS, ImportedMask, bases_of
 from smp_lab.storage.mask_records import MaskRecord
-from smp_lab.storage.measurements import MEASUREMENTS, MeasurementRecord, list_measurements
+from smp_lab.storage.measurements import MEASUREMENTS, MeasurementRecord
 from smp_lab.storage.published import published_ablations, published_points
 from smp_lab.storage.runs import RUNS, RunIndex, RunRecord, ScoreHistory, list_runs, load_run
 from smp_lab.storage.store import Listing, Store
@@ -149,12 +149,12 @@ def _known_bases(folders: tuple[Path, ...], stamps: str) -> list[Base]:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _measurements(folders: tuple[Path, ...], stamps: str) -> Listing[MeasurementRecord]:
-    return list_measurements(folders)
+    return MEASUREMENTS.list(folders)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _imported_masks(folders: tuple[Path, ...], stamps: str) -> Listing[ImportedMask]:
-    return list_imported(folders)
+    return IMPORTED_MASKS.list(folders)
 
 
 def _stamp(run: Path) -> Stamp:

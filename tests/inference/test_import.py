@@ -20,8 +20,8 @@ from smp_lab.inference.export import export
 from smp_lab.inference.scoring import predict, score_table
 from smp_lab.inference.torch_files import torch_file
 from smp_lab.storage.formats import Base, Opened
-from smp_lab.storage.imported import list_imported, save_imported
-from smp_lab.storage.measurements import SCORE, SIZE, list_measurements
+from smp_lab.storage.imported import IMPORTED_MASKS, save_imported
+from smp_lab.storage.measurements import MEASUREMENTS, SCORE, SIZE
 from smp_lab.storage.release import write_release
 
 
@@ -37,7 +37,7 @@ def imported(tmp_path, pruned):
         )
         assert found.exit_code == 0, found.output
         facts = json.loads(found.stdout)
-        return facts, list_imported([folder]).records[facts["mask_id"]].mask_record
+        return facts, IMPORTED_MASKS.list([folder]).records[facts["mask_id"]].mask_record
 
     return run
 
@@ -147,7 +147,7 @@ def test_an_imported_mask_is_scored_and_the_score_kept_beside_it(pruned, bert_fo
     record = save_imported(runs, opened, source="m", label="Theirs", task="sst2")
     arguments = ["evaluate", record.mask_id, "--encoder", str(bert_folder), "--runs", str(runs)]
     told = json.loads(invoke(commands, [*arguments, "--cut", "9", "--json"], catch_exceptions=False).stdout)
-    kept = list_measurements([runs]).records
+    kept = MEASUREMENTS.list([runs]).records
     assert set(told) == set(kept) and {each.settings.mask_id for each in kept.values()} == {record.mask_id}
     scored, sized = (next(each.table for each in kept.values() if each.settings.kind == kind) for kind in (SCORE, SIZE))
     assert scored["cut"].tolist() == sized["cut"].tolist() == [0, 9]

@@ -9,7 +9,7 @@ from conftest import TINY, make_run, random_masks
 from smp_lab import paths
 from smp_lab.encoder_families import BERT
 from smp_lab.storage.formats import Base, Opened
-from smp_lab.storage.imported import list_imported, save_imported
+from smp_lab.storage.imported import IMPORTED_MASKS, save_imported
 from smp_lab.ui import safety
 
 from .conftest import charts, sentences
@@ -37,10 +37,10 @@ def test_a_file_is_opened_for_the_session_and_kept_on_request(open_page, runs, f
     assert "Read as dictionary of masks" in sentences(app.success)
     assert "of the encoders known here it alone has these shapes" in sentences(app.success)
     assert len(charts(app)) == 1 and not app.exception
-    assert not list_imported([runs]).records
+    assert not IMPORTED_MASKS.list([runs]).records
     next(button for button in app.button if "Keep" in button.label).click().run()
     assert "kept beside the runs" in sentences(app.caption)
-    assert [mask.settings.label for mask in list_imported([runs]).records.values()] == ["theirs.npz"]
+    assert [mask.settings.label for mask in IMPORTED_MASKS.list([runs]).records.values()] == ["theirs.npz"]
 
 
 def test_what_is_no_mask_is_a_sentence(open_page, runs, tmp_path):

@@ -10,7 +10,7 @@ from conftest import TINY, make_run, random_masks
 from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError
 from smp_lab.paths import MASK_RECORD_FILE, MASKS_FILE
 from smp_lab.storage.formats import Opened, named_base
-from smp_lab.storage.imported import IMPORTED_MASKS, known_bases, list_imported, load_imported, save_imported
+from smp_lab.storage.imported import IMPORTED_MASKS, known_bases, save_imported
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.sealed import to_json
 
@@ -29,7 +29,7 @@ def save(runs, **facts):
 def test_a_mask_is_written_once_and_read_back(runs):
     record = save(runs, metric="accuracy", value=0.82, n_examples=872)
     assert record.mask_id.startswith("a-mask-of-mine-")
-    assert list(list_imported([runs]).records) == [record.mask_id]
+    assert list(IMPORTED_MASKS.list([runs]).records) == [record.mask_id]
     mask = record.mask_record
     assert (mask.label, mask.task, mask.encoder) == ("A mask, of mine!", "sst2", "tiny")
     assert mask.masks.sha256 == OPENED.masks.sha256
@@ -82,7 +82,7 @@ def rewrite(record, change):
 def test_an_altered_record_is_a_problem_of_its_own(runs, change):
     record, other = save(runs), save(runs, label="Other")
     rewrite(record, change)
-    listing = list_imported([runs])
+    listing = IMPORTED_MASKS.list([runs])
     assert list(listing.records) == [other.mask_id]
     assert [path for path, _ in listing.problems] == [record.path]
 
@@ -91,7 +91,7 @@ def test_counts_that_are_not_those_of_the_mask_are_refused_with_it(runs):
     record = save(runs)
     rewrite(record, lambda content: content["results"]["kept_per_head"][0][0].reverse())
     with pytest.raises(MaskFormatError, match="keeps other weights"):
-        load_imported(record.path).read()
+        IMPORTED_MASKS.load(record.path).read()
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: content[:40] + b"x" + content[41:]])

@@ -7,10 +7,9 @@ from conftest import PROVENANCE
 
 from smp_lab.errors import ConfigError, RunFormatError
 from smp_lab.storage.measurements import (
+    MEASUREMENTS,
     SCORE,
     MeasurementSettings,
-    list_measurements,
-    measurement_file,
     save_measurement,
 )
 from smp_lab.storage.runs import list_runs
@@ -49,9 +48,9 @@ def save(runs, table=TABLE, **changes):
 
 def test_what_is_written_is_read(runs):
     saved = save(runs)
-    (read,) = list_measurements([runs]).records.values()
+    (read,) = MEASUREMENTS.list([runs]).records.values()
     assert read == saved
-    assert read.path == measurement_file(runs, settings())
+    assert read.path == MEASUREMENTS.path_of(runs, settings().measurement_id)
     assert read.measurement_id.startswith("rte-smp_s-r0.5-s0-01234567-score-")
     pd.testing.assert_frame_equal(read.table, TABLE, check_dtype=False)
     assert [column.dtype.kind for _, column in read.table.items()][:3] == ["i", "O", "f"]
@@ -75,7 +74,7 @@ def test_one_that_is_there_is_left_as_it_is_and_is_no_run(runs, write_run):
     assert save(runs, TABLE.assign(value=0.9)).results == first.results
     index = list_runs([runs])
     assert (list(index.runs), index.problems) == ([run.run_id], ())
-    assert list_measurements([runs / "nowhere"]).records == {}
+    assert MEASUREMENTS.list([runs / "nowhere"]).records == {}
 
 
 @pytest.mark.parametrize("change", [{"kind": "speed"}, {"task": "foo"}, {"mask_id": 3}, {"options": [1]}])
@@ -103,7 +102,7 @@ def test_a_damaged_measurement_is_one_sentence(runs, name, values, sentence, sea
     if sealed:
         content["sha256"] = own_sha256(content)
     broken.path.write_text(json.dumps(content))
-    listing = list_measurements([runs])
+    listing = MEASUREMENTS.list([runs])
     assert list(listing.records) == [whole.measurement_id]
     ((file, told),) = listing.problems
     assert file == broken.path
@@ -119,7 +118,7 @@ def test_an_altered_value_and_another_name_are_told(runs):
         save(runs)
     saved.path.write_text(content)
     saved.path.rename(saved.path.with_name("other.json"))
-    assert "give it its name back" in list_measurements([runs]).problems[0][1]
+    assert "give it its name back" in MEASUREMENTS.list([runs]).problems[0][1]
 
 
 def test_a_mask_whose_name_is_a_path_is_refused(runs):
