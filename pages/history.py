@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import training_history as analysis
 from smp_lab.analysis.replicates import along_lines
 from smp_lab.figures import style
 from smp_lab.figures import training_history as figures
-from smp_lab.storage.runs import RunRecord
 from smp_lab.ui import cache, controls, messages
 from smp_lab.ui.glossary import explain
 
@@ -31,7 +29,7 @@ def main() -> None:
         [(run, analysis.progress(history, run.layout.n_weights)) for run, history in histories]
     )
     flips = controls.tables_of_runs([(run, analysis.flips(history)) for run, history in histories])
-    metrics = controls.tables_of_runs([(run, _evaluations(run)) for run in runs])
+    metrics = controls.tables_of_runs([(run, analysis.evaluations_of(run)) for run in runs])
     with answer:
         if words := analysis.settled(flips, progress):
             st.markdown(words, help=explain("kept", "schedule", "true swap"))
@@ -67,10 +65,6 @@ def main() -> None:
         alt=f"Weights that change sides in a step, forced by the schedule and truly swapped, {named}",
         min_width=640,
     )
-
-
-def _evaluations(run: RunRecord) -> pd.DataFrame:
-    return analysis.evaluations(run.results["evaluations"], run.main_metric).assign(n_examples=run.n_examples)
 
 
 main()

@@ -12,6 +12,7 @@ from smp_lab.figures import sparsity as figures
 from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES
 from smp_lab.layout import HEAD_TYPES
 from smp_lab.storage.published import SOURCE
+from smp_lab.storage.runs import Masked, masks_of
 from smp_lab.ui import cache, columns, controls, mask_picture
 from smp_lab.ui.glossary import explain
 
@@ -21,7 +22,7 @@ _SUM = "all four"
 def main() -> None:
     st.title("Where do masks keep weights?")
     answer = st.container()
-    runs: list[controls.Masked] = [
+    runs: list[Masked] = [
         *controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK),
         *controls.chosen_masks(),
     ]
@@ -43,7 +44,7 @@ def main() -> None:
     _heads(runs)
     _counts(runs)
     st.header("One matrix")
-    masks = {mask.mask_id: mask for mask in controls.masks_of(runs)}
+    masks = {mask.mask_id: mask for mask in masks_of(runs)}
     if masks:
         labels = controls.run_labels(runs)
         mask_picture.show(masks, {mask_id: labels[mask_id] for mask_id in masks})
@@ -53,7 +54,7 @@ def main() -> None:
 
 # What is set in a fragment draws it alone: the rest of the page stays.
 @st.fragment
-def _heads(runs: Sequence[controls.Masked]) -> None:
+def _heads(runs: Sequence[Masked]) -> None:
     titles = {_SUM: "All four"} | {kind: MATRIX_TITLES[kind] for kind in HEAD_TYPES}
     matrices = controls.pick("Matrices of the heads", titles, key="heads", widget=st.segmented_control, required=True)
     types = HEAD_TYPES if matrices == _SUM else (matrices,)
@@ -76,7 +77,7 @@ def _heads(runs: Sequence[controls.Masked]) -> None:
     )
 
 
-def _counts(runs: Sequence[controls.Masked]) -> None:
+def _counts(runs: Sequence[Masked]) -> None:
     st.header("Counts")
     table = controls.tables_of_runs(
         [

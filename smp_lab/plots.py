@@ -29,14 +29,11 @@ from smp_lab.figures import transfer as transfer_figures
 from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES, TASK
 from smp_lab.layout import HEAD_TYPES, MatrixId
 from smp_lab.storage.mask_records import MaskRecord
-from smp_lab.storage.published import published_points
-from smp_lab.storage.runs import RunRecord, list_runs
+from smp_lab.storage.published import published_in_tables
+from smp_lab.storage.runs import Masked, RunRecord, list_runs, masks_of
 from smp_lab.storage.transfers import TransferRecord
 
 _PAIR = ["run_a", "run_b"]
-
-# A mask without a run has no history, scores or metric; what it keeps is shown like that of a run.
-Masked = RunRecord | MaskRecord
 
 
 def open_runs(folder: str | Path, **settings: object) -> list[RunRecord]:
@@ -152,10 +149,7 @@ def similarity_to_final(runs: Sequence[RunRecord], measure: str = "recall", *, c
 
 def evaluations(runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = TASK) -> go.Figure:
     """Main metric at each evaluation; `x` is one of `figures.training_history.AXES`."""
-    tables = [
-        training_history.evaluations(run.results["evaluations"], run.main_metric).assign(n_examples=run.n_examples)
-        for run in runs
-    ]
+    tables = [training_history.evaluations_of(run) for run in runs]
     return history_figures.plot_evaluations(_of_runs(runs, tables), x, color_by)
 
 
@@ -232,9 +226,8 @@ def _curves(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, pd.DataFrame, pd.D
     found = [sampling.reliability(run.predictions, run.config.task_info, run.main_metric) for run in runs]
     table = curve_tables.with_reliability(run_table.run_table(runs), found)
     tasks, methods = set(table["task"]), set(table["method"])
-    published = published_points()
-    published = published[~published["read_off"] & ~published["distilled"]]
-    return table, curve_tables.mean_curves(table), curve_tables.published_lines(published, tasks, methods)
+    published = curve_tables.published_lines(published_in_tables(), tasks, methods)
+    return table, curve_tables.mean_curves(table), published
 
 
 def _labels(runs: Sequence[Masked]) -> dict[str, str]:
@@ -251,8 +244,7 @@ def _of_runs(runs: Sequence[Masked], tables: Sequence[pd.DataFrame]) -> pd.DataF
 
 
 def _masks(runs: Sequence[Masked], at_least: int = 2) -> list[MaskRecord]:
-    records = [each if isinstance(each, MaskRecord) else each.mask_record for each in runs]
-    masks = [record for record in records if record is not None]
+    masks = masks_of(runs)
     if len(masks) < at_least:
         raise MaskFormatError(
             f"This figure takes at least {at_least} mask{'s' * (at_least > 1)}, and got {len(masks)}."

@@ -29,8 +29,8 @@ from smp_lab.figures.overlap import SCALES, plot_pair_kinds, plot_pairs
 from smp_lab.figures.sparsity import plot_remaining_per_head, plot_remaining_per_layer
 from smp_lab.figures.style import DIFFERENCE, HEAD_WORDS, SAFE_FONT
 from smp_lab.figures.training_history import plot_evaluations, plot_flips, plot_remaining
-from smp_lab.storage.published import published_points
-from smp_lab.storage.runs import RunRecord
+from smp_lab.storage.published import published_in_tables
+from smp_lab.storage.runs import RunRecord, masks_of
 
 # A part of the report: Markdown, or a figure.
 Part: TypeAlias = str | go.Figure
@@ -86,11 +86,9 @@ def report(runs: Sequence[RunRecord], table: pd.DataFrame) -> str:
 def _scores(runs: Sequence[RunRecord], rows: pd.DataFrame, names: Mapping[str, str]) -> Iterator[Part]:
     known = [sampling.reliability(run.predictions, run.config.task_info, run.main_metric) for run in runs]
     rows = curves.with_reliability(rows, known)
-    published = published_points()
-    published = published[~published["read_off"] & ~published["distilled"]]
     yield overview.answer(overview.over_tasks(rows))
     yield "## What do the tasks score with fewer weights?"
-    lines = curves.published_lines(published, set(rows["task"]), set(rows["method"]))
+    lines = curves.published_lines(published_in_tables(), set(rows["task"]), set(rows["method"]))
     yield plot_curves(rows, curves.mean_curves(rows), lines)
     yield as_markdown(summary_cells(summarize(rows)).map(plain).rename(columns=plain))
     yield plain(caption(rows))
@@ -115,7 +113,7 @@ def _weights(runs: Sequence[RunRecord], rows: pd.DataFrame, names: Mapping[str, 
 
 
 def _agreement(runs: Sequence[RunRecord], rows: pd.DataFrame, names: Mapping[str, str]) -> Iterator[Part]:
-    every = [mask for run in runs if (mask := run.mask_record) is not None]
+    every = masks_of(runs)
     encoders = Counter(mask.encoder_sha256 for mask in every).most_common(1)
     masks = [mask for mask in every if mask.encoder_sha256 == encoders[0][0]][:_MOST_MASKS]
     if len(masks) < 2:
@@ -137,15 +135,7 @@ def _training(runs: Sequence[RunRecord], rows: pd.DataFrame, names: Mapping[str,
     metrics, progress, flips = (
         tables_of_runs(contents, names)
         for contents in (
-            [
-                (
-                    run,
-                    training_history.evaluations(run.results["evaluations"], run.main_metric).assign(
-                        n_examples=run.n_examples
-                    ),
-                )
-                for run in runs
-            ],
+            [(run, training_history.evaluations_of(run)) for run in runs],
             [(run, training_history.progress(run.history, run.layout.n_weights)) for run in runs],
             [(run, training_history.flips(run.history)) for run in runs],
         )

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+
+
+class Run(Protocol):
+    """What its evaluations are asked of; a run record has it."""
+
+    @property
+    def results(self) -> Mapping[str, Any]:
+        """Of a record: evaluations."""
+
+    @property
+    def main_metric(self) -> str:
+        """Name of the task's main metric."""
+
+    @property
+    def n_examples(self) -> int:
+        """Examples that it was measured on."""
 
 
 def progress(history: pd.DataFrame, n_weights: int) -> pd.DataFrame:
@@ -73,6 +89,11 @@ def evaluations(entries: Iterable[Mapping[str, Any]], metric: str) -> pd.DataFra
     """
     rows = [(entry["step"], entry["epoch"], entry["remaining"], metric, entry[metric]) for entry in entries]
     return pd.DataFrame(rows, columns=["step", "epoch", "remaining", "metric", "value"])
+
+
+def evaluations_of(run: Run) -> pd.DataFrame:
+    """The main metric of a finished run at each evaluation: the columns of `evaluations`, and n_examples."""
+    return evaluations(run.results["evaluations"], run.main_metric).assign(n_examples=run.n_examples)
 
 
 def settled(flips: pd.DataFrame, progress: pd.DataFrame) -> str:

@@ -104,9 +104,9 @@ def checked(questions: Iterable[tuple[str, str, str, list[Answer]]], what: str) 
     return (asked, contexts), column(targets)
 
 
-def column(targets: Sequence[tuple[Answer, ...]]) -> npt.NDArray[np.object_]:
-    """Targets of questions as an array ``(n,)``, of tuples and not of what is in them."""
-    return np.fromiter(targets, np.object_, len(targets))
+def column(values: Sequence[object]) -> npt.NDArray[np.object_]:
+    """Objects as an array ``(n,)``, tuples too and not what is in them."""
+    return np.fromiter(values, np.object_, len(values))
 
 
 def columns_of(task: Task, data_set: Any, what: str) -> Rows:

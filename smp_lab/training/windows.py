@@ -21,6 +21,7 @@ from smp_lab.tasks.spans import Answer
 from smp_lab.training.data import Examples
 from smp_lab.training.examples import DevelopmentSplit, TokenizedExamples
 from smp_lab.training.heads import Target
+from smp_lab.training.squad import column
 
 # Tokens that two windows of one question share; a third of shorter windows than 384.
 OVERLAP = 128
@@ -176,18 +177,13 @@ class QuestionSplit(DevelopmentSplit):
                 best[window.question] = score
                 context = self.questions.texts[1][window.question]
                 answers[window.question] = _answer(context, window.characters[first, 0], window.characters[last, 1])
-        return objects(answers)
+        return column(answers)
 
 
 def _answer(context: str, start: int, end: int) -> Answer:
     """A span without the blanks around it, which some tokenizers count to a word."""
     text = context[start:end]
     return Answer(text.strip(), int(start) + len(text) - len(text.lstrip()))
-
-
-def objects(values: Sequence[object]) -> npt.NDArray[np.object_]:
-    """A column of objects, whatever they hold."""
-    return np.fromiter(iter(values), np.object_, len(values))
 
 
 def question_split(

@@ -16,10 +16,8 @@ from smp_lab.analysis.labels import percent as percent
 from smp_lab.errors import SmpLabError
 from smp_lab.figures import style
 from smp_lab.storage.mask_records import MaskRecord
-from smp_lab.storage.runs import RunIndex, RunRecord
+from smp_lab.storage.runs import Masked, RunIndex, RunRecord
 from smp_lab.ui import cache, export, lecture, links, messages
-
-Masked = RunRecord | MaskRecord
 
 # Pages that show a mask without a run.
 _OF_MASKS = ("sparsity", "overlap", "open_mask")
@@ -140,12 +138,6 @@ def pick_runs(index: RunIndex, page: str) -> None:
         args=[links.RUNS],
     )
     links.put({links.RUNS: asked})
-
-
-def masks_of(runs: Sequence[Masked]) -> list[MaskRecord]:
-    """The masks of those that hold one."""
-    masks = [run if isinstance(run, MaskRecord) else run.mask_record for run in runs]
-    return [mask for mask in masks if mask is not None]
 
 
 def pick_masks(page: str) -> None:

@@ -12,7 +12,7 @@ from smp_lab.analysis import overlap, transfer
 from smp_lab.figures.overlap import SCALES, plot_regions
 from smp_lab.figures.transfer import plot_transfer
 from smp_lab.storage.mask_records import MaskRecord
-from smp_lab.storage.runs import RunRecord
+from smp_lab.storage.runs import Masked, RunRecord, masks_of
 from smp_lab.storage.transfers import TransferRecord
 from smp_lab.ui import cache, columns, controls, links, messages, overlap_words
 from smp_lab.ui.glossary import explain
@@ -20,9 +20,9 @@ from smp_lab.ui.glossary import explain
 _FEW_REGIONS = 4
 
 
-def comparable(runs: Sequence[controls.Masked]) -> list[MaskRecord]:
+def comparable(runs: Sequence[Masked]) -> list[MaskRecord]:
     """The readable masks of one encoder; which encoder is asked where nobody chose runs of one."""
-    masks = controls.masks_of(runs)
+    masks = masks_of(runs)
     with messages.slot():
         if dense := [run.run_id for run in runs if isinstance(run, RunRecord) and not run.has_masks]:
             st.caption(messages.plain(f"Without a mask, and so left out: {', '.join(dense)}."))
@@ -126,7 +126,7 @@ def transfers(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
 def _of_these(every: Sequence[TransferRecord], runs: Sequence[RunRecord]) -> list[TransferRecord]:
     measured = {t.settings.mask_run for t in every}
     # Not of every run: with many of them each digest is a mask read again.
-    masks = [mask for run in runs if run.run_id in measured and (mask := run.mask_record) is not None]
+    masks = masks_of([run for run in runs if run.run_id in measured])
     known, altered = transfer.transfers_of_masks(every, {mask.mask_id: cache.mask_sha256(mask) for mask in masks})
     if altered:
         messages.warning(f"Measured with another mask than the run holds now, and left out: {', '.join(altered)}.")

@@ -12,7 +12,7 @@ from smp_lab.analysis.overlap import measure_overlap
 from smp_lab.analysis.sparsity import remaining_per_head
 from smp_lab.figures import scores as score_figures
 from smp_lab.figures.lesson.real import plot_bars, plot_snapshots, plot_three
-from smp_lab.storage.runs import RunRecord
+from smp_lab.storage.runs import RunRecord, masks_of
 from smp_lab.ui import cache
 from smp_lab.ui.controls import percent
 from smp_lab.ui.glossary import explain
@@ -223,6 +223,6 @@ def _heads(run: RunRecord) -> npt.NDArray[np.float64]:
 
 
 def _phi(run_a: RunRecord, run_b: RunRecord) -> float:
-    masks = [mask for run in (run_a, run_b) if (mask := run.mask_record) is not None]
+    masks = masks_of((run_a, run_b))
     pair = cache.pairwise_overlap(masks, [])
     return float(measure_overlap(pair, ["run_a", "run_b"])["phi_within"].iloc[0])
