@@ -15,11 +15,11 @@ from smp_lab.errors import JobError
 from smp_lab.jobs.imports import Imported, import_file
 from smp_lab.paths import imported_folder, own_runs_folder
 from smp_lab.storage.imported import IMPORTED_MASKS, ImportedMask
-from smp_lab.ui import safety
+from smp_lab.ui import safety, session
 
 # BERT-base in 32 bits is 440 MB.
 MAX_UPLOAD_MB = 1024
-_FOLDER, _LAST = "opened_folder", "opened_last"
+_FOLDER = "opened_folder"
 
 
 class _Folder:
@@ -57,11 +57,7 @@ def open_file(source: str | UploadedFile, options: Sequence[str]) -> Imported:
     if isinstance(source, str) and not safety.is_local():
         raise JobError("From other machines no path can be named. Send the file.")
     asked = source if isinstance(source, str) else source.file_id, tuple(options)
-    last: tuple[object, Imported] | None = st.session_state.get(_LAST)
-    if last is None or last[0] != asked:
-        last = asked, _import(source, options)
-        st.session_state[_LAST] = last
-    return last[1]
+    return session.last("opened_last", asked, lambda: _import(source, options))
 
 
 def _import(source: str | UploadedFile, options: Sequence[str]) -> Imported:

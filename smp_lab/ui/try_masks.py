@@ -18,7 +18,7 @@ from smp_lab.figures.style import MATRIX_TITLES
 from smp_lab.jobs.model_process import ModelProcess
 from smp_lab.storage.runs import RunRecord
 from smp_lab.tasks.kinds import SPAN
-from smp_lab.ui import cache, columns, controls, messages
+from smp_lab.ui import cache, columns, controls, messages, session
 
 MASK, NONE, RANDOM = "mask", "none", "random"
 BESIDE = {NONE: "no mask", RANDOM: "a random mask as large"}
@@ -58,10 +58,11 @@ def answer(
     """What every mask says of a text, each beside others of its encoder; returns the runs whose masks could say it."""
     asked = [(run, kind) for run in runs for kind in (MASK, *beside)]
     names = [labels[run.run_id] + (f", {BESIDE[kind]}" if kind != MASK else "") for run, kind in asked]
-    began = time.perf_counter()
+    masks = [(str(run.path), kind) for run, kind in asked]
     with messages.sentence_on_error(), st.spinner("Asking the masks", show_time=True):
-        found = models().ask("answers", masks=[(str(run.path), kind) for run, kind in asked], texts=list(texts))
-    seconds = time.perf_counter() - began
+        found, seconds = session.last(
+            "try_answers", (masks, texts), lambda: _timed("answers", masks=masks, texts=texts)
+        )
     said = dict(zip(names, found["answers"], strict=True))
     baselines = {name: _majority_class(run) for name, (run, _) in zip(names, asked, strict=True)}
     table = answers.answer_table(said, baselines)
@@ -91,6 +92,12 @@ def answer(
     return [run for run in runs if not isinstance(said[labels[run.run_id]], str)]
 
 
+def _timed(call: str, **arguments: Any) -> tuple[Any, float]:
+    """What the models answer, and in how many seconds."""
+    began = time.perf_counter()
+    return models().ask(call, **arguments), time.perf_counter() - began
+
+
 def _majority_class(run: RunRecord) -> str | None:
     return answers.majority_class(cache.predictions(run), run.config.task_info)
 
@@ -115,7 +122,12 @@ def parts(runs: Sequence[RunRecord], labels: Mapping[str, str], texts: Sequence[
     by_id = {run.run_id: run for run in runs}
     run = by_id[controls.pick("Mask", {run_id: labels[run_id] for run_id in by_id}, key="try_run", width=420)]
     with messages.sentence_on_error(), st.spinner("Hiding one token after the other", show_time=True):
-        found = models().ask("outcomes", folder=str(run.path), texts=list(texts), variants=None)
+        # A click below asks for other parts, and hides the same tokens.
+        found = session.last(
+            "try_tokens",
+            (run.run_id, texts),
+            lambda: models().ask("outcomes", folder=str(run.path), texts=texts, variants=None),
+        )
     whole = found["outcomes"][0]
     quantity = _quantity(run, whole)
     if set(found["tokens"]) - _SPECIAL <= _UNKNOWN:
@@ -143,7 +155,7 @@ def parts(runs: Sequence[RunRecord], labels: Mapping[str, str], texts: Sequence[
         *({**base, "matrices": [*base["matrices"], matrix]} for matrix in matrices),
     ]
     with messages.sentence_on_error(), st.spinner("Emptying one part after the other", show_time=True):
-        found = models().ask("outcomes", folder=str(run.path), texts=list(texts), variants=variants)
+        found = models().ask("outcomes", folder=str(run.path), texts=texts, variants=variants)
     first, without, *others = found["outcomes"]
     _say_out(out, quantity, answers.changes([first, without]).iloc[0])
     tables = (
