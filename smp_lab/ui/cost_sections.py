@@ -64,7 +64,7 @@ def _cuts(table: pd.DataFrame) -> None:
         min_width=520,
     )
     columns.show(
-        table,
+        columns.in_words(table),
         column_order=["run", "cut", "left", "metric", "value", "low", "high", "change", "n_examples"],
         column_config=columns.SHARED
         | {

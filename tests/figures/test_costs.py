@@ -19,11 +19,15 @@ TABLE = pd.DataFrame(
 
 
 def test_a_line_per_run_and_the_published_points_hollow():
-    line, published = plot_cuts(TABLE).data
+    figure = plot_cuts(TABLE)
+    line, published = figure.data
     assert list(line.x) == [90, 60] and list(line.y) == pytest.approx([0, -5])
     assert list(line.text) == ["0", "10"]
     assert list(published.x) == [left for _, left, _, _ in PUBLISHED]
-    assert published.marker.symbol == "circle-open" and published.line.dash == "dash"
+    assert all(symbol.endswith("-open") for symbol in published.marker.symbol) and published.line.dash == "dash"
+    # A cut has one mark, measured or published, and the subtitle says which.
+    assert [f"{symbol}-open" for symbol in line.marker.symbol] == list(published.marker.symbol)
+    assert "0 circle, 10 square" in figure.layout.title.subtitle.text
 
 
 def test_an_empty_table_says_so():
