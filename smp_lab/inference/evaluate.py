@@ -18,7 +18,15 @@ from smp_lab.inference.pruned import Pruned
 from smp_lab.inference.scoring import predict, score_table
 from smp_lab.storage.formats import named_base
 from smp_lab.storage.mask_records import MaskRecord
-from smp_lab.storage.measurements import KINDS, SCORE, SIZE, MeasurementRecord, MeasurementSettings, save_measurement
+from smp_lab.storage.measurements import (
+    KINDS,
+    MEASUREMENTS,
+    SCORE,
+    SIZE,
+    MeasurementRecord,
+    MeasurementSettings,
+    save_measurement,
+)
 from smp_lab.training.encoders import EncoderFiles, load_encoder
 from smp_lab.training.prepare import prepare
 from smp_lab.training.provenance import code_version, made_here
@@ -37,7 +45,7 @@ def evaluate(
 ) -> tuple[MeasurementRecord, MeasurementRecord]:
     """Score a mask in the classifier of a task: the encoder, the mask and the task's label words, nothing trained.
 
-    The records are of the kinds "score" and "size".
+    The records are of the kinds "score" and "size"; those that are there already are read.
 
     Parameters
     ----------
@@ -71,19 +79,8 @@ def evaluate(
     loaded = load_encoder(prepared.files)
     if loaded.layout.widths != mask.layout.widths or loaded.layout.n_heads != mask.layout.n_heads:
         raise EncoderError(f"{mask.label} is a mask for other shapes than {prepared.files.name} has.")
-    config = prepared.config
-    pruned = Pruned(config, loaded, replace(mask.masks, layout=loaded.layout))
-    scores, sizes = [], []
-    published = _n_parameters(loaded.model)
-    for cut in sorted(set(cuts)):
-        cut_off = pruned.with_masks(cut_rows(pruned.masks, cut))
-        scores.append(score_table(predict(cut_off, prepared.data), prepared.data).assign(cut=cut))
-        sizes.append({"cut": cut, "parameters": _n_parameters(compact_encoder(cut_off)), "published": published})
-    options = {
-        "max_length": config.max_length,
-        "label_words": list(config.label_words or ()),
-        "cuts": sorted(set(cuts)),
-    }
+    config, cuts = prepared.config, sorted(set(cuts))
+    options = {"max_length": config.max_length, "label_words": list(config.label_words or ()), "cuts": cuts}
     settings = MeasurementSettings(
         kind=SCORE,
         mask_id=mask.mask_id,
@@ -94,12 +91,26 @@ def evaluate(
         data_sha256=prepared.data.development_sha256,
         options=options,
     )
+    of_size = replace(settings, kind=SIZE, data_sha256=None, options={"cuts": cuts})
+    there = [MEASUREMENTS.find(each.measurement_id, [runs]) for each in (settings, of_size)]
+    if there[0] and there[1]:
+        return there[0], there[1]
+    pruned = Pruned(config, loaded, replace(mask.masks, layout=loaded.layout))
+    scores, sizes = [], []
+    published, last = n_parameters(loaded.model), None
+    for cut in cuts:
+        cut_off = pruned.with_masks(cut_rows(pruned.masks, cut))
+        # A cut that empties no further row changes nothing.
+        if cut_off.masks.sha256 != last:
+            last, said = cut_off.masks.sha256, score_table(predict(cut_off, prepared.data), prepared.data)
+            left = n_parameters(compact_encoder(cut_off))
+        scores.append(said.assign(cut=cut))
+        sizes.append({"cut": cut, "parameters": left, "published": published})
     provenance = {
         **made_here(time.monotonic() - began, command, code),
         "data_source": prepared.data.source,
         "base_model_source": prepared.files.source,
     }
-    of_size = replace(settings, kind=SIZE, data_sha256=None, options={"cuts": options["cuts"]})
     columns = list(KINDS[SCORE])
     return (
         save_measurement(runs, settings=settings, provenance=provenance, table=pd.concat(scores)[columns]),
@@ -107,7 +118,8 @@ def evaluate(
     )
 
 
-def _n_parameters(model: nn.Module) -> int:
+def n_parameters(model: nn.Module) -> int:
+    """Of all its parts, biases and embeddings too."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
