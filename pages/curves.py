@@ -28,7 +28,7 @@ def main() -> None:
     runs = controls.chosen_runs(cache.run_index())
     table = controls.rows_of(runs)
     with answer:
-        if words := overview.answer(overview.over_tasks(table)):
+        if words := overview.answer(cache.computed(overview.over_tasks, table)):
             st.markdown(words, help=explain("remaining weights", "kept"))
     with messages.slot():
         shown, means = _curves(runs, table)
@@ -97,7 +97,7 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
     if evaluation == _BEST:
         best = {run.run_id: run.best_at_final_density(metric or run.main_metric) for run in drawn_runs}
         shown = shown.assign(value=shown["run_id"].map(best), low=np.nan, high=np.nan)
-    means = analysis.mean_curves(shown)
+    means = cache.computed(analysis.mean_curves, shown)
     kinds = published["read_off"].map({True: _FIGURE, False: _TABLES})
     published = published[kinds.isin(parts) & (~published["distilled"] | (_DISTILLED in parts))]
     drawn = (shown, means, analysis.published_lines(published, tasks, methods, metric))

@@ -35,10 +35,11 @@ def main() -> None:
     scored = [run for run, _ in messages.readable(runs, cache.magnitudes)]
     with messages.sentence_on_error():
         counts = cache.pairwise_overlap(masks, scored)
-    pairs = overlap.describe_pairs(cache.computed(overlap.measure_overlap, counts, _PAIR), masks, labels)
+    measured = cache.computed(overlap.measure_overlap, counts, _PAIR)
+    pairs = cache.computed(overlap.describe_pairs, measured, masks, labels)
     measure = sections.pick_measure(pairs)
     with answer:
-        st.markdown(overlap_words.answer(pairs, measure), help=explain("phi", "lift"))
+        st.markdown(cache.computed(overlap_words.answer, pairs, measure), help=explain("phi", "lift"))
     _kinds(pairs, measure)
     a, b = _pair_beside_all(pairs, labels, measure)
     with messages.slot():
@@ -79,13 +80,11 @@ def _pair_beside_all(pairs: pd.DataFrame, labels: Labels, measure: str) -> tuple
             row = overlap.rows_of_pair(pairs, a, b).iloc[0]
             st.metric(figures.SCALES[measure].title, overlap.number(row[measure]))
             st.markdown(overlap_words.pair(row))
-    tree = cache.overlap_tree(pairs[[*_PAIR, "phi_within"]], ids)
-    # The tree, as a number for each pair: the height at which it brings the two together.
-    joined = tree.joined()[*(pairs[side].map(ids.index).to_numpy() for side in _PAIR)]
+    joined, tree = cache.computed(overlap.joined_pairs, pairs, ids)
     with beside:
         controls.show(
             figures.plot_pairs,
-            pairs.assign(phi_within_joined=joined),
+            joined,
             labels,
             tree.order,
             tree.merges,

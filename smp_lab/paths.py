@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -35,6 +36,7 @@ JOBS_FOLDER = ".jobs"
 TEMPORARY_PREFIX = ".writing-"
 
 
+@functools.cache
 def project_folder() -> Path:
     """The folder that holds pages/: the clone, or what an installed wheel has in its place."""
     package = Path(__file__).resolve().parent

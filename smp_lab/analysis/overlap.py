@@ -555,6 +555,13 @@ def similarity_tree(pairs: pd.DataFrame, mask_ids: Sequence[str]) -> Clustering:
     return average_linkage(similarity)
 
 
+def joined_pairs(pairs: pd.DataFrame, mask_ids: Sequence[str]) -> tuple[pd.DataFrame, Clustering]:
+    """The tree of `similarity_tree`, and pairs with phi_within_joined: the similarity at which it joins the two."""
+    tree, ids = similarity_tree(pairs, mask_ids), list(mask_ids)
+    joined = tree.joined()[*(pairs[side].map(ids.index).to_numpy() for side in ("run_a", "run_b"))]
+    return pairs.assign(phi_within_joined=joined), tree
+
+
 def shared_circles(pair: pd.Series[Any]) -> pd.DataFrame:
     """Two circles for a pair of masks: their areas, and the area that they share, are counts of weights.
 

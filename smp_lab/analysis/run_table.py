@@ -112,6 +112,11 @@ class Mask(Protocol):
         """The task that it was learned on; None where it is not known."""
 
 
+def rows_of(table: pd.DataFrame, run_ids: Sequence[str]) -> pd.DataFrame:
+    """The rows of runs, in the order of their ids."""
+    return table.set_index("run_id", drop=False).loc[list(run_ids)].reset_index(drop=True)
+
+
 def tables_of_runs(contents: Sequence[tuple[Run | Mask, pd.DataFrame]], labels: Mapping[str, str]) -> pd.DataFrame:
     """One table of several, with the columns run_id, run, line, task, method, level and seed in front.
 

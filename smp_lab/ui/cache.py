@@ -3,14 +3,15 @@
 What is read is kept by a run's folder and the time its run.json was written, a transfer's file and the time of that,
 or the digest of a mask; what is drawn, by all that it is drawn from.
 
-Records are read-only and shared by all sessions. Their arrays are read through a second, unshared record, so that a
-record in the index stays as small as its run.json.
+Records and tables are read-only and shared by all sessions: none is copied for a visitor. The arrays of a record are
+read through a second, unshared record, so that a record in the index stays as small as its run.json.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -21,7 +22,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from smp_lab import paths
-from smp_lab.analysis import clustering, labels, overlap, sampling
+from smp_lab.analysis import labels, overlap, sampling, transfer
 from smp_lab.analysis.run_table import run_table as run_table_of
 from smp_lab.figures import style
 from smp_lab.masks import MaskSet
@@ -169,15 +170,23 @@ def _file_stamp(file: Path) -> Stamp:
     return str(file), written
 
 
+# By id, for as long as the table lives: what a cache holds is asked for in every rerun, and nobody changes it.
+_TABLE_KEYS: dict[int, bytes] = {}
+
+
 def _table_key(table: pd.DataFrame) -> bytes:
+    if (known := _TABLE_KEYS.get(id(table))) is not None:
+        return known
     # All of it: of a table of 50,000 rows Streamlit's own key looks at some alone. pandas' hash takes thrice as long
-    # for the usual hundred rows, and a rerun asks for a dozen.
+    # for the usual hundred rows.
     digest = hashlib.sha256()
     for name, column in (("", table.index), *table.items()):
         values = column.to_numpy()
-        digest.update(f"{name!r} {values.dtype} {len(values)} ".encode())
+        digest.update(f"{name!r} {values.dtype.str} {len(values)} ".encode())
         digest.update(repr(values.tolist()).encode() if values.dtype == object else values.tobytes())
-    return digest.digest()
+    weakref.finalize(table, _TABLE_KEYS.pop, id(table), None).atexit = False
+    _TABLE_KEYS[id(table)] = key = digest.digest()
+    return key
 
 
 _KEYS: dict[str | type[Any], Callable[[Any], Any]] = {
@@ -201,7 +210,7 @@ def mask_sha256(mask: MaskRecord) -> str:
     return masks(mask).sha256
 
 
-@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
 def history(run: RunRecord) -> pd.DataFrame:
     """The history of a run; raises what `RunRecord.history` raises."""
     return load_run(run.path).history
@@ -214,7 +223,7 @@ def scores(run: RunRecord) -> ScoreHistory:
     return load_run(run.path).scores
 
 
-@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
 def predictions(run: RunRecord) -> pd.DataFrame:
     """What a run said of each development example; raises what `RunRecord.predictions` raises."""
     return load_run(run.path).predictions
@@ -226,10 +235,16 @@ def reliability(run: RunRecord, metric: str) -> sampling.Reliability:
     return sampling.reliability(load_run(run.path).predictions, run.config.task_info, metric)
 
 
-@st.cache_data(max_entries=1024, show_spinner=False, hash_funcs=_KEYS)
-def transfer_reliability(transfer: TransferRecord, metric: str) -> sampling.Reliability:
-    """The same of a transfer."""
-    return sampling.reliability(load_transfer(transfer.path).predictions, transfer.settings.task_info, metric)
+@st.cache_resource(max_entries=32, show_spinner="Resampling the development sets", show_time=True, hash_funcs=_KEYS)
+def transfer_table(transfers: Sequence[TransferRecord], run_labels: Mapping[str, str]) -> pd.DataFrame:
+    """`transfer.transfer_table` of the main metrics of transfers; raises what their predictions raise."""
+    found = [
+        sampling.reliability(load_transfer(each.path).predictions, info, info.main_metric)
+        for each in transfers
+        for info in [each.settings.task_info]
+    ]
+    intervals = [(each.low, each.high, each.n_examples) for each in found]
+    return transfer.transfer_table(transfer.measured_transfers(transfers, intervals, run_labels))
 
 
 @st.cache_data(max_entries=64, show_spinner="Comparing the predictions", show_time=True, hash_funcs=_KEYS)
@@ -240,13 +255,13 @@ def comparison(run_a: RunRecord, run_b: RunRecord, metric: str) -> sampling.Comp
     return sampling.compare(examples_a, examples_b, name)
 
 
-@st.cache_data(max_entries=1, show_spinner=False)
+@st.cache_resource(max_entries=1, show_spinner=False)
 def published() -> pd.DataFrame:
     """The published numbers."""
     return published_points()
 
 
-@st.cache_data(max_entries=1, show_spinner=False)
+@st.cache_resource(max_entries=1, show_spinner=False)
 def ablations() -> pd.DataFrame:
     """The published ablations."""
     return published_ablations()
@@ -300,7 +315,7 @@ def magnitudes(run: RunRecord) -> overlap.Magnitudes | None:
     )
 
 
-@st.cache_data(max_entries=8, show_spinner="Comparing the masks", show_time=True, hash_funcs=_KEYS)
+@st.cache_resource(max_entries=8, show_spinner="Comparing the masks", show_time=True, hash_funcs=_KEYS)
 def pairwise_overlap(of_masks: Sequence[MaskRecord], of_runs: Sequence[RunRecord]) -> pd.DataFrame:
     """Counts of every two masks, matrix by matrix, with what the scores of the runs say about the sizes of weights.
 
@@ -310,19 +325,13 @@ def pairwise_overlap(of_masks: Sequence[MaskRecord], of_runs: Sequence[RunRecord
     return overlap.pairwise_overlap({mask.mask_id: masks(mask) for mask in of_masks}, sizes)
 
 
-@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
-def overlap_tree(pairs: pd.DataFrame, mask_ids: Sequence[str]) -> clustering.Clustering:
-    """The tree of `overlap.similarity_tree`."""
-    return overlap.similarity_tree(pairs, mask_ids)
-
-
-@st.cache_data(max_entries=64, show_spinner="Comparing the heads", show_time=True, hash_funcs=_KEYS)
+@st.cache_resource(max_entries=64, show_spinner="Comparing the heads", show_time=True, hash_funcs=_KEYS)
 def head_overlap(mask_a: MaskRecord, mask_b: MaskRecord) -> pd.DataFrame:
     """Counts of two masks, head by head."""
     return overlap.head_overlap(masks(mask_a), masks(mask_b))
 
 
-@st.cache_data(max_entries=64, show_spinner="Counting the intersections", show_time=True, hash_funcs=_KEYS)
+@st.cache_resource(max_entries=64, show_spinner="Counting the intersections", show_time=True, hash_funcs=_KEYS)
 def region_counts(of_masks: Sequence[MaskRecord]) -> pd.DataFrame:
     """Weights that each combination of masks keeps; raises what `overlap.region_counts` raises."""
     return overlap.region_counts({mask.mask_id: masks(mask) for mask in of_masks})

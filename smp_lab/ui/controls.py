@@ -96,13 +96,13 @@ if (!window.figureLinks) {
 
 def run_labels(runs: Sequence[Masked]) -> dict[str, str]:
     """Id of a run, or of a mask without one -> what legends and pickers call it among these."""
-    names = labels.run_labels(rows_of([run for run in runs if isinstance(run, RunRecord)]))
+    names = cache.computed(labels.run_labels, rows_of([run for run in runs if isinstance(run, RunRecord)]))
     return names | {mask.mask_id: labels.without_tags(mask.label) for mask in runs if isinstance(mask, MaskRecord)}
 
 
 def rows_of(runs: Sequence[RunRecord]) -> pd.DataFrame:
     """Their rows of the table of all runs, in order."""
-    return cache.run_table().set_index("run_id", drop=False).loc[[run.run_id for run in runs]].reset_index(drop=True)
+    return cache.computed(run_table.rows_of, cache.run_table(), [run.run_id for run in runs])
 
 
 def tables_of_runs(contents: Sequence[tuple[Masked, pd.DataFrame]]) -> pd.DataFrame:
@@ -243,7 +243,7 @@ def clearest(runs: Sequence[RunRecord]) -> str:
     no such runs, it is the first.
     """
     by_id = {run.run_id: run for run in runs}
-    usual = [run_id for run_id in selection.one_per_task(rows_of(runs)) if run_id in by_id]
+    usual = [run_id for run_id in cache.computed(selection.one_per_task, rows_of(runs)) if run_id in by_id]
     distances = {run_id: _above_baseline(by_id[run_id]) for run_id in usual}
     return max(distances, key=distances.__getitem__, default=next(iter(by_id)))
 

@@ -134,10 +134,7 @@ def _of_these(every: Sequence[TransferRecord], runs: Sequence[RunRecord]) -> lis
 
 
 def _matrix(transfers: Sequence[TransferRecord], labels: Mapping[str, str]) -> None:
-    with st.spinner("Resampling the development sets", show_time=True):
-        found = [cache.transfer_reliability(t, t.settings.task_info.main_metric) for t in transfers]
-    intervals = [(each.low, each.high, each.n_examples) for each in found]
-    table = cache.computed(transfer.transfer_table, transfer.measured_transfers(transfers, intervals, labels))
+    table = cache.transfer_table(transfers, labels)
     controls.show(
         plot_transfer,
         table,
