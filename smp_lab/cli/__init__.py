@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from smp_lab import __version__
-from smp_lab.cli import app, check, evaluate, export, import_mask, jobs, report, runs, summary, sweep, train, transfer
+from smp_lab.cli import (
+    app,
+    check,
+    evaluate,
+    export,
+    import_mask,
+    jobs,
+    measure,
+    report,
+    runs,
+    summary,
+    sweep,
+    train,
+    transfer,
+)
 from smp_lab.errors import SmpLabError, sentence_of
 
 commands = typer.Typer(
@@ -50,7 +64,7 @@ def _options(
 
 
 # In the order of the help.
-for module in (app, train, jobs, transfer, sweep, runs, summary, report, check, import_mask, evaluate, export):
+for module in (app, train, jobs, transfer, sweep, runs, summary, report, check, import_mask, evaluate, measure, export):
     commands.command(
         # `import` is no name of a module.
         module.__name__.rpartition(".")[2].removesuffix("_mask"),

@@ -9,9 +9,10 @@ import copy
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +20,17 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import AutoModelForMaskedLM
+from transformers import AutoModel, AutoModelForMaskedLM
 
 from smp_lab.errors import MissingDependencyError, RunWriteError, first_line
 from smp_lab.inference.compact import compact
 from smp_lab.inference.pruned import Pruned
+from smp_lab.inference.scoring import Model
 from smp_lab.paths import TEMPORARY_PREFIX
 from smp_lab.storage.formats.tables import BITS_FACTS, BITS_FILE, DICTIONARY_FILE, WEIGHTS_FILE
 
 ONNX_OPSET = 20
+REPORT_FILE = "report.json"
 MODEL_FILE = {"compact": "model.pt2", "onnx": "model.onnx"}
 
 
@@ -160,6 +163,36 @@ def _dense(pruned: Pruned) -> dict[str, npt.NDArray[np.bool_]]:
     return {name: pruned.masks.dense(matrix) for matrix, (name, _) in pruned.encoder.matrix_parameters().items()}
 
 
+def onnx_session(file: Path, threads: int) -> Model:
+    """What an ONNX form answers, in ONNX Runtime with so many threads."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return lambda **batch: torch.from_numpy(session.run(None, {name: each.numpy() for name, each in batch.items()})[0])
+
+
+def _open_masked(pruned: Pruned, folder: Path, threads: int) -> Model:
+    if pruned.encoder.language_model_head is None:
+        return Classifier(AutoModel.from_pretrained(folder, local_files_only=True), pruned.model.head).eval()
+    model = AutoModelForMaskedLM.from_pretrained(folder, local_files_only=True).eval()
+    words = pruned.encoder.tokenizer.convert_tokens_to_ids(list(pruned.config.label_words or ()))
+    return lambda **batch: model(**batch).logits[:, 0, words]
+
+
+def _open_compact(pruned: Pruned, folder: Path, threads: int) -> Model:
+    return torch.export.load(folder / MODEL_FILE["compact"]).module()
+
+
+def _open_onnx(pruned: Pruned, folder: Path, threads: int) -> Model:
+    return onnx_session(folder / MODEL_FILE["onnx"], threads)
+
+
+# From a folder that was written to the facts of its report.json, and lines of its README.md that say them.
+Report = Callable[[Path], tuple[Mapping[str, Any], Sequence[str]]]
+
+
 @dataclass(frozen=True)
 class Form:
     """One way to write a pruned model.
@@ -172,24 +205,37 @@ class Form:
         Fills a folder and returns the lines of Python that use it.
     has_tokenizer
         Whether the tokenizer's files belong into the folder.
+    open
+        From the classifier, a folder of this form and a number of threads to what answers as the folder does; None
+        where it is no whole model.
     """
 
     title: str
     write: Callable[[Pruned, Path], str]
     has_tokenizer: bool = True
+    open: Callable[[Pruned, Path, int], Model] | None = None
 
 
 FORMS: Mapping[str, Form] = {
-    "masked": Form("The whole encoder with its removed weights at zero, for transformers.", _write_masked),
-    "compact": Form("Encoder and head without empty rows, columns and heads, for torch alone.", _write_compact),
-    "onnx": Form("The compact form for ONNX Runtime.", _write_onnx),
+    "masked": Form(
+        "The whole encoder with its removed weights at zero, for transformers.", _write_masked, open=_open_masked
+    ),
+    "compact": Form(
+        "Encoder and head without empty rows, columns and heads, for torch alone.", _write_compact, open=_open_compact
+    ),
+    "onnx": Form("The compact form for ONNX Runtime.", _write_onnx, open=_open_onnx),
     "bits": Form("The mask alone, one bit a weight: the frozen encoder is not in it.", _write_bits, False),
     "prune": Form("The encoder with the names of torch.nn.utils.prune: weight_orig and weight_mask.", _write_prune),
     "dictionary": Form("The mask alone, a boolean array for each parameter's name.", _write_dictionary, False),
 }
 
 
-def export(pruned: Pruned, folder: Path, form: str) -> Path:
+def export(
+    pruned: Pruned,
+    folder: Path,
+    form: str,
+    report: Callable[[Path], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
+) -> Path:
     """Write a pruned model whole or not at all.
 
     Parameters
@@ -200,6 +246,8 @@ def export(pruned: Pruned, folder: Path, form: str) -> Path:
         Is made; must not be there.
     form
         One of `FORMS`.
+    report
+        What is measured of it; None writes no report.json.
 
     Raises
     ------
@@ -218,7 +266,10 @@ def export(pruned: Pruned, folder: Path, form: str) -> Path:
         usage = FORMS[form].write(pruned, scratch)
         if FORMS[form].has_tokenizer:
             pruned.encoder.tokenizer.save_pretrained(scratch)
-        (scratch / "README.md").write_text(_card(pruned, form, usage))
+        facts, lines = report(scratch) if report else ({}, ())
+        if facts:
+            (scratch / REPORT_FILE).write_text(json.dumps(facts, indent=1, allow_nan=False))
+        (scratch / "README.md").write_text(_card(pruned, form, usage, lines))
         scratch.rename(folder)
     except (OSError, SafetensorError) as error:
         raise RunWriteError(
@@ -229,7 +280,7 @@ def export(pruned: Pruned, folder: Path, form: str) -> Path:
     return folder
 
 
-def _card(pruned: Pruned, form: str, usage: str) -> str:
+def _card(pruned: Pruned, form: str, usage: str, lines: Sequence[str]) -> str:
     config, masks = pruned.config, pruned.masks
     return "\n".join(
         (
@@ -242,6 +293,7 @@ def _card(pruned: Pruned, form: str, usage: str) -> str:
             f"{pruned.encoder.files.sha256}.",
             f"- Label words: {', '.join(config.label_words or ())}. Texts are cut to {config.max_length} tokens.",
             f"- Kept: {masks.kept_total:,} of {masks.layout.n_weights:,} prunable weights.",
+            *(f"- {line}" for line in lines),
             "",
             "```python",
             usage.strip(),
@@ -262,7 +314,7 @@ first = model(**{_TEXT}).last_hidden_state[:, 0]
 print((first @ words.T).softmax(-1))
 """
 _MASKED_LM = f"""
-from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
 tokenizer, model = AutoTokenizer.from_pretrained("."), AutoModelForMaskedLM.from_pretrained(".")
 scores = model(**{_TEXT}).logits[:, 0]  # of every word, at the first token

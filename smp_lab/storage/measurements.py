@@ -26,7 +26,7 @@ from smp_lab.storage.store import Store
 from smp_lab.storage.versions import MEASUREMENT_VERSIONS, MeasurementVersion1
 from smp_lab.tasks import get_task
 
-SCORE, SIZE = "score", "size"
+SCORE, SIZE, TIME, FORM = "score", "size", "time", "form"
 
 # Kind -> columns of its table, with their types. Fractions are fractions, `low` and `high` ends of a 95 % interval.
 KINDS: Mapping[str, Mapping[str, type]] = {
@@ -43,6 +43,39 @@ KINDS: Mapping[str, Mapping[str, type]] = {
     },
     # Parameters of the encoder (with embeddings and biases) in its exact compact form, and as it was published.
     SIZE: {"cut": int, "parameters": int, "published": int},
+    # Median time of a form of the model for a batch of `batch` texts of `length` tokens, and the middle half of the
+    # rounds; `faster` is how many times as fast it is as masked weights in the same round, with the middle half.
+    TIME: {
+        "form": str,
+        "cut": int,
+        "threads": int,
+        "length": int,
+        "batch": int,
+        "milliseconds": float,
+        "low": float,
+        "high": float,
+        "faster": float,
+        "faster_low": float,
+        "faster_high": float,
+        "rounds": int,
+    },
+    # One exported form: parameters and bytes of its encoder, bytes of its folder, largest difference of its scores to
+    # the mask's on `n_compared` examples, and the main metric on the development set (n_examples 0 where none was
+    # at hand).
+    FORM: {
+        "form": str,
+        "cut": int,
+        "parameters": int,
+        "encoder_bytes": int,
+        "folder_bytes": int,
+        "difference": float,
+        "n_compared": int,
+        "metric": str,
+        "value": float,
+        "low": float,
+        "high": float,
+        "n_examples": int,
+    },
 }
 
 

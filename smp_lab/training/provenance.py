@@ -48,7 +48,7 @@ def made_here(seconds: float, command: str, code: Mapping[str, Any]) -> dict[str
         **code,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "packages": {package: version(package) for package in _PACKAGES},
         "wall_seconds": round(seconds, 1),
@@ -76,7 +76,8 @@ def code_version() -> dict[str, Any]:
     return {"git_commit": commit, "git_dirty": None if changed is None else bool(changed)}
 
 
-def _processor() -> str:
+def processor() -> str:
+    """What computes here, in words."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     capabilities = torch.cpu.get_capabilities()
