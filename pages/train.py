@@ -82,7 +82,8 @@ def _watch(queue: Queue, was_busy: bool) -> None:
         _queue(queue, jobs)
     names = {str(job.id): f"{job.id} · {job.title} · {job.state}" for job in reversed(jobs)}
     first = next((place for place, job in enumerate(reversed(jobs)) if job.is_active), 0)
-    job = next(job for job in jobs if str(job.id) == controls.pick("Job", names, key=_JOB, index=first))
+    chosen = controls.pick("Job", names, key=_JOB, index=first)
+    job = next(job for job in jobs if str(job.id) == chosen)
     st.header(messages.plain(f"{job.title}: {job.state}"))
     if not links.in_lecture():
         links.page_link_with(links.TRAIN, "Link to this job", job=str(job.id))

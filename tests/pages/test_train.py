@@ -146,6 +146,17 @@ def test_a_run_that_trains_is_watched_and_stopped(open_page, local, training, ru
     assert stopped == [this_process()] and Queue(runs).job(training).state == "stopping"
 
 
+def test_each_of_several_jobs_can_be_chosen(open_page, local, training, runs):
+    queue = Queue(runs)
+    queue.pause(True)
+    queued = [queue.submit(WORDS, f"waits {number}") for number in range(3)]
+    for number in (training, *queued):
+        app = open_page("train.py", job=str(number))
+        assert app.header[0].value.endswith("queued" if number in queued else "running")
+    # By itself the one that trains is shown.
+    assert open_page("train.py").header[0].value.endswith("running")
+
+
 def test_the_lecture_view_has_three_pictures_and_no_form(open_page, local, training):
     app = open_page("train.py", lecture="1")
     assert len(charts(app)) == 3 and "Stop" not in labels(app) and not app.expander
