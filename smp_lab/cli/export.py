@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smp_lab.cli.options import extras_for, named_run
-from smp_lab.errors import ConfigError
+from smp_lab.cli.options import GlueFolder, extras_for, named_run
+from smp_lab.errors import ConfigError, SmpLabError
+from smp_lab.paths import GLUE_VARIABLE, RUNS_VARIABLE, own_runs_folder
 from smp_lab.storage.release import write_release
+from smp_lab.storage.runs import RunRecord
+
+if TYPE_CHECKING:
+    from smp_lab.training.data import TaskData
 
 EXAMPLES = (
     "smp-lab export rte-smp_s-r0.1-s0-0123abcd masks.npy",
@@ -49,12 +57,24 @@ def command(
             "the answers; without it every form answers as the mask does.",
         ),
     ] = 0,
+    report: Annotated[
+        bool, typer.Option(help="Open what was written, measure it, and keep the numbers in its report.json.")
+    ] = True,
+    glue_dir: GlueFolder = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help=f"Folder that gets the report's measurements.  [default: {RUNS_VARIABLE}, else runs/]"
+        ),
+    ] = None,
 ) -> None:
     """Write the mask of a run, or the model that it makes of its encoder.
 
     The release format is one array of bytes: the packed bits of every matrix, one after the other in the order of their
     names (layers 0, 1, 10, 11, 2 and so on), without settings or shapes. The other forms are folders with a README.md
-    that has the lines to use them; they need the training packages, and onnx its extra.
+    that has the lines to use them; they need the training packages, and onnx its extra. A report opens the folder
+    again: bytes, the largest difference of its scores to the mask's, times beside masked weights, and the metric where
+    the task's examples are at hand.
     """
     record = named_run(run)
     if form == RELEASE:
@@ -66,6 +86,7 @@ def command(
     with extras_for("An export of a model"):
         from smp_lab.inference.compact import cut_rows
         from smp_lab.inference.export import FORMS, export
+        from smp_lab.inference.export_report import export_with_report
         from smp_lab.inference.pruned import Pruned
         from smp_lab.training.encoders import find_encoder, load_encoder
     if form not in FORMS:
@@ -73,5 +94,35 @@ def command(
     pruned = Pruned.load(record, encoder=load_encoder(find_encoder(encoder or record.config.base_model)))
     if cut:
         pruned = pruned.with_masks(cut_rows(pruned.masks, cut))
-    export(pruned, target, form)
+    said: list[str] = []
+    mask = record.mask_record
+    if report and mask is not None:
+        said = export_with_report(
+            mask,
+            pruned,
+            target,
+            form,
+            own_runs_folder() if runs is None else runs,
+            command=shlex.join(["smp-lab", *sys.argv[1:]]),
+            cut=cut,
+            data=_data_at_hand(record, glue_dir),
+        )
+    else:
+        export(pruned, target, form)
     typer.echo(f"{FORMS[form].title} In {target}, with a README.md that has the lines to use it.")
+    for sentence in said:
+        typer.echo(sentence)
+
+
+def _data_at_hand(run: RunRecord, glue_folder: Path | None) -> TaskData | None:
+    """Examples of the run's task, where they are generated or their folder is named."""
+    from smp_lab.training.data import load_task_data
+
+    task = run.config.task_info
+    if not (task.synthetic or glue_folder or os.environ.get(GLUE_VARIABLE)):
+        return None
+    try:
+        return load_task_data(task.name, glue_folder=glue_folder)
+    except SmpLabError as error:
+        typer.echo(f"smp-lab: Nothing is scored. {error}", err=True)
+        return None

@@ -13,9 +13,20 @@ from smp_lab.cli import commands
 from smp_lab.errors import RunWriteError
 from smp_lab.inference.compact import cut_rows
 from smp_lab.inference.export import FORMS, export, masked_encoder
+from smp_lab.inference.export_report import export_with_report
+from smp_lab.inference.scoring import predict, score_table
+from smp_lab.storage.mask_records import imported_mask
+from smp_lab.storage.measurements import FORM, KINDS, MEASUREMENTS, TIME
 from smp_lab.training.run import train
 
 TEXT = "the cat sat on unreal"
+
+
+def mask_record(pruned):
+    files = pruned.encoder.files
+    return imported_mask(
+        pruned.masks, mask_id="m", label="M", encoder=files.name, encoder_sha256=files.sha256, task="sst2"
+    )
 
 
 @pytest.fixture
@@ -101,8 +112,9 @@ def test_the_command_line_exports(prepared, bert_folder, tmp_path):
     record = train(prepared(task="sst2", epochs=1), tmp_path / "runs", command="smp-lab train")
     cli = CliRunner()
     options = ["export", str(record.path), str(tmp_path / "cut"), "--encoder", str(bert_folder)]
-    done = cli.invoke(commands, [*options, "--form", "masked", "--cut", "9"])
+    done = cli.invoke(commands, [*options, "--form", "masked", "--cut", "9", "--no-report"])
     assert done.exit_code == 0, done.output
+    assert not (tmp_path / "cut" / "report.json").exists()
     weights = load_file(tmp_path / "cut" / "model.safetensors")
     cut = cut_rows(record.masks, 9)
     assert 0 < cut.kept_total < record.masks.kept_total
@@ -116,3 +128,35 @@ def test_the_command_line_exports(prepared, bert_folder, tmp_path):
         assert failed.exit_code == 1
         assert sentence in str(failed.exception)
     assert not (tmp_path / "x.npy").exists()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("form", ["masked", "compact"])
+def test_a_report_says_what_the_folder_answers(form, pruned, prepared, tmp_path):
+    masks, data = cut_rows(pruned.masks, 5), prepared(task="sst2").data
+    cut = pruned.with_masks(masks)
+    record = mask_record(pruned)
+    runs = tmp_path / "runs"
+    said = export_with_report(record, cut, tmp_path / form, form, runs, command="a test", cut=5, data=data)
+    facts = json.loads((tmp_path / form / "report.json").read_text())
+    score = score_table(predict(cut, data), data).set_index("metric").loc["accuracy"]
+    assert (facts["value"], facts["n_examples"]) == (pytest.approx(score["value"]), score["n_examples"])
+    assert facts["n_compared"] == score["n_examples"] and 0 <= facts["difference"] < 1e-5
+    files = [file for file in (tmp_path / form).rglob("*") if file.name not in ("README.md", "report.json")]
+    assert facts["folder_bytes"] == sum(file.stat().st_size for file in files)
+    assert (facts["parameters"] < facts["published"]) == (form == "compact")
+    assert set(said) <= set(re.findall("(?m)^- (.*)$", (tmp_path / form / "README.md").read_text()))
+    kept = {each.settings.kind: each for each in MEASUREMENTS.list([runs]).records.values()}
+    assert kept.keys() == {FORM, TIME}
+    assert kept[FORM].table.to_dict("records") == [{name: facts[name] for name in KINDS[FORM]}]
+    assert kept[TIME].table.to_dict("records") == facts["times"]
+
+
+def test_a_report_without_examples_compares_scores_alone(pruned, tmp_path):
+    (tmp_path / "file").write_text("")
+    below = tmp_path / "file"
+    said = export_with_report(mask_record(pruned), pruned, tmp_path / "out", "masked", below, command="a test")
+    facts = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (facts["value"], facts["n_examples"], facts["n_compared"]) == (None, 0, 64)
+    # Nothing can be kept below a file; the export stands.
+    assert "lies in the folder alone" in said[-1]

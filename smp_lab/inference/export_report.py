@@ -1,0 +1,179 @@
+"""An export with its report: what the folder, opened again, weighs, answers, scores and takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from smp_lab.errors import RunWriteError
+from smp_lab.inference.evaluate import n_parameters
+from smp_lab.inference.export import FORMS, MODEL_FILE, Classifier, compact_encoder, export, masked_encoder
+from smp_lab.inference.pruned import Pruned
+from smp_lab.inference.scoring import Model, predict, score_table
+from smp_lab.inference.timing import MASKED, Form, example_batch, time_forms, time_settings, with_onnx_version
+from smp_lab.storage.mask_records import MaskRecord
+from smp_lab.storage.measurements import FORM, KINDS, save_measurement
+from smp_lab.training.data import TaskData
+from smp_lab.training.provenance import code_version, made_here
+
+_BYTES_PER_PARAMETER = 4
+# Where no data is at hand, scores are compared on as many drawn examples, of so many tokens.
+_N_COMPARED, _LENGTH = 64, 32
+
+
+class _Compared:
+    """A model that keeps the largest difference of its scores to those of the mask, and on how many examples."""
+
+    def __init__(self, model: Model, pruned: Pruned) -> None:
+        self.model, self.pruned = model, pruned
+        self.largest, self.n_examples = 0.0, 0
+
+    def __call__(self, **batch: Tensor) -> Tensor:
+        scores = self.model(**batch)
+        self.largest = max(self.largest, float((scores - self.pruned.forward(**batch)).abs().max()))
+        self.n_examples += len(scores)
+        return scores
+
+
+def export_with_report(
+    mask: MaskRecord,
+    pruned: Pruned,
+    folder: Path,
+    form: str,
+    runs: Path,
+    *,
+    command: str,
+    cut: int = 0,
+    data: TaskData | None = None,
+    seconds: float = 0.0,
+) -> list[str]:
+    """Export, measure what was written, and keep the numbers in its report.json and as measurements.
+
+    Parameters
+    ----------
+    mask, pruned
+        The mask's record, and the classifier that is exported: with rows emptied where `cut` says so.
+    folder, form
+        As in `export`.
+    runs
+        Folder that gets the measurements of a form that is a whole model.
+    command
+        For the provenance.
+    cut
+        As in `cut_rows`.
+    data
+        Of the task; None scores nothing.
+    seconds
+        As in `time_forms`.
+
+    Returns
+    -------
+    list of str
+        What the report says, in sentences, with why the measurements could not be kept.
+
+    Raises
+    ------
+    SmpLabError
+        As `export`.
+    """
+    began, code = time.monotonic(), code_version()
+    named, tables, said = Form(form, cut), {}, []
+    provenance: dict[str, Any] = {}
+
+    def report(written: Path) -> tuple[Mapping[str, Any], list[str]]:
+        facts: dict[str, Any] = {**named._asdict(), "folder_bytes": _folder_bytes(written)}
+        said.append(f"{facts['folder_bytes']:,} bytes of files.")
+        if FORMS[form].open is not None:
+            with torch.inference_mode():
+                facts |= _of_model(pruned, written, named, data)
+            tables[FORM] = pd.DataFrame([facts])[list(KINDS[FORM])]
+            tables["times"] = _times(pruned, written, named, seconds)
+            facts["times"] = tables["times"].to_dict("records")
+            said.extend(_sentences(pruned, facts))
+        provenance.update(with_onnx_version(made_here(time.monotonic() - began, command, code)))
+        if data is not None:
+            provenance["data_source"] = data.source
+        known = {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in facts.items()}
+        return {**known, "provenance": provenance}, said
+
+    export(pruned, folder, form, report)
+    if not tables:
+        return said
+    of_time = time_settings(mask, pruned, [Form(MASKED), named])
+    of_form = replace(
+        of_time,
+        kind=FORM,
+        data_sha256=data.development_sha256 if data else None,
+        options={**named._asdict(), "torch": torch.__version__},
+    )
+    try:
+        save_measurement(runs, settings=of_form, provenance=provenance, table=tables[FORM])
+        save_measurement(runs, settings=of_time, provenance=provenance, table=tables["times"])
+    except RunWriteError as error:
+        said.append(f"The report lies in the folder alone: {error}")
+    return said
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _of_model(pruned: Pruned, folder: Path, form: Form, data: TaskData | None) -> dict[str, Any]:
+    parameters = n_parameters(compact_encoder(pruned) if form.form in MODEL_FILE else pruned.encoder.model)
+    compared = _Compared(_opened(pruned, folder, form.form, torch.get_num_threads()), pruned)
+    score = {"metric": pruned.config.task_info.main_metric, **dict.fromkeys(("value", "low", "high"), np.nan)}
+    score["n_examples"] = 0
+    if data is None:
+        compared(**example_batch(pruned, _N_COMPARED, min(_LENGTH, pruned.config.max_length)))
+    else:
+        scores = score_table(predict(pruned, data, compared), data).set_index("metric")
+        score |= scores.loc[score["metric"], list(score)[1:]].to_dict()
+        score["n_examples"] = int(score["n_examples"])
+    return {
+        "parameters": parameters,
+        "published": n_parameters(pruned.encoder.model),
+        "encoder_bytes": _BYTES_PER_PARAMETER * parameters,
+        "difference": compared.largest,
+        "n_compared": compared.n_examples,
+        **score,
+    }
+
+
+def _opened(pruned: Pruned, folder: Path, form: str, threads: int) -> Model:
+    open_form = FORMS[form].open
+    assert open_form is not None
+    return open_form(pruned, folder, threads)
+
+
+def _times(pruned: Pruned, folder: Path, form: Form, seconds: float) -> pd.DataFrame:
+    masked = Classifier(masked_encoder(pruned), pruned.model.head).eval()
+    models = {
+        Form(MASKED): lambda threads: masked,
+        form: lambda threads: _opened(pruned, folder, form.form, threads),
+    }
+    return time_forms(models, pruned, seconds=seconds)
+
+
+def _sentences(pruned: Pruned, facts: Mapping[str, Any]) -> list[str]:
+    one_thread = [row for row in facts["times"] if row["threads"] == 1 and row["form"] == facts["form"]]
+    slow, fast = (pick(one_thread, key=lambda row: row["faster"]) for pick in (min, max))
+    said = [
+        f"Encoder: {facts['parameters']:,} of {facts['published']:,} parameters, {facts['encoder_bytes']:,} bytes.",
+        f"Its scores differ by at most {facts['difference']:.1e} from the mask's, on {facts['n_compared']:,} examples.",
+        f"With one thread it is {slow['faster']:.2f} (batch {slow['batch']}, {slow['length']} tokens) to "
+        f"{fast['faster']:.2f} (batch {fast['batch']}, {fast['length']} tokens) times as fast as masked weights.",
+    ]
+    if facts["n_examples"]:
+        said.append(
+            f"{facts['metric']} on {facts['n_examples']:,} development examples: {facts['value']:.4f} "
+            f"({facts['low']:.4f} to {facts['high']:.4f})."
+        )
+    return said
