@@ -13,9 +13,10 @@ def main() -> None:
     answer = st.container()
     runs = controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK)
     labels, sizes = controls.run_labels(runs), sections.sizes_of(runs)
-    answer.markdown(sections.answer(runs, sizes))
+    answer.markdown(sections.answer(runs, labels, sizes))
     sections.costs(runs, labels, sizes)
     sections.cuts(runs, labels)
+    sections.times(runs, labels)
 
 
 main()

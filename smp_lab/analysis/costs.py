@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +23,10 @@ class Measurement(Protocol):
     @property
     def settings(self) -> Any:
         """kind, mask_id and task."""
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """created_utc and processor."""
 
     @property
     def table(self) -> pd.DataFrame:
@@ -121,35 +125,105 @@ def cut_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) ->
     Parameters
     ----------
     measurements
-        Of the kinds "score" and "size"; those that have both are taken.
+        Of the kinds "score" and "size"; those that have both are taken, of several the newest.
     labels
         Mask id -> label; others are left out.
 
     Returns
     -------
     DataFrame
-        A row per mask and cut: run_id, run (label), task, cut, left (fraction of the encoder's parameters), metric,
-        value, low, high (fractions), change (of the value, to cut 0), n_examples.
+        A row per mask, task that it was scored on, and cut: run_id, run (label), task, cut, left (fraction of the
+        encoder's parameters), metric, value, low, high (fractions), change (of the value, to cut 0), n_examples.
     """
-    tables: dict[tuple[str, str], pd.DataFrame] = {}
-    for each in measurements:
-        if each.settings.mask_id in labels:
-            tables[each.settings.mask_id, each.settings.kind] = each.table.assign(task=each.settings.task)
-    rows = []
-    for (mask_id, kind), scores in tables.items():
-        if kind != "score" or (mask_id, "size") not in tables:
-            continue
-        metric = get_task(scores["task"].iloc[0]).main_metric
-        scores = scores[scores["metric"] == metric].merge(tables[mask_id, "size"].drop(columns="task"), on="cut")
-        rows.append(
-            scores.assign(
-                run_id=mask_id,
-                run=labels[mask_id],
-                left=scores["parameters"] / scores["published"],
-                change=scores["value"] - scores.loc[scores["cut"] == 0, "value"].min(),
-            )
+    measured = list(measurements)
+    scores, sizes = (_rows(measured, labels, kind, by) for kind, by in _IDENTITY.items() if kind != "time")
+    if scores.empty or sizes.empty:
+        return pd.DataFrame(columns=_CUTS)
+    main = {task: get_task(task).main_metric for task in scores["task"].unique()}
+    table = scores[scores["metric"] == scores["task"].map(main)].merge(
+        sizes[["run_id", "cut", "parameters", "published"]], on=["run_id", "cut"]
+    )
+    whole = table[table["cut"] == 0].set_index(["run_id", "task"])["value"]
+    before = whole.reindex(pd.MultiIndex.from_frame(table[["run_id", "task"]])).to_numpy()
+    return table.assign(left=table["parameters"] / table["published"], change=table["value"] - before)[_CUTS]
+
+
+def time_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) -> pd.DataFrame:
+    """How long forms of masked encoders take, of several measurements the newest.
+
+    Parameters
+    ----------
+    measurements
+        Of the kinds "time" and "size".
+    labels
+        Mask id -> label; others are left out.
+
+    Returns
+    -------
+    DataFrame
+        A row per mask, form, cut, number of threads, length and batch: run_id, run (label), task, the columns of kind
+        "time", left (fraction of the encoder's parameters in it; NaN where it was not measured) and machine.
+    """
+    measured = list(measurements)
+    times = _rows(measured, labels, "time", _IDENTITY["time"])
+    sizes = _rows(measured, labels, "size", _IDENTITY["size"])
+    times = times.merge(sizes[["run_id", "cut", "parameters", "published"]], on=["run_id", "cut"], how="left")
+    # Zeros are parameters too: masked weights and sparse rows leave the encoder as large as it was.
+    smaller = times["form"].isin(["compact", "onnx"])
+    return times.assign(left=(times["parameters"] / times["published"]).where(smaller, 1.0))
+
+
+# Kind of measurement -> the columns that tell its rows apart.
+_IDENTITY: Mapping[str, list[str]] = {
+    "score": ["run_id", "task", "cut", "metric"],
+    "size": ["run_id", "cut"],
+    "time": ["run_id", "form", "cut", "threads", "length", "batch"],
+}
+
+
+# Others that are asked for where nothing was measured.
+_COLUMNS: Mapping[str, list[str]] = {
+    "score": ["run"],
+    "size": ["parameters", "published"],
+    "time": ["run", "task", "faster", "machine"],
+}
+
+
+def _rows(measured: Sequence[Measurement], labels: Mapping[str, str], kind: str, by: list[str]) -> pd.DataFrame:
+    """Rows of all measurements of a kind; of those that say the same thing the newest."""
+    tables = [
+        each.table.assign(
+            run_id=each.settings.mask_id,
+            run=labels[each.settings.mask_id],
+            task=each.settings.task,
+            machine=str(each.provenance.get("processor", "")),
         )
-    return pd.concat(rows, ignore_index=True)[_CUTS] if rows else pd.DataFrame(columns=_CUTS)
+        for each in sorted(measured, key=lambda each: str(each.provenance.get("created_utc", "")))
+        if each.settings.kind == kind and each.settings.mask_id in labels
+    ]
+    if not tables:
+        return pd.DataFrame(columns=[*by, *_COLUMNS[kind]])
+    return pd.concat(tables, ignore_index=True).drop_duplicates(by, keep="last").reset_index(drop=True)
+
+
+def best_cut(cuts: pd.DataFrame, times: pd.DataFrame, most_lost: float = 0.01) -> pd.Series[Any] | None:
+    """The fastest compact form that loses little of its metric.
+
+    Parameters
+    ----------
+    cuts, times
+        Of `cut_table`, and of `time_table` at one size and number of threads.
+    most_lost
+        Of the metric, a fraction.
+
+    Returns
+    -------
+    Series
+        Columns of both; None where nothing was timed.
+    """
+    both = times[times["form"] == "compact"].merge(cuts.drop(columns=["run", "left"]), on=["run_id", "task", "cut"])
+    both = both[both["change"] >= -most_lost]
+    return None if both.empty else both.iloc[int(both["faster"].argmax())]
 
 
 def tasks_until_masks_are_smaller(layout: EncoderLayout, mask_bytes: float, model_bytes: float) -> int | None:

@@ -1,6 +1,8 @@
-"""What is left of an encoder, and what that costs in the metric."""
+"""What is left of an encoder, what that costs in the metric, and how fast it is."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -24,36 +26,93 @@ def plot_cuts(table: pd.DataFrame) -> go.Figure:
     title = "Change of the metric against what is left of the encoder"
     if table.empty:
         return empty_figure(title, "No mask of these runs was measured yet.")
-    cuts = sorted({*map(int, table["cut"]), *(row[0] for row in PUBLISHED)})
-    symbols = {cut: _SYMBOLS[place % len(_SYMBOLS)] for place, cut in enumerate(cuts)}
-    marks = ", ".join(f"{cut} {symbol}" for cut, symbol in symbols.items())
-    figure = new_figure(title, f"Rows with fewer than K kept weights are cut out; marks of K: {marks}", height=420)
-    for run, line in table.groupby("run", sort=False):
+    symbols = _symbols(table["cut"])
+    marks = _marks(symbols)
+    figure = new_figure(title, marks[0].upper() + marks[1:], height=420)
+    several = table.groupby("run")["task"].nunique().to_dict()
+    for (run, task), line in table.groupby(["run", "task"], sort=False):
         line = line.sort_values("cut")
-        color = TASK_COLORS.get(str(line["task"].iloc[0]), REMOVED_COLOR)
+        color = TASK_COLORS.get(str(task), REMOVED_COLOR)
         figure.add_scatter(
             x=100 * line["left"],
             y=100 * line["change"],
             customdata=line[["value", "n_examples"]],
             mode="lines+markers",
-            name=str(run),
+            name=f"{run}, on {task}" if several.get(run, 1) > 1 else str(run),
             text=[f"{cut}" for cut in line["cut"]],
             line={"color": color},
             marker={"color": color, "symbol": [symbols[cut] for cut in line["cut"]], "size": 9},
             hovertemplate="K = %{text}: %{customdata[0]:.4f} on %{customdata[1]:,} examples, %{x:.1f} % left",
         )
-    published, left, change, faster = zip(*PUBLISHED, strict=True)
+    _add_published(figure, [row[2] for row in PUBLISHED], symbols)
+    figure.update_xaxes(title_text="Parameters left of the encoder (%)", rangemode="tozero")
+    figure.update_yaxes(title_text="Change of the main metric (points)")
+    return figure
+
+
+def plot_times(table: pd.DataFrame, size: str) -> go.Figure:
+    """How many times as fast compact forms are, against what is left of the encoder; the paper's two points hollow.
+
+    Parameters
+    ----------
+    table
+        Of `analysis.costs.time_table`, at one size and number of threads.
+    size
+        Those, in words.
+    """
+    title = "Times as fast as masked weights, against what is left of the encoder"
+    table = table[table["form"] == "compact"].dropna(subset=["left"])
+    if table.empty:
+        return empty_figure(title, "No compact form of these runs was timed yet.")
+    symbols = _symbols(table["cut"])
+    figure = new_figure(title, f"{size}; {_marks(symbols)}", height=420)
+    for (run, task), line in table.groupby(["run", "task"], sort=False):
+        line = line.sort_values("cut")
+        color = TASK_COLORS.get(str(task), REMOVED_COLOR)
+        figure.add_scatter(
+            x=100 * line["left"],
+            y=line["faster"],
+            error_y={
+                "type": "data",
+                "array": line["faster_high"] - line["faster"],
+                "arrayminus": line["faster"] - line["faster_low"],
+            },
+            customdata=line[["milliseconds", "faster_low", "faster_high", "rounds"]],
+            mode="lines+markers",
+            name=str(run),
+            text=[f"{cut}" for cut in line["cut"]],
+            line={"color": color},
+            marker={"color": color, "symbol": [symbols[cut] for cut in line["cut"]], "size": 9},
+            hovertemplate="K = %{text}: %{y:.2f} times as fast (middle half of %{customdata[3]} rounds: "
+            "%{customdata[1]:.2f} to %{customdata[2]:.2f}), %{customdata[0]:.1f} ms, %{x:.1f} % left",
+        )
+    _add_published(figure, [row[3] for row in PUBLISHED], symbols)
+    figure.add_hline(y=1, line={"color": REMOVED_COLOR, "dash": "dot", "width": 1})
+    figure.update_xaxes(title_text="Parameters left of the encoder (%)", rangemode="tozero")
+    figure.update_yaxes(title_text="Times as fast as masked weights", rangemode="tozero")
+    return figure
+
+
+def _symbols(cuts: pd.Series[int]) -> dict[int, str]:
+    """A mark for each cut, measured or published."""
+    of_all = sorted({*map(int, cuts), *(row[0] for row in PUBLISHED)})
+    return {cut: _SYMBOLS[place % len(_SYMBOLS)] for place, cut in enumerate(of_all)}
+
+
+def _marks(symbols: Mapping[int, str]) -> str:
+    marks = ", ".join(f"{cut} {symbol}" for cut, symbol in symbols.items())
+    return f"rows with fewer than K kept weights are cut out; marks of K: {marks}"
+
+
+def _add_published(figure: go.Figure, heights: Sequence[float], symbols: Mapping[int, str]) -> None:
     figure.add_scatter(
-        x=left,
-        y=change,
-        customdata=[[cut, times] for cut, times in zip(published, faster, strict=True)],
+        x=[row[1] for row in PUBLISHED],
+        y=heights,
+        customdata=PUBLISHED,
         mode="lines+markers",
         name="MNLI, BERT-base at 3 %, published",
         line={"color": TASK_COLORS["mnli"], "dash": "dash"},
         marker={"color": TASK_COLORS["mnli"], "symbol": [f"{symbols[row[0]]}-open" for row in PUBLISHED], "size": 9},
-        hovertemplate="K = %{customdata[0]}: %{y:+.1f} points, %{x:.1f} % left, %{customdata[1]} times as fast "
-        "(published: Jiang et al. 2023, section 8)",
+        hovertemplate="K = %{customdata[0]}: %{customdata[2]:+.1f} points, %{x:.1f} % left, %{customdata[3]} times as "
+        "fast (published: Jiang et al. 2023, section 8)",
     )
-    figure.update_xaxes(title_text="Parameters left of the encoder (%)", rangemode="tozero")
-    figure.update_yaxes(title_text="Change of the main metric (points)")
-    return figure

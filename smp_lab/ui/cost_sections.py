@@ -8,16 +8,24 @@ import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import costs as analysis
-from smp_lab.figures.costs import plot_cuts
+from smp_lab.figures.costs import plot_cuts, plot_times
 from smp_lab.storage.published import SOURCE
 from smp_lab.storage.runs import RunRecord
 from smp_lab.ui import cache, columns, controls, messages
 
 _MEGABYTE = 1e6
+# Columns of what was measured of cuts.
+_MEASURED = columns.SHARED | {
+    "cut": columns.count("Rows cut below", "Rows with fewer kept weights are emptied; 0 changes no answer."),
+    "left": columns.percent("Encoder left", "Of all parameters of the encoder, embeddings included."),
+    "low": columns.percent("Low", "Of the 95 % sampling interval."),
+    "high": columns.percent("High"),
+    "change": columns.percent("Change", "To the mask itself, in points."),
+}
 
 
-def answer(runs: list[RunRecord], sizes: Mapping[str, int]) -> str:
-    """What one encoder and a mask for each task take, beside fine-tuned models."""
+def answer(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str, int]) -> str:
+    """What one encoder and a mask for each task take, beside fine-tuned models, and what makes them faster."""
     masked = [run for run in runs if run.run_id in sizes]
     tasks = {run.config.task: run for run in masked if run.layout == masked[0].layout}
     if not tasks:
@@ -28,7 +36,22 @@ def answer(runs: list[RunRecord], sizes: Mapping[str, int]) -> str:
     return (
         f"{many}: one encoder and {len(tasks)} mask{'s' * (len(tasks) > 1)} take **{masks[0] / _MEGABYTE:,.1f} MB**, "
         f"fine-tuned models {tuned[0] / _MEGABYTE:,.1f} MB, {masks[1]:.2f} times as much. By themselves masks save no "
-        "time: what is empty has to be cut out."
+        f"time: what is empty has to be cut out.{_fastest(labels)}"
+    )
+
+
+def _fastest(labels: Mapping[str, str]) -> str:
+    """The fastest form that loses at most a point, in a sentence; empty where none was timed."""
+    measured = list(cache.measurements().records.values())
+    times = analysis.time_table(measured, labels)
+    one = times[(times["threads"] == 1) & (times["length"] == 32) & (times["batch"] == 32)]
+    best = analysis.best_cut(analysis.cut_table(measured, labels), one)
+    if best is None:
+        return ""
+    cut = f"Without rows of fewer than {best['cut']} weights" if best["cut"] else "Without its empty rows alone"
+    return (
+        f" {cut}, {messages.plain(best['run'])} is **{best['faster']:.2f} times as fast** (one thread, 32 texts of 32 "
+        f"tokens), and its metric changes by {100 * best['change']:+.1f} points."
     )
 
 
@@ -55,6 +78,105 @@ def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
         st.code(f"smp-lab evaluate {missing[0].run_id} --cut 5 --cut 10 --cut 20", language="shell", wrap_lines=True)
 
 
+def times(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
+    """How long forms of the model take, from measurement records, beside what a cut leaves of the metric."""
+    st.header("How fast is what is left?")
+    measured = list(cache.measurements().records.values())
+    table = analysis.time_table(measured, labels)
+    if not table.empty:
+        _times(table, analysis.cut_table(measured, labels))
+    timed = set(table["run_id"])
+    if missing := [run for run in runs if run.has_masks and run.run_id not in timed]:
+        st.caption("Not timed yet for all of these runs. What is missing is filled, on an idle machine, by:")
+        st.code(f"smp-lab measure {missing[0].run_id} --cut 5 --cut 10 --cut 20", language="shell", wrap_lines=True)
+
+
+def _times(table: pd.DataFrame, cuts: pd.DataFrame) -> None:
+    chosen = []
+    with st.container(horizontal=True):
+        for name, label, first in (("threads", "Threads", 1), ("batch", "Texts", 32), ("length", "Tokens each", 32)):
+            options = sorted(table[name].unique().tolist())
+            value = st.segmented_control(
+                label,
+                options,
+                default=first if first in options else options[-1],
+                required=True,
+                key=f"time_{name}",
+                bind="query-params",
+            )
+            chosen.append((name, value))
+    for name, value in chosen:
+        table = table[table[name] == value]
+    threads, batch, length = (value for _, value in chosen)
+    size = f"{threads} thread{'s' * (threads > 1)}, {batch} text{'s' * (batch > 1)} of {length} tokens"
+    controls.show(
+        plot_times,
+        table,
+        size,
+        key="times",
+        alt="Times as fast as masked weights against the parameters left of the encoder, a line per run.",
+        min_width=520,
+    )
+    levels = sorted(table.loc[table["cut"] > 0, "cut"].unique().tolist())
+    cut = levels[0] if levels else 0
+    if len(levels) > 1:
+        cut = st.select_slider(
+            "Cut rows below K", levels, 10 if 10 in levels else levels[-1], key="k", bind="query-params", width=320
+        )
+    shown = table[table["cut"].isin([0, cut])].merge(
+        cuts[["run_id", "task", "cut", "metric", "value", "low", "high", "change", "n_examples"]],
+        on=["run_id", "task", "cut"],
+        how="left",
+        suffixes=("_ms", ""),
+    )
+    shown["form"] = [
+        _FORM_TITLES.get(form, form) + (f", K = {rows}" if rows else "")
+        for form, rows in shown[["form", "cut"]].to_numpy().tolist()
+    ]
+    columns.show(
+        columns.in_words(shown),
+        column_order=[
+            "run",
+            "form",
+            "left",
+            "milliseconds",
+            "low_ms",
+            "high_ms",
+            "faster",
+            "metric",
+            "value",
+            "low",
+            "high",
+            "change",
+        ],
+        column_config=_MEASURED
+        | {
+            "form": "Form",
+            "milliseconds": st.column_config.NumberColumn("ms", format="%.1f", help="Median of the rounds."),
+            "low_ms": st.column_config.NumberColumn("From", format="%.1f", help="Of the middle half of the rounds."),
+            "high_ms": st.column_config.NumberColumn("To", format="%.1f"),
+            "faster": st.column_config.NumberColumn(
+                "Times as fast", format="%.2f", help="As masked weights in the same round; median."
+            ),
+        },
+        alt="Time of each form, what is left of the encoder and of the metric",
+    )
+    machines = ", ".join(sorted(set(table["machine"]) - {""}))
+    st.caption(
+        f"Measured on {messages.plain(machines)}. Zeros in a matrix take as long as any number: masked weights are as "
+        "slow as dense ones. Sparse rows (torch CSR) pay off at few weights and many tokens at best. DeepSparse, the "
+        "runtime for sparse weights on CPUs, was given up by its makers in June 2025."
+    )
+
+
+_FORM_TITLES: Mapping[str, str] = {
+    "masked": "Masked weights",
+    "compact": "Compact",
+    "onnx": "Compact, ONNX Runtime",
+    "csr": "Sparse rows (CSR)",
+}
+
+
 def _cuts(table: pd.DataFrame) -> None:
     controls.show(
         plot_cuts,
@@ -66,14 +188,7 @@ def _cuts(table: pd.DataFrame) -> None:
     columns.show(
         columns.in_words(table),
         column_order=["run", "cut", "left", "metric", "value", "low", "high", "change", "n_examples"],
-        column_config=columns.SHARED
-        | {
-            "cut": columns.count("Rows cut below", "Rows with fewer kept weights are emptied; 0 changes no answer."),
-            "left": columns.percent("Encoder left", "Of all parameters of the encoder, embeddings included."),
-            "low": columns.percent("Low", "Of the 95 % sampling interval."),
-            "high": columns.percent("High"),
-            "change": columns.percent("Change", "To the mask itself, in points."),
-        },
+        column_config=_MEASURED,
         alt="What each cut leaves of the encoder and of the metric",
     )
 

@@ -1,11 +1,17 @@
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from smp_lab.analysis.costs import (
+    best_cut,
+    cut_table,
     model_remaining,
     plain_mask_bytes,
     storage_of_tasks,
     tasks_until_masks_are_smaller,
+    time_table,
 )
 from smp_lab.analysis.sparsity import count_table
 from smp_lab.layout import EncoderLayout
@@ -48,3 +54,55 @@ def test_masks_take_less_from_a_number_of_tasks_on():
     small = EncoderLayout(1, 2, 2, 1, 25)
     assert tasks_until_masks_are_smaller(small, 10, 35) == 5
     assert tasks_until_masks_are_smaller(small, 10, 10) is None
+
+
+def record(kind, mask_id="m", task="sst2", created="2026-01-01", **columns):
+    settings = SimpleNamespace(kind=kind, mask_id=mask_id, task=task)
+    provenance = {"created_utc": created, "processor": "a CPU"}
+    return SimpleNamespace(settings=settings, provenance=provenance, table=pd.DataFrame(columns))
+
+
+def scored(values, cuts=(0, 10), **settings):
+    spread = {"low": 0.0, "high": 1.0, "n_examples": 9, "majority": 0.5}
+    return record("score", cut=list(cuts), metric="accuracy", value=values, **spread, **settings)
+
+
+SIZED = record("size", cut=[0, 10], parameters=[90, 60], published=[100, 100])
+
+
+def timed(faster, **settings):
+    rows = {"form": ["masked", "compact", "compact"], "cut": [0, 0, 10], "threads": 1, "length": 32, "batch": 32}
+    return record("time", **rows, milliseconds=[10 / each for each in faster], faster=faster, **settings)
+
+
+def test_a_score_on_another_task_hides_none_and_the_newest_counts():
+    own, later = scored([0.8, 0.7]), scored([0.9], cuts=[10], created="2026-02-02")
+    other = scored([0.5, 0.6], task="rte", created="2026-03-03")
+    # A measurement of a mask that is not asked for is left out.
+    table = cut_table([other, later, SIZED, own, scored([0.1, 0.1], mask_id="else")], {"m": "M"})
+    rows = table.set_index(["task", "cut"])
+    assert len(table) == 4 and set(table["run"]) == {"M"}
+    assert rows["value"].to_dict() == {("sst2", 0): 0.8, ("sst2", 10): 0.9, ("rte", 0): 0.5, ("rte", 10): 0.6}
+    assert rows.loc["sst2", "change"].tolist() == pytest.approx([0, 0.1])
+    assert rows.loc["rte", "left"].tolist() == [0.9, 0.6]
+    assert cut_table([own], {"m": "M"}).empty and cut_table([], {}).empty
+
+
+def test_times_stand_beside_what_is_left():
+    table = time_table([timed([1.0, 1.0, 1.0]), SIZED, timed([1.0, 1.1, 2.0], created="2026-02-02")], {"m": "M"})
+    assert table["left"].tolist() == [1, 0.9, 0.6]
+    assert table["faster"].tolist() == [1, 1.1, 2]
+    assert set(table["machine"]) == {"a CPU"}
+    assert time_table([timed([1.0, 1.0, 1.0])], {"m": "M"})["left"].tolist() == pytest.approx(
+        [1, np.nan, np.nan], nan_ok=True
+    )
+    assert time_table([SIZED], {"m": "M"}).empty
+
+
+@pytest.mark.parametrize(("lost", "cut"), [(0.005, 10), (0.02, 0)])
+def test_the_best_cut_is_the_fastest_that_loses_little(lost, cut):
+    labels = {"m": "M"}
+    cuts = cut_table([scored([0.8, 0.8 - lost]), SIZED], labels)
+    times = time_table([timed([1.0, 1.1, 2.0]), SIZED], labels)
+    assert best_cut(cuts, times)["cut"] == cut
+    assert best_cut(cuts, times[:0]) is None

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from smp_lab.figures.costs import PUBLISHED, plot_cuts
+from smp_lab.figures.costs import PUBLISHED, plot_cuts, plot_times
 
 TABLE = pd.DataFrame(
     {
@@ -32,3 +32,23 @@ def test_a_line_per_run_and_the_published_points_hollow():
 
 def test_an_empty_table_says_so():
     assert "was measured yet" in plot_cuts(TABLE[:0]).to_json()
+
+
+def test_two_tasks_of_one_mask_are_two_lines():
+    names = [line.name for line in plot_cuts(pd.concat([TABLE, TABLE.assign(task="sst2")])).data]
+    assert names[:2] == ["a, on rte", "a, on sst2"]
+
+
+def test_times_against_what_is_left_with_the_published_ones_hollow():
+    spread = {"milliseconds": 9.0, "faster_low": [1.0, 1.9], "faster_high": [1.2, 2.3], "rounds": 5}
+    table = TABLE.assign(form="compact", faster=[1.1, 2.0], **spread)
+    others = table.assign(form="onnx", faster=3.0)
+    figure = plot_times(pd.concat([table, others]), "1 thread")
+    line, published = figure.data
+    assert (list(line.x), list(line.y)) == ([90, 60], [1.1, 2.0])
+    assert list(line.error_y.array) == pytest.approx([0.1, 0.3])
+    assert list(line.error_y.arrayminus) == pytest.approx([0.1, 0.1])
+    assert list(published.y) == [1.37, 1.76] and published.line.dash == "dash"
+    assert all(symbol.endswith("-open") for symbol in published.marker.symbol)
+    assert "1 thread" in figure.layout.title.subtitle.text
+    assert "was timed yet" in plot_times(others, "1 thread").to_json()

@@ -8,7 +8,7 @@ import pytest
 from conftest import make_run
 
 from smp_lab.paths import MASKS_FILE
-from smp_lab.storage.measurements import SCORE, SIZE, MeasurementSettings, save_measurement
+from smp_lab.storage.measurements import KINDS, SCORE, SIZE, TIME, MeasurementSettings, save_measurement
 
 from .conftest import charts, sentences
 
@@ -83,6 +83,31 @@ def test_what_was_measured_of_cuts_is_shown_and_what_is_missing_is_named(open_pa
     assert "2 tasks: one encoder and 2 masks take" in sentences(app.markdown)
     until = "less than fine-tuned models from 2 tasks on, less than compact models from 2 tasks on."
     assert until in sentences(app.caption)
+
+
+def test_times_are_shown_for_a_size_and_a_cut(open_page, runs):
+    timed, missing = make_run(runs), make_run(runs, task="cola")
+    spread = {"low": 0.6, "high": 0.8, "n_examples": 9, "majority": 0.5}
+    measure(runs, timed, SCORE, cut=[0, 5, 10], metric="accuracy", value=[0.7, 0.695, 0.65], **spread)
+    measure(runs, timed, SIZE, cut=[0, 5, 10], parameters=[900, 700, 600], published=[1000] * 3)
+    forms = [("masked", 0, 1.0), ("compact", 0, 1.1), ("compact", 5, 1.5), ("compact", 10, 2.0), ("csr", 0, 0.3)]
+    rows = [(*form, threads, 32) for form in forms for threads in (1, 2)]
+    table = pd.DataFrame(rows, columns=["form", "cut", "faster", "threads", "length"]).assign(batch=32, rounds=5)
+    for name in ("milliseconds", "low", "high", "faster_low", "faster_high"):
+        table[name] = table["faster"] * table["threads"]
+    measure(runs, timed, TIME, **table[list(KINDS[TIME])].to_dict("list"))
+    app = open_page(PAGE, timed.run_id, missing.run_id, k="5")
+    shown = app.dataframe[2].value
+    assert shown["form"].tolist() == ["Masked weights", "Compact", "Compact, K = 5", "Sparse rows (CSR)"]
+    assert shown["faster"].tolist() == [1, 1.1, 1.5, 0.3] == shown["milliseconds"].tolist()
+    assert shown["change"].tolist()[2] == pytest.approx(-0.005)
+    assert len(charts(app)) == 2
+    # K = 10 loses more than a point.
+    assert "Without rows of fewer than 5 weights" in sentences(app.markdown)
+    assert "1.50 times as fast" in sentences(app.markdown)
+    assert f"smp-lab measure {missing.run_id}" in app.code[1].value
+    app.segmented_control(key="time_threads").set_value(2).run()
+    assert app.dataframe[2].value["milliseconds"].tolist() == [2, 2.2, 3, 0.6]
 
 
 def test_nothing_measured_is_said(open_page, runs):
