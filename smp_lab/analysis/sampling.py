@@ -207,15 +207,32 @@ def compare(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, metric: st
     if outcomes and column == kind.right:
         p_value = mcnemar(outcomes.only_a, outcomes.only_b)
         return Comparison(metric, n, (outcomes.only_b - outcomes.only_a) / n, p_value=p_value, outcomes=outcomes)
+    difference, interval = paired_change(predictions_a, predictions_b, metric)
+    return Comparison(metric, n, difference, interval=interval, outcomes=outcomes)
+
+
+def paired_change(
+    predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, metric: str
+) -> tuple[float, tuple[float, float]]:
+    """Metric of b minus metric of a on the same examples, and its interval over `N_RESAMPLES` resamples of them.
+
+    Parameters
+    ----------
+    predictions_a, predictions_b, metric
+        As in `compare`.
+    """
+    kind = _kind(predictions_a)
+    column = kind.means.get(metric)
     measure = _mean if column else _METRICS[metric]
-    target = np.zeros(n) if column else target
+    n = len(predictions_a)
+    target = np.zeros(n) if column else kind.targets(predictions_a)
     examples = np.column_stack(
         [target, *(predictions[column or "prediction"] for predictions in (predictions_a, predictions_b))]
     )
     a, b = (measure(np.ones((1, n)), target, examples[:, place])[0] for place in (1, 2))
     cells, times = _resample(examples)
     differences = measure(times, cells[:, 0], cells[:, 2]) - measure(times, cells[:, 0], cells[:, 1])
-    return Comparison(metric, n, float(b - a), interval=_percentiles(differences), outcomes=outcomes)
+    return float(b - a), _percentiles(differences)
 
 
 def _outcomes(right_a: pd.Series[bool], right_b: pd.Series[bool]) -> Outcomes:

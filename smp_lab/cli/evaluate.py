@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,12 +14,14 @@ from smp_lab.errors import ConfigError, RunFormatError
 from smp_lab.paths import RUNS_VARIABLE, cached_runs_folder, own_runs_folder
 from smp_lab.storage.imported import IMPORTED_MASKS
 from smp_lab.storage.mask_records import MaskRecord
+from smp_lab.storage.measurements import MeasurementRecord
 from smp_lab.storage.runs import find_run
 from smp_lab.tasks import get_task
 
 EXAMPLES = (
     "smp-lab evaluate pruned-bert-0123abcd --glue-dir ~/glue",
     "smp-lab evaluate sst2-smp_s-r0.03-s0-0123abcd --cut 5 --cut 10 --glue-dir ~/glue",
+    "smp-lab evaluate sst2-smp_s-r0.1-s0-0123abcd --heads --glue-dir ~/glue",
     "smp-lab evaluate pruned-bert-0123abcd --task sst2 --encoder pruned-bert --own-weights --glue-dir ~/glue",
 )
 
@@ -46,6 +48,10 @@ def command(
             help="Also with rows emptied that keep fewer than K weights (section 8 of the paper); can be repeated.",
         ),
     ] = None,
+    heads: Annotated[
+        bool,
+        typer.Option("--heads", help="Empty each attention head in turn instead, which takes one evaluation a head."),
+    ] = False,
     glue_dir: GlueFolder = None,
     source: Source = None,
     runs: Annotated[
@@ -66,18 +72,18 @@ def command(
         raise ConfigError(f"Of {mask.label} no task is known. Name one with --task.")
     get_task(chosen)
     with extras_for("Evaluating a mask"):
-        from smp_lab.inference.evaluate import evaluate
-    scored, sized = evaluate(
-        mask,
-        chosen,
-        folder,
-        encoder=encoder or mask.encoder,
-        command=shlex.join(["smp-lab", *sys.argv[1:]]),
-        own_weights=own_weights,
-        cuts=(0, *(cut or ())),
-        glue_folder=glue_dir,
-        source=source,
-    )
+        from smp_lab.inference.evaluate import evaluate, evaluate_heads
+    asked: dict[str, Any] = {
+        "encoder": encoder or mask.encoder,
+        "command": shlex.join(["smp-lab", *sys.argv[1:]]),
+        "own_weights": own_weights,
+        "glue_folder": glue_dir,
+        "source": source,
+    }
+    if heads:
+        _print_heads(evaluate_heads(mask, chosen, folder, **asked), as_json)
+        return
+    scored, sized = evaluate(mask, chosen, folder, cuts=(0, *(cut or ())), **asked)
     if as_json:
         print_json({record.measurement_id: record.table for record in (scored, sized)})
         return
@@ -90,6 +96,18 @@ def command(
             f"{size['parameters'] / size['published']:.1%} of the encoder's parameters"
         )
     typer.echo(f"Kept as {scored.path.name} and {sized.path.name} in {scored.path.parent}")
+
+
+def _print_heads(record: MeasurementRecord, as_json: bool) -> None:
+    if as_json:
+        print_json({record.measurement_id: record.table})
+        return
+    for row in record.table.to_dict("records"):
+        typer.echo(
+            f"without head {row['layer']}.{row['head']}: {row['metric']} {row['value']:.4f}, changed by "
+            f"{row['change']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f} on {row['n_examples']:,} examples)"
+        )
+    typer.echo(f"Kept as {record.path.name} in {record.path.parent}")
 
 
 def _mask(name: str, folders: tuple[Path, ...]) -> MaskRecord:

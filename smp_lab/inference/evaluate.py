@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from torch import nn
 from smp_lab.errors import EncoderError
 from smp_lab.inference.compact import cut_rows
 from smp_lab.inference.export import compact_encoder
+from smp_lab.inference.knock_out import head_changes
 from smp_lab.inference.pruned import Pruned
 from smp_lab.inference.scoring import predict, score_table
 from smp_lab.storage.formats import named_base
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.measurements import (
+    HEADS,
     KINDS,
     MEASUREMENTS,
     SCORE,
@@ -28,7 +30,7 @@ from smp_lab.storage.measurements import (
     save_measurement,
 )
 from smp_lab.training.encoders import EncoderFiles, load_encoder
-from smp_lab.training.prepare import prepare
+from smp_lab.training.prepare import Prepared, prepare
 from smp_lab.training.provenance import code_version, made_here
 
 
@@ -74,30 +76,15 @@ def evaluate(
         If data, encoder or mask cannot be read, or the measurement cannot be written.
     """
     began, code = time.monotonic(), code_version()
-    prepared = prepare(task, "smp_s", remaining=mask.remaining, encoder=encoder, **data)
-    _check_base(mask, prepared.files, own_weights)
-    loaded = load_encoder(prepared.files)
-    if loaded.layout.widths != mask.layout.widths or loaded.layout.n_heads != mask.layout.n_heads:
-        raise EncoderError(f"{mask.label} is a mask for other shapes than {prepared.files.name} has.")
-    config, cuts = prepared.config, sorted(set(cuts))
-    options = {"max_length": config.max_length, "label_words": list(config.label_words or ()), "cuts": cuts}
-    settings = MeasurementSettings(
-        kind=SCORE,
-        mask_id=mask.mask_id,
-        mask_sha256=mask.masks.sha256,
-        base_model=config.base_model,
-        base_model_sha256=config.base_model_sha256,
-        task=task,
-        data_sha256=prepared.data.development_sha256,
-        options=options,
-    )
+    prepared, pruned = _classifier(mask, task, encoder, own_weights, data)
+    cuts = sorted(set(cuts))
+    settings = _settings(SCORE, mask, prepared, {"cuts": cuts})
     of_size = replace(settings, kind=SIZE, data_sha256=None, options={"cuts": cuts})
-    there = [MEASUREMENTS.find(each.measurement_id, [runs]) for each in (settings, of_size)]
-    if there[0] and there[1]:
-        return there[0], there[1]
-    pruned = Pruned(config, loaded, replace(mask.masks, layout=loaded.layout))
+    scored, sized = (MEASUREMENTS.find(each.measurement_id, [runs]) for each in (settings, of_size))
+    if scored and sized:
+        return scored, sized
     scores, sizes = [], []
-    published, last = n_parameters(loaded.model), None
+    published, last = n_parameters(pruned.encoder.model), None
     for cut in cuts:
         cut_off = pruned.with_masks(cut_rows(pruned.masks, cut))
         # A cut that empties no further row changes nothing.
@@ -106,16 +93,62 @@ def evaluate(
             left = n_parameters(compact_encoder(cut_off))
         scores.append(said.assign(cut=cut))
         sizes.append({"cut": cut, "parameters": left, "published": published})
-    provenance = {
-        **made_here(time.monotonic() - began, command, code),
-        "data_source": prepared.data.source,
-        "base_model_source": prepared.files.source,
-    }
+    provenance = _provenance(prepared, made_here(time.monotonic() - began, command, code))
     columns = list(KINDS[SCORE])
     return (
         save_measurement(runs, settings=settings, provenance=provenance, table=pd.concat(scores)[columns]),
         save_measurement(runs, settings=of_size, provenance=provenance, table=pd.DataFrame(sizes)),
     )
+
+
+def evaluate_heads(
+    mask: MaskRecord,
+    task: str,
+    runs: Path,
+    *,
+    encoder: str,
+    command: str,
+    own_weights: bool = False,
+    **data: Any,
+) -> MeasurementRecord:
+    """What each attention head does for the main metric, as a record of kind "heads"; parameters as of `evaluate`."""
+    began, code = time.monotonic(), code_version()
+    prepared, pruned = _classifier(mask, task, encoder, own_weights, data)
+    settings = _settings(HEADS, mask, prepared, {})
+    if there := MEASUREMENTS.find(settings.measurement_id, [runs]):
+        return there
+    table = head_changes(pruned, prepared.data)
+    provenance = _provenance(prepared, made_here(time.monotonic() - began, command, code))
+    return save_measurement(runs, settings=settings, provenance=provenance, table=table)
+
+
+def _classifier(
+    mask: MaskRecord, task: str, encoder: str, own_weights: bool, data: Mapping[str, Any]
+) -> tuple[Prepared, Pruned]:
+    prepared = prepare(task, "smp_s", remaining=mask.remaining, encoder=encoder, **data)
+    _check_base(mask, prepared.files, own_weights)
+    loaded = load_encoder(prepared.files)
+    if loaded.layout.widths != mask.layout.widths or loaded.layout.n_heads != mask.layout.n_heads:
+        raise EncoderError(f"{mask.label} is a mask for other shapes than {prepared.files.name} has.")
+    return prepared, Pruned(prepared.config, loaded, replace(mask.masks, layout=loaded.layout))
+
+
+def _settings(kind: str, mask: MaskRecord, prepared: Prepared, options: Mapping[str, Any]) -> MeasurementSettings:
+    config = prepared.config
+    return MeasurementSettings(
+        kind=kind,
+        mask_id=mask.mask_id,
+        mask_sha256=mask.masks.sha256,
+        base_model=config.base_model,
+        base_model_sha256=config.base_model_sha256,
+        task=config.task,
+        data_sha256=prepared.data.development_sha256,
+        options={"max_length": config.max_length, "label_words": list(config.label_words or ()), **options},
+    )
+
+
+def _provenance(prepared: Prepared, made: Mapping[str, Any]) -> dict[str, Any]:
+    return {**made, "data_source": prepared.data.source, "base_model_source": prepared.files.source}
 
 
 def n_parameters(model: nn.Module) -> int:

@@ -6,16 +6,22 @@ matrix leaves its bias alone. So one batch can hold many masks that differ in a 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from smp_lab.analysis.sampling import of_metric, paired_change
 from smp_lab.errors import ConfigError
 from smp_lab.inference.pruned import Pruned
+from smp_lab.inference.scoring import predict, score_table
 from smp_lab.layout import ATTENTION_OUTPUT, MatrixId
+from smp_lab.storage.measurements import HEADS, KINDS
+from smp_lab.training.data import TaskData
 
 # Tokens of one pass: a longer list of variants takes several.
 MOST_TOKENS = 4096
@@ -67,6 +73,27 @@ def knock_out(pruned: Pruned, texts: Sequence[str], variants: Sequence[Variant])
             inputs = {name: values.expand(len(rows), -1) for name, values in batch.items()}
             scores.append(pruned.forward(**{**inputs, "attention_mask": tokens[rows]}))
     return torch.cat(scores)
+
+
+def head_changes(pruned: Pruned, data: TaskData) -> pd.DataFrame:
+    """The main metric on a task's development examples with each head emptied in turn.
+
+    Returns
+    -------
+    DataFrame
+        Columns of the measurement kind "heads".
+    """
+    task, metric = data.task, data.task.main_metric
+    whole, name = of_metric(predict(pruned, data), task, metric)
+    layout, rows = pruned.encoder.layout, []
+    for layer, head in itertools.product(range(layout.n_layers), range(layout.n_heads)):
+        heads, matrices, _ = _gates(pruned, 1, [Variant(heads=((layer, head),))])
+        with _gated(pruned, heads, matrices):
+            said = predict(pruned, data)
+        change, interval = paired_change(whole, of_metric(said, task, metric)[0], name)
+        value = score_table(said, data).set_index("metric").loc[metric, "value"]
+        rows.append((layer, head, metric, value, change, *interval, len(whole)))
+    return pd.DataFrame(rows, columns=list(KINDS[HEADS]))
 
 
 def _gates(pruned: Pruned, n_tokens: int, variants: Sequence[Variant]) -> tuple[Tensor, Tensor, Tensor]:

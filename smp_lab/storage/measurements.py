@@ -26,7 +26,7 @@ from smp_lab.storage.store import Store
 from smp_lab.storage.versions import MEASUREMENT_VERSIONS, MeasurementVersion1
 from smp_lab.tasks import get_task
 
-SCORE, SIZE, TIME, FORM = "score", "size", "time", "form"
+SCORE, SIZE, TIME, FORM, HEADS = "score", "size", "time", "form", "heads"
 
 # Kind -> columns of its table, with their types. Fractions are fractions, `low` and `high` ends of a 95 % interval.
 KINDS: Mapping[str, Mapping[str, type]] = {
@@ -58,6 +58,18 @@ KINDS: Mapping[str, Mapping[str, type]] = {
         "faster_low": float,
         "faster_high": float,
         "rounds": int,
+    },
+    # The main metric on a task's development examples with one attention head emptied in the mask; `change` is to the
+    # whole mask, on the same examples, and `low` and `high` are the ends of its interval.
+    HEADS: {
+        "layer": int,
+        "head": int,
+        "metric": str,
+        "value": float,
+        "change": float,
+        "low": float,
+        "high": float,
+        "n_examples": int,
     },
     # One exported form: parameters and bytes of its encoder, bytes of its folder, largest difference of its scores to
     # the mask's on `n_compared` examples, and the main metric on the development set (n_examples 0 where none was

@@ -12,6 +12,7 @@ from smp_lab.analysis.sampling import (
     majority_baseline,
     mcnemar,
     of_metric,
+    paired_change,
     reliability,
     sampling_interval,
     wilson_interval,
@@ -267,3 +268,17 @@ def test_span_metrics_are_means_over_questions():
     paired = compare(one, other, "exact_match")
     assert paired.outcomes.only_b == ((f1 > 0.4) & (f1 <= 0.5)).sum() and paired.outcomes.only_a == 0
     assert paired.p_value == mcnemar(0, paired.outcomes.only_b)
+
+
+def test_a_paired_change_of_accuracy_is_that_of_a_normal_mean():
+    # 400 examples, 30 lost and 10 won: a mean of -1, 0 and 1.
+    right = np.repeat([True, True, False, False], [150, 30, 10, 210])
+    without = np.repeat([True, False, True, False], [150, 30, 10, 210])
+    frames = [
+        pd.DataFrame({"split": 0, "prediction": said.astype(float), "correct": said}) for said in (right, without)
+    ]
+    change, (low, high) = paired_change(*frames, "accuracy")
+    steps = without.astype(float) - right
+    half = 1.96 * steps.std() / np.sqrt(len(steps))
+    assert change == pytest.approx(-0.05)
+    assert (low, high) == pytest.approx((change - half, change + half), abs=0.004)

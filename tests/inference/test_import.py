@@ -154,6 +154,14 @@ def test_an_imported_mask_is_scored_and_the_score_kept_beside_it(pruned, bert_fo
     for masks, value in zip((pruned.masks, cut_rows(pruned.masks, 9)), scored["value"], strict=True):
         assert value == pytest.approx(score_table(predict(pruned.with_masks(masks), data), data)["value"][0])
     assert sized["parameters"].is_monotonic_decreasing and sized["parameters"][0] <= sized["published"][0]
+    heads = json.loads(invoke(commands, [*arguments, "--heads", "--json"], catch_exceptions=False).stdout)
+    assert [len(rows) for rows in heads.values()] == [pruned.encoder.layout.n_layers * pruned.encoder.layout.n_heads]
+    # What was measured before is read.
+    monkeypatch.setattr("smp_lab.inference.evaluate.predict", None)
+    monkeypatch.setattr("smp_lab.inference.evaluate.head_changes", None)
+    for options, before in (("--cut=9", told), ("--heads", heads)):
+        again = invoke(commands, [*arguments, options, "--json"], catch_exceptions=False)
+        assert json.loads(again.stdout) == before
     # Another encoder is not scored by mistake.
     other = save_imported(runs, replace(opened, base=Base("other", "c" * 64, base.layout)), source="m", label="Other")
     with pytest.raises(EncoderError, match="is a mask for other"):

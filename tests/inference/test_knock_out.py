@@ -1,8 +1,10 @@
+import pandas as pd
 import pytest
 import torch
 
 from smp_lab.errors import ConfigError
-from smp_lab.inference.knock_out import Variant, knock_out
+from smp_lab.inference.knock_out import Variant, head_changes, knock_out
+from smp_lab.inference.scoring import predict
 from smp_lab.layout import ATTENTION_OUTPUT, HEAD_TYPES, MatrixId
 from smp_lab.masks import MaskSet
 
@@ -62,3 +64,16 @@ def test_many_variants_take_several_passes(pruned, monkeypatch):
 def test_a_part_that_is_not_there_is_a_sentence(pruned, variant):
     with pytest.raises(ConfigError, match="names a part that is not there: the encoder has 2 layers of 2 heads"):
         knock_out(pruned, [TEXT], [variant])
+
+
+def test_changes_of_heads_are_those_of_emptied_masks(prepared, pruned):
+    data = prepared(task="sst2").data
+    table = head_changes(pruned, data).set_index(["layer", "head"])
+    whole = predict(pruned, data)
+    assert list(table.index) == [(layer, head) for layer in range(2) for head in range(2)]
+    for place, row in table.iterrows():
+        said = predict(pruned.with_masks(emptied(pruned.masks, [place])), data)
+        assert row["value"] == pytest.approx(said["correct"].mean())
+        assert row["change"] == pytest.approx(said["correct"].mean() - whole["correct"].mean())
+        assert row["low"] <= row["change"] <= row["high"] and row["n_examples"] == len(whole)
+    pd.testing.assert_frame_equal(predict(pruned, data), whole)
