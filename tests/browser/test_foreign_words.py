@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from urllib.parse import quote, urlsplit
 
+import pandas as pd
 import pytest
 from conftest import TINY, make_run, make_transfer, tiny_config
 from storage.conftest import edit_record
@@ -13,6 +14,9 @@ from storage.conftest import edit_record
 from smp_lab.jobs.queue import Queue
 from smp_lab.jobs.runners import this_process
 from smp_lab.paths import events_file
+from smp_lab.storage.formats import Base, Opened
+from smp_lab.storage.imported import save_imported
+from smp_lab.storage.measurements import SIZE, MeasurementSettings, save_measurement
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.sealed import to_json
 from smp_lab.storage.transfers import list_transfers
@@ -36,6 +40,7 @@ PAGES = {
     "train": ["runs", "job", "like", "lecture"],
     "learn": ["runs", "screen", "look", "shape", "compare", "masking", "lambda", "guess_methods", "v", "seed"],
     "open_mask": ["runs", "report"],
+    "cost": ["runs", "n_tasks"],
     "try_masks": ["runs", "try_text", "try_second", "try_beside"],
 }
 
@@ -65,6 +70,21 @@ def hostile(tmp_path_factory):
     speak(record)
     transfer.path.write_bytes(to_json({name: value for name, value in record.items() if name != "sha256"}))
     assert not list_transfers([folder]).problems and len(list_runs([folder]).problems) == 1
+    # A mask of somebody else's, and what was measured of it.
+    opened = Opened(masks=run.masks, format=WORDS[0], base=Base(WORDS[0], 64 * "c", TINY), assumed=tuple(WORDS))
+    mask = save_imported(folder, opened, source=WORDS[1], label=WORDS[0], task="rte")
+    settings = MeasurementSettings(
+        kind=SIZE,
+        mask_id=mask.mask_id,
+        mask_sha256=mask.mask_record.digest,
+        base_model=WORDS[0],
+        base_model_sha256=64 * "c",
+        task="rte",
+        data_sha256=None,
+        options={"words": list(WORDS)},
+    )
+    table = pd.DataFrame({"cut": [0], "parameters": [9], "published": [10]})
+    save_measurement(folder, settings=settings, provenance=dict(zip("ab", WORDS, strict=True)), table=table)
     # A run that somebody else trains here, and what the queue and its events say of it.
     queue, config = Queue(folder), tiny_config(seed=9, base_model=WORDS[0], label_words=tuple(WORDS))
     number = queue.register([WORDS[0]], WORDS[0], this_process(), config.run_id, None)

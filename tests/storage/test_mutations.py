@@ -303,17 +303,18 @@ def test_a_changed_record_is_taken_or_named(tmp_path, number):
 
 @pytest.mark.exhaustive
 def test_thousands_of_changed_records_are_taken_or_named(tmp_path):
-    slowest, n_taken, start = (0.0, -1), 0, time.perf_counter()
+    # Of the CPU: what else the machine does is no fault of a record.
+    slowest, n_taken, start = (0.0, -1), 0, time.process_time()
     for number in range(MUTATIONS_IN_ALL):
-        before = time.perf_counter()
+        before = time.process_time()
         try:
             n_taken += one_mutation(number, tmp_path)
         except Exception as error:
             raise AssertionError(f"mutation {number}") from error
-        slowest = max(slowest, (time.perf_counter() - before, number))
+        slowest = max(slowest, (time.process_time() - before, number))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(  # noqa: T201  # what a person asked for with -s
-        f"{MUTATIONS_IN_ALL:,} mutations, {n_taken:,} still taken, {time.perf_counter() - start:,.0f} s, slowest "
-        f"{slowest[0]:.1f} s (number {slowest[1]}), at most {peak / 1e6:,.0f} MB"
+        f"{MUTATIONS_IN_ALL:,} mutations, {n_taken:,} still taken, {time.process_time() - start:,.0f} s of CPU, "
+        f"slowest {slowest[0]:.1f} s (number {slowest[1]}), at most {peak / 1e6:,.0f} MB"
     )
     assert peak < MOST_BYTES
