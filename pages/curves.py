@@ -37,6 +37,7 @@ def main() -> None:
             sections.paper_tables(shown)
     labels = controls.run_labels(runs)
     sections.pair(runs, labels)
+    sections.claims(runs)
     sections.ablations()
 
 

@@ -235,6 +235,13 @@ def paired_change(
     return float(b - a), _percentiles(differences)
 
 
+def compare_on(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, task: Task, metric: str) -> Comparison:
+    """`compare` two runs by one of their task's metrics, as `of_metric` names it."""
+    examples_a, name = of_metric(predictions_a, task, metric)
+    examples_b, _ = of_metric(predictions_b, task, metric)
+    return compare(examples_a, examples_b, name)
+
+
 def _outcomes(right_a: pd.Series[bool], right_b: pd.Series[bool]) -> Outcomes:
     a, b = right_a.to_numpy(bool), right_b.to_numpy(bool)
     return Outcomes(int((a & ~b).sum()), int((b & ~a).sum()), int((a & b).sum()), int((~a & ~b).sum()))

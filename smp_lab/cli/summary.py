@@ -7,21 +7,27 @@ from typing import Annotated
 
 import typer
 
+from smp_lab.analysis.claims import claims_table, in_words
 from smp_lab.analysis.overview import over_tasks
 from smp_lab.analysis.run_table import run_table
-from smp_lab.analysis.sampling import reliability
+from smp_lab.analysis.sampling import Comparison, compare_on, reliability
 from smp_lab.analysis.summary import as_latex, as_markdown, caption, means_cells, summarize, summary_cells
 from smp_lab.cli.options import AsJson, existing, print_json
 from smp_lab.errors import RunFormatError
+from smp_lab.storage.published import published_ablations, published_points
 from smp_lab.storage.runs import list_runs
 
-EXAMPLES = ("smp-lab summary cached_runs", "smp-lab summary cached_runs --means", "smp-lab summary runs --latex")
+EXAMPLES = ("smp-lab summary cached_runs", "smp-lab summary cached_runs --claims", "smp-lab summary runs --latex")
 
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs.", show_default=False)],
     means: Annotated[
         bool, typer.Option("--means", help="Means over the tasks alone, of the methods and levels that have them all.")
+    ] = False,
+    claims: Annotated[
+        bool,
+        typer.Option("--claims", help="What the paper claims, as published and as measured, with a verdict."),
     ] = False,
     latex: Annotated[bool, typer.Option("--latex", help="LaTeX in place of Markdown, with a caption.")] = False,
     as_json: AsJson = False,
@@ -40,7 +46,15 @@ def command(
         raise RunFormatError(f"Folder {folder} holds no runs.")
     runs = list(index.runs.values())
     rows = run_table(runs)
-    if means:
+    if claims:
+
+        def compare(a: str, b: str) -> Comparison:
+            one, other = index.runs[a], index.runs[b]
+            return compare_on(one.predictions, other.predictions, one.config.task_info, one.main_metric)
+
+        table = claims_table(rows, compare, published_points(), published_ablations())
+        cells = in_words(table)
+    elif means:
         table = over_tasks(rows)
         cells = means_cells(table)
     else:

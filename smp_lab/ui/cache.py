@@ -23,6 +23,8 @@ import streamlit as st
 
 from smp_lab import paths
 from smp_lab.analysis import labels, overlap, sampling, transfer
+from smp_lab.analysis.claims import claims_table
+from smp_lab.analysis.run_table import rows_of
 from smp_lab.analysis.run_table import run_table as run_table_of
 from smp_lab.figures import style
 from smp_lab.masks import MaskSet
@@ -250,9 +252,18 @@ def transfer_table(transfers: Sequence[TransferRecord], run_labels: Mapping[str,
 @st.cache_data(max_entries=64, show_spinner="Comparing the predictions", show_time=True, hash_funcs=_KEYS)
 def comparison(run_a: RunRecord, run_b: RunRecord, metric: str) -> sampling.Comparison:
     """Two runs on the same examples; raises what `RunRecord.predictions` and `sampling.compare` raise."""
-    examples_a, name = sampling.of_metric(load_run(run_a.path).predictions, run_a.config.task_info, metric)
-    examples_b, _ = sampling.of_metric(load_run(run_b.path).predictions, run_b.config.task_info, metric)
-    return sampling.compare(examples_a, examples_b, name)
+    found = load_run(run_a.path).predictions, load_run(run_b.path).predictions
+    return sampling.compare_on(*found, run_a.config.task_info, metric)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Comparing the predictions", show_time=True, hash_funcs=_KEYS)
+def claims(runs: Sequence[RunRecord]) -> pd.DataFrame:
+    """`claims.claims_table` of these runs; raises what `RunRecord.predictions` raises."""
+    by_id = {run.run_id: run for run in runs}
+    rows = rows_of(run_table(), list(by_id))
+    return claims_table(
+        rows, lambda a, b: comparison(by_id[a], by_id[b], by_id[a].main_metric), published(), ablations()
+    )
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from smp_lab.analysis import claims as analysis_claims
 from smp_lab.analysis import curves
 from smp_lab.analysis.sampling import Comparison, Reliability
 from smp_lab.analysis.summary import as_latex, as_markdown, caption, summarize, summary_cells
@@ -150,6 +151,26 @@ def _verdict(found: Comparison) -> str:
         low, high = found.interval
         facts += f", 95 % interval {100 * low:+z.1f} to {100 * high:+z.1f} (paired bootstrap over the examples)"
     return f"The two runs are **{words}** on these examples. {facts}."
+
+
+def claims(runs: list[RunRecord]) -> None:
+    """What the paper claims, beside what it published and what these runs measured; made when it is opened."""
+    opened = st.expander("What the paper claims, and what these runs say", on_change="rerun", key="claims")
+    if not opened.open:
+        return
+    with opened, messages.slot():
+        with messages.sentence_on_error():
+            table = cache.claims(runs)
+        columns.show(
+            analysis_claims.in_words(table),
+            alt="Claims of the paper by level: the published and the measured difference in points, and a verdict",
+        )
+        st.caption(
+            f"Differences in points of the main metric, means over tasks. Published: {SOURCE}, other encoders. A task "
+            "is for a claim, or against it, where most pairs of seeds are distinguishable on the same examples. The "
+            "tests are not corrected for their number."
+        )
+        controls.data_downloads(table, "claims")
 
 
 def ablations() -> None:

@@ -210,3 +210,15 @@ def test_either_the_last_or_the_best_evaluation_is_drawn(open_page, runs):
     app = open_page(PAGE, evaluation="best at the final density")
     assert not app.exception and not app.error
     assert "SMP-S" in names(app)
+
+
+def test_claims_are_made_when_they_are_opened(open_page, write_run):
+    chosen = [write_run().run_id, write_run(method="magnitude").run_id]
+    app = open_page(PAGE, *chosen)
+    tables = len(app.dataframe)
+    app.session_state["claims"] = True
+    app.run()
+    assert not app.exception
+    assert len(app.dataframe) == tables + 1
+    (claims,) = (table.value for table in app.dataframe if "claim" in table.value)
+    assert (claims.loc[claims["encoder"] == "tiny-test-encoder", "remaining %"] == "50").any()
