@@ -49,6 +49,7 @@ def main() -> None:
     texts = [text, other]
     if answered := try_masks.answer(runs, labels, beside, texts):
         try_masks.parts(answered, labels, texts)
+        try_masks.heads_on_development(answered, labels)
         try_masks.disagreements(answered, labels)
     st.caption("What you type is sent to this app alone: it is not stored, and not in the address.")
 

@@ -58,7 +58,7 @@ def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, An
     Parameters
     ----------
     table
-        A row per part: layer, part (head number or matrix type), change.
+        A row per part: layer, part (head number or matrix type), change; low and high, where its interval is known.
     quantity
         What changes, in words.
     out
@@ -71,7 +71,12 @@ def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, An
     parts = sorted(table["part"].unique()) if heads else [kind for kind in MATRIX_TYPES if kind in set(table["part"])]
     layers = sorted(table["layer"].unique())
     cells = [(layer, part) for layer in layers for part in parts]
-    grid = table.set_index(["layer", "part"])["change"].loc[cells].to_numpy().reshape(len(layers), len(parts))
+    table = table.set_index(["layer", "part"]).loc[cells]
+    grid = table["change"].to_numpy().reshape(len(layers), len(parts))
+    told = [f"{value:+.4f}" for value in grid.ravel()]
+    if "low" in table:
+        intervals = table[["change", "low", "high"]].to_numpy().tolist()
+        told = [f"{value:+.2f} (95 %: {low:+.2f} to {high:+.2f})" for value, low, high in intervals]
     limit = max(float(np.abs(grid).max()), 1e-3)
     figure = new_figure(title, f"Change of {quantity} where it is emptied", height=200 + max(26 * len(layers), 150))
     names = [str(part) if heads else MATRIX_TICKS[part] for part in parts]
@@ -95,7 +100,7 @@ def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, An
         selected_marker_opacity=0,
         unselected_marker_opacity=0,
         customdata=[[int(layer), part if isinstance(part, str) else int(part)] for layer, part in cells],
-        text=[f"{value:+.4f}" for value in grid.ravel()],
+        text=told,
         hovertemplate=f"layer %{{y}}, {'head ' if heads else ''}%{{customdata[1]}}: %{{text}}<extra></extra>",
         showlegend=False,
     )

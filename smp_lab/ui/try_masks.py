@@ -14,7 +14,7 @@ import streamlit as st
 from smp_lab.analysis import answers
 from smp_lab.errors import SmpLabError
 from smp_lab.figures.answers import plot_parts, plot_tokens
-from smp_lab.figures.style import MATRIX_TITLES
+from smp_lab.figures.style import MATRIX_TITLES, METRIC_TITLES
 from smp_lab.jobs.model_process import ModelProcess
 from smp_lab.storage.runs import RunRecord
 from smp_lab.tasks.kinds import SPAN
@@ -173,6 +173,40 @@ def parts(runs: Sequence[RunRecord], labels: Mapping[str, str], texts: Sequence[
             min_width=520 if place else 620,
             on_click=_toggle,
         )
+
+
+def heads_on_development(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
+    """What each head of a mask does for the metric on the development set, from measurement records."""
+    st.header("What does each head do on the development set?")
+    tasks = {run.run_id: run.config.task for run in runs}
+    known = cache.measurements().records.values()
+    measured = {
+        each.settings.mask_id: each.table
+        for each in sorted(known, key=lambda each: str(each.provenance.get("created_utc", "")))
+        if each.settings.kind == "heads" and tasks.get(each.settings.mask_id) == each.settings.task
+    }
+    if missing := [run for run in runs if run.run_id not in measured]:
+        st.caption("Not measured yet for all of these runs. What is missing is filled, by an evaluation a head, by:")
+        st.code(f"smp-lab evaluate {missing[0].run_id} --heads", language="shell", wrap_lines=True)
+    if not measured:
+        return
+    names = {run_id: labels[run_id] for run_id in measured}
+    table = measured[controls.pick("Measured mask", names, key="try_heads", width=420)]
+    metric = f"{METRIC_TITLES.get(table['metric'].iloc[0], table['metric'].iloc[0])} in points"
+    worse, better = int((table["high"] < 0).sum()), int((table["low"] > 0).sum())
+    st.markdown(
+        f"Of {len(table)} heads, emptied one at a time, **{worse}** lower the metric by more than the sampling error "
+        f"of {table['n_examples'].iloc[0]:,} examples, and {better} raise it."
+    )
+    points = table.assign(part=table["head"], **{name: 100 * table[name] for name in ("change", "low", "high")})
+    controls.show(
+        plot_parts,
+        points,
+        metric,
+        key="try-heads-development",
+        alt=f"Change of {metric} on the development set where each head in turn is emptied, by layer.",
+        min_width=620,
+    )
 
 
 def _quantity(run: RunRecord, whole: Sequence[float]) -> str:

@@ -29,6 +29,11 @@ def test_cells_and_the_squares_to_click_are_those_of_the_table():
     assert figure.layout.coloraxis.cmin == -figure.layout.coloraxis.cmax == -0.4
 
 
+def test_an_interval_that_is_known_is_told():
+    _, squares = plot_parts(HEADS.assign(low=-0.5, high=[0.2, 0.3, 0.4, 0.5]), "accuracy in points").data
+    assert squares.text[0] == "+0.10 (95 %: -0.50 to +0.20)"
+
+
 def test_matrices_stand_in_their_order():
     matrices = [MatrixId(0, "output"), MatrixId(0, "query")]
     table = pd.DataFrame(matrices, columns=["layer", "part"]).assign(change=[0.5, -0.5])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 
+import pandas as pd
 import pytest
 from conftest import make_run
 
 from smp_lab.errors import SmpLabError
+from smp_lab.storage.measurements import HEADS, KINDS, MeasurementSettings, save_measurement
 from smp_lab.ui import try_masks
 
 from .conftest import charts, sentences
@@ -95,6 +97,29 @@ def test_runs_without_a_mask_of_label_words_are_said(open_page, runs, models):
     run = make_run(runs, method="dense", remaining=1.0)
     assert "None of these runs has a mask" in sentences(open_page(PAGE, run.run_id).info)
     assert not models.asked
+
+
+def test_heads_on_the_development_set_are_those_that_were_measured(open_page, runs, three, models):
+    measured, missing, _ = three
+    heads = [(layer, head) for layer in range(2) for head in range(2)]
+    spread = {"low": [-0.2, -0.1, 0.0, 0.01], "high": [-0.1, 0.1, 0.0, 0.02], "n_examples": 9}
+    table = pd.DataFrame(heads, columns=["layer", "head"]).assign(
+        metric="accuracy", value=0.5, change=[-0.15, 0.0, 0.0, 0.015], **spread
+    )
+    settings = MeasurementSettings(
+        kind=HEADS,
+        mask_id=measured.run_id,
+        mask_sha256=measured.masks.sha256,
+        base_model=measured.config.base_model,
+        base_model_sha256=measured.config.base_model_sha256,
+        task="sst2",
+    )
+    save_measurement(runs, settings=settings, provenance={"command": "a test"}, table=table[list(KINDS[HEADS])])
+    app = open_page(PAGE, measured.run_id, missing.run_id)
+    assert "Of 4 heads, emptied one at a time, **1** lower the metric" in sentences(app.markdown)
+    assert "of 9 examples, and 1 raise it" in sentences(app.markdown)
+    assert f"smp-lab evaluate {missing.run_id} --heads" in app.code[0].value
+    assert len(charts(app)) == 4
 
 
 def test_without_the_packages_the_command_that_brings_them_is_shown(open_page, three, models, monkeypatch):
