@@ -360,7 +360,7 @@ from torch.nn.utils import prune
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 tensors = load_file("model.safetensors")
-tokenizer, model = AutoTokenizer.from_pretrained("."), AutoModel.from_config(AutoConfig.from_pretrained("."))
+tokenizer, model = AutoTokenizer.from_pretrained("."), AutoModel.from_config(AutoConfig.from_pretrained(".")).eval()
 for name in [name for name in tensors if name.endswith("weight_mask")]:
     prune.custom_from_mask(model.get_submodule(name.removesuffix(".weight_mask")), "weight", tensors[name])
 model.load_state_dict(tensors, strict=False)
