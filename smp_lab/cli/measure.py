@@ -29,6 +29,10 @@ def command(
     encoder: Annotated[
         str | None, typer.Option(metavar="NAME", help="Folder or hub name of the encoder.  [default: the run's]")
     ] = None,
+    threads: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", min=1, help="Threads; can be repeated.  [default: 1, and one for each core]"),
+    ] = None,
     seconds: Annotated[
         float,
         typer.Option(metavar="S", min=0.0, help="Time for each size: at least 5 rounds are run, at most 50."),
@@ -60,7 +64,13 @@ def command(
         if mask is None:
             raise TrainingError(f"Run {record.run_id} has no mask to be timed.")
         timed = time_mask(
-            mask, pruned, folder, command=shlex.join(["smp-lab", *sys.argv[1:]]), cuts=cut or (), seconds=seconds
+            mask,
+            pruned,
+            folder,
+            command=shlex.join(["smp-lab", *sys.argv[1:]]),
+            cuts=cut or (),
+            threads=threads or (),
+            seconds=seconds,
         )
         measured[timed.measurement_id] = timed.table
         if as_json:

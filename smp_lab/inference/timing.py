@@ -84,6 +84,7 @@ def time_mask(
     *,
     command: str,
     cuts: Sequence[int] = (0,),
+    threads: Sequence[int] = (),
     seconds: float = 5.0,
 ) -> MeasurementRecord:
     """Time the forms of a mask on this machine: a record of kind "time", which is read where it is there already.
@@ -99,7 +100,7 @@ def time_mask(
     cuts
         Compact forms without rows of fewer kept weights; 0 is the exact one, whose ONNX form is timed too where its
         packages are installed.
-    seconds
+    threads, seconds
         As in `time_forms`.
 
     Raises
@@ -111,7 +112,7 @@ def time_mask(
     forms = [Form(MASKED), *(Form(COMPACT, cut) for cut in cuts), Form(CSR)]
     if find_spec("onnxruntime") and find_spec("onnxscript"):
         forms.append(Form(ONNX))
-    settings = time_settings(mask, pruned, forms)
+    settings = time_settings(mask, pruned, forms, threads)
     if there := MEASUREMENTS.find(settings.measurement_id, [runs]):
         return there
     began, code = time.monotonic(), code_version()
@@ -129,7 +130,7 @@ def time_mask(
                 encoder = masked_encoder(pruned) if form.form == MASKED else sparse_encoder(pruned)
             model = Classifier(encoder, head).eval()
             models[form] = lambda threads, model=model: model
-        table = time_forms(models, pruned, seconds=seconds)
+        table = time_forms(models, pruned, threads=threads, seconds=seconds)
     provenance = with_onnx_version(made_here(time.monotonic() - began, command, code))
     return save_measurement(runs, settings=settings, provenance=provenance, table=table)
 
@@ -140,7 +141,9 @@ def with_onnx_version(provenance: Mapping[str, Any]) -> dict[str, Any]:
     return {**provenance, "packages": {**provenance["packages"], **runtime}}
 
 
-def time_settings(mask: MaskRecord, pruned: Pruned, forms: Sequence[Form]) -> MeasurementSettings:
+def time_settings(
+    mask: MaskRecord, pruned: Pruned, forms: Sequence[Form], threads: Sequence[int] = ()
+) -> MeasurementSettings:
     """Settings of a record of kind "time": the machine and torch are part of them."""
     return MeasurementSettings(
         kind=TIME,
@@ -153,7 +156,7 @@ def time_settings(mask: MaskRecord, pruned: Pruned, forms: Sequence[Form]) -> Me
             "forms": [f"{form.form} {form.cut}" for form in forms],
             "lengths": list(_lengths(pruned)),
             "batches": list(BATCHES),
-            "threads": list(_thread_counts()),
+            "threads": _thread_counts(threads),
             "processor": processor(),
             "torch": torch.__version__,
         },
@@ -161,8 +164,14 @@ def time_settings(mask: MaskRecord, pruned: Pruned, forms: Sequence[Form]) -> Me
 
 
 @torch.inference_mode()
-def time_forms(models: Mapping[Form, Callable[[int], Model]], pruned: Pruned, *, seconds: float = 5.0) -> pd.DataFrame:
-    """Time forms of a model with one thread and with all, for every length and batch.
+def time_forms(
+    models: Mapping[Form, Callable[[int], Model]],
+    pruned: Pruned,
+    *,
+    threads: Sequence[int] = (),
+    seconds: float = 5.0,
+) -> pd.DataFrame:
+    """Time forms of a model with some numbers of threads, for every length and batch.
 
     Parameters
     ----------
@@ -170,6 +179,8 @@ def time_forms(models: Mapping[Form, Callable[[int], Model]], pruned: Pruned, *,
         What opens each form for a number of threads; one is of `MASKED`.
     pruned
         Whose tokenizer and most tokens hold.
+    threads
+        How many; none are one, and as many as there are cores.
     seconds
         Rounds begin until this has passed, for each size and number of threads: at least 5 rounds, at most 50.
 
@@ -179,9 +190,9 @@ def time_forms(models: Mapping[Form, Callable[[int], Model]], pruned: Pruned, *,
         Columns of kind "time": a row for each form, number of threads, length in tokens and batch in texts.
     """
     rows = []
-    for threads in _thread_counts():
-        with _threads(threads):
-            opened = {form: open_form(threads) for form, open_form in models.items()}
+    for n_threads in _thread_counts(threads):
+        with _threads(n_threads):
+            opened = {form: open_form(n_threads) for form, open_form in models.items()}
             for length in _lengths(pruned):
                 for batch in BATCHES:
                     taking = {
@@ -189,7 +200,9 @@ def time_forms(models: Mapping[Form, Callable[[int], Model]], pruned: Pruned, *,
                     }
                     inputs = example_batch(pruned, batch, length)
                     times = _rounds(taking, inputs, seconds)
-                    rows.extend(_row(form, times[form], times[Form(MASKED)], threads, length, batch) for form in taking)
+                    rows.extend(
+                        _row(form, times[form], times[Form(MASKED)], n_threads, length, batch) for form in taking
+                    )
     return pd.DataFrame(rows, columns=list(KINDS[TIME]))
 
 
@@ -231,8 +244,8 @@ def _lengths(pruned: Pruned) -> list[int]:
     return [length for length in LENGTHS if length <= pruned.config.max_length] or [pruned.config.max_length]
 
 
-def _thread_counts() -> list[int]:
-    return sorted({1, os.cpu_count() or 1})
+def _thread_counts(asked: Sequence[int]) -> list[int]:
+    return sorted(set(asked or (1, os.cpu_count() or 1)))
 
 
 @contextmanager
