@@ -18,7 +18,10 @@ def part(name):
     return re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL)[1].strip()
 
 
-@pytest.mark.parametrize(("name", "options"), [("summary", []), ("means", ["--means"]), ("claims", ["--claims"])])
+TABLES = [("summary", []), ("means", ["--means"]), ("claims", ["--claims"]), ("cuts", ["--cuts"])]
+
+
+@pytest.mark.parametrize(("name", "options"), TABLES)
 def test_tables_of_cached_runs_are_the_records(name, options):
     command = ["summary", str(cached_runs_folder()), *options]
     assert part(name) == CliRunner().invoke(cli.commands, command, catch_exceptions=False).stdout.strip()

@@ -206,6 +206,38 @@ def _rows(measured: Sequence[Measurement], labels: Mapping[str, str], kind: str,
     return pd.concat(tables, ignore_index=True).drop_duplicates(by, keep="last").reset_index(drop=True)
 
 
+def cut_cells(cuts: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+    """What was measured of compact forms as people read it.
+
+    Parameters
+    ----------
+    cuts, times
+        Of `cut_table`, and of `time_table` at one size and number of threads.
+
+    Returns
+    -------
+    DataFrame
+        A row per run, the smallest encoder first, and a column per cut: what is left of the encoder, change of the
+        metric in points (where the cut is not 0) and times as fast as masked weights (where it was timed).
+    """
+    compact = times.loc[times["form"] == "compact", ["run_id", "task", "cut", "faster"]]
+    both = cuts.merge(compact, on=["run_id", "task", "cut"], how="left")
+    both["cell"] = [
+        ", ".join(
+            [
+                f"{100 * left:.0f} %",
+                *([f"{100 * change:+.1f}"] if cut else []),
+                *([f"{faster:.2f} x"] if faster == faster else []),
+            ]
+        )
+        for cut, left, change, faster in both[["cut", "left", "change", "faster"]].to_numpy().tolist()
+    ]
+    cells = both.pivot_table(index=["run", "task"], columns="cut", values="cell", aggfunc="first").fillna("-")
+    fewest = both.groupby(["run", "task"])["left"].min().sort_values(kind="stable")
+    cells = cells.loc[fewest.index].reset_index()
+    return cells.drop(columns="task").rename(columns=lambda name: name if name == "run" else f"K = {name}")
+
+
 def best_cut(cuts: pd.DataFrame, times: pd.DataFrame, most_lost: float = 0.01) -> pd.Series[Any] | None:
     """The fastest compact form that loses little of its metric.
 

@@ -6,6 +6,7 @@ import pytest
 
 from smp_lab.analysis.costs import (
     best_cut,
+    cut_cells,
     cut_table,
     model_remaining,
     plain_mask_bytes,
@@ -97,6 +98,18 @@ def test_times_stand_beside_what_is_left():
         [1, np.nan, np.nan], nan_ok=True
     )
     assert time_table([SIZED], {"m": "M"}).empty
+
+
+def test_cells_of_cuts_by_hand():
+    small = record("size", mask_id="n", cut=[0, 10], parameters=[90, 50], published=[100, 100])
+    labels = {"m": "M", "n": "N"}
+    measured = [scored([0.8, 0.75]), SIZED, scored([0.6, 0.61], mask_id="n"), small]
+    cells = cut_cells(cut_table(measured, labels), time_table([timed([1.0, 1.1, 2.0]), SIZED], labels))
+    assert cells.to_dict("list") == {
+        "run": ["N", "M"],
+        "K = 0": ["90 %", "90 %, 1.10 x"],
+        "K = 10": ["50 %, +1.0", "60 %, -5.0, 2.00 x"],
+    }
 
 
 @pytest.mark.parametrize(("lost", "cut"), [(0.005, 10), (0.02, 0)])
