@@ -17,6 +17,7 @@ from smp_lab.errors import ConfigError, EncoderError
 from smp_lab.masks import MaskSet
 from smp_lab.storage.runs import RunRecord
 from smp_lab.training.encoders import Encoder, find_encoder, load_encoder
+from smp_lab.training.heads import Target
 from smp_lab.training.kinds import trained_kind
 from smp_lab.training.model import PruningModel, build_model
 from smp_lab.training.transfer import require_mask_alone
@@ -145,13 +146,17 @@ class Pruned:
     def __call__(self, *texts: str) -> Answer:
         """Answer one example, a text for each text field of the task; raises what `scores` raises."""
         scores = self.scores(*([text] for text in texts))
-        task, words = self.config.task_info, self.config.label_words or ()
-        prediction = self.predict(scores).item()
         n_tokens = len(self.encoder.tokenizer(*texts)["input_ids"])
-        return Answer(
-            prediction,
-            task.classes[int(prediction)] if task.classes else None,
-            dict(zip(words, scores[0].softmax(-1).tolist(), strict=True)) if len(words) > 1 else {},
-            min(n_tokens, self.config.max_length),
-            n_tokens > self.config.max_length,
-        )
+        return answer_from(self.config, scores, self.model.target, self.config.label_words or (), n_tokens)
+
+
+def answer_from(config: RunConfig, scores: Tensor, target: Target, names: Sequence[str], n_tokens: int) -> Answer:
+    """What scores ``(1, n_names)`` of a model with this target say of a text of so many tokens."""
+    task, prediction = config.task_info, target.predict(scores).item()
+    return Answer(
+        prediction,
+        task.classes[int(prediction)] if task.classes else None,
+        dict(zip(names, scores[0].softmax(-1).tolist(), strict=True)) if len(names) > 1 else {},
+        min(n_tokens, config.max_length),
+        n_tokens > config.max_length,
+    )

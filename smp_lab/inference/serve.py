@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from smp_lab.errors import DataError, sentence_of
+from smp_lab.inference.fine_tuned import FineTuned
 from smp_lab.inference.knock_out import Variant, knock_out
 from smp_lab.inference.pruned import Pruned
 from smp_lab.inference.scoring import BATCH_SIZE
@@ -35,6 +36,8 @@ MOST_BYTES = 2**29
 _BYTES_PER_WEIGHT = 5  # W * M in float32, and M
 
 MASK, NONE, RANDOM = AS = ("mask", "none", "random")
+DENSE = "dense"
+_MOST_DENSE = 2
 
 
 class Models:
@@ -43,6 +46,7 @@ class Models:
     def __init__(self) -> None:
         self._encoder: Encoder | None = None
         self._masks: OrderedDict[tuple[str, str], Pruned] = OrderedDict()
+        self._dense: OrderedDict[str, FineTuned] = OrderedDict()
 
     def answers(self, masks: Sequence[tuple[str, str]], texts: Sequence[str]) -> dict[str, Any]:
         """What masks say of one example.
@@ -50,7 +54,8 @@ class Models:
         Parameters
         ----------
         masks
-            Folder of a run, and one of `AS`: its mask, no mask, or a random one of its size.
+            Folder of a run, and one of `AS`: its mask, no mask, or a random one of its size; or `DENSE`: the weights
+            of a dense run.
         texts
             For each text field of a task; a task of one field reads the first.
 
@@ -62,8 +67,8 @@ class Models:
         said = []
         for folder, kind in masks:
             try:
-                pruned = self._pruned(folder, kind)
-                said.append(asdict(pruned(*texts[: len(pruned.config.task_info.text_fields)])))
+                model = self._fine_tuned(folder) if kind == DENSE else self._pruned(folder, kind)
+                said.append(asdict(model(*texts[: len(model.config.task_info.text_fields)])))
             except Exception as error:
                 if (sentence := sentence_of(error)) is None:
                     raise
@@ -126,16 +131,30 @@ class Models:
             confidences.append(torch.cat(parts).softmax(-1).amax(-1).tolist())
         return {"texts": texts, "confidences": confidences}
 
+    def _encoder_of(self, run: RunRecord) -> Encoder:
+        if self._encoder is None or self._encoder.files.sha256 != run.config.base_model_sha256:
+            # Another one takes its place: one is in memory at a time.
+            self._masks.clear()
+            self._dense.clear()
+            self._encoder = None
+            self._encoder = load_encoder(find_encoder(run.config.base_model))
+        return self._encoder
+
+    def _fine_tuned(self, folder: str) -> FineTuned:
+        found = self._dense.pop(folder, None)
+        if found is None:
+            run = load_run(Path(folder))
+            found = FineTuned(run, self._encoder_of(run))
+        self._dense[folder] = found
+        while len(self._dense) > _MOST_DENSE:
+            self._dense.popitem(last=False)
+        return found
+
     def _pruned(self, folder: str, kind: str) -> Pruned:
         found = self._masks.pop((folder, kind), None)
         if found is None:
             run = load_run(Path(folder))
-            if self._encoder is None or self._encoder.files.sha256 != run.config.base_model_sha256:
-                # Another one takes its place: one is in memory at a time.
-                self._masks.clear()
-                self._encoder = None
-                self._encoder = load_encoder(find_encoder(run.config.base_model))
-            found = Pruned.load(run, encoder=self._encoder)
+            found = Pruned.load(run, encoder=self._encoder_of(run))
             if kind != MASK:
                 found = found.with_masks(random_like(found.masks) if kind == RANDOM else whole(found.masks.layout))
         self._masks[folder, kind] = found

@@ -16,12 +16,13 @@ from smp_lab.errors import SmpLabError
 from smp_lab.figures.answers import plot_parts, plot_tokens
 from smp_lab.figures.style import MATRIX_TITLES, METRIC_TITLES
 from smp_lab.jobs.model_process import ModelProcess
+from smp_lab.paths import weights_file
 from smp_lab.storage.runs import RunRecord
 from smp_lab.tasks.kinds import SPAN
 from smp_lab.ui import cache, columns, controls, messages, session
 
-MASK, NONE, RANDOM = "mask", "none", "random"
-BESIDE = {NONE: "no mask", RANDOM: "a random mask as large"}
+MASK, NONE, RANDOM, DENSE = "mask", "none", "random", "dense"
+BESIDE = {NONE: "no mask", RANDOM: "a random mask as large", DENSE: "fine-tuned weights"}
 # A pair of texts for each, the second read by tasks on pairs alone.
 EXAMPLES = (
     ("A warm, funny and surprising film.", "The film is a success."),
@@ -56,9 +57,15 @@ def answer(
     runs: Sequence[RunRecord], labels: Mapping[str, str], beside: Sequence[str], texts: Sequence[str]
 ) -> list[RunRecord]:
     """What every mask says of a text, each beside others of its encoder; returns the runs whose masks could say it."""
-    asked = [(run, kind) for run in runs for kind in (MASK, *beside)]
+    kept = _fine_tuned() if DENSE in beside else {}
+    asked = [(run, kind) for run in runs for kind in (MASK, *beside) if kind != DENSE or _base(run) in kept]
     names = [labels[run.run_id] + (f", {BESIDE[kind]}" if kind != MASK else "") for run, kind in asked]
-    masks = [(str(run.path), kind) for run, kind in asked]
+    masks = [(str(kept[_base(run)].path if kind == DENSE else run.path), kind) for run, kind in asked]
+    if without := [] if DENSE not in beside else [run for run in runs if _base(run) not in kept]:
+        st.caption(
+            "No fine-tuned weights are kept of all these tasks. A dense run leaves them: "
+            f"`smp-lab train --task {without[0].config.task} --method dense`."
+        )
     with messages.sentence_on_error(), st.spinner("Asking the masks", show_time=True):
         found, seconds = session.last(
             "try_answers", (masks, texts), lambda: _timed("answers", masks=masks, texts=texts)
@@ -90,6 +97,16 @@ def answer(
     )
     _remember(texts, table)
     return [run for run in runs if not isinstance(said[labels[run.run_id]], str)]
+
+
+def _base(run: RunRecord) -> tuple[str, str]:
+    return run.config.task, run.config.base_model_sha256
+
+
+def _fine_tuned() -> dict[tuple[str, str], RunRecord]:
+    """Dense runs whose weights are kept, one for each task and encoder."""
+    dense = (run for run in cache.run_index().runs.values() if run.config.method == "dense")
+    return {_base(run): run for run in dense if weights_file(run.path.parent, run.run_id).is_file()}
 
 
 def _timed(call: str, **arguments: Any) -> tuple[Any, float]:

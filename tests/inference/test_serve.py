@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
 
+from smp_lab.errors import ConfigError
 from smp_lab.inference import serve
-from smp_lab.inference.pruned import Pruned
+from smp_lab.inference.fine_tuned import FineTuned
+from smp_lab.inference.pruned import Answer, Pruned
 from smp_lab.masks import random_like, whole
+from smp_lab.paths import weights_file
+from smp_lab.training.encoders import load_encoder
+from smp_lab.training.run import train
 
 TEXT = "the cat sat on unreal"
 
@@ -50,6 +56,36 @@ def test_masks_in_memory_are_bounded(models, monkeypatch):
     monkeypatch.setattr(serve, "MOST_BYTES", 1)
     asked(models, call="answers", masks=[["a", "mask"], ["b", "mask"]], texts=[TEXT])
     assert len(models._masks) == 1
+
+
+@pytest.mark.parametrize("task", ["sst2", "stsb"])
+def test_a_dense_run_answers_by_the_weights_that_it_left(prepared, tmp_path, task):
+    made = prepared(task=task, method="dense", remaining=None, epochs=1)
+    run = train(made, tmp_path, command="smp-lab train")
+    model = FineTuned(run, load_encoder(made.files))
+    (examples,) = made.data.development.values()
+    for place, said in enumerate(run.predictions["prediction"][:3]):
+        answer = model(*(column[place] for column in examples.texts))
+        assert answer.prediction == pytest.approx(said, abs=1e-4)
+    assert list(answer.probabilities) == list(run.config.task_info.classes or ())
+    weights_file(tmp_path, run.run_id).unlink()
+    with pytest.raises(ConfigError, match="are not kept in"):
+        FineTuned(run, load_encoder(made.files))
+
+
+def test_fine_tuned_weights_are_asked_and_bounded(models, monkeypatch):
+    answer = Answer(1.0, "positive", {"negative": 0.5, "positive": 0.5}, 3, False)
+
+    class Dense:
+        def __init__(self, run, encoder):
+            self.config = run.config
+
+        __call__ = staticmethod(lambda *texts: answer)
+
+    monkeypatch.setattr(serve, "FineTuned", Dense)
+    result = asked(models, call="answers", masks=[[name, "dense"] for name in "abc"], texts=[TEXT])["result"]
+    assert result["answers"] == [asdict(answer)] * 3
+    assert list(models._dense) == ["b", "c"]
 
 
 def test_what_was_wrong_is_a_sentence_and_a_defect_does_not_tell_the_text(models):

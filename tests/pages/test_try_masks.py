@@ -9,6 +9,7 @@ import pytest
 from conftest import make_run
 
 from smp_lab.errors import SmpLabError
+from smp_lab.paths import weights_file
 from smp_lab.storage.measurements import HEADS, KINDS, MeasurementSettings, save_measurement
 from smp_lab.ui import try_masks
 
@@ -67,6 +68,20 @@ def test_others_stand_beside_each_mask(open_page, three, models):
         "no mask",
         "a random mask as large",
     ]
+
+
+def test_fine_tuned_weights_stand_beside_where_they_are_kept(open_page, runs, three, models):
+    dense = make_run(runs, task="sst2", method="dense", remaining=1.0)
+    app = open_page(PAGE, three[0].run_id, try_beside=["dense"])
+    assert [kind for _, kind in models.asked[0][1]["masks"]] == ["mask"]
+    assert "smp-lab train --task sst2 --method dense" in sentences(app.caption)
+    file = weights_file(runs, dense.run_id)
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"")
+    models.asked.clear()
+    app = open_page(PAGE, three[0].run_id, try_beside=["dense"])
+    assert models.asked[0][1]["masks"] == [(str(three[0].path), "mask"), (str(dense.path), "dense")]
+    assert app.dataframe[0].value["mask"][1].endswith(", fine-tuned weights")
 
 
 def test_two_runs_of_a_task_disagree_and_texts_that_are_not_here_are_said(open_page, three, models):
