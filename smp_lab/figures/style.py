@@ -422,7 +422,7 @@ def add_play(
 
 
 # What plotly measures in pixels; widths are so of lines alone, of bars they are in the units of the axis.
-_PIXELS = frozenset({"size", "height", "thickness", "ticklen", "standoff", "entrywidth", "l", "r", "t", "b"})
+_PIXELS = frozenset({"size", "height", "thickness", "ticklen", "standoff", "entrywidth", "xshift", "yshift", *"lrtb"})
 
 
 def enlarge(figure: go.Figure, factor: float) -> go.Figure:

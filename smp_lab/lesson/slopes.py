@@ -17,7 +17,8 @@ Floats = npt.NDArray[np.floating]
 
 _WIDTH, _N_POINTS, _SEED, _REMAINING = 8, 128, 3, 0.5
 N_WEIGHTS = _WIDTH * _WIDTH
-_STEP = 1e-3
+# So small that hardly a unit of the network is between on and off within it.
+_STEP = 1e-6
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Bench:
         return float(score_gradients(gradients, self.network.weights, self.scores, 0)[0].ravel()[weight])
 
     def difference(self, weight: int, value: float) -> float:
-        """(L(M + h) - L(M - h)) / 2h, h = 0.001."""
+        """(L(M + h) - L(M - h)) / 2h, h = 0.000001."""
         return (self.loss_at_mask(weight, value + _STEP) - self.loss_at_mask(weight, value - _STEP)) / (2 * _STEP)
 
     def _masks(self, weight: int, value: float) -> list[Floats]:

@@ -165,7 +165,6 @@ def plot_network(
         "Orange lines: kept weights. Grey: removed"
         + (f" (first {MOST_UNITS} units)" if _more(sides) else "")
         + ". Curves: left solid, right dotted",
-        height=560,
     )
     for column in (1, 2):
         for axes in (figure.update_xaxes, figure.update_yaxes):
@@ -173,8 +172,8 @@ def plot_network(
             axes(visible=False, row=2, col=column)
     figure.update_yaxes(range=[0, 103], row=1, col=3)
     figure.update_yaxes(range=[0, highest], row=2, col=3)
-    figure.update_xaxes(range=[0, steps[-1]], showticklabels=False, row=1, col=3)
-    figure.update_xaxes(range=[0, steps[-1]], row=2, col=3)
+    for row in (1, 2):
+        figure.update_xaxes(range=[-6, steps[-1] + 6], showticklabels=row == 2, row=row, col=3)
     figure.update_layout(showlegend=False)
     if plays:
         add_play(

@@ -134,7 +134,6 @@ def plot_neuron(
         figure,
         "Orange: kept. Grey, dotted: removed. Width: size of the weight. "
         + ("Scores before the step: all 0" if scores is None else "Scores after one step from 0"),
-        height=430,
     )
     figure.update_xaxes(visible=False, range=[-0.6, 1.2], row=1, col=1)
     figure.update_yaxes(visible=False, range=[-0.14, 1.14], row=1, col=1)

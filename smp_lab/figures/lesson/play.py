@@ -12,14 +12,16 @@ import plotly.graph_objects as go
 from smp_lab.figures.style import dress
 
 _MILLISECONDS = 160
+# With what stands above it a picture fills a window of 1280 x 720.
+HEIGHT = 460
 
 
-def caption(figure: go.Figure, words: str, *, height: int) -> None:
-    """Give a figure its template, and a line that says what colours and lines are.
+def caption(figure: go.Figure, words: str) -> None:
+    """Give a figure its template and its height, and a line that says what colours and lines are.
 
     The line is the figure's `meta`: the page writes it above the figure, where it wraps on a phone.
     """
-    dress(figure, "", "", height=height)
+    dress(figure, "", "", height=HEIGHT)
     figure.update_layout(meta=words, margin_t=28)
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from smp_lab.figures.lesson.play import add_heads, add_play, caption
+from smp_lab.figures.lesson.play import HEIGHT, add_heads, add_play, caption
 from smp_lab.figures.scores import CUT_COLOR
 from smp_lab.figures.style import FRACTION_SCALE, KEPT_COLOR, METHOD_COLORS, REMOVED_COLOR, new_figure
 
@@ -60,10 +60,10 @@ def plot_snapshots(
     )
     for trace, now in zip(figure.data, drawn(len(steps) - 1), strict=True):
         trace.update(now.to_plotly_json())
-    caption(figure, "MiniLM on SST-2, SMP-S, 10 % kept. Share of all weights per unit of score", height=460)
+    caption(figure, "MiniLM on SST-2, SMP-S, 10 % kept. Share of all weights per unit of score")
     figure.update_xaxes(title_text="Score S (no unit)", range=[float(edges[0]), float(edges[-1])])
-    figure.update_yaxes(title_text="Density (per unit of S, log)", type="log", range=[-7, 1.3])
-    figure.update_layout(legend={"x": 1, "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "top"})
+    figure.update_yaxes(title_text="Density (per unit of S, log)", type="log", range=[-7, 1.3], exponentformat="power")
+    figure.update_layout(legend={"x": 1, "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "bottom"})
     add_play(
         figure,
         steps,
@@ -86,7 +86,6 @@ def plot_three(heads: Mapping[str, Floats]) -> go.Figure:
     caption(
         figure,
         "MiniLM, SMP-S, 10 % kept. Colour: kept weights of a head (%)",
-        height=400,
     )
     figure.update_layout(
         coloraxis={
@@ -109,7 +108,7 @@ def plot_bars(values: Mapping[str, float], title: str, subtitle: str, unit: str,
     line
         Name and height of the line.
     """
-    figure = new_figure(title, subtitle, height=400)
+    figure = new_figure(title, subtitle, height=HEIGHT)
     figure.add_bar(
         x=list(values),
         y=list(values.values()),

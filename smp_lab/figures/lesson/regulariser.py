@@ -78,7 +78,6 @@ def plot_regulariser(
     caption(
         figure,
         "Small network, 10 % kept. Dashed line: from there on the schedule asks for nothing more",
-        height=430,
     )
     for column, title in enumerate(("Score S (no unit)", "Score S (no unit)", "Step"), start=1):
         figure.update_xaxes(title_text=title, row=1, col=column)
@@ -121,7 +120,6 @@ def plot_heads(heads: Mapping[str, Floats], swaps: Mapping[str, tuple[Sequence[i
     caption(
         figure,
         "MiniLM on SST-2, 10 % kept. Colour: kept weights of a head (%)",
-        height=430,
     )
     figure.update_layout(
         coloraxis={

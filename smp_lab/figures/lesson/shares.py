@@ -84,7 +84,6 @@ def plot_shares(
     caption(
         figure,
         "Dashed: a whole layer. Bars of one colour: one masking function",
-        height=430,
     )
     figure.update_layout(barmode="group", bargap=0.25)
     figure.update_traces(offsetgroup=None, selector={"name": _LAYERS[0]})

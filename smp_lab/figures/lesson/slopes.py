@@ -100,7 +100,6 @@ def plot_slopes(
     caption(
         figure,
         "Blue: the loss. Green: its slope at the weight. Point: orange where kept, grey where removed",
-        height=430,
     )
     figure.update_xaxes(title_text="Score S (no unit)", row=1, col=1)
     figure.update_xaxes(title_text="Mask M (no unit)", row=1, col=2)

@@ -13,31 +13,41 @@ from smp_lab.ui.lesson.code import find_code
 
 SCREEN = "screen"
 
-# A screen fits its window: the picture takes the height that text leaves, and on a phone stands below the controls.
+# A screen fits a window of 1280 x 720; on a phone the picture stands below the controls.
 _STYLE = """<style>
+@media (min-width: 641px) {
+    [data-testid=stMainBlockContainer] {padding: 3.75rem 2.5rem 0.5rem}
+    [data-testid=stMainBlockContainer] > [data-testid=stVerticalBlock] {gap: 0}
+    .st-key-lesson {margin-top: 0.5rem}
+}
 [data-testid=stMain] .st-key-lesson h1 {padding: 0 0 0.4rem}
 .st-key-lesson-words p {max-width: 68rem; font-size: 1.07rem}
 .st-key-lesson-head button {min-width: 2.2rem}
 .st-key-lesson, .st-key-lesson [data-testid=stVerticalBlock] {gap: 0.6rem}
-.st-key-lesson-picture [data-testid=stElementContainer]:has(.js-plotly-plot) {
-    height: max(24rem, 100vh - 21rem) !important
-}
 .lesson-table {border-collapse: collapse; width: 100%; font-size: 0.95rem}
 .lesson-table :is(td, th) {padding: 0.3rem 0.5rem; text-align: left; font-weight: 400;
     border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent)}
 .lesson-table .here {font-weight: 650; box-shadow: inset 4px 0 0 currentColor}
 :is(.updatemenu-button, .slider-container):focus-visible {outline: 2px solid currentColor; outline-offset: 2px}
 .updatemenu-button:hover rect {fill: rgba(127, 127, 127, 0.25) !important}
-@media (max-width: 640px) {
-    .st-key-lesson-picture [data-testid=stElementContainer]:has(.js-plotly-plot) {height: 30rem !important}
-}
 @media (prefers-reduced-motion: reduce) {.updatemenu-container {display: none}}
 </style>"""
-# In the lecture view the controls of a lesson stay: they are what is shown. Links to other pages go to the end.
+# In the lecture view the controls of a lesson stay: they are what is shown. The way out of the view stands beside the
+# way through the lesson, without the links to other pages, which would not fit.
 _LECTURE_STYLE = """<style>
 @media (max-height: 1000px) {html {font-size: 17px !important}}
+@media (min-width: 641px) {[data-testid=stMainBlockContainer] {padding: 0.5rem 1.5rem 0.25rem; position: relative}}
+@media (min-width: 1000px) {
+    [data-testid=stMain] [data-testid=stLayoutWrapper]:has(> .st-key-lecture-links) {
+        position: absolute; top: 0.25rem; right: 0.75rem; width: auto; z-index: 1
+    }
+    [data-testid=stMain] .st-key-lecture-links [data-testid=stElementContainer]:has([data-testid=stPageLink]) {
+        display: none !important
+    }
+}
+.st-key-lesson [data-testid=stCaptionContainer] p {font-size: 1rem}
 .st-key-lesson-picture [data-testid=stElementContainer]:has(.js-plotly-plot) {
-    height: max(22rem, 100vh - 15rem) !important
+    height: max(22rem, 100vh - 11.75rem) !important
 }
 [data-testid=stMain] :is(.st-key-lesson, .st-key-lesson-head) [data-testid=stElementContainer] {
     display: block !important; min-width: 0
@@ -144,7 +154,8 @@ def run_lesson(screens: Sequence[Screen]) -> None:
         st.title(f"{here + 1}. {screen.title}", anchor=False)
         with st.container(key="lesson-words"):
             st.markdown(screen.words)
-        screen.show()
+        # What is moved on a screen draws the screen alone: the rest of the page stays.
+        st.fragment(screen.show)()
 
 
 def _here(n_screens: int) -> int:
@@ -215,7 +226,7 @@ def halves() -> tuple[Any, Any]:
 def picture(
     plot: Callable[..., go.Figure], *args: Any, alt: str, on_click: Callable[[Any], None] | None = None, **settings: Any
 ) -> None:
-    """What a function of `smp_lab.figures` draws, in the page's theme, as high as the window allows.
+    """What a function of `smp_lab.figures` draws, in the page's theme; in a lecture as high as the window.
 
     Parameters
     ----------
@@ -241,7 +252,8 @@ def picture(
             figure,
             key=key,
             theme=None,
-            height="stretch",
+            # A picture of known height is drawn once; one that fills the window is drawn again when it knows how high.
+            height="stretch" if links.in_lecture() else "content",
             config={"displayModeBar": False},
             alt=alt,
             on_select=report if on_click else "ignore",

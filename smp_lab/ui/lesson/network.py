@@ -186,7 +186,8 @@ def _guess(compared: str, sides: list[Settings]) -> bool:
         masks = [np.stack(seen.snapshots[-1].masks) for seen in done]
         changed = int((masks[0] != masks[1]).sum())
         alike = "none" if changed == 0 else "some" if changed < 0.05 * masks[0].size else "many"
-        if sides[0].regularizer == 0 and changed == 0:
+        low, high = (np.stack(seen.snapshots[-1].scores) for seen in done)
+        if np.array_equal(LEARNING_RATES[-1] / LEARNING_RATES[0] * low, high):
             why = (
                 "Without the regulariser the gradient of a score does not look at the score: all scores are 16 times "
                 "as large, and their ranks are what they were."

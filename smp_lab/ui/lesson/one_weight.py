@@ -15,7 +15,9 @@ _LEARNING_RATE = 1.0
 _MASKS, _WISHES = ("kept", "removed"), ("grow", "shrink")
 
 
-class _Case(NamedTuple):
+class Case(NamedTuple):
+    """Whether the mask keeps the weight, and whether the output should grow."""
+
     kept: bool
     up: bool
 
@@ -23,7 +25,7 @@ class _Case(NamedTuple):
         return f"{_MASKS[not self.kept]}, y should {_WISHES[not self.up]}"
 
 
-_CASES = tuple(_Case(kept, up) for kept in (True, False) for up in (True, False))
+_CASES = tuple(Case(kept, up) for kept in (True, False) for up in (True, False))
 
 FORMULAS = (
     frame.Formula(
@@ -63,7 +65,7 @@ def show() -> None:
         wish = other.segmented_control(
             "y should", _WISHES, default=_WISHES[0], required=True, key="y_should", bind="query-params"
         )
-        case = _Case(mask == _MASKS[0], wish == _WISHES[0])
+        case = Case(mask == _MASKS[0], wish == _WISHES[0])
         neuron = a_neuron(n_inputs, weight, kept=case.kept, up=case.up)
         change = -_LEARNING_RATE * float(neuron.score_gradients[0])
         guessed = frame.guess(
@@ -72,7 +74,7 @@ def show() -> None:
             DIRECTIONS,
             direction(change),
             f"dL/dW' = {neuron.weight_gradients[0]:+.2f} and W = {weight:+.1f}, so S goes from 0 to {change:+.2f}. "
-            + _reason(weight, case),
+            + reason(weight, case),
         )
         _table(case, weight, n_inputs)
     with right:
@@ -93,11 +95,12 @@ def show() -> None:
         )
 
 
-def _key(case: _Case) -> str:
+def _key(case: Case) -> str:
     return f"guess_{_MASKS[not case.kept]}_{_WISHES[not case.up]}"
 
 
-def _reason(weight: float, case: _Case) -> str:
+def reason(weight: float, case: Case) -> str:
+    """What the loss wants of the weight, in a sentence."""
     if weight == 0:
         return "A weight of 0 adds nothing, kept or removed, so its score has no reason to move."
     if (weight > 0) == case.up:
@@ -113,7 +116,7 @@ def _reason(weight: float, case: _Case) -> str:
     )
 
 
-def _table(here: _Case, weight: float, n_inputs: int) -> None:
+def _table(here: Case, weight: float, n_inputs: int) -> None:
     """The cases that were guessed, with what is so."""
     rows = []
     for case in _CASES:

@@ -114,8 +114,8 @@ def _plane(left: DeltaGenerator, right: DeltaGenerator) -> None:
             "How much of this mask would magnitude pruning have kept too?",
             ("less than half", "about half", "nearly all"),
             answer,
-            f"{percent(both / all_kept)} of it; chance would give {percent(chance)}. What magnitude keeps is right of "
-            "its band, what the scores keep is above theirs.",
+            f"{percent(both / all_kept)} of it; chance would give {percent(chance)}. Magnitude pruning keeps "
+            "all that is right of its band, the scores keep all that is above theirs.",
         )
     with right:
         columns = table.rename(columns={"low": "", "weight_low": "low", "high": "-", "weight_high": "high"})
