@@ -24,7 +24,7 @@ _TABLES, _FIGURE, _DISTILLED = _PUBLISHED = ("tables", "figure 1", "with distill
 
 def main() -> None:
     st.title("What does a task score with fewer weights?")
-    answer = messages.slot()
+    answer = messages.answer_slot()
     runs = controls.chosen_runs(cache.run_index())
     table = controls.rows_of(runs)
     with answer:

@@ -14,7 +14,7 @@ from smp_lab.ui.glossary import explain
 
 def main() -> None:
     st.title("How did the masks come about?")
-    answer = messages.slot()
+    answer = messages.answer_slot()
     runs = controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK)
     x = st.segmented_control(
         "Horizontal axis",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab.analysis import sparsity
 from smp_lab.figures import sparsity as figures
 from smp_lab.tasks import TASKS
 from smp_lab.ui import cache, controls, links, messages, opened, safety
+from smp_lab.ui.glossary import explain
 
 _FORMATS = """- **Weights with zeros**: `model.safetensors` (a folder with shards too), `pytorch_model.bin`
 - **`torch.nn.utils.prune`**: `weight_orig` and `weight_mask`
@@ -18,7 +20,8 @@ _FORMATS = """- **Weights with zeros**: `model.safetensors` (a folder with shard
 
 def main() -> None:
     st.title("Where does your own mask keep weights?")
-    st.markdown(
+    words = messages.answer_slot().empty()
+    words.markdown(
         "Drop a pruned checkpoint or a mask of any tool. What it is, is found in the file; what the file does not say, "
         "is said below."
     )
@@ -37,7 +40,7 @@ def main() -> None:
         return
     with messages.sentence_on_error(), st.spinner("Reading the file", show_time=True):
         found = opened.open_file(sent or place, options)
-    _show(found.mask_id, found.format, found.assumed)
+    _show(words, found.mask_id, found.format, found.assumed)
 
 
 def _options() -> list[str]:
@@ -67,9 +70,12 @@ def _options() -> list[str]:
     return [f"{name}={value}" for name, value in given.items() if value]
 
 
-def _show(mask_id: str, format: str, assumed: tuple[str, ...]) -> None:
+def _show(words: DeltaGenerator, mask_id: str, format: str, assumed: tuple[str, ...]) -> None:
     record = cache.imported_masks().records[mask_id]
     mask = record.mask_record
+    per_layer = controls.tables_of_runs([(mask, sparsity.remaining_per_layer(mask.kept, mask.layout))])
+    per_head = controls.tables_of_runs([(mask, sparsity.remaining_per_head(mask.kept_per_head, mask.layout))])
+    words.markdown(sparsity.answer(per_layer, per_head), help=explain("kept", "share"))
     st.success(
         messages.plain(
             f"Read as {format}: {int(mask.kept.sum()):,} of {mask.layout.n_weights:,} weights are kept "
@@ -87,7 +93,7 @@ def _show(mask_id: str, format: str, assumed: tuple[str, ...]) -> None:
         links.page_link_with(links.OVERLAP, "Compare it with masks of runs", masks=mask_id)
     controls.show(
         figures.plot_remaining_per_layer,
-        controls.tables_of_runs([(mask, sparsity.remaining_per_layer(mask.kept, mask.layout))]),
+        per_layer,
         key="opened-per-layer",
         alt="Remaining weights of the opened mask in percent by layer, overall and for each matrix type.",
         min_width=860,

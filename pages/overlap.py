@@ -23,7 +23,7 @@ Labels = Mapping[str, str]
 
 def main() -> None:
     st.title("How much do masks agree?")
-    answer = st.container()
+    answer = messages.answer_slot()
     runs = controls.chosen_runs(cache.run_index(), otherwise=controls.ALL_SEEDS_AND_CONTROLS)
     opened = controls.chosen_masks()
     masks = sections.comparable([*runs, *opened])

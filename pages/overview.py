@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab.analysis import overview as analysis
 from smp_lab.analysis.labels import visible
@@ -35,8 +36,9 @@ _FILTERS = {"task": "Task", "method": "Method", "base_model": "Encoder", "source
 def main() -> None:
     index = cache.run_index()
     st.title("How much of a language model does a task need?")
+    answer = messages.answer_slot()
     if index.runs:
-        _answer(cache.run_table())
+        _answer(answer, cache.run_table())
     _method()
     st.header("Runs", anchor="runs")
     if index.runs:
@@ -47,10 +49,10 @@ def main() -> None:
     _problems(index)
 
 
-def _answer(runs: pd.DataFrame) -> None:
+def _answer(place: DeltaGenerator, runs: pd.DataFrame) -> None:
     table = analysis.over_tasks(runs)
     if words := analysis.answer(table):
-        st.markdown(words, help=explain("remaining weights", "kept"))
+        place.markdown(words, help=explain("remaining weights", "kept"))
     controls.show_figure(
         controls.drawn(plot_answer, table),
         table,

@@ -29,7 +29,7 @@ _QUESTIONS = {
 
 
 def main() -> None:
-    question, answer = st.container(), st.container()
+    question, answer = st.container(), messages.answer_slot()
     chosen = _pick(controls.chosen_runs(cache.run_index()))
     with st.container(horizontal=True):
         view = st.segmented_control(

@@ -13,7 +13,7 @@ from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES
 from smp_lab.layout import HEAD_TYPES
 from smp_lab.storage.published import SOURCE
 from smp_lab.storage.runs import Masked, masks_of
-from smp_lab.ui import cache, columns, controls, mask_picture
+from smp_lab.ui import cache, columns, controls, mask_picture, messages
 from smp_lab.ui.glossary import explain
 
 _SUM = "all four"
@@ -21,7 +21,7 @@ _SUM = "all four"
 
 def main() -> None:
     st.title("Where do masks keep weights?")
-    answer = st.container()
+    answer = messages.answer_slot()
     runs: list[Masked] = [
         *controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK),
         *controls.chosen_masks(),

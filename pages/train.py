@@ -17,15 +17,17 @@ _SECONDS_LIVE, _SECONDS_IDLE = 2.0, 5.0
 
 
 def main() -> None:
-    st.title("Train")
+    st.title("What trains now?")
     queue = actions.queue()
     with messages.sentence_on_error():
         jobs = queue.jobs()
+    said = live.answer(jobs)
+    messages.answer_slot().markdown(messages.plain(said))
     if not links.in_lecture():
         _new_run(jobs)
     busy = any(job.is_active for job in jobs)
     # While nothing trains, a run that a terminal starts is still found.
-    st.fragment(_watch, run_every=_SECONDS_LIVE if busy else _SECONDS_IDLE)(queue, busy)
+    st.fragment(_watch, run_every=_SECONDS_LIVE if busy else _SECONDS_IDLE)(queue, said)
 
 
 def _new_run(jobs: list[Job]) -> None:
@@ -68,15 +70,14 @@ def _take_preset() -> None:
         forms.fill(forms.PRESETS[preset][1])
 
 
-def _watch(queue: Queue, was_busy: bool) -> None:
+def _watch(queue: Queue, said: str) -> None:
     """The queue and one job; drawn again every two seconds while something trains."""
     with messages.sentence_on_error():
         jobs = queue.jobs()
-    if any(job.is_active for job in jobs) != was_busy:
-        # Another pace, and a finished run is in the index from now on.
+    if live.answer(jobs) != said:
+        # Another sentence above, another pace, and a finished run is in the index from now on.
         st.rerun()
     if not jobs:
-        st.info("Nothing has been trained in this folder of runs yet. Choose a preset and start.")
         return
     if not links.in_lecture():
         _queue(queue, jobs)

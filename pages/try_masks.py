@@ -6,14 +6,15 @@ import importlib.util
 
 import streamlit as st
 
-from smp_lab.ui import cache, controls, try_masks
+from smp_lab.ui import cache, controls, messages, try_masks
 
 _SAMPLE = "try_sample"
 
 
 def main() -> None:
     st.title("What do masks say to your sentence?")
-    st.markdown("One frozen encoder, and a mask for each task: type a text, and every chosen mask answers.")
+    words = messages.answer_slot().empty()
+    words.markdown("One frozen encoder, and a mask for each task: type a text, and every chosen mask answers.")
     if importlib.util.find_spec("torch") is None:
         st.warning("The packages that run a model are not installed. This brings them:")
         st.code("pip install -e '.[train,encoder]'", language="shell")
@@ -47,7 +48,7 @@ def main() -> None:
         st.info("Type a text.")
         return
     texts = [text, other]
-    if answered := try_masks.answer(runs, labels, beside, texts):
+    if answered := try_masks.answer(words, runs, labels, beside, texts):
         try_masks.parts(answered, labels, texts)
         try_masks.heads_on_development(answered, labels)
         try_masks.disagreements(answered, labels)

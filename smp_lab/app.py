@@ -19,7 +19,6 @@ _MENU = {
     "Start": [
         (links.OVERVIEW, "Overview", "grid_on"),
         (links.LEARN, "Learn", "school"),
-        (links.TRAIN, "Train", "model_training"),
     ],
     "Explore": [
         (links.CURVES, "Curves", "show_chart"),
@@ -27,11 +26,13 @@ _MENU = {
         (links.OVERLAP, "Overlap", "join_inner"),
         (links.HISTORY, "History", "timeline"),
         (links.SCORES, "Scores", "bar_chart"),
-    ],
-    "Use": [
-        (links.TRY, "Try", "edit_note"),
         (links.COST, "Cost", "savings"),
         (links.OPEN_MASK, "Open a mask", "folder_open"),
+    ],
+    # What takes a model, in a process of its own.
+    "Run": [
+        (links.TRAIN, "Train", "model_training"),
+        (links.TRY, "Try", "edit_note"),
     ],
 }
 # Former addresses of pages, which copied links still name.
@@ -65,10 +66,9 @@ def main() -> None:
         controls.pick_masks(page.url_path)
         controls.figure_settings(page.url_path)
     lecture.switch(page for pages in menu.values() for page in pages)
-    place = messages.slot()
+    messages.warn_here(None)
     page.run()
-    with place:
-        messages.not_taken(links.not_taken(asked))
+    messages.not_taken(links.not_taken(asked))
 
 
 def _move(file: str) -> None:

@@ -12,6 +12,8 @@ from smp_lab.analysis.labels import without_tags
 from smp_lab.layout import MatrixId
 from smp_lab.tasks import Task
 
+MOST_IN_WORDS = 6
+
 
 def majority_class(predictions: pd.DataFrame, task: Task) -> str | None:
     """Name of the most frequent class of the development set; None where the predictions do not tell it.
@@ -64,6 +66,13 @@ def answer_table(answers: Mapping[str, Mapping[str, Any] | str], baselines: Mapp
     table = pd.DataFrame(rows, columns=columns)
     words = ["answer", "word", "baseline", "as_baseline", "problem"]
     return table.assign(**{column: table[column].astype(object).fillna("") for column in words})
+
+
+def in_words(table: pd.DataFrame) -> str:
+    """The first answers of an `answer_table` as a sentence; empty where there is none."""
+    said = [f"{mask} says {said}" for mask, said in table[["mask", "answer"]].to_numpy().tolist() if said]
+    more = len(said) - MOST_IN_WORDS
+    return ", ".join(said[:MOST_IN_WORDS]) + (f", and {more} more below" if more > 0 else "") + "." * bool(said)
 
 
 def changes(outcomes: Sequence[Sequence[float]]) -> pd.Series:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,22 @@ def _follower(runs: str, run_id: str) -> Follower:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _snapshot(file: str, written: int, layout: EncoderLayout) -> Snapshot | None:
     return read_snapshot(Path(file), layout)
+
+
+def answer(jobs: Sequence[Job]) -> str:
+    """Which runs train and how many wait, or how the last one ended, in a sentence or two; words of others in it."""
+    if not jobs:
+        return "Nothing has been trained in this folder of runs yet. Choose a preset and start."
+    active = [job.title for job in jobs if job.is_active]
+    waiting = sum(job.state == QUEUED for job in jobs)
+    behind = f", and {waiting} {'waits' if waiting == 1 else 'wait'}" if waiting else ""
+    if active:
+        return f"{' and '.join(active)} {'trains' if len(active) == 1 else 'train'} now{behind}."
+    ended = [job for job in jobs if job.state != QUEUED]
+    if not ended:
+        return f"Nothing trains now{behind}."
+    last = max(ended, key=lambda job: job.changed)
+    return f"Nothing trains now{behind}. The last one, {last.title}, is {last.state}."
 
 
 def live_run(queue: Queue, job: Job) -> LiveRun | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import streamlit as st
@@ -18,6 +19,8 @@ from smp_lab.errors import SmpLabError
 # Said wherever somebody may look for a gain in time.
 NOT_FASTER = "a matrix product does not get faster by zeros on common hardware"
 ZEROS_SAVE_NO_TIME = f"zeros anywhere else save storage alone, because {NOT_FASTER}"
+
+_warnings: ContextVar[DeltaGenerator | None] = ContextVar("warnings", default=None)
 
 Run = TypeVar("Run")
 Content = TypeVar("Content")
@@ -42,6 +45,18 @@ def slot() -> DeltaGenerator:
     return st.container()
 
 
+def answer_slot() -> DeltaGenerator:
+    """The place of a page's answer, below its title. What the frame has to warn of comes after it."""
+    answer = slot()
+    warn_here(slot())
+    return answer
+
+
+def warn_here(place: DeltaGenerator | None) -> None:
+    """Where `not_taken` is said; None for where the script is then."""
+    _warnings.set(place)
+
+
 @contextmanager
 def sentence_on_error() -> Iterator[None]:
     """Show an `SmpLabError` as its sentence and end the page there."""
@@ -56,10 +71,11 @@ def not_taken(settings: Mapping[str, Sequence[str]]) -> None:
     """Say which settings of the URL stand for nothing here, instead of passing over them."""
     if settings:
         named = ", ".join(f"{key}={value}" for key, values in settings.items() for value in values)
-        warning(
-            f"The address asks for {named}, which this page does not have with these runs. It shows what the controls "
-            "say, and its address now says the same."
-        )
+        with _warnings.get() or slot():
+            warning(
+                f"The address asks for {named}, which this page does not have with these runs. It shows what the "
+                "controls say, and its address now says the same."
+            )
 
 
 def readable(runs: Iterable[Run], read: Callable[[Run], Content]) -> list[tuple[Run, Content]]:

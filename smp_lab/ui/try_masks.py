@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab.analysis import answers
 from smp_lab.errors import SmpLabError
@@ -54,9 +55,13 @@ def able(runs: Sequence[RunRecord]) -> list[RunRecord]:
 
 
 def answer(
-    runs: Sequence[RunRecord], labels: Mapping[str, str], beside: Sequence[str], texts: Sequence[str]
+    words: DeltaGenerator,
+    runs: Sequence[RunRecord],
+    labels: Mapping[str, str],
+    beside: Sequence[str],
+    texts: Sequence[str],
 ) -> list[RunRecord]:
-    """What every mask says of a text, each beside others of its encoder; returns the runs whose masks could say it."""
+    """What every mask says of a text, in words and beside others; returns the runs whose masks could say it."""
     kept = _fine_tuned() if DENSE in beside else {}
     asked = [(run, kind) for run in runs for kind in (MASK, *beside) if kind != DENSE or _base(run) in kept]
     names = [labels[run.run_id] + (f", {BESIDE[kind]}" if kind != MASK else "") for run, kind in asked]
@@ -73,6 +78,8 @@ def answer(
     said = dict(zip(names, found["answers"], strict=True))
     baselines = {name: _majority_class(run) for name, (run, _) in zip(names, asked, strict=True)}
     table = answers.answer_table(said, baselines)
+    if sentence := answers.in_words(table):
+        words.markdown(messages.plain(sentence))
     shown = [name for name in table if name != "problem" or table[name].any()]
     columns.show(
         table[shown],

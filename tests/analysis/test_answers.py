@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smp_lab.analysis.answers import answer_table, changes, disagreements, majority_class, part_table, token_table
+from smp_lab.analysis.answers import (
+    answer_table,
+    changes,
+    disagreements,
+    in_words,
+    majority_class,
+    part_table,
+    token_table,
+)
 from smp_lab.layout import MatrixId
 from smp_lab.tasks import get_task
 
@@ -37,6 +45,10 @@ def test_answers_stand_beside_the_most_frequent_class():
     assert table["probability"].tolist() == pytest.approx([0.8, np.nan, np.nan], nan_ok=True)
     assert table["as_baseline"].tolist() == ["no", "", ""]
     assert table["problem"].tolist() == ["Cut to 5 tokens.", "No such encoder.", ""]
+    assert in_words(table) == "a says positive, c says 2.35."
+    assert in_words(table[1:2]) == ""
+    many = pd.concat([table[:1]] * 8)
+    assert in_words(many) == ", ".join(["a says positive"] * 6) + ", and 2 more below."
 
 
 def test_changes_are_those_of_the_first_answer():

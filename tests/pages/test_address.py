@@ -39,6 +39,10 @@ def test_what_a_page_does_not_have_is_named(open_page, several, page, query):
     ((key, value),) = query.items()
     app = open_page(page, **query)
     assert f"{ASKED} {key}={value}," in sentences(app.warning)
+    # After the question and its answer, before what is shown.
+    places = [element.type for element in app.main]
+    before = places[: places.index("warning")]
+    assert "title" in before and "plotly_chart" not in before
     assert not app.error
     assert len(charts(app)) == len(charts(open_page(page)))
     app.run()

@@ -71,7 +71,7 @@ def labels(app):
 
 def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs):
     app = open_page("train.py")
-    assert "Nothing has been trained" in sentences(app.info)
+    assert "Nothing has been trained" in sentences(app.markdown)
     app.selectbox(key="new_task").set_value("mrpc")
     app.number_input(key="new_remaining").set_value(0.1)
     app.number_input(key="new_epochs").set_value(2.0)
@@ -83,6 +83,7 @@ def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs):
     app = press(app, "Start")
     assert not app.exception
     (job,) = Queue(runs).jobs()
+    assert "Nothing trains now, and 1 waits." in sentences(app.markdown)
     assert (job.state, list(job.words)) == ("queued", command.split()[2:])
     assert "Cancel" in labels(app) and "Stop" not in labels(app)
     press(app, "Cancel")
@@ -143,6 +144,7 @@ def test_a_run_that_trains_is_watched_and_stopped(open_page, local, training, ru
     # The finished run of another seed, in grey.
     assert "finished run, seed 1" in str(charts(app)[0].proto.spec)
     press(app, "Stop")
+    assert sentences(app.markdown).startswith("RTE · SMP-S · 50 % · seed 0 trains now.")
     assert stopped == [this_process()] and Queue(runs).job(training).state == "stopping"
 
 
@@ -180,6 +182,7 @@ def test_a_finished_run_has_links(open_page, local, runs):
     queue.ends(number, "done")
     app = open_page("train.py")
     assert "stands among the others" in sentences(app.success)
+    assert "Nothing trains now. The last one, RTE, is done." in sentences(app.markdown)
 
 
 @pytest.mark.parametrize("elsewhere", [True, False])

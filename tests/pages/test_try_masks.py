@@ -56,6 +56,7 @@ def test_every_mask_answers_and_parts_are_shown(open_page, three, models):
     app = open_page(PAGE, *(run.run_id for run in three))
     table = app.dataframe[0].value
     assert len(table) == 3 and set(table["answer"]) == {"positive"}
+    assert ", ".join(f"{name} says positive" for name in table["mask"]) in sentences(app.markdown)
     assert len(charts(app)) == 3
     assert "3 masks of" in sentences(app.caption)
     assert not app.error and not app.warning
