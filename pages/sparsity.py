@@ -68,7 +68,7 @@ def _heads(runs: Sequence[Masked]) -> None:
         key="remaining-per-head",
         alt=f"Remaining weights in percent by layer and attention head in {words}, one panel for each of "
         f"{len(runs)} runs.",
-        min_width=190 * min(len(runs), 4) + 100,
+        min_width=480 if len(runs) == 1 else 860,
     )
     spreads = [sparsity.spread_over_heads(run.kept_per_head, run.layout, types) for run in runs]
     st.caption(

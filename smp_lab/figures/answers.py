@@ -16,6 +16,7 @@ from smp_lab.figures.style import (
     empty_figure,
     frame_cell,
     new_figure,
+    write_in_cells,
 )
 from smp_lab.layout import MATRIX_TYPES
 
@@ -84,8 +85,7 @@ def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, An
         x=list(range(len(parts))),
         y=layers,
         z=grid,
-        texttemplate="%{z:+.2f}",
-        textfont={"size": 11},
+        hovertext=[[f"{value:+.2f}" for value in row] for row in grid],
         coloraxis="coloraxis",
         xgap=1,
         ygap=1,
@@ -111,6 +111,7 @@ def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, An
         coloraxis={"autocolorscale": True, "cmin": -limit, "cmax": limit, "colorbar": {"title": {"text": "Change"}}},
         clickmode="event+select",
     )
+    write_in_cells(figure)
     figure.update_xaxes(
         title_text="Head" if heads else None,
         tickvals=list(range(len(parts))),

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from smp_lab.figures import training_history
-from smp_lab.figures.style import FRACTION_SCALE, MATRIX_TITLES, empty_figure, new_figure
+from smp_lab.figures.style import FRACTION_SCALE, MATRIX_TITLES, empty_figure, new_figure, write_in_cells
 from smp_lab.metrics import METRICS
 
 LOSS, REMAINING, METRIC, FLIPS = KINDS = ("loss", "remaining", "metric", "flips")
@@ -83,8 +83,7 @@ def plot_kept_by_matrix(table: pd.DataFrame, step: int) -> go.Figure:
         y=layers,
         z=percent,
         customdata=table[["kept", "n_weights"]].to_numpy().reshape(*shape, 2).swapaxes(0, 1),
-        text=[[f"{value:.1f}" for value in row] for row in percent] if len(layers) <= 12 else None,
-        texttemplate="%{text}" if len(layers) <= 12 else None,
+        hovertext=[[f"{value:.1f}" for value in row] for row in percent] if len(layers) <= 12 else None,
         colorscale=FRACTION_SCALE,
         zmin=0,
         zmax=100,
@@ -93,6 +92,7 @@ def plot_kept_by_matrix(table: pd.DataFrame, step: int) -> go.Figure:
         colorbar_title_text="Kept (%)",
         hovertemplate="layer %{y}, %{x}: %{z:.2f} %<br>%{customdata[0]:,} of %{customdata[1]:,} weights<extra></extra>",
     )
+    write_in_cells(figure)
     figure.update_xaxes(showgrid=False, showline=False)
     figure.update_yaxes(title_text="Layer", dtick=1, showgrid=False, showline=False)
     return figure

@@ -29,6 +29,7 @@ from smp_lab.figures.style import (
     frame_cell,
     legend_room,
     new_figure,
+    write_in_cells,
 )
 from smp_lab.layout import MATRIX_TYPES
 from smp_lab.methods import get_method
@@ -132,8 +133,7 @@ def plot_pairs(
     )
     figure.add_heatmap(
         z=colors,
-        text=_texts(values, measure),
-        texttemplate="%{text}" if n <= MOST_WITH_NUMBERS else None,
+        hovertext=_texts(values, measure) if n <= MOST_WITH_NUMBERS else None,
         coloraxis="coloraxis",
         hoverinfo="skip",
         xgap=1,
@@ -164,6 +164,7 @@ def plot_pairs(
     # A click anywhere in a cell takes its point.
     figure.update_layout(coloraxis=axis, showlegend=False, hoverdistance=-1)
     figure.update_coloraxes(colorbar_len=0.85, colorbar_y=0, colorbar_yanchor="bottom")
+    write_in_cells(figure)
     numbers = [str(position + 1) for position in range(n)]
     labels = [f"{names[runs[leaf]]}  {number}" for leaf, number in zip(order, numbers, strict=True)]
     cells: dict[str, Any] = {"tickvals": list(range(n)), "range": [-0.5, n - 0.5], "showgrid": False, "showline": False}
@@ -544,19 +545,18 @@ def _layer_grid(
         x=list(range(len(columns))),
         y=layers,
         z=colors,
-        text=_texts(values, measure),
-        texttemplate="%{text}",
-        textfont={"size": 11},
+        hovertext=_texts(values, measure),
         customdata=facts[["name", "n_a", "n_b", "n_both", "expected"]].to_numpy(object).reshape(*shape, 5),
         coloraxis="coloraxis",
         xgap=1,
         ygap=1,
         hovertemplate=f"layer %{{y}}, {along.replace('_', ' ')} %{{customdata[0]}}"
-        f"<br>{SCALES[measure].title}: %{{text}}"
+        f"<br>{SCALES[measure].title}: %{{hovertext}}"
         "<br>A keeps %{customdata[1]:,}, B %{customdata[2]:,}, both %{customdata[3]:,}"
         "<br>%{customdata[4]:,.0f} by chance<extra></extra>",
     )
     figure.update_layout(coloraxis=axis, margin_t=78)
+    write_in_cells(figure)
     figure.update_xaxes(
         showgrid=False, showline=False, tickvals=list(range(len(columns))), ticktext=list(columns.values())
     )

@@ -30,6 +30,7 @@ from smp_lab.figures.style import (
     panel_of,
     tabulate_legend,
     type_panels,
+    write_in_cells,
 )
 from smp_lab.layout import MATRIX_TYPES
 
@@ -171,7 +172,7 @@ def _heights(bins: pd.DataFrame) -> dict[str, list[Any]]:
 def plot_score_history(
     table: pd.DataFrame, cuts: pd.DataFrame, name: str, *, scores: Range, densities: Range, columns: int
 ) -> go.Figure:
-    """Density of scores over training as a heat map, a panel per layer, with the line of the cut.
+    """Density of scores over training as a heat map, a panel per layer, with the line of the cut; plays step by step.
 
     Parameters
     ----------
@@ -193,6 +194,7 @@ def plot_score_history(
     columns = min(columns, len(layers))
     rows = -(-len(layers) // columns)
     steps = table["step"].unique()
+    edges = _edges_around(steps)
     # Layer 0 is at the bottom left, so titles run from the top row to the bottom one.
     grid = [[layer for layer in layers if layer // columns == row] for row in reversed(range(rows))]
     if len(layers) == 1:
@@ -215,7 +217,7 @@ def plot_score_history(
             shape = (len(steps), -1)
             low, high = (bins[end].to_numpy().reshape(shape)[0] for end in ("low", "high"))
             figure.add_heatmap(
-                x=_edges_around(steps),
+                x=edges,
                 y=[*low, high[-1]],
                 z=_log10(bins["density"].to_numpy()).reshape(shape).T,
                 customdata=np.stack(
@@ -234,13 +236,32 @@ def plot_score_history(
             )
             for kind, line in cuts[cuts["layer"] == layer].groupby("matrix_type", sort=False):
                 _add_cut(figure, line, MATRIX_TITLES[str(kind)].lower(), row == column == 1, row, column)
-    dress(
-        figure,
-        title,
-        f"{name}<br>Colour: share of the layer's weights per unit of score. Line: the cut",
-        height=150 + max(rows * 170, 330),
-    )
-    figure.update_layout(margin_t=100, showlegend=False)
+            # Before the end of training it lies on what is still to come.
+            figure.add_scatter(
+                x=[edges[-1]] * 4,
+                y=[scores[0], scores[0], scores[1], scores[1]],
+                mode="lines",
+                line_width=0,
+                fill="toself",
+                fillcolor=REMOVED_COLOR,
+                name="veil",
+                hoverinfo="skip",
+                row=row,
+                col=column,
+            )
+
+    def subtitle(step: int) -> str:
+        words = f"{name}, step {step:,} of {steps[-1]:,}"
+        return f"{words}<br>Colour: share of the layer's weights per unit of score. Line: the cut"
+
+    dress(figure, title, subtitle(steps[-1]), height=200 + max(rows * 170, 330))
+    figure.update_layout(margin_t=100, margin_b=70, showlegend=False)
+    veils = [place for place, trace in enumerate(figure.data) if trace.name == "veil"]
+    frames = {
+        subtitle(step): [{"x": [edge, edges[-1], edges[-1], edge]} for _ in veils]
+        for step, edge in zip(steps, edges[1:], strict=True)
+    }
+    add_play(figure, frames, below=44, moving=veils)
     figure.update_yaxes(range=scores, showgrid=False)
     figure.update_yaxes(title_text="Score S (no unit)", col=1)
     figure.update_xaxes(showgrid=False)
@@ -490,12 +511,15 @@ def plot_matrices(
     if table.empty:
         return empty_figure(title, _NO_SCORES)
     layers = sorted(table["layer"].unique())
+    digits = 2 if values[1] <= 1 else 1
 
     def cells(rows: pd.DataFrame) -> dict[str, Any]:
         wanted = pd.MultiIndex.from_product([layers, MATRIX_TYPES])
         ordered = rows.set_index(["layer", "matrix_type"]).reindex(wanted)
+        shown = ordered[column].to_numpy(np.float64).reshape(len(layers), -1)
         return {
-            "z": ordered[column].to_numpy().reshape(len(layers), -1),
+            "z": shown,
+            "hovertext": [["" if np.isnan(value) else f"{value:.{digits}f}" for value in row] for row in shown],
             "customdata": ordered[["n_first", "n_second"]].to_numpy().reshape(len(layers), -1, 2),
         }
 
@@ -506,8 +530,6 @@ def plot_matrices(
         x=[MATRIX_TITLES[kind] for kind in MATRIX_TYPES],
         y=layers,
         **cells(table if step is None else snapshots[step]),
-        texttemplate="%{z:.2f}" if values[1] <= 1 else "%{z:.1f}",
-        textfont={"size": 11},
         coloraxis="coloraxis",
         xgap=1,
         ygap=1,
@@ -525,6 +547,7 @@ def plot_matrices(
     )
     figure.update_yaxes(title_text="Layer", dtick=1, showgrid=False, showline=False)
     figure.update_coloraxes(cmin=values[0], cmax=values[1], colorbar_title_text=unit)
+    write_in_cells(figure)
     return figure
 
 

@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 
 from smp_lab.figures.style import (
     FRACTION_SCALE,
+    PAGE_PIXELS,
     TASK,
     add_band,
     dress,
@@ -23,11 +24,11 @@ from smp_lab.figures.style import (
     panel_of,
     tabulate_legend,
     type_panels,
+    write_in_cells,
 )
 
-_HEADS_PER_ROW = 4
-# With more heat maps side by side, numbers no longer fit their cells.
-_MOST_WITH_NUMBERS = 2
+# A cell with a number has room for three digits; in more maps only colours are seen, and more of them stand in a row.
+_MOST_WITH_NUMBERS, _CELL_PIXELS, _MOST_PER_ROW = 8, 22, 4
 _PERCENT = "%{y:.2f} %"
 
 
@@ -73,7 +74,9 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
     if table.empty:
         return empty_figure(title, "No run with attention heads is chosen.")
     names = list(table["run"].unique())
-    columns = min(len(names), _HEADS_PER_ROW)
+    numbered = len(names) <= _MOST_WITH_NUMBERS
+    fit = PAGE_PIXELS // (_CELL_PIXELS * (int(table["head"].max()) + 1)) or 1 if numbered else _MOST_PER_ROW
+    columns = min(len(names), fit, _MOST_PER_ROW)
     rows = -(-len(names) // columns)
     figure = make_subplots(
         rows=rows,
@@ -92,7 +95,9 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
             y=layers,
             z=100 * heads["remaining"].to_numpy().reshape(len(layers), -1),
             customdata=counts.reshape(len(layers), -1, 2),
-            texttemplate="%{z:.0f}" if columns <= _MOST_WITH_NUMBERS else None,
+            hovertext=heads["remaining"].map("{:.0%}".format).str.removesuffix("%").to_numpy().reshape(len(layers), -1)
+            if numbered
+            else None,
             coloraxis="coloraxis",
             xgap=1,
             ygap=1,
@@ -116,6 +121,7 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
     # From nothing on: the dark end of the colours says empty.
     highest = 100 * float(table["remaining"].max())
     figure.update_coloraxes(cmin=0, cmax=highest or 1, colorbar_title_text="Remaining weights (%)")
+    write_in_cells(figure)
     return figure
 
 

@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
+from plotly.colors import get_colorscale, hex_to_rgb, sample_colorscale, unlabel_rgb
 from plotly.subplots import make_subplots
 
 from smp_lab.layout import ATTENTION_OUTPUT, INTERMEDIATE, KEY, MATRIX_TYPES, OUTPUT, QUERY, VALUE
@@ -208,8 +210,8 @@ def template(theme: str) -> go.layout.Template:
         "automargin": True,
     }
     return go.layout.Template(
-        # Plotly writes in dark grey or white on its cells, which is faint on middle colours in thin type.
-        data={"heatmap": [{"textfont": {"weight": 600}}]},
+        # Of `write_in_cells`: plotly would count the letters of its markup too.
+        data={"heatmap": [{"textfont": {"size": 11}}]},
         layout={
             "font": {"family": FONT, "size": 13, "color": ink.text},
             "title": {
@@ -280,7 +282,7 @@ def legend_room(n_runs: int) -> int:
 # Of more lines than these figures stand below one another.
 MOST_SIDE_BY_SIDE = 8
 # Pixels between the ends of the horizontal axes, of a letter, and of what stands beside one in a legend.
-_HALF_PAGE, _PAGE, _LETTER, _LEGEND_ROW, _LEGEND_MARK = 330, 780, 6.7, 22, 52
+_HALF_PAGE, PAGE_PIXELS, LETTER_PIXELS, _LEGEND_ROW, _LEGEND_MARK = 330, 780, 6.7, 22, 52
 
 
 def tabulate_legend(figure: go.Figure, *, wide: bool = True) -> None:
@@ -304,8 +306,8 @@ def tabulate_legend(figure: go.Figure, *, wide: bool = True) -> None:
     for trace, name in zip(entries, names, strict=True):
         trace.name = " · ".join(part for place, part in enumerate(name) if place not in shared) or trace.name
     longest = max((len(trace.name) for trace in entries), default=0)
-    width = (_PAGE if wide else _HALF_PAGE) - _LETTER * len(title)
-    columns = max(1, min(len(entries), int(width / (_LEGEND_MARK + _LETTER * longest))))
+    width = (PAGE_PIXELS if wide else _HALF_PAGE) - LETTER_PIXELS * len(title)
+    columns = max(1, min(len(entries), int(width / (_LEGEND_MARK + LETTER_PIXELS * longest))))
     figure.update_layout(
         legend={"title": {"text": title, "font": {"size": 13}}, "maxheight": 1},
         height=figure.layout.height + _LEGEND_ROW * -(-len(entries) // columns),
@@ -370,6 +372,7 @@ def add_play(
     *,
     below: int,
     heights: Sequence[float] | None = None,
+    moving: Sequence[int] | None = None,
 ) -> None:
     """Let a figure play: drawn in the browser, at a speed that is chosen there, without a way to the server.
 
@@ -378,20 +381,26 @@ def add_play(
     figure
         Shows one of the frames; nothing is added where there is no other.
     frames
-        Subtitle -> what changes of each trace, in their order.
+        Subtitle -> what changes of each trace that moves, in their order.
     below
         Pixels between the lowest axis and the buttons.
     heights
         Upper end of the vertical axes in each frame, where it changes.
+    moving
+        Places of the traces that move; None for all.
     """
     if len(frames) < 2:
         return
     title = figure.layout.title.text
     axes = [axis for axis in figure.layout if axis.startswith("yaxis")]
+    places = list(range(len(figure.data)) if moving is None else moving)
     figure.frames = [
         {
             "name": str(number),
-            "data": [{"type": trace.type, **change} for trace, change in zip(figure.data, changes, strict=True)],
+            "data": [
+                {"type": figure.data[place].type, **change} for place, change in zip(places, changes, strict=True)
+            ],
+            "traces": places,
             "layout": {"title": _title(title, subtitle)}
             | ({} if heights is None else {axis: {"range": [0, heights[number]]} for axis in axes}),
         }
@@ -490,12 +499,62 @@ def for_print(figure: go.Figure, width: float) -> go.Figure:
         },
         legend_y=_PRINT_MARGIN / ((figure.layout.height or 360) + 20 * lines + 2 * _PRINT_MARGIN),
     )
+    write_in_cells(copy)
     return copy
 
 
 def _wrapped(text: str, letters: int) -> str:
     """Lines of at most so many letters."""
     return "<br>".join(part for line in text.split("<br>") for part in textwrap.wrap(line, letters) or [""])
+
+
+def write_in_cells(figure: go.Figure) -> None:
+    """Write on each cell of the heat maps, and of their frames, what its hovertext says, in black or in white.
+
+    Plotly's own dark grey is fainter on middle colours than small type may be (4.5 to 1: WCAG 2, 1.4.3). Whatever the
+    colour below, black or white is not. To be called again where a figure has got another template.
+    """
+    for place, trace in enumerate(figure.data):
+        if trace.type == "heatmap" and trace.hovertext is not None:
+            colors = _colors_of_cells(figure, trace)
+            trace.update(text=_inked(trace.z, trace.hovertext, *colors), texttemplate="%{text}")
+            for frame in figure.frames:
+                now = frame.data[frame.traces.index(place)]
+                now.text = _inked(now.z, now.hovertext, *colors)
+
+
+def _colors_of_cells(figure: go.Figure, trace: Any) -> tuple[Any, float, float]:
+    """The colour scale of a heat map, and the values at its ends."""
+    axis, known = figure.layout.coloraxis, figure.layout.template.layout
+    if trace.coloraxis is None:
+        scale, low, high = trace.colorscale, trace.zmin, trace.zmax
+    else:
+        scale = known.colorscale.diverging if axis.autocolorscale else axis.colorscale or known.coloraxis.colorscale
+        low, high = axis.cmin, axis.cmax
+    return get_colorscale(scale) if isinstance(scale, str) else scale, low, high
+
+
+def ink_on(colors: npt.NDArray[np.floating]) -> npt.NDArray[np.str_]:
+    """Black or white, whichever stands out more from colours ``(..., 3)`` in 0 to 1; the ratio is 4.58 at least."""
+    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    # Where both ratios of WCAG 2 are the same: 1.05 / (L + 0.05) and (L + 0.05) / 0.05.
+    return np.where(linear @ [0.2126, 0.7152, 0.0722] > (1.05 * 0.05) ** 0.5 - 0.05, "#000000", "#FFFFFF")
+
+
+def _inked(z: Any, words: Any, scale: Any, low: float, high: float) -> list[list[str]]:
+    places, stops = zip(*((place, _channels(color)) for place, color in scale), strict=True)
+    values = np.asarray(z, np.float64)
+    along = np.clip((values - low) / (high - low or 1), 0, 1)
+    inks = ink_on(np.stack([np.interp(along, places, channel) for channel in np.transpose(stops)], axis=-1))
+    return [
+        [f'<span style="color:{ink}">{word}</span>' if word else "" for ink, word in zip(*row, strict=True)]
+        for row in zip(inks, words, strict=True)
+    ]
+
+
+def _channels(color: str) -> tuple[float, ...]:
+    """Red, green and blue in 0 to 1 of ``#rrggbb`` or ``rgb(r, g, b)``."""
+    return tuple(part / 255 for part in (hex_to_rgb(color) if color.startswith("#") else unlabel_rgb(color)))
 
 
 def empty_figure(title: str, sentence: str) -> go.Figure:

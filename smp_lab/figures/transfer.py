@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from smp_lab.figures.style import METRIC_TITLES, empty_figure, frame_cell, new_figure
+from smp_lab.figures.style import METRIC_TITLES, empty_figure, frame_cell, new_figure, write_in_cells
 from smp_lab.tasks import TASKS
 
 _ROW_PIXELS = 30
@@ -41,14 +41,13 @@ def plot_transfer(table: pd.DataFrame) -> go.Figure:
     )
     figure.add_heatmap(
         z=colors,
-        text=np.where(np.isnan(values), "", np.char.mod("%.1f", values)),
-        texttemplate="%{text}",
+        hovertext=np.where(np.isnan(values), "", np.char.mod("%.1f", values)),
         customdata=facts,
         coloraxis="coloraxis",
         xgap=1,
         ygap=1,
         hoverongaps=False,
-        hovertemplate="%{customdata[0]}<br>%{text} on %{x}, 95 % interval of the dev set %{customdata[1]:.1f} to "
+        hovertemplate="%{customdata[0]}<br>%{hovertext} on %{x}, 95 % interval of the dev set %{customdata[1]:.1f} to "
         "%{customdata[2]:.1f}, n = %{customdata[3]:,}<br>own %{customdata[4]:.1f}, random %{customdata[5]:.1f}, "
         "magnitude %{customdata[6]:.1f}, majority-class baseline %{customdata[7]:.1f}<br>%{customdata[8]}"
         "<extra></extra>",
@@ -68,6 +67,7 @@ def plot_transfer(table: pd.DataFrame) -> go.Figure:
             },
         }
     )
+    write_in_cells(figure)
     metrics = table.drop_duplicates("task")
     names = [
         f"{TASKS[row['task']].title}<br>{METRIC_TITLES[row['metric']]}, n = {row['n_examples']:,}"

@@ -308,6 +308,7 @@ def _figure(
 ) -> go.Figure:
     figure = _plot(*args, **settings)
     figure.update_layout(template=style.template(theme), uirevision=name)
+    style.write_in_cells(figure)
     return figure if scale == 1 else style.enlarge(figure, scale)
 
 

@@ -121,6 +121,7 @@ def weights(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
         lambda label: f"Final scores against the absolute pre-trained weights, {_name(label, kind, layer)}.",
     )
     _outside(tables, scales["scores"])
+    st.caption("A record has scores beside weights for the end of training alone, so there is nothing to play.")
     st.markdown(
         "Magnitude pruning keeps what is to the **right** of its line: it looks at |W| alone (zeroth order). A learned "
         "score keeps what is **above** the other line: where the loss wants the weight further from zero (first order)."
@@ -324,9 +325,12 @@ def _side_by_side(
 ) -> None:
     """A figure for each run; the second one's key ends in -beside."""
     columns = st.columns(len(chosen), gap="medium")
-    for column, (_, _, label), (figure, table), suffix in zip(columns, chosen, contents, ("", "-beside"), strict=False):
+    for column, (run, _, label), (figure, table), suffix in zip(
+        columns, chosen, contents, ("", "-beside"), strict=False
+    ):
         with column:
-            controls.show_figure(figure, table, key=key + suffix, alt=alt(label), min_width=420)
+            of_run = table.assign(run_id=run.run_id)
+            controls.show_figure(figure, of_run, key=key + suffix, alt=alt(label), min_width=420)
 
 
 def _with_lines(bins: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:

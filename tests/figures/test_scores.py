@@ -124,7 +124,7 @@ def test_history_is_a_heat_map_per_layer_with_its_cut(columns):
     table = analysis.score_history(STEPS, EDGES, KEPT + REMOVED, TINY, "key")
     figure = figures.plot_score_history(table, cuts("key"), "a run", columns=columns, **SCALES)
     heat = [trace for trace in figure.data if trace.type == "heatmap"]
-    lines = [trace for trace in figure.data if trace.type == "scatter"]
+    lines = [trace for trace in figure.data if trace.name == "cut"]
     assert len(heat) == len(lines) == 2
     titles = [note.text for note in figure.layout.annotations]
     assert titles == (["Layer 1", "Layer 0"] if columns == 1 else ["Layer 0", "Layer 1"])
@@ -135,6 +135,18 @@ def test_history_is_a_heat_map_per_layer_with_its_cut(columns):
     assert list(first.x) == [-5, 5, 20, 40]
     of_layer_0 = lines[1 if columns == 1 else 0]
     assert list(of_layer_0.y) == CUTS[:, 1].tolist()
+    # It plays by lifting a veil, snapshot by snapshot; at the end, and before it plays, nothing is veiled.
+    veils = [place for place, trace in enumerate(figure.data) if trace.name == "veil"]
+    assert len(veils) == 2
+    assert [frame.traces for frame in figure.frames] == [tuple(veils)] * 3
+    assert [(veil.x[0], veil.x[1]) for frame in figure.frames for veil in frame.data] == [
+        (edge, 40) for edge in (5, 20, 40) for _ in veils
+    ]
+    assert set(figure.data[veils[0]].x) == {40}
+    assert all(
+        f"step {step}" in frame.layout.title.subtitle.text for step, frame in zip(STEPS, figure.frames, strict=True)
+    )
+
     assert first.z.dtype == np.float32
 
 

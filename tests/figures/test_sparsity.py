@@ -73,6 +73,17 @@ def test_remaining_per_head_draws_layer_by_head():
     # Layer 0 at the bottom.
     assert figure.layout.yaxis.autorange is None
     assert first.y.tolist() == [0, 1]
+    assert [word for row in first.hovertext for word in row] == [f"{value:.0f}" for value in first.z.ravel()]
+
+
+@pytest.mark.parametrize(("n_runs", "columns", "numbered"), [(1, 1, True), (4, 2, True), (8, 2, True), (9, 4, False)])
+def test_maps_of_many_heads_leave_room_for_numbers_until_there_are_many_maps(n_runs, columns, numbered):
+    one = pd.DataFrame(
+        [{"layer": layer, "head": head, "kept": 1, "n_weights": 2} for layer in range(12) for head in range(12)]
+    ).assign(remaining=0.5)
+    figure = plot_remaining_per_head(of_runs(one, *map(str, range(n_runs))), "query")
+    assert len({axis.domain for axis in figure.select_xaxes()}) == columns
+    assert {trace.hovertext is not None for trace in figure.data} == {numbered}
 
 
 def test_matrix_draws_blocks_at_their_place():

@@ -1,9 +1,11 @@
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from plotly.colors import sample_colorscale
 
 from smp_lab.figures import style
 from smp_lab.methods import METHODS
@@ -34,6 +36,14 @@ def lab(color, vision):
 def contrast(one, other):
     light, dark = sorted((TO_XYZ[1] @ linear(one), TO_XYZ[1] @ linear(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
+
+
+TWO = [("there", 1), ("back", -1)]
+
+
+def sampled(scale, places):
+    """Colours as plotly's own Python has them, ``(n, 3)`` in 0 to 1."""
+    return np.array(sample_colorscale(scale, places, colortype="tuple"))
 
 
 def test_every_task_and_method_has_its_colour():
@@ -73,6 +83,33 @@ def test_text_is_readable_on_its_page(theme, background):
     ink = style.INKS[theme]
     assert contrast(ink.text, background) > 7
     assert contrast(ink.muted, background) > 4.5
+
+
+@pytest.mark.parametrize("theme", [style.LIGHT, style.DARK])
+@pytest.mark.parametrize("axis", [{"autocolorscale": True}, {"colorscale": style.FRACTION_SCALE}, {}])
+def test_numbers_stand_out_from_every_colour_of_a_heat_map(theme, axis):
+    values = np.linspace(-1, 1, 257)
+    figure = style.new_figure("A title", "In a unit")
+    figure.add_heatmap(z=[values], hovertext=[[f"{value:.2f}" for value in values]], coloraxis="coloraxis")
+    now = {"hovertext": [["now"] * 257]}
+    style.add_play(figure, {name: [{"z": [sign * values], **now}] for name, sign in TWO}, below=9)
+    figure.update_layout(template=style.template(theme), coloraxis=axis | {"cmin": -1, "cmax": 1})
+    style.write_in_cells(figure)
+    known = figure.layout.template.layout
+    scale = known.colorscale.diverging if "autocolorscale" in axis else style.FRACTION_SCALE
+    cells = [f"#{''.join(f'{round(255 * part):02x}' for part in rgb)}" for rgb in sampled(scale, (values + 1) / 2)]
+    shown, there, back = figure.data[0], *(frame.data[0] for frame in figure.frames)
+    for trace, word, below in [(shown, "-1.00", cells), (there, "now", cells), (back, "now", cells[::-1])]:
+        written = [re.fullmatch('<span style="color:(#.{6})">(.+)</span>', each).groups() for each in trace.text[0]]
+        assert written[0][1] == word
+        assert min(contrast(ink, color) for (ink, _), color in zip(written, below, strict=True)) >= 4.5
+
+
+def test_an_empty_cell_has_nothing_written_on_it():
+    figure = style.new_figure("A title", "In a unit")
+    figure.add_heatmap(z=[[np.nan, 1]], hovertext=[["", "1"]], zmin=0, zmax=1, colorscale=style.FRACTION_SCALE)
+    style.write_in_cells(figure)
+    assert list(figure.data[0].text[0]) == ["", '<span style="color:#000000">1</span>']
 
 
 def marks(*runs, color_by=style.DIFFERENCE):

@@ -30,7 +30,7 @@ def table():
 
 def test_numbers_are_drawn_and_gaps_are_empty():
     (heat,) = plot_transfer(table()).data
-    assert heat.text.tolist() == [["70.0", "10.0"], ["", "90.0"], ["45.0", ""]]
+    assert heat.hovertext.tolist() == [["70.0", "10.0"], ["", "90.0"], ["45.0", ""]]
     assert heat.z[0].tolist() == [1, -1]
     assert pd.isna(heat.z[1][0])
     assert heat.customdata[0, 1].tolist()[0] == "RTE · 50 %"
@@ -53,7 +53,7 @@ def test_where_the_own_mask_says_nothing_the_number_still_stands():
     facts = table().assign(share=float("nan"))
     (heat,) = plot_transfer(facts).data
     assert heat.z[0].tolist() == [0, 0]
-    assert heat.text[0].tolist() == ["70.0", "10.0"]
+    assert heat.hovertext[0].tolist() == ["70.0", "10.0"]
 
 
 def test_nothing_measured_is_said():
