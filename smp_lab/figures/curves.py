@@ -15,6 +15,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from smp_lab.figures.line_ends import label_line_ends
 from smp_lab.figures.style import (
     METHOD_COLORS,
     METHOD_SYMBOLS,
@@ -114,8 +115,9 @@ def plot_curves(
         height=100 + rows * (420 if len(tasks) == 1 else 290),
     )
     figure.update_layout(margin_t=100)
-    tabulate_legend(figure)
     _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
+    label_line_ends(figure)
+    tabulate_legend(figure)
     return figure
 
 

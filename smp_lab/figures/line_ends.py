@@ -1,0 +1,133 @@
+"""Names at the ends of lines, where there is room for them: the eye need not go to the legend and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+
+from smp_lab.figures.style import LETTER_PIXELS, PAGE_PIXELS
+
+Array = npt.NDArray[np.float64]
+
+# Height of a name, its distance from the end of its line, air around it, and what a horizontal axis takes, in pixels.
+_HEIGHT, _AWAY, _AIR, _AXIS = 15, 7, 2, 50
+# Where plotly writes a text, and on which side of its point that is: right and up are 1.
+_PLACES = {
+    "middle right": (1, 0),
+    "middle left": (-1, 0),
+    "top left": (-1, 1),
+    "top right": (1, 1),
+    "bottom left": (-1, -1),
+    "bottom right": (1, -1),
+}
+
+
+def label_line_ends(figure: go.Figure) -> None:
+    """Write the name of each line beside one of its ends, in every panel where it fits.
+
+    It fits where it lies within its panel, and on no line, dot, bar or other name. In the legend it goes with its line.
+
+    Parameters
+    ----------
+    figure
+        As wide as a page, with its height but for the legend's, the ranges of its horizontal axes, and a legend group
+        for each line.
+    """
+    named = {trace.legendgroup: trace.name for trace in figure.data if trace.showlegend is not False}
+    for axes in dict.fromkeys((trace.xaxis or "x", trace.yaxis or "y") for trace in figure.data):
+        here = [trace for trace in figure.data if (trace.xaxis or "x", trace.yaxis or "y") == axes]
+        size, drawn = _in_pixels(figure, axes, here)
+        taken = np.concatenate([marks for marks, _ in drawn])
+        for trace, (_, line) in zip(here, drawn, strict=True):
+            name = named.get(trace.legendgroup)
+            if name is None:
+                continue
+            for place, box, end in _boxes(line, LETTER_PIXELS * len(name)):
+                if (box[0] < 0).any() or (box[1] > size).any() or _any_within(taken, box):
+                    continue
+                taken = np.concatenate([taken, _filled(box)])
+                figure.add_scatter(
+                    x=[trace.x[end]],
+                    y=[trace.y[end]],
+                    text=[name],
+                    mode="text",
+                    # Plotly keeps as much away from a point as its marker is wide.
+                    textposition=place,
+                    marker={"size": 2 * _AWAY},
+                    hoverinfo="skip",
+                    legendgroup=trace.legendgroup,
+                    showlegend=False,
+                    cliponaxis=False,
+                    xaxis=axes[0],
+                    yaxis=axes[1],
+                )
+                break
+
+
+def _in_pixels(figure: go.Figure, axes: tuple[str, str], traces: list[Any]) -> tuple[Array, list[tuple[Array, Array]]]:
+    """Size of a panel, and of each trace all that is drawn, as points close to one another, and the corners of a line.
+
+    All are ``(n, 2)``, from the lower left corner.
+    """
+    x, y = (figure.layout[f"{axis[0]}axis{axis[1:]}"] for axis in axes)
+    inside = figure.layout.height - figure.layout.margin.t - _AXIS
+    size = np.array([full * np.ptp(axis.domain or (0, 1)) for axis, full in ((x, PAGE_PIXELS), (y, inside))])
+    lines = [np.column_stack([_along(trace.x, x.type), np.asarray(trace.y, np.float64)]) for trace in traces]
+    # Lower and upper end of each bar of error; a dot alone is both.
+    up = np.array([0, 1])
+    bars = [
+        np.stack([line - up * _bar(trace.error_y.arrayminus, line), line + up * _bar(trace.error_y.array, line)])
+        for trace, line in zip(traces, lines, strict=True)
+    ]
+    heights = np.concatenate([line[:, 1] for bar in bars for line in bar])
+    low, high = np.nanmin(heights), np.nanmax(heights)
+    # Plotly leaves a twentieth above and below.
+    around = 0.06 * (high - low) or 1
+    start = np.array([x.range[0], low - around])
+    scale = size / [x.range[1] - x.range[0], high - low + 2 * around]
+    drawn = []
+    for trace, line, (below, above) in zip(traces, lines, bars, strict=True):
+        corners = (line - start) * scale
+        ends = np.stack([(below - start) * scale, (above - start) * scale], axis=1)
+        marks = [_filled(bar) for bar in ends]
+        if "lines" in trace.mode:
+            marks += [_filled(part) for part in np.stack([corners[:-1], corners[1:]], axis=1)]
+        drawn.append((np.concatenate(marks), corners if "lines" in trace.mode else corners[:0]))
+    return size, drawn
+
+
+def _along(values: Any, kind: str | None) -> Array:
+    numbers = np.asarray(values, np.float64)
+    return np.log10(numbers, out=np.full_like(numbers, np.nan), where=numbers > 0) if kind == "log" else numbers
+
+
+def _bar(lengths: Any, line: Array) -> Array:
+    return np.zeros((len(line), 1)) if lengths is None else np.asarray(lengths, np.float64)[:, None]
+
+
+def _filled(box: Array) -> Array:
+    """Points from one corner to the other, ``(2, 2)``, four pixels from one another at most; none if one is unknown."""
+    if np.isnan(box).any():
+        return box[:0]
+    return np.linspace(box[0], box[1], num=2 + int(np.abs(box[1] - box[0]).max() / 4))
+
+
+def _any_within(points: Array, box: Array) -> bool:
+    return bool(((points > box[0] - _AIR) & (points < box[1] + _AIR)).all(axis=1).any())
+
+
+def _boxes(line: Array, width: float) -> Iterator[tuple[str, Array, int]]:
+    """Where a name may stand, the best first: plotly's word, its box, and the point of the line that it is beside."""
+    known = np.flatnonzero(~np.isnan(line).any(axis=1))
+    if not len(known):
+        return
+    right, left = known[np.argmax(line[known, 0])], known[np.argmin(line[known, 0])]
+    for place, (across, up) in _PLACES.items():
+        for end in (right, left):
+            x, y = line[end] + [across * _AWAY, up * _AWAY]
+            lower = [x if across > 0 else x - width, y + (up - 1) / 2 * _HEIGHT]
+            yield place, np.array([lower, np.add(lower, [width, _HEIGHT])]), int(end)
