@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -10,7 +12,7 @@ from smp_lab.analysis import overview as analysis
 from smp_lab.analysis.labels import visible
 from smp_lab.analysis.run_table import search
 from smp_lab.figures.overview import draw_method, plot_answer
-from smp_lab.report import report
+from smp_lab.report import opened, report
 from smp_lab.storage.runs import RunIndex, load_run
 from smp_lab.ui import cache, columns, controls, links, messages, run_card
 from smp_lab.ui.glossary import explain
@@ -121,15 +123,18 @@ def _choose(index: RunIndex, table: pd.DataFrame) -> None:
         controls.data_downloads(shown.drop(columns="settings"), "runs")
         controls.text_download(
             "Report (HTML)",
-            # Of records of its own: those of the index stay as small as they are.
-            lambda: report(
-                [load_run(index.runs[name].path) for name in chosen or shown["run_id"] if name in index.runs], table
-            ),
+            lambda: _report(index, [name for name in chosen or shown["run_id"] if name in index.runs], table),
             "report.html",
             "text/html",
             key="report",
             disabled=shown.empty and not chosen,
         )
+
+
+def _report(index: RunIndex, names: Sequence[str], table: pd.DataFrame) -> str:
+    # Of records of its own: those of the index stay as small as they are.
+    records, problems = opened(names, lambda name: load_run(index.runs[name].path))
+    return report(records, table, problems)
 
 
 def _take_rows(shown: list[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import pandas as pd
@@ -23,7 +23,7 @@ from smp_lab.analysis.replicates import along_lines
 from smp_lab.analysis.run_card import card_markdown, run_card
 from smp_lab.analysis.run_table import tables_of_runs
 from smp_lab.analysis.summary import as_markdown, caption, summarize, summary_cells
-from smp_lab.errors import RunFormatError
+from smp_lab.errors import RunFormatError, SmpLabError
 from smp_lab.figures.curves import plot_curves
 from smp_lab.figures.overlap import SCALES, plot_pair_kinds, plot_pairs
 from smp_lab.figures.sparsity import plot_remaining_per_head, plot_remaining_per_layer
@@ -57,7 +57,21 @@ summary {{cursor: pointer; font-weight: 600}}
 """
 
 
-def report(runs: Sequence[RunRecord], table: pd.DataFrame) -> str:
+def opened(names: Iterable[str], open_run: Callable[[str], RunRecord]) -> tuple[list[RunRecord], list[str]]:
+    """Runs of which a report can read all that it shows, each once, and a sentence on each of the others."""
+    runs, problems = {}, []
+    for name in names:
+        try:
+            run = open_run(name)
+            for part in ("history", "predictions", *(["masks"] if run.has_masks else [])):
+                getattr(run, part)
+            runs[run.run_id] = run
+        except SmpLabError as problem:
+            problems.append(str(problem))
+    return list(runs.values()), problems
+
+
+def report(runs: Sequence[RunRecord], table: pd.DataFrame, problems: Sequence[str] = ()) -> str:
     """One self-contained HTML page on some runs.
 
     Parameters
@@ -67,18 +81,25 @@ def report(runs: Sequence[RunRecord], table: pd.DataFrame) -> str:
     table
         Of `run_table`, with all runs that are available: among them it is decided which settings are usual, and so
         what a run is called.
+    problems
+        Sentences on runs that are left out, of `opened`.
 
     Raises
     ------
     RunFormatError
-        If there are no runs, or a file of one cannot be read.
+        If there is nothing to report on, or a file of a run cannot be read.
     """
-    if not runs:
+    if not (runs or problems):
         raise RunFormatError("A report is on one run or more, and none was named.")
     rows = table.set_index("run_id", drop=False).loc[[run.run_id for run in runs]].reset_index(drop=True)
     names = run_labels(rows)
-    title = f"{len(runs)} run{'s' * (len(runs) > 1)} of SMP Lab"
-    parts = [f"# {title}", *(part for section in _SECTIONS for part in section(runs, rows, names)), "## Run cards"]
+    title = f"{len(runs)} run{'s' * (len(runs) != 1)} of SMP Lab"
+    parts: list[Part] = [f"# {title}"]
+    if problems:
+        left_out = "\n".join(f"- {plain(sentence)}" for sentence in problems)
+        parts.append(f"## Left out\n\nThese runs were asked for, and cannot be read:\n\n{left_out}")
+    if runs:
+        parts += [*(part for section in _SECTIONS for part in section(runs, rows, names)), "## Run cards"]
     cards = [_card(run, names[run.run_id]) for run in runs]
     return "\n".join([_head(title), *map(_written, range(len(parts)), parts), *cards, "</main></body></html>", ""])
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from smp_lab import __version__, cli
 from smp_lab.analysis.sampling import wilson_interval
 from smp_lab.errors import ConfigError, RunFormatError
-from smp_lab.paths import RECORD_FILE, app_file, project_folder
+from smp_lab.paths import PREDICTIONS_FILE, RECORD_FILE, app_file, project_folder
 from smp_lab.storage.formats import Opened, named_base
 from smp_lab.storage.imported import save_imported
 from smp_lab.storage.release import read_release
@@ -128,6 +128,23 @@ def test_report_of_some_runs_is_one_file(own, tmp_path, monkeypatch, capsys):
     assert target.read_text().count("<details>") == 2
     assert run_main(monkeypatch, "report", ids[0], target) == 1
     assert "not there yet" in capsys.readouterr().err
+
+
+def test_a_report_names_what_cannot_be_read_and_shows_the_rest(own, tmp_path, monkeypatch, capsys):
+    whole, cut, torn = (make_run(own, seed=seed, mask_seed=seed) for seed in (0, 1, 2))
+    (cut.path / PREDICTIONS_FILE).write_bytes(b"PK")
+    (torn.path / RECORD_FILE).write_text("{")
+    target = tmp_path / "rest.html"
+    result = invoke("report", torn.path, whole.path, cut.run_id, target)
+    assert (result.exit_code, result.stdout.split(" in ")[0]) == (0, "1 run")
+    page = target.read_text()
+    assert page.count("<details>") == 1
+    assert "<h2>Left out</h2>" in page
+    for run in (cut, torn):
+        assert run.run_id in result.stderr
+        assert run.run_id in page
+    assert run_main(monkeypatch, "report", torn.path, tmp_path / "none.html") == 1
+    assert torn.run_id in capsys.readouterr().err
 
 
 def test_summary_averages_seeds_and_nothing_else(own):

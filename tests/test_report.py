@@ -33,7 +33,7 @@ def test_it_has_findings_figures_tables_and_a_card_of_each_run(three):
         assert run.config.data_sha256 in words
     assert "keep most, named by layer and head" in words
     assert "two seeds of one task <strong>" in words
-    assert "Main metric in percent at the last evaluation, 3 runs" in words
+    assert "3 runs. Encoder " in words
     assert words.count("<table>") == 1
     assert page.count("Plotly.newPlot(") == words.count("<figure") == 8
 

@@ -120,7 +120,10 @@ def as_markdown(cells: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [list(map(str, cells)), rules, *cells.to_numpy().tolist()])
 
 
-_ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "%_&#$"} | {"±": r"$\pm$"})
+_ESCAPED = str.maketrans(
+    {mark: f"\\{mark}" for mark in "%_&#${}"}
+    | {"±": r"$\pm$", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
 
 
 def as_latex(cells: pd.DataFrame, caption: str) -> str:
@@ -153,14 +156,27 @@ def caption(runs: pd.DataFrame) -> str:
     runs
         As of `summarize`.
     """
-    encoders = runs[["base_model", "base_model_sha256"]].drop_duplicates().to_numpy().tolist()
-    data = runs[["task", "data_sha256"]].drop_duplicates().to_numpy().tolist()
     return (
-        f"Main metric in percent at the last evaluation, {len(runs)} runs: mean over seeds, with half the 95 % "
-        "interval of the development set and the range over seeds. Encoder "
+        "Main metric in percent at the last evaluation: mean over seeds, with half the 95 % interval of the "
+        f"development set and the range over seeds. {fingerprints(runs)}"
+    )
+
+
+def fingerprints(runs: pd.DataFrame) -> str:
+    """How many runs these are, and of what encoder and data, with the development sets' numbers of examples.
+
+    Parameters
+    ----------
+    runs
+        Columns base_model, base_model_sha256, task, data_sha256 and n_examples.
+    """
+    encoders = runs[["base_model", "base_model_sha256"]].drop_duplicates().to_numpy().tolist()
+    data = runs[["task", "data_sha256", "n_examples"]].drop_duplicates().to_numpy().tolist()
+    return (
+        f"{len(runs)} run{'s' * (len(runs) != 1)}. Encoder "
         + ", ".join(f"{name} ({digest[:12]})" for name, digest in encoders)
         + "; data "
-        + ", ".join(f"{task} ({digest[:12]})" for task, digest in data)
+        + ", ".join(f"{task} ({digest[:12]}, n = {n:,})" for task, digest, n in data)
         + "."
     )
 

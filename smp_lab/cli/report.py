@@ -9,8 +9,8 @@ import typer
 
 from smp_lab.analysis.run_table import run_table
 from smp_lab.cli.options import named_run
-from smp_lab.errors import RunWriteError
-from smp_lab.report import report
+from smp_lab.errors import RunFormatError, RunWriteError
+from smp_lab.report import opened, report
 from smp_lab.storage.runs import list_runs
 
 EXAMPLES = (
@@ -25,12 +25,16 @@ def command(
 ) -> None:
     """Write a report on runs: one HTML file with findings, figures, tables and a card of each run.
 
+    A run that cannot be read is named in it, and left out.
+
     It holds all it needs, so whoever gets it opens it in a browser, without this project and without a network. What is
     unusual about a run is said by comparison with all runs of its folder.
     """
-    records = list({record.run_id: record for record in map(named_run, runs)}.values())
+    records, problems = opened(runs, named_run)
+    if not records:
+        raise RunFormatError(problems[0])
     around = list_runs(sorted({record.path.parent for record in records}))
-    page = report(records, run_table(around.runs.values()))
+    page = report(records, run_table(around.runs.values()), problems)
     try:
         with target.open("x", encoding="utf-8") as file:
             file.write(page)
@@ -38,4 +42,6 @@ def command(
         raise RunWriteError(
             f"{target} cannot be written ({error.strerror}). Name a file that is not there yet."
         ) from None
+    for sentence in problems:
+        typer.echo(f"Left out: {sentence}", err=True)
     typer.echo(f"{len(records)} run{'s' * (len(records) > 1)} in {target}, {len(page) / 1e6:.1f} MB.")

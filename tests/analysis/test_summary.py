@@ -84,4 +84,4 @@ def test_the_caption_names_number_encoder_and_data():
     rows = pd.DataFrame([run(), run(seed=1)]).assign(base_model_sha256="a" * 64, data_sha256="b" * 64)
     words = caption(rows)
     assert "2 runs" in words
-    assert "tiny (aaaaaaaaaaaa); data rte (bbbbbbbbbbbb)." in words
+    assert "tiny (aaaaaaaaaaaa); data rte (bbbbbbbbbbbb, n = 277)." in words
