@@ -13,6 +13,7 @@ import streamlit as st
 from smp_lab.analysis import labels, run_table, selection
 from smp_lab.analysis.labels import method_name as method_name
 from smp_lab.analysis.labels import percent as percent
+from smp_lab.analysis.summary import fingerprints
 from smp_lab.errors import SmpLabError
 from smp_lab.figures import style
 from smp_lab.storage.mask_records import MaskRecord
@@ -47,6 +48,9 @@ _STYLE_SHEET = """<style>
 }
 .figure-link {font-size: 0.93rem; color: inherit; text-decoration: underline}
 [data-testid=stButtonGroup] > div {flex-wrap: wrap}
+@media (prefers-reduced-motion: reduce) {
+    *, ::before, ::after {animation-duration: 1ms !important; transition-duration: 1ms !important}
+}
 /* Above a table its buttons would lie on what stands there. */
 [data-testid=stElementContainer]:has(> [data-testid=stFullScreenFrame] [data-testid=stDataFrame])
     [data-testid=stElementToolbar] {top: -0.35rem}
@@ -54,9 +58,10 @@ _STYLE_SHEET = """<style>
 @media (max-width: 640px) {.js-plotly-plot .modebar {display: none}}
 </style>"""
 # A link to a figure is copied: its address is the page's with the figure's name, and no step in the history.
-# Streamlit's menu has a <div> between <ul> and <li>: the <div> is named the list. Its blocks of code scroll by mouse
-# alone: the keys reach them.
-_SCRIPT = """<script>
+# Streamlit's menu has a <div> between <ul> and <li>: the <div> is named the list. Its place for a file has a name, and
+# is none of a decoration. Its blocks of code scroll by mouse alone: the keys reach them. It names a help mark by the
+# Markdown of the words before it: without the marks, a screen reader reads words.
+_SCRIPT = r"""<script>
 if (!window.figureLinks) {
     window.figureLinks = true;
     const copied = async address => {
@@ -85,8 +90,12 @@ if (!window.figureLinks) {
         for (const [parts, name, value] of [
             ['[data-testid=stSidebarNavItems]', 'role', 'none'],
             ['[data-testid=stSidebarNavItems] > div', 'role', 'list'],
-            ['pre', 'tabindex', 0],
-        ]) document.querySelectorAll(`${parts}:not([${name}])`).forEach(part => part.setAttribute(name, value));
+            ['[data-testid=stFileUploaderDropzone]', 'role', 'group'],
+            ['pre', 'tabindex', '0'],
+        ]) for (const part of document.querySelectorAll(`${parts}:not([${name}="${value}"])`))
+            part.setAttribute(name, value);
+        for (const mark of document.querySelectorAll('[aria-label*="**"], [aria-label*="`"]'))
+            mark.ariaLabel = mark.ariaLabel.replaceAll(/\*\*|`/g, '');
     };
     new MutationObserver(mend).observe(document.body, {childList: true, subtree: true});
     mend();
@@ -454,7 +463,25 @@ def show_figure(
             on_select="ignore" if on_click is None else lambda: _report_click(key, on_click),
             selection_mode="points",
         )
-    data_downloads(table, key, picture=lambda: export.dialog(figure, key, alt, min_width))
+    data_downloads(table, key, picture=lambda: export.dialog(figure, key, f"{alt} {_of_runs(table)}", min_width))
+
+
+# A caption names more runs by their number alone.
+_MOST_IN_A_CAPTION = 8
+
+
+def _of_runs(table: pd.DataFrame) -> str:
+    """Which runs a table is about, if it names any: how many, their encoder and data by fingerprint, and their ids."""
+    columns = [column for column in ("run_id", "run_a", "run_b") if column in table]
+    cells = [cell for column in columns for cell in table[column].dropna().unique()]
+    # A line of several seeds has the ids of all of them.
+    named = {run_id for cell in cells for run_id in cell.split(", ")}
+    rows = cache.run_table()
+    rows = rows[rows["run_id"].isin(named)]
+    if rows.empty:
+        return ""
+    ids = f" Ids: {', '.join(rows['run_id'])}." if len(rows) <= _MOST_IN_A_CAPTION else ""
+    return fingerprints(rows) + ids
 
 
 def _report_click(key: str, on_click: Callable[[Sequence[Any]], None]) -> None:
