@@ -30,6 +30,7 @@ from smp_lab.figures.style import (
     new_figure,
     tabulate_legend,
 )
+from smp_lab.methods import get_method
 from smp_lab.tasks import TASKS
 
 LOG, LINEAR = SCALES = ("log", "linear")
@@ -181,11 +182,21 @@ def plot_difference(
                 **(shared | {"name": label}),
             )
             named.add(label)
-    figure.add_hline(y=0, line={"dash": "dash", "width": 1.5, "color": METHOD_COLORS["dense"]}, annotation_text="dense")
+    figure.add_scatter(
+        x=[1, 100],
+        y=[0, 0],
+        mode="lines",
+        name=get_method("dense").title,
+        legendgroup="dense",
+        showlegend=True,
+        line={"color": METHOD_COLORS["dense"], "width": 1.5, "dash": "dash"},
+        hoverinfo="skip",
+    )
     figure.update_xaxes(title_text=REMAINING_TITLE)
     figure.update_yaxes(title_text="Difference to dense (points)")
     _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
     figure.update_layout(height=460, margin_t=78)
+    label_line_ends(figure)
     tabulate_legend(figure)
     return figure
 

@@ -58,6 +58,7 @@ def label_line_ends(figure: go.Figure) -> None:
                     # Plotly keeps as much away from a point as its marker is wide.
                     textposition=place,
                     marker={"size": 2 * _AWAY},
+                    name=name,
                     hoverinfo="skip",
                     legendgroup=trace.legendgroup,
                     showlegend=False,

@@ -45,8 +45,13 @@ def published(task, metric, differences=False):
     return table
 
 
+def drawn(figure):
+    """All but the names at the ends of lines."""
+    return [trace for trace in figure.data if trace.mode != "text"]
+
+
 def measured(figure):
-    return [trace for trace in figure.data if "published" not in trace.name]
+    return [trace for trace in drawn(figure) if "published" not in trace.name]
 
 
 def test_what_majority_baseline_scores_is_a_level_of_its_own():
@@ -81,7 +86,7 @@ def test_a_line_of_other_settings_has_a_letter_beside_its_dots_and_in_the_legend
         plot_curves(both, mean_curves(both), POINTS[:0]),
         plot_difference(*tables, POINTS[:0], color_by=METHOD),
     ):
-        assert {trace.text: list(trace.x) for trace in figure.data if trace.text} == {"a": [10]}
+        assert {trace.text: list(trace.x) for trace in drawn(figure) if trace.text} == {"a": [10]}
         legend = [trace.name for trace in figure.data if trace.showlegend]
         assert legend.count("SMP-S") == legend.count("SMP-S, head linear (a)") == 1
 
@@ -95,14 +100,14 @@ def test_dense_is_a_dashed_level_at_its_mean():
 
 def test_published_points_are_hollow_and_never_joined_to_measured_ones():
     figure = plot_curves(runs(), mean_curves(runs()), published("rte", "accuracy"))
-    hollow = [trace for trace in figure.data if trace not in measured(figure)]
+    hollow = [trace for trace in drawn(figure) if trace not in measured(figure)]
     assert hollow
     for trace in hollow:
         assert "-open" in trace.marker.symbol
         assert trace.line.dash == "dot"
         assert "bert" in trace.name
-    drawn = sorted(y for trace in hollow for y in trace.y)
-    assert drawn == pytest.approx(sorted(100 * published("rte", "accuracy")["value"]))
+    values = sorted(y for trace in hollow for y in trace.y)
+    assert values == pytest.approx(sorted(100 * published("rte", "accuracy")["value"]))
     for trace in measured(figure):
         assert not str(trace.marker.symbol).endswith("open")
         assert set(np.round(trace.y, 6)) <= {70, 72, 68, 65, 69, 71, 52.7}
@@ -110,11 +115,11 @@ def test_published_points_are_hollow_and_never_joined_to_measured_ones():
 
 def test_points_read_off_a_figure_say_so():
     figure = plot_curves(runs()[:0], runs()[:0], published("mnli", "accuracy_matched"))
-    for trace in figure.data:
+    for trace in drawn(figure):
         read_off = "read from a figure" in trace.customdata[0][1]
         assert trace.marker.symbol.endswith("-open-dot") == read_off
         assert ("figure" in trace.customdata[0][1]) == read_off
-    assert sum(len(trace.x) for trace in figure.data) == len(published("mnli", "accuracy_matched"))
+    assert sum(len(trace.x) for trace in drawn(figure)) == len(published("mnli", "accuracy_matched"))
 
 
 def test_a_panel_per_task_and_one_legend_entry_per_line():
@@ -155,7 +160,8 @@ def test_differences_of_all_tasks_in_one_figure(color_by):
     tables = difference_to_dense(both), difference_to_dense(mean_curves(both), "mean")
     figure = plot_difference(*tables, published("rte", "accuracy", differences=True), color_by=color_by)
     lines = [trace for trace in measured(figure) if trace.mode == "lines"]
-    assert [trace.name for trace in lines] == ["RTE · SMP-S", "SST-2 · SMP-S"]
+    assert [trace.name for trace in lines] == ["RTE · SMP-S", "SST-2 · SMP-S", "Dense fine-tuning"]
+    assert list(lines.pop().y) == [0, 0]
     for trace, task in zip(lines, ("rte", "sst2"), strict=True):
         assert list(trace.y) == pytest.approx([-6, -2])
         assert trace.line.color == (METHOD_COLORS["smp_s"] if color_by == METHOD else TASK_COLORS[task])
