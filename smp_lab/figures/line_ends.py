@@ -13,8 +13,12 @@ from smp_lab.figures.style import LETTER_PIXELS, PAGE_PIXELS
 
 Array = npt.NDArray[np.float64]
 
-# Height of a name, its distance from the end of its line, air around it, and what a horizontal axis takes, in pixels.
-_HEIGHT, _AWAY, _AIR, _AXIS = 15, 7, 2, 50
+# Height of a name, its distance from the end of its line, and what a horizontal axis takes, in pixels.
+_HEIGHT, _AWAY, _AXIS = 15, 7, 50
+# Air around it, and more of it before another line: a name in between two could be of either.
+_AIR, _CLEAR = np.array([2, 2]), np.array([10, 8])
+# Plotly keeps a text as far from its point as this marker, which is not seen, is wide.
+_HOLDS_AWAY = {"size": 10, "opacity": 0}
 # Where plotly writes a text, and on which side of its point that is: right and up are 1.
 _PLACES = {
     "middle right": (1, 0),
@@ -41,23 +45,26 @@ def label_line_ends(figure: go.Figure) -> None:
     for axes in dict.fromkeys((trace.xaxis or "x", trace.yaxis or "y") for trace in figure.data):
         here = [trace for trace in figure.data if (trace.xaxis or "x", trace.yaxis or "y") == axes]
         size, drawn = _in_pixels(figure, axes, here)
-        taken = np.concatenate([marks for marks, _ in drawn])
+        names = [np.empty((0, 2))]
         for trace, (_, line) in zip(here, drawn, strict=True):
             name = named.get(trace.legendgroup)
             if name is None:
                 continue
+            every = list(zip(here, drawn, strict=True))
+            own = [marks for other, (marks, _) in every if other.legendgroup == trace.legendgroup]
+            others = [marks for other, (marks, _) in every if other.legendgroup != trace.legendgroup]
             for place, box, end in _boxes(line, LETTER_PIXELS * len(name)):
-                if (box[0] < 0).any() or (box[1] > size).any() or _any_within(taken, box):
+                inside = (box[0] >= 0).all() and (box[1] <= size).all()
+                if not inside or _any_within([*own, *names], box, _AIR) or _any_within(others, box, _CLEAR):
                     continue
-                taken = np.concatenate([taken, _filled(box)])
+                names.append(_filled(box))
                 figure.add_scatter(
                     x=[trace.x[end]],
                     y=[trace.y[end]],
                     text=[name],
-                    mode="text",
-                    # Plotly keeps as much away from a point as its marker is wide.
+                    mode="markers+text",
                     textposition=place,
-                    marker={"size": 2 * _AWAY},
+                    marker=_HOLDS_AWAY,
                     name=name,
                     hoverinfo="skip",
                     legendgroup=trace.legendgroup,
@@ -94,7 +101,7 @@ def _in_pixels(figure: go.Figure, axes: tuple[str, str], traces: list[Any]) -> t
     for trace, line, (below, above) in zip(traces, lines, bars, strict=True):
         corners = (line - start) * scale
         ends = np.stack([(below - start) * scale, (above - start) * scale], axis=1)
-        marks = [_filled(bar) for bar in ends]
+        marks = [corners[:0], *(_filled(bar) for bar in ends)]
         if "lines" in trace.mode:
             marks += [_filled(part) for part in np.stack([corners[:-1], corners[1:]], axis=1)]
         drawn.append((np.concatenate(marks), corners if "lines" in trace.mode else corners[:0]))
@@ -117,8 +124,8 @@ def _filled(box: Array) -> Array:
     return np.linspace(box[0], box[1], num=2 + int(np.abs(box[1] - box[0]).max() / 4))
 
 
-def _any_within(points: Array, box: Array) -> bool:
-    return bool(((points > box[0] - _AIR) & (points < box[1] + _AIR)).all(axis=1).any())
+def _any_within(marks: list[Array], box: Array, air: npt.NDArray[np.int64]) -> bool:
+    return any(((points > box[0] - air) & (points < box[1] + air)).all(axis=1).any() for points in marks)
 
 
 def _boxes(line: Array, width: float) -> Iterator[tuple[str, Array, int]]:

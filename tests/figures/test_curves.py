@@ -47,7 +47,7 @@ def published(task, metric, differences=False):
 
 def drawn(figure):
     """All but the names at the ends of lines."""
-    return [trace for trace in figure.data if trace.mode != "text"]
+    return [trace for trace in figure.data if trace.marker.opacity != 0]
 
 
 def measured(figure):

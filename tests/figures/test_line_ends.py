@@ -20,7 +20,7 @@ def drawn(*lines, x=SIDE["x"], height=SIDE["height"], kind=None):
     return {
         trace.text[0]: (trace.x[0], trace.y[0], trace.textposition, trace.legendgroup)
         for trace in figure.data
-        if trace.mode == "text"
+        if trace.text
     }
 
 
@@ -31,19 +31,23 @@ def test_a_name_stands_at_the_end_of_its_line_and_goes_with_it():
 
 def test_a_line_that_ends_at_the_edge_has_its_name_elsewhere():
     assert drawn(("line", [4, 10], [0, 9]))["line"][:3] == (4, 0, "middle left")
-    assert drawn(("level", [0, 10], [5, 5]), ("low", [0, 1], [0, 0]))["level"][:3] == (10, 5, "top left")
+    low, high = ("low", [0, 1], [0, 0]), ("high", [0, 1], [9, 9])
+    assert drawn(("level", [0, 10], [5, 5]), low, high)["level"][:3] == (10, 5, "top left")
 
 
-def test_no_name_lies_on_another_or_on_a_line():
-    # Ends of one height stand in one another's way, on the right and on the left.
-    crowd = [(f"line {place}", [2, 8], [5 + 0.01 * place] * 2) for place in range(12)]
-    assert 0 < len(drawn(("a", [0, 1], [0, 0]), ("b", [0, 1], [10, 10]), *crowd)) - 2 < 6
+@pytest.mark.parametrize(("apart", "n_named"), [(0.01, 0), (2, 5)])
+def test_of_lines_that_end_together_none_has_a_name_that_could_be_of_another(apart, n_named):
+    lines = [(f"line {place}", [2, 6], [apart * place] * 2) for place in range(5)]
+    assert len(drawn(("scale", [9, 9.1], [0, 10]), *lines)) - 1 == n_named
+
+
+def test_no_name_lies_on_a_line():
     wall = ("wall", [5.3, 5.3], [0, 10])
     assert drawn(("line", [1, 5], [5, 5]), wall)["line"][2] != "middle right"
 
 
 def test_bars_of_error_are_in_the_way():
-    dot = ("dot", [5.5], [0.0], {"error_y": {"array": [10.0], "arrayminus": [0.0]}})
+    dot = ("dot", [5.2], [0.0], {"error_y": {"array": [10.0], "arrayminus": [0.0]}})
     assert drawn(("line", [1, 5], [5, 5]))["line"][2] == "middle right"
     assert drawn(("line", [1, 5], [5, 5]), dot)["line"][2] != "middle right"
 

@@ -96,7 +96,8 @@ def test_numbers_stand_out_from_every_colour_of_a_heat_map(theme, axis):
     figure.update_layout(template=style.template(theme), coloraxis=axis | {"cmin": -1, "cmax": 1})
     style.write_in_cells(figure)
     known = figure.layout.template.layout
-    scale = known.colorscale.diverging if "autocolorscale" in axis else style.FRACTION_SCALE
+    even = [color for _, color in known.colorscale.diverging]
+    scale = even if "autocolorscale" in axis else style.FRACTION_SCALE
     cells = [f"#{''.join(f'{round(255 * part):02x}' for part in rgb)}" for rgb in sampled(scale, (values + 1) / 2)]
     shown, there, back = figure.data[0], *(frame.data[0] for frame in figure.frames)
     for trace, word, below in [(shown, "-1.00", cells), (there, "now", cells), (back, "now", cells[::-1])]:
