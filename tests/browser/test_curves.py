@@ -8,7 +8,9 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-_TRACES = """() => document.querySelector('.st-key-curves .js-plotly-plot')._fullData.map(trace => ({
+# All but the names at the ends of lines.
+_TRACES = """() => document.querySelector('.st-key-curves .js-plotly-plot')._fullData
+    .filter(trace => trace.marker?.opacity !== 0).map(trace => ({
     name: trace.name, mode: trace.mode, symbol: trace.marker?.symbol, dash: trace.line?.dash,
     x: Array.from(trace.x), y: Array.from(trace.y)}))"""
 
