@@ -226,7 +226,8 @@ def cut_cells(cuts: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
         ", ".join(
             [
                 f"{100 * left:.0f} %",
-                *([f"{100 * change:+.1f}"] if cut else []),
+                # Not -0.0.
+                *([f"{round(100 * change, 1) + 0.0:+.1f}"] if cut else []),
                 *([f"{faster:.2f} x"] if faster == faster else []),
             ]
         )
