@@ -49,15 +49,16 @@ def _new_run(jobs: list[Job]) -> None:
         )
         if preset := st.session_state.get("preset"):
             st.caption(forms.PRESETS[preset][0])
-        asked = forms.training_form()
-        if asked is None:
+        filled = forms.training_form()
+        if filled is None:
             return
-        words = forms.words_of(asked, data := forms.data_folder(asked))
-        estimate.show(words, asked, data, index, can_measure=not missing)
+        asked, own = filled
+        words = forms.words_of(asked, data := forms.data_folder(asked), own)
+        estimate.show(words, asked, data, own, index, can_measure=not missing)
         st.code(shlex.join(["smp-lab", "train", *words]), language="shell", wrap_lines=True)
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=missing):
             try:
-                st.query_params[_JOB] = str(actions.submit(words, asked))
+                st.query_params[_JOB] = str(actions.submit(words, asked, own))
                 st.query_params.pop(_LIKE, None)
             except SmpLabError as error:
                 messages.error(str(error))

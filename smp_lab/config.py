@@ -15,6 +15,7 @@ from smp_lab.methods import MEASURED, NONE, SET, Method, get_method
 from smp_lab.settings import SETTINGS
 from smp_lab.tasks import Task, get_task
 from smp_lab.tasks.kinds import NUMBER
+from smp_lab.tasks.own import defined_task
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -26,6 +27,8 @@ class RunConfig:
     Another number of CPU threads sums in another order: gradients differ in their last bits, and masks drift apart from
     there. After 30 steps with one thread and two, 3 bits in 100,000 differed in fp32, and 6 in 100 in bf16. A set
     fraction is kept to the weight all the same.
+
+    A task of one's own stands in it with its definition, so that whoever has the record knows the task.
 
     Data and encoder stand in it by the fingerprint of their content, so that a run is the same wherever its files lie,
     and another one where they differ.
@@ -46,6 +49,7 @@ class RunConfig:
     """
 
     task: str
+    task_definition: str | None = None
     method: str
     remaining: float | None
     seed: int = 0
@@ -79,6 +83,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         for name, setting in SETTINGS.items():
             object.__setattr__(self, name, setting.coerced(getattr(self, name)))
+        self._know_task()
         task, method = self.task_info, self.method_info
         self._check_remaining(method)
         self._check_fingerprints()
@@ -86,6 +91,10 @@ class RunConfig:
         self._check_head(task, method)
         self._check_schedule()
         self._check_distillation(task)
+
+    def _know_task(self) -> None:
+        if self.task_definition is not None and defined_task(self.task_definition).name != self.task:
+            raise ConfigError(f"Task {self.task[:80]!r} has the definition of another task.")
 
     def _check_remaining(self, method: Method) -> None:
         if method.remaining == SET:
@@ -238,6 +247,7 @@ class RunConfig:
         for name, value in values.items():
             object.__setattr__(config, name, tuple(value) if isinstance(value, list) else value)
         config.__dict__["sha256"] = sha256
+        config._know_task()
         return config
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 from pathlib import Path
 
@@ -33,6 +34,7 @@ UNFINISHED_FOLDER = ".unfinished"
 LOGS_FOLDER = ".logs"
 WEIGHTS_FOLDER = ".weights"
 JOBS_FOLDER = ".jobs"
+TASK_FILES_FOLDER = ".tasks"
 TEMPORARY_PREFIX = ".writing-"
 
 
@@ -91,6 +93,11 @@ def snapshots_folder(runs: Path, run_id: str) -> Path:
 def jobs_folder(runs: Path) -> Path:
     """The queue of a folder of runs, and what its processes print."""
     return runs / JOBS_FOLDER
+
+
+def task_files_folder(runs: Path, text: str) -> Path:
+    """Where the app writes a task file of this content: a folder each, so that no file is written over."""
+    return runs / TASK_FILES_FOLDER / hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def transfers_folder(runs: Path) -> Path:

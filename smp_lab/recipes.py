@@ -6,6 +6,7 @@ the two readings of Jiang et al. (2023) in `smp_lab.paper`, and "paper" means th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -95,6 +96,9 @@ _DESK: Mapping[str, Recipe] = {
     "toy-span": Recipe(epochs=10),
 }
 
+# A task of one's own has some hundred rows or some hundred thousand: as many passes as make so many updates.
+_OWN_BATCH_SIZE, _OWN_UPDATES, _MOST_OWN_EPOCHS = 16, 2000, 40
+
 RECIPES = ("desk", *paper.READINGS)
 # Encoder of the desk recipe, in the package of the "encoder" extra.
 PACKAGED_ENCODER = "minilm-l6"
@@ -119,6 +123,7 @@ def draft(
     encoder: str = PACKAGED_ENCODER,
     recipe: str = "desk",
     teacher: str | None = None,
+    examples: int | None = None,
     **changes: Any,
 ) -> RunConfig:
     """Checked settings of a run whose encoder, data and teacher have not been looked at: no torch, no file is read.
@@ -133,6 +138,8 @@ def draft(
         As in `get_recipe`.
     teacher
         A name without fingerprint; None trains without one.
+    examples
+        As in `get_recipe`.
     **changes
         Other settings that replace the recipe's; None leaves them.
 
@@ -150,7 +157,9 @@ def draft(
     if unknown := sorted(set(changes) - set(CHANGEABLE)):
         raise ConfigError(f"Unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(CHANGEABLE))}.")
     chosen = {name: value for name, value in changes.items() if value is not None}
-    usual = get_recipe(recipe, task, method_info, remaining, encoder=encoder, taught=teacher is not None)
+    usual = get_recipe(
+        recipe, task, method_info, remaining, encoder=encoder, taught=teacher is not None, examples=examples
+    )
     if "regularizer" in chosen:
         usual = replace(usual, regularizer=chosen["regularizer"], movement_regularizer=chosen["regularizer"])
     settings = method_settings(usual, method_info)
@@ -158,6 +167,8 @@ def draft(
         settings["schedule_fraction"] = None
     if "schedule_fraction" in chosen:
         settings["schedule_steps"] = None
+    if not task_info.label_words and "label_words" not in chosen:
+        settings["head"] = "linear"
     by_words = chosen.get("head", settings["head"]) == "label_words"
     regression_head = (
         chosen.get("regression_head", usual.regression_head) if task_info.kind is NUMBER and by_words else None
@@ -174,6 +185,7 @@ def draft(
         raise paper.no_schedule(task, usual.epochs, usual.batch_size)
     return RunConfig(
         task=task,
+        task_definition=task_info.definition,
         method=method,
         remaining=1.0 if remaining is None and method_info.remaining == NONE else remaining,
         seed=seed,
@@ -231,6 +243,7 @@ def get_recipe(
     *,
     encoder: str = PACKAGED_ENCODER,
     taught: bool = False,
+    examples: int | None = None,
 ) -> Recipe:
     """Recipe of a run.
 
@@ -240,6 +253,8 @@ def get_recipe(
         One of `RECIPES`, or "paper" for the first reading of it.
     task, method, remaining, encoder, taught
         As in `smp_lab.paper.stated`.
+    examples
+        Training examples of a task of one's own, whose passes follow from them; None where they are not known.
 
     Raises
     ------
@@ -247,7 +262,7 @@ def get_recipe(
         If there is none of this name, or the paper has none for this task.
     """
     if name == "desk":
-        return _DESK[task]
+        return _DESK.get(task) or _own(examples)
     name = paper.CODE if name == "paper" else name
     if name not in RECIPES:
         raise ConfigError(f"Unknown recipe {name!r}. Choose one of: {', '.join(RECIPES)}.")
@@ -257,6 +272,12 @@ def get_recipe(
     # A control trains nothing, whatever the epochs of the recipe.
     values = {"epochs": 0.0, "schedule_fraction": None, "schedule_steps": None, "movement_regularizer": 0.0} | values
     return Recipe(**values)
+
+
+def _own(examples: int | None) -> Recipe:
+    steps = math.ceil((examples or 0) / _OWN_BATCH_SIZE)
+    epochs = _OWN_UPDATES // steps if steps else _MOST_OWN_EPOCHS
+    return Recipe(epochs=min(max(epochs, 1), _MOST_OWN_EPOCHS), batch_size=_OWN_BATCH_SIZE)
 
 
 def recipe_of(config: RunConfig) -> str | None:

@@ -175,6 +175,13 @@ SETTINGS: Mapping[str, Setting] = {
     setting.name: setting
     for setting in (
         Setting(name="task", type=str, help="What the mask is trained for."),
+        Setting(
+            name="task_definition",
+            type=str,
+            optional=True,
+            since="0.2.0",
+            help="Text fields, classes, label words and metrics of a task of one's own, as JSON.",
+        ),
         Setting(name="method", type=str, help="How the mask is made."),
         Setting(
             name="remaining",
@@ -407,6 +414,6 @@ SETTINGS: Mapping[str, Setting] = {
 }
 
 # What a run is of. All others can be named beside a recipe: on the command line, in a grid, in a form.
-IDENTITY = ("task", "method", "remaining", "seed", "base_model", "base_model_sha256", "data_sha256")
+IDENTITY = ("task", "task_definition", "method", "remaining", "seed", "base_model", "base_model_sha256", "data_sha256")
 CHANGEABLE = tuple(name for name in SETTINGS if name not in IDENTITY)
 PRECISIONS = tuple(SETTINGS["precision"].choices)

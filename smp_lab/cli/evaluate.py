@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import AsJson, GlueFolder, Source, extras_for, print_json
+from smp_lab.cli.options import AsJson, GlueFolder, Source, TaskFilePath, asked_task, extras_for, print_json
 from smp_lab.errors import ConfigError, RunFormatError
 from smp_lab.paths import RUNS_VARIABLE, cached_runs_folder, own_runs_folder
 from smp_lab.storage.imported import IMPORTED_MASKS
@@ -52,6 +52,7 @@ def command(
         bool,
         typer.Option("--heads", help="Empty each attention head in turn instead, which takes one evaluation a head."),
     ] = False,
+    task_file: TaskFilePath = None,
     glue_dir: GlueFolder = None,
     source: Source = None,
     runs: Annotated[
@@ -67,9 +68,10 @@ def command(
     """
     folder = own_runs_folder() if runs is None else runs
     mask = _mask(name, (folder, own_runs_folder(), cached_runs_folder()))
-    chosen = task or mask.task
-    if chosen is None:
+    named = task or (mask.task if task_file is None else None)
+    if named is None and task_file is None:
         raise ConfigError(f"Of {mask.label} no task is known. Name one with --task.")
+    chosen, file = asked_task(named, task_file)
     get_task(chosen)
     with extras_for("Evaluating a mask"):
         from smp_lab.inference.evaluate import evaluate, evaluate_heads
@@ -77,6 +79,7 @@ def command(
         "encoder": encoder or mask.encoder,
         "command": shlex.join(["smp-lab", *sys.argv[1:]]),
         "own_weights": own_weights,
+        "task_file": file,
         "glue_folder": glue_dir,
         "source": source,
     }

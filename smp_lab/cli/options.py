@@ -12,9 +12,10 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from smp_lab.errors import MissingDependencyError, RunFormatError
+from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError
 from smp_lab.paths import GLUE_VARIABLE, SQUAD_VARIABLE, cached_runs_folder, own_runs_folder
 from smp_lab.storage.runs import RunRecord, find_run
+from smp_lab.tasks.own import TaskFile, read_task_file
 
 GlueFolder = Annotated[
     Path | None,
@@ -37,6 +38,15 @@ Source = Annotated[
         help="folder, hub or toy.  [default: toy for toy tasks, folder where one is named, else hub]",
     ),
 ]
+TaskFilePath = Annotated[
+    Path | None,
+    typer.Option(
+        "--task-file",
+        metavar="FILE",
+        help="A task of your own in place of --task: a TOML file that names texts, classes, label words and data. "
+        "smp_lab/tasks/own.py has an example.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with fractions as fractions.")]
 
 
@@ -47,6 +57,14 @@ def print_json(content: Any) -> None:
 
 def _rows(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
     return table.astype(object).where(table.notna(), None).to_dict("records")
+
+
+def asked_task(task: str | None, path: Path | None) -> tuple[str, TaskFile | None]:
+    """Name of the task that was asked for, and its file where it is of one's own."""
+    if (task is None) == (path is None):
+        raise ConfigError("Name a task with --task, or the file of your own with --task-file.")
+    file = None if path is None else read_task_file(path)
+    return (str(task), None) if file is None else (file.task.name, file)
 
 
 @contextmanager

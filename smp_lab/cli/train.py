@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import GlueFolder, Source, SquadFolder, extras_for
+from smp_lab.cli.options import GlueFolder, Source, SquadFolder, TaskFilePath, asked_task, extras_for
 from smp_lab.cli.this_job import told_to_queue
 from smp_lab.config import RunConfig
 from smp_lab.grid import as_options
@@ -18,13 +18,14 @@ from smp_lab.methods import METHODS, SET
 from smp_lab.paths import RUNS_VARIABLE, cached_runs_folder, own_runs_folder
 from smp_lab.recipes import PACKAGED_ENCODER, draft
 from smp_lab.settings import CHANGEABLE, SETTINGS
-from smp_lab.tasks import TASKS
+from smp_lab.tasks import BUILT_IN
 
 _TOLD_HOW_MUCH = [method.name for method in METHODS.values() if method.remaining == SET]
 _OF_THE_RECIPE = "the recipe's"
 _METAVAR = {int: "N", float: "X", str: "NAME", tuple: "WORD,WORD"}
 
 EXAMPLES = (
+    "smp-lab train --task-file reviews.toml --remaining 0.5",
     "smp-lab train --task rte --remaining 0.1 --glue-dir ~/glue",
     "smp-lab train --task toy-sentiment --remaining 0.5",
     "smp-lab train --task mrpc --method smp_l --remaining 0.03 --recipe paper-text --encoder bert-base-uncased",
@@ -55,7 +56,10 @@ def _option(name: str) -> inspect.Parameter:
 @with_settings
 def command(
     context: typer.Context,
-    task: Annotated[str, typer.Option(metavar="NAME", help=f"One of: {', '.join(TASKS)}.", show_default=False)],
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME", help=f"One of: {', '.join(BUILT_IN)}.", show_default=False)
+    ] = None,
+    task_file: TaskFilePath = None,
     method: Annotated[str, typer.Option(metavar="NAME", help=f"One of: {', '.join(METHODS)}.")] = "smp_s",
     remaining: Annotated[
         float | None,
@@ -126,7 +130,8 @@ def command(
         settings["label_words"] = tuple(map(str.strip, words.split(",")))
     settings |= {"remaining": remaining, "seed": seed, "encoder": encoder, "recipe": recipe}
     # First what needs no torch: a wrong setting is told without waiting for it.
-    draft(task, method, **settings)
+    name, file = asked_task(task, task_file)
+    draft(name, method, **settings)
     with extras_for("Training"):
         from smp_lab.training.prepare import prepare
         from smp_lab.training.run import train as train_run
@@ -136,8 +141,9 @@ def command(
     folders = [folder, cached_runs_folder()]
     with told_to_queue(context, folder, Interrupted) as run_begins:
         prepared = prepare(
-            task,
+            name,
             method,
+            task_file=file,
             glue_folder=glue_dir,
             squad_folder=squad_dir,
             source=source,
@@ -154,7 +160,7 @@ def command(
         record = train_run(
             prepared,
             folder,
-            command=_command(prepared.config, source),
+            command=_command(prepared.config, source, task_file),
             write=typer.echo,
             report_to=report_to,
             resume_anyway=resume_anyway,
@@ -165,14 +171,14 @@ def command(
         typer.echo(f"{metric} on {record.n_examples} examples, kept in {record.path}")
 
 
-def _command(config: RunConfig, source: str | None) -> str:
+def _command(config: RunConfig, source: str | None, task_file: Path | None) -> str:
     """Command line of a run with every setting, so that it asks for the same one whatever becomes of the recipes.
 
     What differs between machines is not in it: folders, but for the names of models'.
     """
     method = config.method_info
     options = {
-        "task": config.task,
+        **({"task": config.task} if task_file is None else {"task_file": task_file.name}),
         "method": config.method,
         "remaining": config.remaining if method.remaining == SET else None,
         "seed": config.seed,

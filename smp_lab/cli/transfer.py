@@ -10,6 +10,7 @@ import typer
 from smp_lab.cli.options import GlueFolder, Source, SquadFolder, extras_for, named_run
 from smp_lab.paths import RUNS_VARIABLE, own_runs_folder, transfers_folder
 from smp_lab.tasks import get_task
+from smp_lab.tasks.own import read_task_file
 
 EXAMPLES = (
     "smp-lab transfer cola-smp_s-r0.1-s0-01234567 rte-smp_s-r0.1-s0-89abcdef",
@@ -30,6 +31,10 @@ def command(
     encoder: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Where the encoder of the runs is, as of train.  [default: by its name]"),
+    ] = None,
+    task_file: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Of a task of your own among those that are scored on; can be repeated."),
     ] = None,
     glue_dir: GlueFolder = None,
     squad_dir: SquadFolder = None,
@@ -52,17 +57,25 @@ def command(
     folder = own_runs_folder() if runs is None else runs
     for name in task or ():
         get_task(name)
+    files = [read_task_file(path) for path in task_file or ()]
     chosen = list({run.run_id: run for run in (named_run(name, folder) for name in names)}.values())
     with extras_for("Evaluating a mask"):
         from smp_lab.training.transfer import transfer
     transfer(
         chosen,
-        list(dict.fromkeys(task or (run.config.task for run in chosen))),
+        # A file that is named beside no --task brings the data of a run's task, or one more task.
+        list(dict.fromkeys([*(task or (run.config.task for run in chosen)), *(file.task.name for file in files)])),
         folder,
         command=" ".join(
-            ["smp-lab transfer", *(run.run_id for run in chosen), *(f"--task {name}" for name in task or ())]
+            [
+                "smp-lab transfer",
+                *(run.run_id for run in chosen),
+                *(f"--task {name}" for name in task or ()),
+                *(f"--task-file {file.path.name}" for file in files),
+            ]
         ),
         encoder=encoder,
+        task_files=files,
         glue_folder=glue_dir,
         squad_folder=squad_dir,
         source=source,

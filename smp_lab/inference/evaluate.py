@@ -66,7 +66,7 @@ def evaluate(
     cuts
         With rows of fewer kept weights than each of these emptied; see `cut_rows`.
     **data
-        glue_folder and source, as in `load_task_data`.
+        glue_folder, source and task_file, as in `load_task_data`.
 
     Raises
     ------

@@ -21,6 +21,8 @@ from pydantic import BaseModel, ValidationError
 from smp_lab.errors import ConfigError, MaskFormatError, RunExistsError, RunFormatError, RunWriteError, SmpLabError
 from smp_lab.paths import TEMPORARY_PREFIX
 from smp_lab.storage.sealed import DIGEST, from_json, own_sha256, read_regular, sync_folder, to_json, why, write_durably
+from smp_lab.tasks import TASKS
+from smp_lab.tasks.own import defined_task
 
 # Ten thousand evaluations, or the predictions on a hundred thousand examples.
 MAX_JSON_BYTES = 2**22
@@ -46,6 +48,16 @@ def cut(text: str, most: int = 200) -> str:
     """A text as one line of bounded length, for a sentence."""
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[:most]}..."
+
+
+def _with_tasks(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record with the definitions of tasks of one's own that its settings name, so that it can be read elsewhere."""
+    settings = record.get("settings", {})
+    named = (TASKS.get(settings.get(key) or "") for key in ("task", "mask_task"))
+    definitions = sorted({task.definition for task in named if task and task.definition})
+    if not definitions:
+        return record
+    return {**record, "provenance": {**record["provenance"], "task_definitions": definitions}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +186,8 @@ class Store(Generic[Record]):
         except ValidationError as error:
             raise RunFormatError(f"{file} {_first_of(error)} {self.again}") from None
         try:
+            for definition in model.provenance.task_definitions:  # type: ignore[attr-defined]  # every record has one
+                defined_task(definition)
             built = self.build(path, record, model)
         except (ConfigError, MaskFormatError) as error:
             raise RunFormatError(f"{file} cannot be used: {error}") from None
@@ -255,7 +269,7 @@ class Store(Generic[Record]):
         """
         what = f"{self.kind.capitalize()} {record[self.id_name]}"
         try:
-            content = to_json({"schema_version": self.newest, **record})
+            content = to_json({"schema_version": self.newest, **_with_tasks(record)})
         except (TypeError, ValueError) as error:
             raise RunWriteError(
                 f"{what} cannot be written as JSON: {error}. Results and provenance take text, finite numbers, and "

@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Text = Annotated[str, Field(max_length=10_000)]
 # Longer names are not those of files.
 Name = Annotated[str, Field(max_length=255)]
+# Of the tasks of one's own that settings name, as JSON: 255 classes of 100 characters with a label word each.
+TaskDefinitions = Annotated[list[Annotated[str, Field(max_length=2**19)]], Field(max_length=2)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -57,6 +59,9 @@ class _Provenance(_Part):
     resumed: Count = 0
     processes: list[_Part] = []
     data_source: Text = ""
+    # Examples of each class, by split.
+    class_balance: dict[Name, list[Count]] = {}
+    task_definitions: TaskDefinitions = []
     base_model_source: Text = ""
     teacher_source: Text = ""
     command: Text = ""
@@ -181,6 +186,7 @@ class _ImportedProvenance(BaseModel):
     smp_lab_version: Name
     source: Name
     assumed: Annotated[list[Text], Field(max_length=20)]
+    task_definitions: TaskDefinitions = []
 
 
 class _Kept(BaseModel):

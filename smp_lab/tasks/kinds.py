@@ -133,6 +133,25 @@ class _Classes(Kind):
         return {"prediction": predictions, "correct": predictions == targets}
 
 
+class _ManyClasses(_Classes):
+    """The same with the target beside the prediction, so that a wrong prediction tells it too."""
+
+    name = "many classes"
+    columns: ClassVar = {"prediction": np.uint8, "correct": np.bool_, "target": np.uint8}
+
+    def targets(self, predictions: pd.DataFrame) -> Floats:
+        return predictions["target"].to_numpy(np.float64)
+
+    def problem(self, task: Task, columns: Mapping[str, npt.NDArray[Any]]) -> str | None:
+        predicted, target = columns["prediction"], columns["target"]
+        if target.max() >= len(task.classes) or not np.array_equal(predicted == target, columns["correct"]):
+            return "has targets that do not fit its predictions"
+        return super().problem(task, columns)
+
+    def table(self, predictions: npt.NDArray[Any], targets: Targets) -> dict[str, npt.NDArray[Any]]:
+        return {**super().table(predictions, targets), "target": targets}
+
+
 class _Number(Kind):
     name = "number"
     columns: ClassVar = {"prediction": np.float32, "error": np.float32}
@@ -202,7 +221,7 @@ class _Span(Kind):
         }
 
 
-KINDS = CLASSES, NUMBER, SPAN = (_Classes(), _Number(), _Span())
+KINDS = CLASSES, MANY_CLASSES, NUMBER, SPAN = (_Classes(), _ManyClasses(), _Number(), _Span())
 
 
 def kind_of_columns(columns: Collection[str]) -> Kind | None:

@@ -17,8 +17,9 @@ from smp_lab.errors import ConfigError, DataError, MissingDependencyError, first
 from smp_lab.paths import GLUE_VARIABLE, SQUAD_VARIABLE
 from smp_lab.tasks import TASKS, Task, get_task
 from smp_lab.tasks.kinds import SPAN, Targets
+from smp_lab.tasks.own import TaskFile
 from smp_lab.tasks.spans import Answer
-from smp_lab.training import glue_files, squad, toy
+from smp_lab.training import glue_files, own_data, squad, toy
 
 FOLDER, HUB, TOY = "folder", "hub", "toy"
 SOURCES = (FOLDER, HUB, TOY)
@@ -95,6 +96,13 @@ class TaskData:
         """
         return self._fingerprint({_TRAIN: self.train, **self.development})
 
+    @property
+    def class_balance(self) -> dict[str, list[int]]:
+        """Examples of each class in the task's order, by split; empty where the task has no classes."""
+        n_classes = len(self.task.classes)
+        splits = {_TRAIN: self.train, **self.development} if n_classes else {}
+        return {name: np.bincount(part.targets, minlength=n_classes).tolist() for name, part in splits.items()}
+
     @cached_property
     def development_sha256(self) -> str:
         """The same of the development examples alone."""
@@ -116,6 +124,7 @@ def load_task_data(
     source: str | None = None,
     glue_folder: Path | None = None,
     squad_folder: Path | None = None,
+    task_file: TaskFile | None = None,
     train_examples: int | None = None,
 ) -> TaskData:
     """Training and development examples of a task.
@@ -131,6 +140,8 @@ def load_task_data(
         Holds GLUE's own files as ``CoLA/train.tsv``, ``CoLA/dev.tsv`` and so on; None takes SMP_LAB_GLUE_DIR.
     squad_folder
         Holds ``train-v1.1.json`` and ``dev-v1.1.json``; None takes SMP_LAB_SQUAD_DIR.
+    task_file
+        Of a task of one's own, which has no other source.
     train_examples
         Take this many, from the first; None for all.
 
@@ -144,6 +155,8 @@ def load_task_data(
         If the hub is needed and the package ``datasets`` is not installed.
     """
     info = get_task(task)
+    if info.definition is not None:
+        return _own(info, task_file) if train_examples is None else _first(_own(info, task_file), train_examples)
     folder, variable = (squad_folder, SQUAD_VARIABLE) if info.kind is SPAN else (glue_folder, GLUE_VARIABLE)
     if folder is None and (named := os.environ.get(variable)):
         folder = Path(named).expanduser()
@@ -170,6 +183,14 @@ def load_task_data(
 
 def _files_of(task: Task) -> ModuleType:
     return squad if task.kind is SPAN else glue_files
+
+
+def _own(task: Task, file: TaskFile | None) -> TaskData:
+    if file is None or file.task != task:
+        raise ConfigError(f"The data of task {task.name!r} are named by its task file. Name it with --task-file.")
+    train, development, source, notes = own_data.read_own(file)
+    ((_, split),) = task.splits
+    return TaskData(task, Examples(*train), {split: Examples(*development)}, source, notes)
 
 
 def _first(data: TaskData, n: int) -> TaskData:

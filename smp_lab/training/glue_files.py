@@ -5,7 +5,6 @@ What is unusual about a file is either read for what it is and said, or refused 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,12 @@ from smp_lab.paths import GLUE_VARIABLE
 from smp_lab.storage.store import cut
 from smp_lab.tasks import Task
 from smp_lab.tasks.kinds import NUMBER, Targets
+from smp_lab.tasks.rows import LFS_POINTER, unquoted
 
 TRAIN = "train"
 # A row of QQP's official train.tsv that holds a line break is two broken ones, and few are; of a file with more of them
 # most would be lost.
 _ONE_BREAK, _MOST_BROKEN = 2, 0.01
-_LFS = "version https://git-lfs"
 # What the hub has for the labels of a test split, which it keeps to itself.
 _HIDDEN = "-1"
 # MNLI's sentence pairs on which its annotators did not agree; its authors say to leave them out.
@@ -171,9 +170,9 @@ def _read_file(task: Task, layout: _Layout, path: Path, unlike: _Unlike, *, leav
         )
     if not labels:
         raise DataError(f"{path} holds no examples.")
-    unquoted = _unquoted(texts)
-    unlike.quoted = unquoted is not texts
-    return unquoted, _targets(task, layout, path, labels)
+    as_written, texts = texts, unquoted(texts)
+    unlike.quoted = texts is not as_written
+    return texts, _targets(task, layout, path, labels)
 
 
 def _and(first: tuple[int, str], rest: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
@@ -185,7 +184,7 @@ def _header(
     task: Task, layout: _Layout, path: Path, fields: list[str]
 ) -> tuple[tuple[str, ...] | list[str], tuple[str, ...]]:
     """Names of a file's columns, and those of them that hold the texts and the label."""
-    if fields[0].startswith(_LFS):
+    if fields[0].startswith(LFS_POINTER):
         raise DataError(f"{path} is a pointer of Git LFS and not the file. Run git lfs pull in its folder.")
     if any("\r" in field for field in fields):
         raise DataError(f"{path} has lines that end in CR alone. Write it with LF, or CR and LF, at the end of lines.")
@@ -213,25 +212,6 @@ def _targets(task: Task, layout: _Layout, path: Path, labels: list[tuple[int, st
             hidden = " The hub gives this label to its test splits: take another split." if label == _HIDDEN else ""
             raise DataError(f"{path}, line {number}: {cut(str(error))}{hidden}") from None
     return np.array(targets, task.kind.target_type)
-
-
-def _unquoted(texts: tuple[list[str], ...]) -> tuple[list[str], ...]:
-    """Texts as they are, or, where a CSV writer put quotes around them, without these.
-
-    A writer's quotes stand around every text that has any, with those inside it doubled. Official files have some as
-    people write them.
-    """
-    quoted = [text for column in texts for text in column if '"' in text]
-    doubled = [text for text in quoted if '""' in text[1:-1]]
-    if not doubled or not all(_is_csv(text) for text in quoted):
-        return texts
-    return tuple(
-        [next(csv.reader([text], delimiter="\t"))[0] if '"' in text else text for text in column] for column in texts
-    )
-
-
-def _is_csv(text: str) -> bool:
-    return len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1].replace('""', "")
 
 
 def _unusual(task: Task, splits: Mapping[str, Columns]) -> Iterator[str]:

@@ -4,35 +4,62 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear, mse_loss
+from torch.nn.functional import cross_entropy, linear, mse_loss, normalize
 from transformers import PreTrainedTokenizerBase
 
 from smp_lab.errors import ConfigError
 from smp_lab.training.encoders import Encoder
 from smp_lab.training.families import LanguageModelHead
 
+# Words that are one token, named where one is not.
+_SUGGESTED, _LOOKED_AT = 6, 200
 
-def label_word_id(tokenizer: PreTrainedTokenizerBase, word: str) -> int:
+
+def label_word_id(tokenizer: PreTrainedTokenizerBase, word: str, embeddings: Tensor | None = None) -> int:
     """Number of the one token that a label word is.
 
-    A byte-level tokenizer marks the blank before a word, so the word is looked up with it, as it stands in a sentence.
+    Parameters
+    ----------
+    tokenizer
+        A byte-level one marks the blank before a word, so the word is looked up with it, as it stands in a sentence.
+    word
+        Which.
+    embeddings
+        ``(n_tokens, width)`` of its tokens: where the word is several of them, words near them are suggested.
 
     Raises
     ------
     ConfigError
         If the word is several tokens, or unknown to the tokenizer.
     """
-    byte_level = tokenizer.tokenize(" x")[0].startswith("Ġ")
-    pieces = tokenizer.tokenize(f" {word}" if byte_level else word)
+    pieces = _pieces(tokenizer, word)
     if len(pieces) != 1:
+        near = "" if embeddings is None else ", ".join(_words_near(tokenizer, pieces, embeddings))
         raise ConfigError(
-            f"Label word {word!r} is {len(pieces)} tokens for this tokenizer: {', '.join(pieces)}. Choose a word that "
-            "is one token."
+            f"Label word {word!r} is {len(pieces)} tokens for this tokenizer: {', '.join(pieces[:20])}. Choose a word "
+            f"that is one token{', such as ' if near else ''}{near}."
         )
     number = tokenizer.convert_tokens_to_ids(pieces[0])
     if number == tokenizer.unk_token_id:
         raise ConfigError(f"Label word {word!r} is unknown to this tokenizer. Choose a word of its vocabulary.")
     return number
+
+
+def _pieces(tokenizer: PreTrainedTokenizerBase, word: str) -> list[str]:
+    byte_level = tokenizer.tokenize(" x")[0].startswith("Ġ")
+    return tokenizer.tokenize(f" {word}" if byte_level else word)
+
+
+def _words_near(tokenizer: PreTrainedTokenizerBase, pieces: list[str], embeddings: Tensor) -> list[str]:
+    """Whole words whose embeddings are nearest, by their cosine, to the mean of the pieces of another word."""
+    rows = normalize(embeddings.detach().float(), dim=1)
+    near = rows @ rows[tokenizer.convert_tokens_to_ids(pieces)].mean(dim=0)
+    found: dict[str, None] = {}
+    for token in tokenizer.convert_ids_to_tokens(near.topk(min(_LOOKED_AT, len(near))).indices.tolist()):
+        word = tokenizer.convert_tokens_to_string([token]).strip()
+        if len(word) > 1 and word.isalpha() and _pieces(tokenizer, word) == [token]:
+            found[word] = None
+    return list(found)[:_SUGGESTED]
 
 
 class LabelWordHead(nn.Module):
@@ -58,7 +85,11 @@ class LabelWordHead(nn.Module):
                 f"{encoder.layout.hidden_size}, and no masked-language-model head that leads from one to the other: "
                 "label words have no score. Train a new head with --head linear."
             )
-        numbers = [label_word_id(encoder.tokenizer, word) for word in words]
+        numbers = [label_word_id(encoder.tokenizer, word, embeddings) for word in words]
+        if len(set(numbers)) < len(numbers):
+            raise ConfigError(
+                f"Two of the label words {', '.join(words)[:200]} are one token for this tokenizer. Choose others."
+            )
         self.register_buffer("words", embeddings[numbers].detach().clone(), persistent=False)
         self.language_model_head: LanguageModelHead | None = encoder.language_model_head
         bias = None

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from smp_lab.config import RunConfig
 from smp_lab.tasks import Task
-from smp_lab.tasks.kinds import CLASSES, NUMBER, SPAN
+from smp_lab.tasks.kinds import CLASSES, MANY_CLASSES, NUMBER, SPAN
 from smp_lab.training.data import Examples, TaskData
 from smp_lab.training.examples import DevelopmentSplit, TokenizedExamples, development_split, tokenize
 from smp_lab.training.heads import Classes, Poles, SquaredError, StartEnd, Target
@@ -45,8 +45,10 @@ def _number_target(config: RunConfig) -> Target:
     return Poles(*config.task_info.target_range) if config.regression_head == "poles" else SquaredError()
 
 
+_CLASSES = TrainedKind(lambda task: len(task.classes), lambda config: Classes())
 _TRAINED: Mapping[str, TrainedKind] = {
-    CLASSES.name: TrainedKind(lambda task: len(task.classes), lambda config: Classes()),
+    CLASSES.name: _CLASSES,
+    MANY_CLASSES.name: _CLASSES,
     NUMBER.name: TrainedKind(lambda task: 1, _number_target),
     SPAN.name: TrainedKind(lambda task: 2, lambda config: StartEnd(), tokenize_windows, question_split, by_token=True),
 }

@@ -10,6 +10,7 @@ from typing import Any
 from smp_lab.config import RunConfig
 from smp_lab.errors import DataError
 from smp_lab.recipes import PACKAGED_ENCODER, draft
+from smp_lab.tasks.own import TaskFile
 from smp_lab.training.data import TaskData, load_task_data
 from smp_lab.training.encoders import EncoderFiles, find_encoder
 from smp_lab.training.teachers import Teacher, find_teacher
@@ -35,6 +36,7 @@ def prepare(
     glue_folder: Path | None = None,
     squad_folder: Path | None = None,
     source: str | None = None,
+    task_file: TaskFile | None = None,
     recipe: str = "desk",
     teacher: str | None = None,
     teacher_runs: Sequence[Path] = (),
@@ -48,7 +50,7 @@ def prepare(
         As in `RunConfig`.
     encoder
         As in `find_encoder`.
-    glue_folder, squad_folder, source
+    glue_folder, squad_folder, source, task_file
         As in `load_task_data`.
     recipe
         As in `get_recipe`.
@@ -63,9 +65,9 @@ def prepare(
         If a setting, the data or the encoder cannot be used.
     """
     # The cheap checks come first: a wrong setting must not wait for data and encoder.
-    asked = draft(
-        task, method, remaining=remaining, seed=seed, encoder=encoder, recipe=recipe, teacher=teacher, **changes
-    )
+    named = {"remaining": remaining, "seed": seed, "encoder": encoder, "recipe": recipe, "teacher": teacher}
+    settings: dict[str, Any] = named | changes
+    asked = draft(task, method, **settings)
     files = find_encoder(encoder)
     found = find_teacher(teacher, asked.task_info, runs=teacher_runs, encoder=files) if teacher is not None else None
     data = load_task_data(
@@ -73,6 +75,7 @@ def prepare(
         source=source,
         glue_folder=glue_folder,
         squad_folder=squad_folder,
+        task_file=task_file,
         train_examples=asked.train_examples,
     )
     for split, examples in data.development.items():
@@ -80,6 +83,8 @@ def prepare(
             raise DataError(
                 f"Split {split} of task {task!r} has {len(examples)} example; a correlation needs two or more."
             )
+    if data.task.definition is not None:
+        asked = draft(task, method, **settings, examples=len(data.train))
     config = replace(
         asked,
         base_model=files.name,

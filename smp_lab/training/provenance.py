@@ -33,6 +33,7 @@ def provenance(
         # Another commit or number of threads can make another mask.
         **({"processes": log.processes} if log.resumed else {}),
         "data_source": prepared.data.source,
+        **({"class_balance": balance} if (balance := prepared.data.class_balance) else {}),
         **({"data_notes": " ".join(prepared.data.notes)} if prepared.data.notes else {}),
         "base_model_source": prepared.files.source,
         **({"base_model_notes": " ".join(notes)} if notes else {}),

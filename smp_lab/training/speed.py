@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from smp_lab.errors import ConfigError, sentence_of
+from smp_lab.tasks.own import read_task_file
 from smp_lab.training.encoders import load_encoder
 from smp_lab.training.examples import TokenizedExamples, tokenize
 from smp_lab.training.model import build_model
@@ -107,6 +108,8 @@ def main() -> None:
     settings = {name: tuple(value) if isinstance(value, list) else value for name, value in asked.items()}
     if folder := settings.pop("glue_folder", None):
         settings["glue_folder"] = Path(folder)
+    if file := settings.pop("task_file", None):
+        settings["task_file"] = read_task_file(Path(file))
     try:
         sys.stdout.write(json.dumps(estimate(prepare(**settings))))
     except Exception as error:

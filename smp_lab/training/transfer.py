@@ -20,6 +20,7 @@ from smp_lab.methods import METHODS
 from smp_lab.storage.runs import RunRecord
 from smp_lab.storage.transfers import TransferRecord, TransferSettings, load_transfer, save_transfer, transfer_file
 from smp_lab.tasks import Task, get_task
+from smp_lab.tasks.own import TaskFile
 from smp_lab.training.data import TaskData
 from smp_lab.training.encoders import Encoder, load_encoder
 from smp_lab.training.examples import DevelopmentSplit
@@ -56,6 +57,7 @@ def transfer(
     *,
     command: str,
     encoder: str | None = None,
+    task_files: Sequence[TaskFile] = (),
     glue_folder: Path | None = None,
     squad_folder: Path | None = None,
     source: str | None = None,
@@ -79,6 +81,8 @@ def transfer(
         Command line that makes them, for the records.
     encoder
         As in `find_encoder`; None takes the name that the runs have.
+    task_files
+        Of the tasks of one's own among them.
     glue_folder, squad_folder, source
         As in `load_task_data`.
     write
@@ -106,8 +110,10 @@ def transfer(
     loaded: Encoder | None = None
     masks: list[_Mask] = []
     found = []
+    places: dict[str, Any] = {"glue_folder": glue_folder, "squad_folder": squad_folder, "source": source}
+    own = {file.task.name: file for file in task_files}
     for task in tasks:
-        prepared = _prepare(task, runs, encoder, glue_folder=glue_folder, squad_folder=squad_folder, source=source)
+        prepared = _prepare(task, runs, encoder, **places, task_file=own.get(task))
         for run in runs:
             _check_fits(run, prepared)
         if loaded is None:

@@ -12,9 +12,10 @@ from smp_lab.jobs.supervisor import ensure_supervisor
 from smp_lab.paths import own_runs_folder
 from smp_lab.recipes import draft
 from smp_lab.ui import safety
+from smp_lab.ui.own_data import OwnData
 
 # What a message from elsewhere must not name: places on this machine.
-_PLACES = ("--glue-dir", "--squad-dir", "--source", "--teacher")
+_PLACES = ("--glue-dir", "--squad-dir", "--source", "--teacher", "--task-file")
 
 
 def queue() -> Queue:
@@ -22,7 +23,7 @@ def queue() -> Queue:
     return Queue(own_runs_folder())
 
 
-def submit(words: Sequence[str], settings: dict[str, object]) -> int:
+def submit(words: Sequence[str], settings: dict[str, object], own: OwnData | None = None) -> int:
     """Queue a run and return its number.
 
     Parameters
@@ -31,22 +32,29 @@ def submit(words: Sequence[str], settings: dict[str, object]) -> int:
         Options of ``smp-lab train``.
     settings
         The same as arguments of `draft`, which checks them.
+    own
+        The task of one's own that they name.
     """
     _require_run_allowed(words, settings)
     config = draft(**settings)  # type: ignore[arg-type]
+    if own is not None:
+        own.written()
     changed = queue()
     number = changed.submit(words, title_of(config))
     ensure_supervisor(changed)
     return number
 
 
-def measure(words: Sequence[str], settings: dict[str, object], data: str | None = None) -> Speed:
+def measure(
+    words: Sequence[str], settings: dict[str, object], data: str | None = None, own: OwnData | None = None
+) -> Speed:
     """Steps of a run, and its time on this machine; parameters as of `submit`, and the folder of data in the words."""
     _require_run_allowed(words, settings)
     asked = queue()
     if any(job.is_active for job in asked.jobs()):
         raise JobError("A run is at work. Measure when it has ended: the two would slow each other.")
-    return speed.measure(settings if data is None else {**settings, "glue_folder": data}, asked.threads)
+    places = {"glue_folder": data, "task_file": None if own is None else str(own.written())}
+    return speed.measure({**settings, **{name: place for name, place in places.items() if place}}, asked.threads)
 
 
 def _require_run_allowed(words: Sequence[str], settings: dict[str, object]) -> None:

@@ -17,13 +17,22 @@ from smp_lab.paths import UNFINISHED_FOLDER, own_runs_folder
 from smp_lab.recipes import draft
 from smp_lab.storage.runs import RunIndex, RunRecord
 from smp_lab.ui import actions, messages
+from smp_lab.ui.own_data import OwnData
 
 _MEASURE = "Makes some steps of this run, in a process of their own, and says how long all would take on this machine."
 # Scores, or weights, with two moments of Adam, 4 bytes each, in the two checkpoints kept and the one being written.
 _CHECKPOINT_BYTES = 3 * 3 * 4
 
 
-def show(words: Sequence[str], asked: dict[str, Any], data: str | None, index: RunIndex, *, can_measure: bool) -> None:
+def show(
+    words: Sequence[str],
+    asked: dict[str, Any],
+    data: str | None,
+    own: OwnData | None,
+    index: RunIndex,
+    *,
+    can_measure: bool,
+) -> None:
     """What a run will take: by finished runs at once, and by this machine when it is asked."""
     # The seed changes no time.
     run = {name: value for name, value in asked.items() if name != "seed"}
@@ -31,20 +40,24 @@ def show(words: Sequence[str], asked: dict[str, Any], data: str | None, index: R
         if st.button("Measure", icon=":material/speed:", disabled=not can_measure, help=_MEASURE):
             with st.spinner("Three seconds of its steps, once packages, data and encoder are loaded"):
                 try:
-                    st.session_state["measured"] = run, actions.measure(words, asked, data)
+                    st.session_state["measured"] = run, actions.measure(words, asked, data, own)
                 except SmpLabError as error:
                     messages.error(str(error))
         of, measured = st.session_state.get("measured", (None, None))
-        st.caption(sentence(asked, index, measured if of == run else None))
+        st.caption(sentence(asked, index, measured if of == run else None, own.examples if own else None))
 
 
-def sentence(asked: Mapping[str, Any], index: RunIndex, measured: Speed | None = None) -> str:
+def sentence(
+    asked: Mapping[str, Any], index: RunIndex, measured: Speed | None = None, examples: int | None = None
+) -> str:
     """Steps, minutes and disk of a run, as measured here and by finished runs of the same encoder, and what is free."""
-    config = draft(**asked)
+    config = draft(**asked, examples=examples)
     like = [run for run in index.runs.values() if run.config.base_model == config.base_model]
     same_task = [run for run in like if run.config.task == config.task]
-    examples = config.train_examples or next(
-        (_examples(run) for run in same_task if not run.config.train_examples), None
+    examples = (
+        config.train_examples
+        or examples
+        or next((_examples(run) for run in same_task if not run.config.train_examples), None)
     )
     parts = []
     if measured is not None:

@@ -17,8 +17,8 @@ from smp_lab.paper import CODE, TEXT, Stated, stated
 from smp_lab.paths import GLUE_VARIABLE
 from smp_lab.recipes import PACKAGED_ENCODER, RECIPES, draft, get_recipe, method_settings
 from smp_lab.settings import CHANGEABLE, SETTINGS, Setting
-from smp_lab.tasks import TASKS, get_task
-from smp_lab.ui import messages, safety
+from smp_lab.tasks import BUILT_IN, TASKS, get_task
+from smp_lab.ui import messages, own_data, safety
 
 _PREFIX = "new_"
 _DATA = f"{_PREFIX}glue_dir"
@@ -48,6 +48,8 @@ PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         for name, recipe in (("desk recipe", "desk"), ("paper (code)", CODE), ("paper (text)", TEXT))
     },
 }
+# Tasks whose examples lie in files of their own.
+_OF_FILES = tuple(name for name in BUILT_IN if not TASKS[name].synthetic)
 _FIRST = {"task": "toy-sentiment", "method": "smp_s", "remaining": 0.5, "seed": 0, "recipe": RECIPES[0]}
 
 
@@ -65,19 +67,29 @@ def fill_from(config: RunConfig) -> None:
     same = ("task", "method", "remaining", "seed")
     differing = [name for name in CHANGEABLE if getattr(config, name) != getattr(usual, name)]
     values = {name: getattr(config, name) for name in (*same, *differing)}
+    if config.task_definition is not None:
+        # Its record has the task and no place of its data.
+        values["task"] = own_data.OWN
     fill({name: value for name, value in values.items() if value is not None} | {"encoder": config.base_model})
 
 
-def training_form() -> dict[str, Any] | None:
-    """Draw the form; arguments of `draft`, or None where they contradict themselves, which is said."""
+def training_form() -> tuple[dict[str, Any], own_data.OwnData | None] | None:
+    """Draw the form.
+
+    Returns
+    -------
+    tuple or None
+        Arguments of `draft`, and the task of one's own that they name; None where something is missing or contradicts
+        itself, which is said.
+    """
     for name, value in _FIRST.items():
         st.session_state.setdefault(_PREFIX + name, value)
     asked: dict[str, Any] = {}
     first = st.columns(4)
     asked["task"] = first[0].selectbox(
         "Task",
-        list(TASKS),
-        format_func=lambda name: TASKS[name].title,
+        [*BUILT_IN, own_data.OWN],
+        format_func=lambda name: TASKS[name].title if name in TASKS else "Own data",
         key=f"{_PREFIX}task",
         help=SETTINGS["task"].help,
     )
@@ -88,7 +100,7 @@ def training_form() -> dict[str, Any] | None:
         key=f"{_PREFIX}method",
         help=SETTINGS["method"].help,
     )
-    method, task = get_method(asked["method"]), get_task(asked["task"])
+    method = get_method(asked["method"])
     asked["remaining"] = first[2].number_input(
         "Asked to keep (fraction)",
         min_value=0.001,
@@ -102,21 +114,30 @@ def training_form() -> dict[str, Any] | None:
     if method.remaining != SET:
         asked["remaining"] = None
     asked["seed"] = first[3].number_input("Seed", min_value=0, step=1, key=f"{_PREFIX}seed", help=SETTINGS["seed"].help)
+    own = own_data.pick() if asked["task"] == own_data.OWN else None
+    if own is not None:
+        asked["task"] = own.task.name
+    elif asked["task"] == own_data.OWN:
+        return None
+    task, examples = get_task(asked["task"]), own.examples if own else None
     second = st.columns(3)
     asked["encoder"] = _encoder(second[0])
+    usual_place = os.environ.get(GLUE_VARIABLE) or "none: from the hub"
     second[1].text_input(
         "Folder of GLUE's files",
         key=_DATA,
-        placeholder="generated" if task.synthetic else os.environ.get(GLUE_VARIABLE) or "none: from the hub",
+        placeholder="generated" if task.synthetic else "as its file says" if own else usual_place,
         help="Tab-separated: RTE/train.tsv in it, and so on.",
-        disabled=task.synthetic or safety.encoders() is not None,
+        disabled=task.synthetic or own is not None or safety.encoders() is not None,
         max_chars=300,
     )
     asked["recipe"] = second[2].selectbox(
         "Recipe", RECIPES, key=f"{_PREFIX}recipe", help="Has all settings that are not named below."
     )
     try:
-        usual = get_recipe(asked["recipe"], task.name, method, asked["remaining"], encoder=asked["encoder"])
+        usual = get_recipe(
+            asked["recipe"], task.name, method, asked["remaining"], encoder=asked["encoder"], examples=examples
+        )
         recipe = method_settings(usual, method)
     except ConfigError as error:
         messages.error(str(error))
@@ -135,7 +156,7 @@ def training_form() -> dict[str, Any] | None:
     except ConfigError as error:
         messages.error(str(error))
         return None
-    return asked
+    return asked, own
 
 
 def _encoder(place: Any) -> str:
@@ -180,10 +201,13 @@ def _field(setting: Setting, recipe: Any, scripts: Stated | None) -> Any:
 def data_folder(asked: Mapping[str, Any]) -> str | None:
     """Folder of data that the form names; None for a task that needs none, and for the default."""
     named = str(st.session_state.get(_DATA, "")).strip()
-    return str(Path(named).expanduser()) if named and not get_task(asked["task"]).synthetic else None
+    return str(Path(named).expanduser()) if named and asked["task"] in _OF_FILES else None
 
 
-def words_of(asked: Mapping[str, Any], data: str | None = None) -> list[str]:
+def words_of(asked: Mapping[str, Any], data: str | None = None, own: own_data.OwnData | None = None) -> list[str]:
     """The same as options of ``smp-lab train``; what is the default anyhow is left out."""
     usual = {"encoder": PACKAGED_ENCODER, "recipe": RECIPES[0]}
-    return as_options({name: value for name, value in asked.items() if usual.get(name) != value} | {"glue_dir": data})
+    named = {name: value for name, value in asked.items() if usual.get(name) != value} | {"glue_dir": data}
+    if own is not None:
+        named = {"task_file": own.file} | {name: value for name, value in named.items() if name != "task"}
+    return as_options(named)

@@ -1,0 +1,178 @@
+"""Rows of a data file as people have them: CSV, TSV, JSON lines, parquet. A format is a line in `FORMATS`.
+
+Each reader gives the columns of a file by name, as they stand there; `said` makes text of them. Nothing is left out
+without a word: a row that does not fit its header is an error.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from smp_lab.errors import DataError, first_line
+
+LFS_POINTER = "version https://git-lfs"
+# What spreadsheets of different countries write.
+_SEPARATORS = ",;\t"
+
+Table = dict[str, list[Any]]
+
+
+def read_table(path: Path, most: int | None = None) -> Table:
+    """Columns of a file by name.
+
+    Parameters
+    ----------
+    path
+        Whose ending says its format.
+    most
+        The first rows alone; None for all.
+
+    Raises
+    ------
+    DataError
+        If it is not there, of no known format, or not what its ending says; one line, whatever is in the file.
+    """
+    reader = FORMATS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{_name(path)} has none of the endings that are read: {', '.join(FORMATS)}.")
+    try:
+        with path.open("rb") as file:
+            if file.read(len(LFS_POINTER)) == LFS_POINTER.encode():
+                raise DataError(
+                    f"{_name(path)} is a pointer of Git LFS and not the file. Run git lfs pull in its folder."
+                )
+        table = reader(path, most)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{_name(path)} is not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
+    except OSError as error:
+        raise DataError(f"{_name(path)} cannot be read ({error.strerror or first_line(error)[:200]}).") from None
+    if not table or not next(iter(table.values())):
+        raise DataError(f"{_name(path)} holds no rows.")
+    return table
+
+
+def said(values: Sequence[Any], column: str, where: str) -> list[str]:
+    """A column as texts: numbers as people write them, what is missing as the empty text.
+
+    Raises
+    ------
+    DataError
+        If a value is a list, or holds a null character.
+    """
+    texts = []
+    for row, value in enumerate(values, 1):
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            value = ""
+        elif isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool):
+            value = json.dumps(value)
+        if not isinstance(value, (str, int, float)) or "\0" in str(value):
+            kind = "a null character" if isinstance(value, str) else f"a {type(value).__name__}"
+            raise DataError(f"{where}, row {row}: {column!r} holds {kind}; text or a number is expected.")
+        texts.append(str(value))
+    return texts
+
+
+def unquoted(texts: tuple[list[str], ...]) -> tuple[list[str], ...]:
+    """Texts of a tab-separated file as they are, or, where a CSV writer put quotes around them, without these.
+
+    A writer's quotes stand around every text that has any, with those inside it doubled. Official files have some as
+    people write them.
+    """
+    quoted = [text for column in texts for text in column if '"' in text]
+    doubled = [text for text in quoted if '""' in text[1:-1]]
+    if not doubled or not all(_is_csv(text) for text in quoted):
+        return texts
+    return tuple(
+        [next(csv.reader([text], delimiter="\t"))[0] if '"' in text else text for text in column] for column in texts
+    )
+
+
+def _is_csv(text: str) -> bool:
+    return len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1].replace('""', "")
+
+
+def _name(path: Path) -> str:
+    return f"File {path.name[:100]}"
+
+
+def _csv(path: Path, most: int | None) -> Table:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = file.readline()
+        file.seek(0)
+        return _columns(path, csv.reader(file, delimiter=max(_SEPARATORS, key=header.count), strict=True), most)
+
+
+def _tsv(path: Path, most: int | None) -> Table:
+    # No other sign than "\n" ends a line: texts hold U+0085, U+2028 and the like.
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        # Texts in such files hold quotes as people write them.
+        table = _columns(path, (line.removesuffix("\n").removesuffix("\r").split("\t") for line in file), most)
+    return dict(zip(table, unquoted(tuple(table.values())), strict=True))
+
+
+def _columns(path: Path, rows: Iterator[list[str]], most: int | None) -> Table:
+    try:
+        header = next(rows, [])
+        if any("\r" in name for name in header):
+            raise DataError(f"{_name(path)} has lines that end in CR alone. Write it with LF at the end of lines.")
+        if len(set(header)) < len(header):
+            raise DataError(f"{_name(path)}: two columns have one name. The first line names the columns.")
+        table: Table = {name: [] for name in header}
+        for number, row in enumerate(itertools.islice((row for row in rows if any(row)), most), 1):
+            if len(row) != len(header):
+                raise DataError(
+                    f"{_name(path)}, row {number}: got {len(row)} fields; the header has {len(header)}: "
+                    f"{', '.join(header)[:200]}."
+                )
+            for column, text in zip(table.values(), row, strict=True):
+                column.append(text)
+    except csv.Error as error:
+        raise DataError(f"{_name(path)} is not CSV ({first_line(error)[:200]}).") from None
+    return table
+
+
+def _json_lines(path: Path, most: int | None) -> Table:
+    rows = []
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(itertools.islice(file, most), 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{_name(path)}, line {number} is not JSON ({first_line(error)[:200]}).") from None
+            if not isinstance(row, dict):
+                raise DataError(f"{_name(path)}, line {number} is no JSON object with a value for each column.")
+            rows.append(row)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _parquet(path: Path, most: int | None) -> Table:
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with ParquetFile(path) as file:
+            if most is None:
+                return dict(file.read().to_pydict())
+            return dict(next(file.iter_batches(batch_size=most)).to_pydict())
+    except (ArrowException, StopIteration) as error:
+        raise DataError(f"{_name(path)} is not parquet ({first_line(error)[:200]}).") from None
+
+
+FORMATS: Mapping[str, Callable[[Path, int | None], Table]] = {
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".parquet": _parquet,
+}

@@ -1,0 +1,183 @@
+"""Examples of a task of one's own, from the places that its task file names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smp_lab.errors import DataError, first_line
+from smp_lab.storage.store import cut
+from smp_lab.tasks.own import TaskFile
+from smp_lab.tasks.rows import FORMATS, Table, read_table, said
+
+# With fewer rows a metric is a matter of luck, and a mask learns nothing.
+FEWEST_ROWS = 20
+_TRAIN = "train"
+# What people call the split that they develop on.
+_DEVELOPMENT = ("validation", "dev", "valid", "eval", "test")
+
+# Texts, and the number of the class of each row.
+Columns = tuple[tuple[list[str], ...], np.ndarray]
+
+
+def read_own(file: TaskFile) -> tuple[Columns, Columns, str, tuple[str, ...]]:
+    """Training and development examples of a task file.
+
+    Returns
+    -------
+    tuple of Columns
+        Of the training split, and of the development split.
+    str
+        Where they come from, in words; holds no path of this machine.
+    tuple of str
+        Sentences on what is unusual about them.
+
+    Raises
+    ------
+    DataError
+        If a file, a column or a label is missing, a label is none of the classes, a class has too few examples, or
+        there are too few rows.
+    """
+    train, found, source = _tables(file, file.train)
+    columns = _examples(file, train, f"{Path(file.train).name} ({_TRAIN})")
+    if file.dev is not None:
+        development, _, other = _tables(file, file.dev, _DEVELOPMENT)
+        source = f"{source} and {other}"
+    else:
+        development = found
+    if len(columns[1]) < FEWEST_ROWS:
+        raise DataError(
+            f"{Path(file.train).name[:100]} has {len(columns[1])} rows; at least {FEWEST_ROWS} are needed, and some "
+            "hundreds to learn from."
+        )
+    if development is not None:
+        held = _examples(file, development, f"{Path(file.dev or file.train).name} (development)")
+    else:
+        columns, held = _split(file, columns)
+        source += (
+            f", {len(columns[1]):,} rows to train on and {len(held[1]):,} held out, {file.dev_share:.0%} of every "
+            f"class with seed {file.split_seed}"
+        )
+    counts = np.bincount(columns[1], minlength=len(file.task.classes))
+    if (counts == 0).any():
+        missing = file.task.classes[int(counts.argmin())]
+        raise DataError(f"{Path(file.train).name[:100]} has no example of class {missing!r} to train on.")
+    return columns, held, source, tuple(_notes(file, columns, held))
+
+
+def _tables(file: TaskFile, named: str, splits: tuple[str, ...] = (_TRAIN,)) -> tuple[Table, Table | None, str]:
+    """Rows of a place, those of its development split where it has one, and what the place is in words."""
+    path = file.path.parent / Path(named).expanduser()
+    if path.is_file():
+        return read_table(path), None, f"own file {path.name[:100]}"
+    if path.is_dir():
+        return *_of_data_set(_saved(path), path.name[:100], splits), f"own folder {path.name[:100]}"
+    if path.suffix.lower() in FORMATS or len(Path(named).parts) > 2:
+        raise DataError(f"Task file {file.path.name[:100]} names {named[:200]}, and there is no such file beside it.")
+    name, _, configuration = named.partition(":")
+    return *_of_data_set(_of_hub(name, configuration or None, path), named[:100], splits), f"hub: {named[:100]}"
+
+
+def _saved(path: Path) -> Any:
+    from datasets import load_from_disk
+
+    try:
+        return load_from_disk(str(path))
+    except Exception as error:
+        raise DataError(
+            f"Folder {path.name[:100]} is none of datasets.save_to_disk ({cut(first_line(error))})."
+        ) from None
+
+
+def _of_hub(name: str, configuration: str | None, path: Path) -> Any:
+    from datasets import load_dataset
+
+    try:
+        return load_dataset(name, configuration)
+    except Exception as error:
+        raise DataError(
+            f"{name[:200]!r} is no file or folder beside the task file, and cannot be loaded from the hub "
+            f"({type(error).__name__}: {cut(first_line(error))})."
+        ) from None
+
+
+def _of_data_set(found: Any, name: str, splits: tuple[str, ...]) -> tuple[Table, Table | None]:
+    if not hasattr(found, "keys"):
+        return _columns_of(found), None
+    chosen = next((split for split in splits if split in found), None)
+    if chosen is None:
+        raise DataError(f"{name} has no split {splits[0]!r}; it has: {', '.join(found)[:200]}.")
+    development = next((found[split] for split in _DEVELOPMENT if split in found and split != chosen), None)
+    return _columns_of(found[chosen]), None if development is None else _columns_of(development)
+
+
+def _columns_of(data: Any) -> Table:
+    """Columns of a `datasets.Dataset`, classes by their names where it has them."""
+    table = {}
+    for column in data.column_names:
+        names = getattr(data.features[column], "names", None)
+        values = list(data[column][:])
+        if names:
+            # A label of -1 is none.
+            values = [names[value] if value is not None and value >= 0 else None for value in values]
+        table[column] = values
+    return table
+
+
+def _examples(file: TaskFile, table: Mapping[str, list[Any]], where: str) -> Columns:
+    where = where[:100]
+    for column in (*file.task.text_fields, file.label):
+        if column not in table:
+            raise DataError(f"{where} has no column {column!r}; it has: {cut(', '.join(map(str, table)))}.")
+    texts = tuple(said(table[column], column, where) for column in file.task.text_fields)
+    labels = [label.strip() for label in said(table[file.label], file.label, where)]
+    numbers = {name: number for number, name in enumerate(file.task.classes)}
+    if others := Counter(label for label in labels if label not in numbers):
+        label, times = others.most_common(1)[0]
+        what = f"have the label {cut(label, 60)!r}" if label else "have no label"
+        raise DataError(
+            f"{where}: {times:,} of {len(labels):,} rows {what}, first row {labels.index(label) + 1}; the classes are "
+            f"{cut(', '.join(numbers))}. Name it among the classes, or take its rows out."
+        )
+    return texts, np.array([numbers[label] for label in labels], np.int64)
+
+
+def _split(file: TaskFile, columns: Columns) -> tuple[Columns, Columns]:
+    """Hold out a share of every class, at least one of its examples; both parts in the order of the file."""
+    texts, targets = columns
+    rng, held = np.random.default_rng(file.split_seed), np.zeros(len(targets), bool)
+    for number, name in enumerate(file.task.classes):
+        places = np.flatnonzero(targets == number)
+        if len(places) < 2:
+            raise DataError(
+                f"Class {name!r} has {len(places)} example{'s' * (len(places) != 1)}; one to train on and one to hold "
+                "out are needed. Name a dev file, or take the class out."
+            )
+        n_held = min(max(round(file.dev_share * len(places)), 1), len(places) - 1)
+        held[rng.permutation(places)[:n_held]] = True
+
+    def part(chosen: np.ndarray) -> Columns:
+        places = np.flatnonzero(chosen)
+        return tuple([column[place] for place in places] for column in texts), targets[places]
+
+    return part(~held), part(held)
+
+
+def _notes(file: TaskFile, train: Columns, development: Columns) -> list[str]:
+    seen = set(zip(*train[0], strict=True))
+    again = sum(texts in seen for texts in zip(*development[0], strict=True))
+    notes = []
+    if again:
+        notes.append(
+            f"{again:,} of {len(development[1]):,} development examples have texts of the training examples: the "
+            "metric says in part what was learned by heart."
+        )
+    if missing := sorted(set(range(len(file.task.classes))) - set(development[1].tolist())):
+        notes.append(
+            f"{len(missing)} of the classes have no development example, first {file.task.classes[missing[0]]!r}."
+        )
+    return notes
