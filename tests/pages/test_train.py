@@ -108,11 +108,8 @@ def test_own_data_are_asked_for_by_columns_of_a_preview(open_page, local, runs, 
     (job,) = Queue(runs).jobs()
     assert list(job.words) == command[2:] and "my reviews" in job.title
     written = read_task_file(Path(command[command.index("--task-file") + 1]))
-    assert (written.task.classes, written.task.text_fields, written.label) == (
-        ("thumbs up", "плохо"),
-        ("said",),
-        "verdict",
-    )
+    assert (written.task.classes, written.task.text_fields) == (("thumbs up", "плохо"), ("said",))
+    assert written.label == "verdict"
     assert (written.train, written.dev_share, written.task.label_words) == (str(file), 0.2, ())
     app.selectbox(key="own_label").set_value("id").run()
     app.text_input(key="own_file").set_value("/no/such.csv").run()
