@@ -10,7 +10,7 @@ from plotly.colors import sample_colorscale
 from smp_lab.figures import style
 from smp_lab.methods import METHODS
 from smp_lab.storage.published import METHOD_TITLES
-from smp_lab.tasks import TASKS
+from smp_lab.tasks import BUILT_IN, TASKS
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 VISIONS = {
@@ -47,7 +47,7 @@ def sampled(scale, places):
 
 
 def test_every_task_and_method_has_its_colour():
-    assert set(style.TASK_COLORS) == set(TASKS)
+    assert set(style.TASK_COLORS) == set(BUILT_IN)
     assert set(style.METHOD_COLORS) == set(style.METHOD_SYMBOLS) == set(style.METHOD_DASHES)
     assert set(style.METHOD_COLORS) >= set(METHODS) | set(METHOD_TITLES)
 
