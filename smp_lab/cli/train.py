@@ -111,6 +111,13 @@ def command(
             help="Train although the encoder's tokenizer does not know a fifth of the tokens or more.",
         ),
     ] = False,
+    allow_broken_rows: Annotated[
+        bool,
+        typer.Option(
+            "--allow-broken-rows",
+            help="Leave broken rows of QQP's train.tsv out, however many there are. How many is told and kept.",
+        ),
+    ] = False,
     **settings: Any,
 ) -> None:
     """Train a mask and keep it as a run.
@@ -144,6 +151,7 @@ def command(
             name,
             method,
             task_file=file,
+            allow_broken=allow_broken_rows,
             glue_folder=glue_dir,
             squad_folder=squad_dir,
             source=source,

@@ -126,6 +126,7 @@ def load_task_data(
     squad_folder: Path | None = None,
     task_file: TaskFile | None = None,
     train_examples: int | None = None,
+    allow_broken: bool = False,
 ) -> TaskData:
     """Training and development examples of a task.
 
@@ -144,6 +145,8 @@ def load_task_data(
         Of a task of one's own, which has no other source.
     train_examples
         Take this many, from the first; None for all.
+    allow_broken
+        Leave out broken rows of QQP's training file however many there are.
 
     Raises
     ------
@@ -175,7 +178,7 @@ def load_task_data(
         name, option = ("SQuAD", "--squad-dir") if info.kind is SPAN else ("GLUE", "--glue-dir")
         raise DataError(f"No {name} folder is named. Name one with {option} or {variable}.")
     else:
-        splits, where, notes = _files_of(info).read_folder(info, folder)
+        splits, where, notes = _files_of(info).read_folder(info, folder, allow_broken)
         train, *development = (Examples(*columns) for columns in splits.values())
         data = TaskData(info, train, dict(zip(list(splits)[1:], development, strict=True)), where, notes)
     return data if train_examples is None else _first(data, train_examples)

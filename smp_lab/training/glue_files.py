@@ -77,7 +77,9 @@ class _Unlike:
     quoted: bool = False
 
 
-def read_folder(task: Task, folder: Path) -> tuple[dict[str, Columns], str, tuple[str, ...]]:
+def read_folder(
+    task: Task, folder: Path, allow_broken: bool = False
+) -> tuple[dict[str, Columns], str, tuple[str, ...]]:
     """Every split of a task, the training split first.
 
     Parameters
@@ -86,6 +88,8 @@ def read_folder(task: Task, folder: Path) -> tuple[dict[str, Columns], str, tupl
         One of GLUE's.
     folder
         Holds the task's own folder by its official name or the hub's, or is it.
+    allow_broken
+        Leave out broken rows however many there are.
 
     Returns
     -------
@@ -125,6 +129,12 @@ def read_folder(task: Task, folder: Path) -> tuple[dict[str, Columns], str, tupl
         splits[split] = _read_file(
             task, layout, place / name, unlike, leave_broken=task.name == "qqp" and split == TRAIN
         )
+        if unlike.broken > (unlike.rows if allow_broken else max(_ONE_BREAK, _MOST_BROKEN * unlike.rows)):
+            raise DataError(
+                f"{place / name}: {unlike.broken:,} of {unlike.rows:,} rows have too few fields; more than "
+                f"{_MOST_BROKEN:.0%} is no accident. Write the file anew, without line breaks in texts, or leave these "
+                "rows out with --allow-broken-rows."
+            )
         if unlike.broken:
             source += f", {unlike.broken} broken rows of {name} left out"
             notes.append(f"{unlike.broken:,} of {unlike.rows:,} rows of {name} are broken and left out.")
@@ -163,11 +173,6 @@ def _read_file(task: Task, layout: _Layout, path: Path, unlike: _Unlike, *, leav
         labels.append((number, label))
         for column, text in zip(texts, said, strict=True):
             column.append(text)
-    if unlike.broken > max(_ONE_BREAK, _MOST_BROKEN * unlike.rows):
-        raise DataError(
-            f"{path}: {unlike.broken:,} of {unlike.rows:,} rows have too few fields; more than {_MOST_BROKEN:.0%} is "
-            "no accident. Write the file anew, without line breaks in texts."
-        )
     if not labels:
         raise DataError(f"{path} holds no examples.")
     as_written, texts = texts, unquoted(texts)

@@ -37,6 +37,7 @@ def prepare(
     squad_folder: Path | None = None,
     source: str | None = None,
     task_file: TaskFile | None = None,
+    allow_broken: bool = False,
     recipe: str = "desk",
     teacher: str | None = None,
     teacher_runs: Sequence[Path] = (),
@@ -50,7 +51,7 @@ def prepare(
         As in `RunConfig`.
     encoder
         As in `find_encoder`.
-    glue_folder, squad_folder, source, task_file
+    glue_folder, squad_folder, source, task_file, allow_broken
         As in `load_task_data`.
     recipe
         As in `get_recipe`.
@@ -76,6 +77,7 @@ def prepare(
         glue_folder=glue_folder,
         squad_folder=squad_folder,
         task_file=task_file,
+        allow_broken=allow_broken,
         train_examples=asked.train_examples,
     )
     for split, examples in data.development.items():

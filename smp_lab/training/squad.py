@@ -21,8 +21,8 @@ Rows = tuple[tuple[list[str], list[str]], npt.NDArray[np.object_]]
 FILES: Mapping[str, str] = {"train": "train-v1.1.json", "validation": "dev-v1.1.json"}
 
 
-def read_folder(task: Task, folder: Path) -> tuple[dict[str, Rows], str, tuple[str, ...]]:
-    """Each split of a folder, where it is from in words, and no notes; raises what `read_file` raises."""
+def read_folder(task: Task, folder: Path, allow_broken: bool = False) -> tuple[dict[str, Rows], str, tuple[str, ...]]:
+    """Each split of a folder, where it is from in words, and no notes: JSON has no broken rows. It raises `DataError`."""
     if not folder.is_dir():
         raise DataError(f"SQuAD folder {folder} is not a folder. Check --squad-dir or {SQUAD_VARIABLE}.")
     if missing := [name for name in FILES.values() if not (folder / name).is_file()]:

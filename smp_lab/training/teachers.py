@@ -48,6 +48,8 @@ from smp_lab.training.processes import is_first_process
 
 BATCH_SIZE = 64
 SECONDS_BETWEEN_LINES = 30
+# By so many training examples a teacher is judged whose classes have no names.
+_JUDGED_BY = 1000
 # Of a class that nobody named, in lower case.
 _NO_NAME = re.compile(r"(label_)?[0-9]+")
 
@@ -338,6 +340,38 @@ def teacher_logits(
     return logits
 
 
+def _check_order(
+    teacher: Teacher,
+    task: Task,
+    model: TeacherModel,
+    examples: TokenizedExamples,
+    collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]],
+    write: Callable[[str], Any] | None,
+) -> None:
+    """Refuse a teacher whose classes have no names where it knows less than the most frequent class by itself.
+
+    Raises
+    ------
+    ConfigError
+        With what it scores on some of the training examples, and the baseline.
+    """
+    # Spread over all of them: files may be sorted by class.
+    first = examples.taken(np.linspace(0, len(examples) - 1, min(_JUDGED_BY, len(examples))).astype(int))
+    said, targets = teacher_logits(model, first, collator).argmax(-1), first.targets
+    accuracy, majority = float((said == targets).mean()), float(np.bincount(targets).max() / len(targets))
+    if accuracy < majority:
+        raise ConfigError(
+            f"Teacher {teacher.name} has an accuracy of {accuracy:.3f} on {len(first):,} training examples with its "
+            f"classes taken for {', '.join(task.classes)[:200]}; the majority-class baseline is {majority:.3f}. If its "
+            "classes have another order, name them in id2label of its config.json; else it teaches nothing."
+        )
+    if write:
+        write(
+            f"teacher: accuracy {accuracy:.3f} on {len(first):,} training examples in this order of its classes "
+            f"(majority-class baseline {majority:.3f})"
+        )
+
+
 def kept_logits(
     teacher: Teacher,
     config: RunConfig,
@@ -366,8 +400,13 @@ def kept_logits(
     if write:
         write(f"teacher {teacher.name}: {teacher.source}")
     model = load_teacher(teacher, config, encoder)
-    tokenized = kind.tokenize(examples, model.tokenizer, config.max_length)
-    logits = teacher_logits(model, tokenized, DataCollatorWithPadding(model.tokenizer), write)
+    tokenized, collator = (
+        kind.tokenize(examples, model.tokenizer, config.max_length),
+        DataCollatorWithPadding(model.tokenizer),
+    )
+    if teacher.run is None and teacher.order is None:
+        _check_order(teacher, config.task_info, model, tokenized, collator, write)
+    logits = teacher_logits(model, tokenized, collator, write)
     if is_first_process():
         content = io.BytesIO()
         np.save(content, logits, allow_pickle=False)
