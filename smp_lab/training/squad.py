@@ -22,7 +22,7 @@ FILES: Mapping[str, str] = {"train": "train-v1.1.json", "validation": "dev-v1.1.
 
 
 def read_folder(task: Task, folder: Path, allow_broken: bool = False) -> tuple[dict[str, Rows], str, tuple[str, ...]]:
-    """Each split of a folder, where it is from in words, and no notes: JSON has no broken rows. It raises `DataError`."""
+    """Each split of a folder, where it is from in words, and no notes: JSON has no broken rows."""
     if not folder.is_dir():
         raise DataError(f"SQuAD folder {folder} is not a folder. Check --squad-dir or {SQUAD_VARIABLE}.")
     if missing := [name for name in FILES.values() if not (folder / name).is_file()]:
