@@ -43,7 +43,8 @@ def main() -> None:
 
 def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The figure and its controls; the runs and means that it draws."""
-    measured = [task for task in TASKS if (table["task"] == task).any()]
+    opened = sections.imported_points(None)
+    measured = [task for task in TASKS if task in {*table["task"], *opened.get("task", [])}]
     published = cache.published()
     others = [task for task in published["task"].unique() if task not in measured]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -101,7 +102,13 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
     means = cache.computed(analysis.mean_curves, shown)
     kinds = published["read_off"].map({True: _FIGURE, False: _TABLES})
     published = published[kinds.isin(parts) & (~published["distilled"] | (_DISTILLED in parts))]
-    drawn = (shown, means, analysis.published_lines(published, tasks, methods, metric))
+    points = analysis.published_lines(published, tasks, methods, metric)
+    opened = sections.imported_points(metric)
+    if len(opened):
+        points = pd.concat([points, opened[opened["task"].isin(tasks)]], ignore_index=True).fillna(
+            {"how": figures.PUBLISHED}
+        )
+    drawn = (shown, means, points)
     names = ", ".join(map(columns.task_title, tasks))
     if view == _METRIC:
         figure = controls.drawn(figures.plot_curves, *drawn, scale=scale, intervals=intervals)

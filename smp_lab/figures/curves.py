@@ -33,6 +33,8 @@ from smp_lab.figures.style import (
 from smp_lab.methods import get_method
 from smp_lab.tasks import TASKS
 
+# What a point that is of no run here rests on: a paper, what somebody said of an imported mask, a measurement of one.
+PUBLISHED, TOLD, IMPORTED = "published", "told", "imported"
 LOG, LINEAR = SCALES = ("log", "linear")
 
 _PANELS_PER_ROW = 3
@@ -73,7 +75,8 @@ def plot_curves(
         A row per setting, in order of remaining along each line: task, metric, method, name, remaining, mean, sd,
         n_seeds, n_examples. A dense one is drawn as a dashed level.
     published
-        Rows of `published_points` with the column name.
+        Rows of `published_points` with the column name; and of imported masks with the column how too, which is `TOLD`
+        (hollow) or `IMPORTED` (filled), and their source in words.
     scale
         Of the horizontal axis: `LOG` or `LINEAR`.
     intervals
@@ -326,8 +329,12 @@ def _add_published(
     for (name, source), points in published.groupby(["name", "source"], sort=False):
         points = points.sort_values("remaining")
         first = points.iloc[0]
-        label = f"{task_title(first['task'])}, published" if color_by == TASK else f"{name}, published"
+        how = first.get("how", PUBLISHED)
+        label = f"{task_title(first['task'])}, {how}" if color_by == TASK else f"{name}, {how}"
         source_words = f"{source}, read from a figure" if first["read_off"] else f"{source}, mean of five seeds"
+        filling = "-open-dot" if first["read_off"] else "-open"
+        if how != PUBLISHED:
+            source_words, filling = str(source), "-open" if how == TOLD else ""
         spread = [f"<br>sd over seeds {100 * sd:.2f}" if pd.notna(sd) else "" for sd in points["sd"]]
         color = colors[first[color_by]]
         figure.add_scatter(
@@ -342,7 +349,7 @@ def _add_published(
             line={"color": color, "dash": "dot", "width": 1},
             marker={
                 "color": color,
-                "symbol": METHOD_SYMBOLS[first["method"]] + ("-open-dot" if first["read_off"] else "-open"),
+                "symbol": METHOD_SYMBOLS[first["method"]] + filling,
                 "size": 7,
                 "line": {"width": 1.25},
             },

@@ -11,9 +11,12 @@ import streamlit as st
 
 from smp_lab.analysis import claims as analysis_claims
 from smp_lab.analysis import curves
+from smp_lab.analysis.labels import without_tags
 from smp_lab.analysis.sampling import Comparison, Reliability
 from smp_lab.analysis.summary import as_latex, as_markdown, caption, summarize, summary_cells
+from smp_lab.figures import curves as figures
 from smp_lab.figures.style import METRIC_TITLES
+from smp_lab.storage.measurements import SCORE
 from smp_lab.storage.published import SOURCE
 from smp_lab.storage.runs import RunRecord
 from smp_lab.tasks import TASKS
@@ -51,6 +54,48 @@ def with_intervals(runs: list[RunRecord], table: pd.DataFrame, metric: str | Non
     if metric is not None:
         table = table.assign(metric=metric, value=[float(run.results["metrics"][metric]) for run, _ in found])
     return curves.with_reliability(table, [known for _, known in found]).reset_index(drop=True)
+
+
+def imported_points(metric: str | None) -> pd.DataFrame:
+    """What imported masks score, as somebody said or as it was measured here: rows like those of published lines.
+
+    Parameters
+    ----------
+    metric
+        Which one; None for the main metric of each task.
+    """
+    masks = cache.imported_masks().records
+    rows = []
+    for mask in masks.values():
+        said = mask.settings
+        if said.task is not None and said.value is not None:
+            n = f", on {said.n_examples:,} examples" if said.n_examples else ""
+            rows.append((mask, said.task, said.metric, said.value, figures.TOLD, f"as told by who imported it{n}"))
+    for measured in cache.measurements().records.values():
+        if measured.settings.kind == SCORE and measured.settings.mask_id in masks:
+            for row in measured.table.query("cut == 0").to_dict("records"):
+                words = f"measured here, on {row['n_examples']:,} examples"
+                mask = masks[measured.settings.mask_id]
+                rows.append((mask, measured.settings.task, row["metric"], row["value"], figures.IMPORTED, words))
+    points = [
+        {
+            "source": words,
+            "read_off": False,
+            "method": figures.IMPORTED,
+            "base_model": mask.settings.encoder,
+            "task": task,
+            "metric": name,
+            "distilled": False,
+            "remaining": mask.mask_record.remaining,
+            "value": value,
+            "sd": np.nan,
+            "name": without_tags(mask.settings.label),
+            "how": how,
+        }
+        for mask, task, name, value, how, words in rows
+        if name == (metric or TASKS[task].main_metric)
+    ]
+    return pd.DataFrame(points)
 
 
 def spread(means: pd.DataFrame) -> None:
