@@ -22,7 +22,7 @@ EXAMPLES = (
     "smp-lab evaluate pruned-bert-0123abcd --glue-dir ~/glue",
     "smp-lab evaluate sst2-smp_s-r0.03-s0-0123abcd --cut 5 --cut 10 --glue-dir ~/glue",
     "smp-lab evaluate sst2-smp_s-r0.1-s0-0123abcd --heads --glue-dir ~/glue",
-    "smp-lab evaluate pruned-bert-0123abcd --task sst2 --encoder pruned-bert --own-weights --glue-dir ~/glue",
+    "smp-lab evaluate pruned-bert-0123abcd --task sst2 --encoder pruned-bert --own-head --glue-dir ~/glue",
 )
 
 
@@ -39,6 +39,14 @@ def command(
     ] = None,
     own_weights: Annotated[
         bool, typer.Option("--own-weights", help="Take the encoder's weights, whatever the mask's base is.")
+    ] = False,
+    own_head: Annotated[
+        bool,
+        typer.Option(
+            "--own-head",
+            help="Answer by the classification head of the checkpoint that --encoder names, with its weights, in place "
+            "of label words.",
+        ),
     ] = False,
     cut: Annotated[
         list[int] | None,
@@ -63,8 +71,8 @@ def command(
 ) -> None:
     """Score a mask on the development examples of a task, and keep the measurement beside it.
 
-    The encoder answers by the task's label words, with nothing trained. Beside it stands what is left of the encoder in
-    its compact form. The record of the mask does not change.
+    The encoder answers by the task's label words, or by the head of its own checkpoint; nothing is trained. Beside it
+    stands what is left of the encoder in its compact form. The record of the mask does not change.
     """
     folder = own_runs_folder() if runs is None else runs
     mask = _mask(name, (folder, own_runs_folder(), cached_runs_folder()))
@@ -78,15 +86,17 @@ def command(
     asked: dict[str, Any] = {
         "encoder": encoder or mask.encoder,
         "command": shlex.join(["smp-lab", *sys.argv[1:]]),
-        "own_weights": own_weights,
+        "own_weights": own_weights or own_head,
         "task_file": file,
         "glue_folder": glue_dir,
         "source": source,
     }
+    if heads and own_head:
+        raise ConfigError("--heads empties heads under label words alone. Leave out --own-head.")
     if heads:
         _print_heads(evaluate_heads(mask, chosen, folder, **asked), as_json)
         return
-    scored, sized = evaluate(mask, chosen, folder, cuts=(0, *(cut or ())), **asked)
+    scored, sized = evaluate(mask, chosen, folder, cuts=(0, *(cut or ())), own_head=own_head, **asked)
     if as_json:
         print_json({record.measurement_id: record.table for record in (scored, sized)})
         return

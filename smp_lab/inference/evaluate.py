@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from torch import nn
 
 from smp_lab.errors import EncoderError
@@ -16,7 +17,8 @@ from smp_lab.inference.compact import cut_rows
 from smp_lab.inference.export import compact_encoder
 from smp_lab.inference.knock_out import head_changes
 from smp_lab.inference.pruned import Pruned
-from smp_lab.inference.scoring import predict, score_table
+from smp_lab.inference.scoring import Model, predict, score_table
+from smp_lab.masks import MaskSet
 from smp_lab.storage.formats import named_base
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.measurements import (
@@ -29,9 +31,10 @@ from smp_lab.storage.measurements import (
     MeasurementSettings,
     save_measurement,
 )
-from smp_lab.training.encoders import EncoderFiles, load_encoder
+from smp_lab.training.encoders import Encoder, EncoderFiles, load_encoder
 from smp_lab.training.prepare import Prepared, prepare
 from smp_lab.training.provenance import code_version, made_here
+from smp_lab.training.teachers import find_teacher, load_teacher
 
 
 def evaluate(
@@ -42,10 +45,11 @@ def evaluate(
     encoder: str,
     command: str,
     own_weights: bool = False,
+    own_head: bool = False,
     cuts: Sequence[int] = (0,),
     **data: Any,
 ) -> tuple[MeasurementRecord, MeasurementRecord]:
-    """Score a mask in the classifier of a task: the encoder, the mask and the task's label words, nothing trained.
+    """Score a mask in the classifier of a task: the encoder, the mask, label words or its head; nothing trained.
 
     The records are of the kinds "score" and "size"; those that are there already are read.
 
@@ -63,6 +67,8 @@ def evaluate(
         For the provenance.
     own_weights
         Whether they may be others than the mask's base: those of the checkpoint that it was found in.
+    own_head
+        Answer by the sequence-classification head of that checkpoint in place of label words.
     cuts
         With rows of fewer kept weights than each of these emptied; see `cut_rows`.
     **data
@@ -78,7 +84,9 @@ def evaluate(
     began, code = time.monotonic(), code_version()
     prepared, pruned = _classifier(mask, task, encoder, own_weights, data)
     cuts = sorted(set(cuts))
-    settings = _settings(SCORE, mask, prepared, {"cuts": cuts})
+    headed = _Headed(prepared, pruned.encoder) if own_head else None
+    head = {"head": headed.source, "label_words": []} if headed else {}
+    settings = _settings(SCORE, mask, prepared, {"cuts": cuts, **head})
     of_size = replace(settings, kind=SIZE, data_sha256=None, options={"cuts": cuts})
     scored, sized = (MEASUREMENTS.find(each.measurement_id, [runs]) for each in (settings, of_size))
     if scored and sized:
@@ -89,7 +97,8 @@ def evaluate(
         cut_off = pruned.with_masks(cut_rows(pruned.masks, cut))
         # A cut that empties no further row changes nothing.
         if cut_off.masks.sha256 != last:
-            last, said = cut_off.masks.sha256, score_table(predict(cut_off, prepared.data), prepared.data)
+            last, model = cut_off.masks.sha256, headed.masked(cut_off.masks) if headed else None
+            said = score_table(predict(cut_off, prepared.data, model), prepared.data)
             left = n_parameters(compact_encoder(cut_off))
         scores.append(said.assign(cut=cut))
         sizes.append({"cut": cut, "parameters": left, "published": published})
@@ -130,7 +139,9 @@ def _classifier(
     loaded = load_encoder(prepared.files)
     if loaded.layout.widths != mask.layout.widths or loaded.layout.n_heads != mask.layout.n_heads:
         raise EncoderError(f"{mask.label} is a mask for other shapes than {prepared.files.name} has.")
-    return prepared, Pruned(prepared.config, loaded, replace(mask.masks, layout=loaded.layout))
+    # What a short encoder takes; a longer text is cut off there.
+    config = replace(prepared.config, max_length=min(prepared.config.max_length, loaded.max_length))
+    return replace(prepared, config=config), Pruned(config, loaded, replace(mask.masks, layout=loaded.layout))
 
 
 def _settings(kind: str, mask: MaskRecord, prepared: Prepared, options: Mapping[str, Any]) -> MeasurementSettings:
@@ -149,6 +160,36 @@ def _settings(kind: str, mask: MaskRecord, prepared: Prepared, options: Mapping[
 
 def _provenance(prepared: Prepared, made: Mapping[str, Any]) -> dict[str, Any]:
     return {**made, "data_source": prepared.data.source, "base_model_source": prepared.files.source}
+
+
+class _Headed:
+    """A checkpoint with its own head, whose prunable weights are masked anew for each mask.
+
+    Parameters
+    ----------
+    prepared
+        Whose encoder's folder is the checkpoint.
+    encoder
+        The same loaded, for its family and tokenizer.
+    """
+
+    def __init__(self, prepared: Prepared, encoder: Encoder) -> None:
+        teacher = find_teacher(str(prepared.files.folder), prepared.data.task, runs=(), encoder=prepared.files)
+        # It says how its classes were read.
+        self.source = teacher.source
+        self._model = load_teacher(teacher, prepared.config, encoder)
+        weights, prefix = dict(self._model.model.named_parameters()), f"{self._model.model.base_model_prefix}."
+        self._weights = {
+            matrix: weights[encoder.family.parameter_name(matrix, prefix)] for matrix in encoder.layout.matrices
+        }
+        self._whole = {matrix: weight.detach().clone() for matrix, weight in self._weights.items()}
+
+    def masked(self, masks: MaskSet) -> Model:
+        """From token numbers by name to scores of the classes in the task's order, ``(n, n_classes)``."""
+        for matrix, weight in self._weights.items():
+            weight.data = self._whole[matrix] * torch.from_numpy(masks.dense(matrix)).to(weight.device)
+        device = next(self._model.parameters()).device
+        return lambda **batch: self._model(**{name: part.to(device) for name, part in batch.items()}).cpu()
 
 
 def n_parameters(model: nn.Module) -> int:
