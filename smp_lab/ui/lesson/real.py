@@ -8,10 +8,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab.analysis import scores as analysis
+from smp_lab.analysis.labels import without_tags
 from smp_lab.analysis.overlap import measure_overlap
 from smp_lab.analysis.sparsity import remaining_per_head
 from smp_lab.figures import scores as score_figures
 from smp_lab.figures.lesson.real import plot_bars, plot_snapshots, plot_three
+from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.runs import RunRecord, masks_of
 from smp_lab.ui import cache
 from smp_lab.ui.controls import percent
@@ -174,6 +176,7 @@ def _seeds(left: DeltaGenerator, right: DeltaGenerator) -> None:
         )
     with right:
         if guessed:
+            phi |= _with_own(seed_0)
             frame.picture(
                 plot_bars,
                 phi,
@@ -181,8 +184,21 @@ def _seeds(left: DeltaGenerator, right: DeltaGenerator) -> None:
                 "MiniLM, SMP-S, 10 % kept. Phi, chance taken out within each matrix",
                 "Phi (no unit)",
                 ("chance", 0.0),
-                alt=f"Two bars: phi {first:.2f} between two seeds of MRPC, {second:.2f} between MRPC and SST-2.",
+                alt=f"Bars: phi {', '.join(f'{value:.2f} between {name}' for name, value in phi.items())}.",
             )
+
+
+def _with_own(run: RunRecord) -> dict[str, float]:
+    """Phi of a run with an imported mask of its encoder that somebody picks; empty where there is none."""
+    imported = (each.mask_record for each in cache.imported_masks().records.values())
+    own = {mask.mask_id: mask for mask in imported if mask.encoder_sha256 == run.config.base_model_sha256}
+    if not own:
+        return {}
+    labels = {mask_id: without_tags(mask.label) for mask_id, mask in own.items()}
+    picked = st.selectbox(
+        "A mask that you imported", list(own), index=None, format_func=labels.__getitem__, key="lesson_own_mask"
+    )
+    return {f"MRPC and {labels[picked]}": _phi(run, own[picked])} if picked else {}
 
 
 def _random(left: DeltaGenerator, right: DeltaGenerator) -> None:
@@ -222,7 +238,7 @@ def _heads(run: RunRecord) -> npt.NDArray[np.float64]:
     return table["remaining"].to_numpy().reshape(run.layout.n_layers, run.layout.n_heads)
 
 
-def _phi(run_a: RunRecord, run_b: RunRecord) -> float:
+def _phi(run_a: RunRecord, run_b: RunRecord | MaskRecord) -> float:
     masks = masks_of((run_a, run_b))
     pair = cache.pairwise_overlap(masks, [])
     return float(measure_overlap(pair, ["run_a", "run_b"])["phi_within"].iloc[0])
