@@ -7,7 +7,7 @@ from smp_lab.methods import METHODS, SET
 from smp_lab.paper import READINGS, stated
 from smp_lab.recipes import UNKNOWN_SHA256, draft, get_recipe, method_settings, recipe_of
 from smp_lab.settings import SETTINGS
-from smp_lab.tasks import BUILT_IN, TASKS
+from smp_lab.tasks import TASKS
 
 
 # Of the authors' scripts: MNLI 43,632 of 73,632, QQP 38,232 of 68,232.
@@ -131,4 +131,4 @@ def test_a_draft_is_checked(changes, sentence):
 
 
 def test_one_command_asks_for_one_run_on_every_machine():
-    assert {draft(task, "smp_s", remaining=0.5).precision for task in BUILT_IN} == {"fp32"}
+    assert {draft(task, "smp_s", remaining=0.5).precision for task in TASKS} == {"fp32"}
