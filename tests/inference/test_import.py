@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import json
 import pickle
-import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn.utils import prune
 from training.conftest import tiny_data
-from transformers import (
-    AutoModel,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertConfig,
-    BertForSequenceClassification,
-)
+from transformers import AutoModel, AutoModelForSequenceClassification
 from typer.testing import CliRunner
 
 from smp_lab.cli import commands
@@ -143,34 +136,6 @@ def test_a_file_of_torch_that_is_cut_off(tmp_path, size):
     (tmp_path / "m.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:size])
     with pytest.raises(MaskFormatError, match=r"cut off|more than weights"):
         torch_file(tmp_path / "m.pt")
-
-
-def test_a_pruned_checkpoint_answers_by_its_own_head(pruned, bert_folder, tmp_path, monkeypatch):
-    runs, data, folder = tmp_path / "runs", tiny_data("sst2"), tmp_path / "pruned-bert"
-    monkeypatch.setattr("smp_lab.training.prepare.load_task_data", lambda *_, **__: data)
-    shutil.copytree(bert_folder, folder)
-    torch.manual_seed(3)
-    names = {0: "positive", 1: "negative"}
-    config = BertConfig.from_pretrained(folder, id2label=names, label2id={name: i for i, name in names.items()})
-    model = BertForSequenceClassification(config).eval()
-    torch.nn.init.normal_(model.classifier.weight, std=2.0)
-    (folder / "model.safetensors").unlink()
-    for name, weight in model.named_parameters():
-        if "encoder.layer" in name and weight.ndim == 2:
-            weight.data *= torch.rand(weight.shape) < 0.5
-    model.save_pretrained(folder)
-    asked = ["import", str(folder), "--base", str(bert_folder), "--task", "sst2", "--runs", str(runs), "--json"]
-    invoke = CliRunner().invoke
-    mask_id = json.loads(invoke(commands, asked, catch_exceptions=False).stdout)["mask_id"]
-    words = ["evaluate", mask_id, "--encoder", str(folder), "--own-head", "--json", "--runs", str(runs)]
-    told = json.loads(invoke(commands, words, catch_exceptions=False).stdout)
-    value = next(rows[0]["value"] for key, rows in told.items() if "-score-" in key)
-    texts = data.development["validation"]
-    inputs = AutoTokenizer.from_pretrained(folder)(texts.texts[0], padding=True, return_tensors="pt")
-    with torch.no_grad():
-        # Its first class is the task's second.
-        said = 1 - model(**inputs).logits.argmax(-1).numpy()
-    assert value == pytest.approx((said == texts.targets).mean())
 
 
 def test_an_imported_mask_is_scored_and_the_score_kept_beside_it(pruned, bert_folder, tmp_path, monkeypatch, capsys):

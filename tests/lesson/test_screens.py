@@ -8,10 +8,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from smp_lab import paths
-from smp_lab.storage.formats import Base, Opened
-from smp_lab.storage.imported import save_imported
-from smp_lab.storage.runs import load_run
-from smp_lab.ui.lesson import records
 from smp_lab.ui.lesson.code import find_code
 from smp_lab.ui.lesson.screens import SCREENS
 
@@ -39,22 +35,6 @@ def test_every_screen_opens_asks_and_shows_what_it_sees(number):
     assert SCREENS[number - 1].words.count(". ") == 1
     shortcuts = {button.label: button.proto.shortcut for button in app.button if button.label in ("Back", "Next")}
     assert shortcuts == {"Back": "left", "Next": "right"}
-
-
-def test_an_imported_mask_stands_among_the_seeds_and_tasks(tmp_path, monkeypatch):
-    run = load_run(paths.cached_runs_folder() / records.MRPC)
-    base = Base(run.config.base_model, run.config.base_model_sha256, run.layout)
-    opened = Opened(masks=run.masks, format="bits", base=base, assumed=())
-    mask = save_imported(tmp_path, opened, source="x", label="My <i>copy</i>")
-    monkeypatch.setenv(paths.RUNS_VARIABLE, str(tmp_path))
-    app = open_screen(7, look="seeds and tasks")
-    app.button_group(key="guess_seeds").set_value("two tasks").run()
-    assert len(app.selectbox(key="lesson_own_mask").options) == 1
-    app.selectbox(key="lesson_own_mask").set_value(mask.mask_id).run()
-    assert not app.exception
-    (chart,) = charts(app)
-    # The same mask.
-    assert "1.00 between MRPC and My (i)copy(/i)" in chart.proto.alt
 
 
 # Screen -> what else the address says, the guess's key, and its right answer where that is known beforehand.

@@ -1,9 +1,7 @@
 """Page Train: asking, watching, steering, and refusing on the server; nothing is trained here."""
 
 import json
-import shlex
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +16,6 @@ from smp_lab.jobs.runners import this_process
 from smp_lab.jobs.speed import Speed
 from smp_lab.paths import ALLOW_TRAINING_VARIABLE, READ_ONLY_VARIABLE, events_file, snapshots_folder
 from smp_lab.recipes import draft
-from smp_lab.tasks.own import read_task_file
 from smp_lab.ui import actions, forms, safety
 
 WORDS = ["--task", "rte", "--remaining", "0.5"]
@@ -91,38 +88,6 @@ def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs):
     assert "Cancel" in labels(app) and "Stop" not in labels(app)
     press(app, "Cancel")
     assert Queue(runs).job(job.id).state == "stopped"
-
-
-def test_own_data_are_asked_for_by_columns_of_a_preview(open_page, local, runs, tmp_path):
-    file = tmp_path / "my reviews.csv"
-    file.write_text("id,said,verdict\n" + "".join(f'{i},"a, {i}",{("thumbs up", "плохо")[i % 2]}\n' for i in range(40)))
-    app = open_page("train.py")
-    app.selectbox(key="new_task").set_value("own data").run()
-    assert not app.exception and not app.code
-    app.text_input(key="own_file").set_value(str(file)).run()
-    assert app.selectbox(key="own_label").value == "verdict" and "Pick the column of the text" in sentences(app.info)
-    app.multiselect(key="own_text").set_value(["said"]).run()
-    assert not app.exception
-    command = shlex.split(app.code[0].value)
-    app = press(app, "Start")
-    (job,) = Queue(runs).jobs()
-    assert list(job.words) == command[2:] and "my reviews" in job.title
-    written = read_task_file(Path(command[command.index("--task-file") + 1]))
-    assert (written.task.classes, written.task.text_fields) == (("thumbs up", "плохо"), ("said",))
-    assert written.label == "verdict"
-    assert (written.train, written.dev_share, written.task.label_words) == (str(file), 0.2, ())
-    app.selectbox(key="own_label").set_value("id").run()
-    app.text_input(key="own_file").set_value("/no/such.csv").run()
-    assert "File such.csv cannot be read" in sentences(app.error) and "Start" not in labels(app)
-
-
-def test_a_task_file_is_taken_as_it_is(open_page, local, tmp_path):
-    file = tmp_path / "mine.toml"
-    file.write_text('text = "a"\nlabel = "b"\ntrain = "mine.csv"\nclasses = ["1", "2", "3"]\n')
-    app = open_page("train.py")
-    app.selectbox(key="new_task").set_value("own data").run()
-    app.text_input(key="own_file").set_value(str(file)).run()
-    assert f"--task-file {file} --method smp_s" in app.code[0].value
 
 
 def test_a_run_is_measured_when_asked_and_until_it_is_another(open_page, local, monkeypatch):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from smp_lab import cli, recipes
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.transfers import list_transfers
-from smp_lab.tasks import BUILT_IN
+from smp_lab.tasks import TASKS
 from smp_lab.training import prepare as prepare_module
 from smp_lab.training import run as training
 
@@ -141,7 +141,7 @@ def test_the_command_of_a_run_makes_it_again_with_another_recipe(monkeypatch, be
         schedule_fraction=0.123,
         precision="bf16",
     )
-    monkeypatch.setattr(recipes, "_DESK", {name: other for name in BUILT_IN})
+    monkeypatch.setattr(recipes, "_DESK", {name: other for name in TASKS})
     words = shlex.split(command)
     assert words[:2] == ["smp-lab", "train"]
     assert ask(words[2:]) == (config, command)

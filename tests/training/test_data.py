@@ -245,8 +245,6 @@ def test_what_is_unusual_is_said(glue: Path) -> None:
 def test_a_file_of_broken_rows_is_refused(glue: Path) -> None:
     with pytest.raises(DataError, match="6 of 9 rows have too few fields"):
         load_task_data("qqp", glue_folder=write_task(glue, "qqp", QQP_BROKEN * 3))
-    asked = load_task_data("qqp", glue_folder=glue, allow_broken=True)
-    assert len(asked.train) == 3 and asked.notes[0] == "6 of 9 rows of train.tsv are broken and left out."
 
 
 QQP_BROKEN = ["7\t1\t2\tWhy is", "it so?\tHow?\t0", "8\t1\t2\tA?\tB?\t1"]

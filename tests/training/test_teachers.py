@@ -164,21 +164,6 @@ def test_classes_without_names_are_taken_in_their_order(checkpoint, taught):
     assert class_order({0: "0", 1: "1"}, get_task("rte")) is None
 
 
-def test_a_teacher_whose_class_order_is_not_known_is_judged_first(checkpoint, taught, runs):
-    ready, lines = taught(checkpoint(("LABEL_0", "LABEL_1"))), []
-    encoder, data = load_encoder(ready.files), ready.data
-    examples = tokenize(data.train, encoder.tokenizer, ready.config.max_length)
-    model = load_teacher(ready.teacher, ready.config, encoder)
-    said = teachers.teacher_logits(model, examples, DataCollatorWithPadding(encoder.tokenizer)).argmax(-1)
-    data.train.targets[:] = 1 - said
-    with pytest.raises(ConfigError, match=r"accuracy of 0\.000 on 64 training examples .* name them in id2label"):
-        train(ready, runs, command="")
-    assert not list(runs.glob("rte-*"))
-    data.train.targets[:] = said
-    train(ready, runs, command="", write=lines.append)
-    assert any(line.startswith("teacher: accuracy 1.000 on 64 training examples") for line in lines)
-
-
 @pytest.mark.parametrize("names", [("negative", "positive"), ("entailment", "entailment"), ("entailment", "LABEL_1")])
 def test_classes_of_another_task_are_refused(checkpoint, taught, names):
     with pytest.raises(ConfigError, match=f"{', '.join(names)}; those of task 'rte' are entailment, not_entailment"):

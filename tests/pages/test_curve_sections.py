@@ -1,0 +1,51 @@
+"""What imported masks score, on the page Curves."""
+
+import base64
+
+import numpy as np
+import pandas as pd
+from conftest import TINY, random_masks
+
+from pages.test_curves import PAGE, figure
+from smp_lab.storage.formats import Opened, named_base
+from smp_lab.storage.imported import save_imported
+from smp_lab.storage.measurements import MeasurementSettings, save_measurement
+
+
+def point(trace):
+    (x,), (y,) = (np.frombuffer(base64.b64decode(trace[axis]["bdata"])) for axis in "xy")
+    return x, y
+
+
+def test_what_somebody_says_of_an_imported_mask_is_marked_as_told(open_page, runs, write_run):
+    run = write_run()
+    masks = random_masks(TINY, 0.25)
+    opened = Opened(masks=masks, format="x", base=named_base("theirs", TINY), assumed=())
+    task = run.config.task
+    facts = {"source": "x", "task": task, "metric": "accuracy", "value": 0.82, "n_examples": 872}
+    mask = save_imported(runs, opened, label="My <b>pruner</b>", **facts)
+    rows = {"cut": [0, 5], "metric": ["accuracy"] * 2, "value": [0.75, 0.7], "low": [0.7] * 2, "high": [0.8] * 2}
+    save_measurement(
+        runs,
+        settings=MeasurementSettings(
+            kind="score",
+            mask_id=mask.mask_id,
+            mask_sha256=masks.sha256,
+            base_model="theirs",
+            base_model_sha256="a" * 64,
+            task=task,
+            data_sha256="b" * 64,
+        ),
+        provenance={},
+        table=pd.DataFrame(rows | {"n_examples": [300] * 2, "majority": [0.5] * 2}),
+    )
+    app = open_page(PAGE, run.run_id)
+    assert not app.exception
+    told, measured = (
+        next(trace for trace in figure(app)["data"] if trace["name"] == f"My (b)pruner(/b), {how}")
+        for how in ("told", "imported")
+    )
+    assert (point(told), told["marker"]["symbol"]) == ((25, 82), "circle-open")
+    assert told["customdata"][0][1] == "as told by who imported it, on 872 examples"
+    assert (point(measured), measured["marker"]["symbol"]) == ((25, 75), "circle")
+    assert measured["customdata"][0][1] == "measured here, on 300 examples"

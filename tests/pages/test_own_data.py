@@ -1,0 +1,54 @@
+"""Own data in the form of the page Train: nothing is trained here."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+import streamlit as st
+
+from pages.conftest import sentences
+from pages.test_train import labels, press
+from smp_lab.jobs.queue import Queue
+from smp_lab.tasks.own import read_task_file
+from smp_lab.ui import actions
+
+
+@pytest.fixture
+def local(monkeypatch):
+    """As where this machine alone reaches the app; no supervisor is started."""
+    monkeypatch.setattr(
+        st, "get_option", lambda name, get=st.get_option: "localhost" if name == "server.address" else get(name)
+    )
+    monkeypatch.setattr(actions, "ensure_supervisor", lambda queue: None)
+
+
+def test_own_data_are_asked_for_by_columns_of_a_preview(open_page, local, runs, tmp_path):
+    file = tmp_path / "my reviews.csv"
+    file.write_text("id,said,verdict\n" + "".join(f'{i},"a, {i}",{("thumbs up", "плохо")[i % 2]}\n' for i in range(40)))
+    app = open_page("train.py")
+    app.selectbox(key="new_task").set_value("own data").run()
+    assert not app.exception and not app.code
+    app.text_input(key="own_file").set_value(str(file)).run()
+    assert app.selectbox(key="own_label").value == "verdict" and "Pick the column of the text" in sentences(app.info)
+    app.multiselect(key="own_text").set_value(["said"]).run()
+    assert not app.exception
+    command = shlex.split(app.code[0].value)
+    app = press(app, "Start")
+    (job,) = Queue(runs).jobs()
+    assert list(job.words) == command[2:] and "my reviews" in job.title
+    written = read_task_file(Path(command[command.index("--task-file") + 1]))
+    assert (written.task.classes, written.task.text_fields) == (("thumbs up", "плохо"), ("said",))
+    assert written.label == "verdict"
+    assert (written.train, written.dev_share, written.task.label_words) == (str(file), 0.2, ())
+    app.selectbox(key="own_label").set_value("id").run()
+    app.text_input(key="own_file").set_value("/no/such.csv").run()
+    assert "File such.csv cannot be read" in sentences(app.error) and "Start" not in labels(app)
+
+
+def test_a_task_file_is_taken_as_it_is(open_page, local, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('text = "a"\nlabel = "b"\ntrain = "mine.csv"\nclasses = ["1", "2", "3"]\n')
+    app = open_page("train.py")
+    app.selectbox(key="new_task").set_value("own data").run()
+    app.text_input(key="own_file").set_value(str(file)).run()
+    assert f"--task-file {file} --method smp_s" in app.code[0].value
