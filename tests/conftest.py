@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from smp_lab.storage.runs import RunRecord, ScoreHistory, save_run
 from smp_lab.storage.transfers import TransferRecord, TransferSettings, save_transfer
 from smp_lab.tasks import Task
 from smp_lab.tasks.kinds import NUMBER, SPAN
+
+# Workers side by side share the cores; torch asks for this once, when it is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # No test asserts how long a thing takes. A child process that has run for so many seconds hangs, on a slow machine too.
 HANGS = 1800
