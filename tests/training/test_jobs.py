@@ -129,6 +129,37 @@ def test_kill_9_at_twenty_random_moments(words, runs, tmp_path):
     print(f"lost and resumed {lost} times, {time.monotonic() - start:.0f} s")  # noqa: T201  # asked for with -s
 
 
+SERVER = """
+import sys
+from pathlib import Path
+from smp_lab.jobs.queue import Queue
+from smp_lab.jobs.supervisor import ensure_supervisor
+ensure_supervisor(Queue(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.slow
+def test_two_servers_and_a_terminal_on_one_folder_start_nothing_twice(words, runs):
+    queue = Queue(runs)
+    queue.set_slots(2)
+    jobs = [queue.submit([*words, "--seed", str(seed)], f"seed {seed}") for seed in range(3)]
+    others = [subprocess.Popen([sys.executable, "-c", SERVER, str(runs)]) for _ in range(2)]
+    # A run that waits in the queue, or trains already.
+    others.append(start([*words, "--seed", "0"], runs))
+    assert [process.wait(timeout=240) for process in others[:2]] == [0, 0]
+    code = others[2].wait(timeout=240)
+    eventually(lambda: not queue.supervisor_is_alive() and all(job.state != "queued" for job in queue.jobs()))
+    assert all([state for _, state, _ in queue.changes(job)].count("starting") == 1 for job in jobs)
+    # Of two who have the same run, one trains it and the other says so.
+    ends = [queue.job(job).state for job in jobs]
+    assert sorted([code == 0, ends[0] == "done"]) == [False, True] and ends[1:] == ["done", "done"]
+    said = (runs.parent / "told").read_text() if code else queue.job(jobs[0]).reason
+    assert "is being trained by another process" in said or "is already in" in said
+    records = list_runs([runs]).runs.values()
+    assert sorted(run.config.seed for run in records) == [0, 1, 2]
+    assert not any(run.provenance["resumed"] for run in records)
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 16 MB."""
