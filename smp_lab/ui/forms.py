@@ -25,7 +25,8 @@ _DATA = f"{_PREFIX}glue_dir"
 # Name, what it says beside itself, and what it fills in.
 PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "60-second demo": (
-        "A synthetic task with the packaged encoder: half of the weights go within about a minute.",
+        "A synthetic task with the packaged encoder: half of the weights go within about a minute, too soon to learn "
+        "the task. Measure says how long it takes here.",
         {
             "task": "toy-sentiment",
             "remaining": 0.5,

@@ -67,12 +67,19 @@ def launch(playwright: Playwright) -> Browser:
 @contextmanager
 def running_app(script: Path, runs: Path, log: Path) -> Iterator[str]:
     """`ROUTER` or `OWN_RUNS_ALONE` on a free port with these own runs; yields its address."""
+    with running_server(script, runs, log) as (address, _):
+        yield address
+
+
+@contextmanager
+def running_server(script: Path, runs: Path, log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The same; yields the address and the process."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(script)]
     command += ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
     with serving(command, runs, log) as server:
         wait_until_healthy(port, server, log)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", server
 
 
 def free_port() -> int:

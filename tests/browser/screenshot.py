@@ -1,9 +1,13 @@
-"""The README's pictures, made of the cached runs: ``python -m tests.browser.screenshot [PICTURE.png ...]``."""
+"""The README's pictures, made of the cached runs: ``python -m tests.browser.screenshot [PICTURE.png ...]``.
+
+``python -m tests.browser.screenshot train.gif`` trains the demo and films it.
+"""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
@@ -14,9 +18,22 @@ from smp_lab.methods import METHODS
 from smp_lab.paths import cached_runs_folder, project_folder
 from smp_lab.storage.runs import list_runs
 
-from .harness import ROUTER, launch, running_app, settle
+from .harness import PATIENCE_MS, ROUTER, launch, running_app, settle
+from .journey import start_demo, step_of
 
 MOST_BYTES = 300_000
+FILM = "train.gif"
+MOST_BYTES_OF_A_FILM = 600_000
+STEPS_BETWEEN_FRAMES = 4
+WIDTH_OF_A_FRAME = 820
+_RUN_AND_ITS_FIRST_PICTURES = """() => {
+    const [heading] = document.querySelectorAll('[data-testid=stMain] h2');
+    const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart]')].slice(0, 2);
+    if (!heading || charts.length < 2) return null;
+    const y = heading.getBoundingClientRect().top - 12;
+    return {x: 0, y, width: innerWidth, height: charts[1].getBoundingClientRect().bottom - y};
+}"""
+MS_A_FRAME, MS_OF_THE_LAST = 350, 3000
 
 
 def usual_runs() -> str:
@@ -49,24 +66,58 @@ def take(browser: Browser, address: str, n_charts: int, figure: str | None, pict
     page.context.close()
     # Few colours are on the page: a palette of 256 shows them all at a third of the size.
     Image.open(picture).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(picture, optimize=True)
+    require_size(picture, MOST_BYTES)
+
+
+def film(browser: Browser, address: str, runs: Path, picture: Path) -> None:
+    """Train the demo from the page, and film the lecture view until the run is finished."""
+    page = browser.new_context(viewport={"width": 1366, "height": 1600}, color_scheme="light").new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    start_demo(page, address, runs)
+    page.goto(f"{address}/train?job=1&lecture=1")
+    finished, frames, step = page.get_by_text("The run is finished"), [], 0
+    while not finished.count():
+        shown = page.evaluate(_RUN_AND_ITS_FIRST_PICTURES)
+        if shown and step_of(page) >= step + STEPS_BETWEEN_FRAMES:
+            step = step_of(page)
+            frame = Image.open(BytesIO(page.screenshot(clip=shown))).convert("RGB")
+            # As high as the first: a film has one size.
+            height = frames[0].height if frames else frame.height * WIDTH_OF_A_FRAME // frame.width
+            frames.append(frame.resize((WIDTH_OF_A_FRAME, height)))
+        page.wait_for_timeout(300)
+    page.context.close()
+    # All frames have the colours of the last one, which shows all that the others do.
+    palette = frames[-1].quantize(64, dither=Image.Dither.NONE)
+    first, *rest = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    durations = [MS_A_FRAME] * len(rest) + [MS_OF_THE_LAST]
+    first.save(picture, save_all=True, append_images=rest, duration=durations, loop=0, optimize=True)
+    require_size(picture, MOST_BYTES_OF_A_FILM)
+
+
+def require_size(picture: Path, most: int) -> None:
+    """End where a picture is too large for a README."""
     size = picture.stat().st_size
-    if size > MOST_BYTES:
-        raise SystemExit(f"{picture} has {size} bytes; at most {MOST_BYTES} are wanted. Choose a smaller part.")
+    if size > most:
+        raise SystemExit(f"{picture} has {size} bytes; at most {most} are wanted. Choose a smaller part.")
 
 
 def main(names: list[str]) -> None:
     """Make some of the pictures, or all."""
-    unknown = set(names) - set(PICTURES)
-    if unknown:
-        raise SystemExit(f"Unknown pictures: {', '.join(sorted(unknown))}. Choose among: {', '.join(PICTURES)}.")
+    # The film last: its run would be in the others.
+    known = [*PICTURES, FILM]
+    if unknown := set(names) - set(known):
+        raise SystemExit(f"Unknown pictures: {', '.join(sorted(unknown))}. Choose among: {', '.join(known)}.")
     with tempfile.TemporaryDirectory() as folder:
-        no_own_runs, log = Path(folder) / "runs", Path(folder) / "log.txt"
-        with running_app(ROUTER, no_own_runs, log) as address, sync_playwright() as playwright:
+        runs, log = Path(folder) / "runs", Path(folder) / "log.txt"
+        with running_app(ROUTER, runs, log) as address, sync_playwright() as playwright:
             browser, usual = launch(playwright), usual_runs()
-            for name in names or PICTURES:
+            for name in sorted(names or known, key=known.index):
+                picture = project_folder() / ".github" / name
+                if name == FILM:
+                    film(browser, address, runs, picture)
+                    continue
                 path, n_charts, figure = PICTURES[name]
-                page = address + path.format(usual_runs=usual)
-                take(browser, page, n_charts, figure, project_folder() / ".github" / name)
+                take(browser, address + path.format(usual_runs=usual), n_charts, figure, picture)
             browser.close()
 
 
