@@ -38,7 +38,7 @@ def main() -> None:
     labels = controls.run_labels(runs)
     sections.pair(runs, labels)
     sections.claims(runs)
-    sections.ablations()
+    sections.published_tables(runs, table)
 
 
 def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from smp_lab.analysis.labels import plain, setting_text
+from smp_lab.analysis.sparsity import spread_over_heads
 from smp_lab.config import RunConfig
-from smp_lab.layout import EncoderLayout
+from smp_lab.layout import HEAD_TYPES, QUERY, VALUE, EncoderLayout
+from smp_lab.methods import NONE
 from smp_lab.paper import CODE, TEXT, stated
 from smp_lab.recipes import recipe_of
 from smp_lab.settings import SETTINGS
 
 _FINGERPRINTS = ("base_model_sha256", "data_sha256")
 _PAPER_SHAPE = (12, 768)
+# Over which heads their remaining fractions are spread; the paper does not say over which it measured.
+_HEADS: Mapping[str, tuple[str, ...]] = {"all heads": HEAD_TYPES, "query and value heads": (QUERY, VALUE)}
 
 
 def run_card(
@@ -38,8 +43,9 @@ def run_card(
         provenance (wall time in minutes); results: metrics (per name the value at the last evaluation, a
         fraction, and n_examples), best_evaluation and best_at_final_density
         (metric, value, step; the latter None in older records), remaining (measured fraction of the prunable
-        weights), trainable_parameters and new_parameters; deviations (sentences of `deviations`); command (None
-        where the record has none).
+        weights), spread_over_heads (of `sparsity.spread_over_heads`, over all four matrix types and over query and
+        value; None without a mask), trainable_parameters and new_parameters; deviations (sentences of `deviations`);
+        command (None where the record has none).
     """
     settings = {
         name: value
@@ -69,6 +75,12 @@ def run_card(
             "best_evaluation": dict(results["best"]),
             "best_at_final_density": results.get("best_at_final_density"),
             "remaining": sum(map(sum, results["kept"])) / layout.n_weights,
+            "spread_over_heads": {
+                name: spread_over_heads(np.asarray(results["kept_per_head"]), layout, types)
+                for name, types in _HEADS.items()
+            }
+            if config.method_info.remaining != NONE
+            else None,
             "trainable_parameters": results["trainable_parameters"],
             "new_parameters": results["new_parameters"],
         },
@@ -199,6 +211,12 @@ def sections(card: Mapping[str, Any]) -> dict[str, list[str]]:
     measured += [
         f"- kept: {_code(100 * results['remaining'], '.2f')} % of the encoder's prunable weights",
     ]
+    if (spread := results["spread_over_heads"]) is not None:
+        values = ", ".join(f"{_code(100 * value, '.1f')} over {name}" for name, value in spread.items())
+        measured.append(
+            f"- spread over heads (standard deviation, points): {values}; published, SMP-L on MNLI at 10 %: "
+            "12.4 with the regulariser, 3.75 without"
+        )
     made = card["provenance"]
     cost = {name: made[name] for name in _COST if name in made}
     cost |= {name: f"{results[name]:,.0f}" for name in ("trainable_parameters", "new_parameters")}

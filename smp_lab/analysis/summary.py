@@ -114,6 +114,74 @@ def means_cells(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "remaining %", f"mean over {table['n_tasks'].max()} tasks"])
 
 
+def table_1(points: pd.DataFrame, means: pd.DataFrame, parameters: pd.DataFrame) -> pd.DataFrame:
+    """The paper's Table 1 with what was measured beside it, as people read it.
+
+    Parameters
+    ----------
+    points
+        Of `published.published_points`.
+    means
+        Of `overview.over_tasks`.
+    parameters
+        A row per usual run: method, level, trainable_parameters and new_parameters (counts).
+
+    Returns
+    -------
+    DataFrame
+        Text: a row per method, level and teacher, from many weights to few; the published parameters and metrics
+        (percent), then the mean over tasks and the parameters (mean over runs) of measured runs; a dash where there is
+        none.
+    """
+    table = points[points["source"] == "table 1"]
+    places = table[["method", "distilled", "remaining", "new_parameters", "trainable_parameters"]].drop_duplicates()
+    own = means[["method", "level"]].rename(columns={"level": "remaining"}).assign(distilled=False)
+    every = pd.concat([places, own]).drop_duplicates(["method", "distilled", "remaining"]).fillna("-")
+    tasks = list(dict.fromkeys(table["task"]))
+    titles = dict(zip(table["method"], table["method_title"], strict=True))
+    rows = []
+    for place in every.sort_values(["remaining", "distilled"], ascending=False, kind="stable").to_dict("records"):
+        here = table[
+            (table["method"] == place["method"])
+            & (table["distilled"] == place["distilled"])
+            & (table["remaining"] == place["remaining"])
+        ]
+        ours = (
+            frame[(frame["method"] == place["method"]) & (frame["level"] == place["remaining"])]
+            for frame in (means, parameters)
+        )
+        mean, counts = ([], []) if place["distilled"] else ours
+        rows.append(
+            [
+                (method_name(place["method"]) if place["method"] in METHODS else titles[place["method"]])
+                + (", with a teacher" if place["distilled"] else ""),
+                f"{100 * place['remaining']:g}",
+                place["new_parameters"],
+                place["trainable_parameters"],
+                *(
+                    " / ".join(f"{100 * value:.1f}" for value in here.loc[here["task"] == task, "value"]) or "-"
+                    for task in tasks
+                ),
+                f"{100 * mean['mean'].iloc[0]:.1f}" if len(mean) else "-",
+                *(
+                    f"{counts[name].mean() / 1e6:.2f}M" if len(counts) else "-"
+                    for name in ("new_parameters", "trainable_parameters")
+                ),
+            ]
+        )
+    metrics = [
+        f"{TASKS[task].title} {' / '.join(dict.fromkeys(table.loc[table['task'] == task, 'metric']))}" for task in tasks
+    ]
+    n_tasks = means["n_tasks"].max() if len(means) else 0
+    return pd.DataFrame(
+        rows,
+        columns=[
+            *("method", "remaining %", "new parameters, published", "trained, published", *metrics),
+            *(f"measured, mean over {n_tasks} tasks", "new parameters, measured", "trained, measured"),
+        ],
+    )
+
+
 def as_markdown(cells: pd.DataFrame) -> str:
     """A table of text in Markdown: numbers at the right, the first column at the left."""
     rules = ["---", *["---:"] * (cells.shape[1] - 1)]

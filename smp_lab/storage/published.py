@@ -54,7 +54,7 @@ def published_points() -> pd.DataFrame:
     DataFrame
         Columns source ("table 1"), read_off (True for Figure 1), method, method_title, base_model, task, metric,
         distilled (bool), remaining (fraction, encoder), value and sd over seeds (fractions of the metric; sd is NaN
-        where none was published).
+        where none was published), new_parameters and trainable_parameters of a task (text as printed; empty elsewhere).
     """
     table = pd.concat([_read("results"), _read("figure1")], ignore_index=True)
     spread = _read("standard_deviations").drop(columns=["source", "seeds"])
@@ -73,6 +73,8 @@ def published_points() -> pd.DataFrame:
             "remaining": table["remaining"],
             "value": table["value_percent"] / 100,
             "sd": table["std_percent"] / 100,
+            "new_parameters": table["new_params_per_task"].fillna(""),
+            "trainable_parameters": table["trainable_params"].fillna(""),
         }
     )
 

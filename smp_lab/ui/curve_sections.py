@@ -1,4 +1,4 @@
-"""Sections of the page Curves below its figure: spreads, a pair of runs, and published ablations."""
+"""Sections of the page Curves below its figure: spreads, a pair of runs, the paper's claims and tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import claims as analysis_claims
-from smp_lab.analysis import curves
+from smp_lab.analysis import curves, overview
 from smp_lab.analysis.labels import without_tags
 from smp_lab.analysis.sampling import Comparison, Reliability
-from smp_lab.analysis.summary import as_latex, as_markdown, caption, summarize, summary_cells
+from smp_lab.analysis.summary import as_latex, as_markdown, caption, summarize, summary_cells, table_1
 from smp_lab.figures import curves as figures
 from smp_lab.figures.style import METRIC_TITLES
 from smp_lab.storage.measurements import SCORE
@@ -218,9 +218,29 @@ def claims(runs: list[RunRecord]) -> None:
         controls.data_downloads(table, "claims")
 
 
-def ablations() -> None:
-    """What the paper measured with parts of the method left out or exchanged."""
-    with st.expander("Published ablations of the method"):
+def published_tables(runs: list[RunRecord], rows: pd.DataFrame) -> None:
+    """Table 1 of the paper with these runs beside it, and Tables 3 to 5: parts of the method exchanged.
+
+    Parameters
+    ----------
+    runs, rows
+        Runs, and their rows of the table of all runs.
+    """
+    opened = st.expander("Tables 1 and 3 to 5 of the paper", on_change="rerun", key="published_tables")
+    if not opened.open:
+        return
+    with opened:
+        counts = {name: [run.results[name] for run in runs] for name in ("new_parameters", "trainable_parameters")}
+        parameters = rows.assign(**counts)
+        first = table_1(
+            cache.published(), cache.computed(overview.over_tasks, rows), parameters[parameters["variant"] == ""]
+        )
+        columns.show(first, alt="Table 1 of the paper: methods by level, published, and measured by these runs")
+        st.caption(
+            f"{SOURCE}, Table 1, BERT-base. Measured: usual runs here, another encoder and other tasks. θM is one "
+            "mask, a bit for each prunable weight; measured new parameters count 32 of its bits as one."
+        )
+        controls.data_downloads(first, "table-1")
         table = cache.ablations()
         columns.show(
             columns.in_words(table),

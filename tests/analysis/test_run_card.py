@@ -27,9 +27,21 @@ def results(task="rte", value=0.6):
         "n_examples": {split: 40 + place for place, (_, split) in enumerate(TASKS[task].splits)},
         "best": {"metric": TASKS[task].main_metric, "value": 0.65, "step": 20},
         "kept": [[n_kept - 5, 5], [n_kept]],
+        # Of head 0 the query matrix is whole, of all else nothing is kept.
+        "kept_per_head": [[[TINY.head_size * TINY.hidden_size * (kind == 0), 0] for kind in range(4)]] * TINY.n_layers,
         "trainable_parameters": 4096,
         "new_parameters": 128.0,
     }
+
+
+def test_spread_over_heads_by_hand():
+    spread = run_card(tiny_config(), TINY, {}, results())["results"]["spread_over_heads"]
+    # One of eight, and one of four head matrices of a layer is kept.
+    assert spread == {"all heads": pytest.approx((7 / 64) ** 0.5), "query and value heads": pytest.approx(3**0.5 / 4)}
+    card = run_card(tiny_config(), TINY, PROVENANCE, results())
+    assert "spread over heads (standard deviation, points): `33.1` over all heads, `43.3`" in card_markdown(card)
+    dense = tiny_config(method="dense", remaining=1.0)
+    assert "spread" not in card_markdown(run_card(dense, TINY, PROVENANCE, results()))
 
 
 def test_card_holds_what_the_record_says():
