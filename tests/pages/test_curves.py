@@ -145,7 +145,8 @@ def test_difference_to_dense_needs_a_dense_run(open_page, write_run):
     run = write_run()
     app = open_page(PAGE, run.run_id, quantity="difference to dense")
     assert "only published differences can be drawn" in sentences(app.info)
-    assert names(app) == {"RTE, published"}
+    # The line at 0 is what differences are to.
+    assert names(app) == {"RTE, published", "Dense fine-tuning"}
 
 
 def test_difference_to_dense(open_page, runs):
@@ -192,7 +193,7 @@ def test_what_is_shown_is_a_table_for_a_paper(open_page, write_run):
     markdown, latex = open_page(PAGE).expander[0].code
     assert "| smp_s | 50 | 60.0 ± " in markdown.value
     assert r"smp\_s & 50 & 60.0 $\pm$ " in latex.value
-    assert "1 runs" in latex.value and "tiny-test-encoder" in latex.value
+    assert "1 run. Encoder" in latex.value and "tiny-test-encoder" in latex.value
 
 
 def test_the_papers_tables_are_made_when_they_are_opened(open_page, write_run):
