@@ -28,6 +28,17 @@ def test_the_page_for_a_browser_holds_all_it_needs(figure):
     assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=", page)
 
 
+def test_a_caption_says_of_which_runs_encoder_and_data_the_figure_is(open_page, write_run):
+    run = write_run()
+    app = open_page("sparsity.py", run.run_id)
+    app.button(key="remaining-per-layer-picture").click().run()
+    caption = next(block.value for block in app.code if block.value.startswith("Remaining weights per layer"))
+    config = run.config
+    assert f"1 run. Encoder {config.base_model} ({config.base_model_sha256[:12]})" in caption
+    assert f"({config.data_sha256[:12]}, n = {run.n_examples})" in caption
+    assert caption.endswith(f"Ids: {run.run_id}.")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("kaleido") is None, reason="plotly's own exporter is not installed")
 @pytest.mark.parametrize(("kind", "start"), [("pdf", b"%PDF"), ("png", b"\x89PNG"), ("svg", b"<svg")])

@@ -138,7 +138,7 @@ def test_every_similarity(open_page, write_run, measure):
 
 def test_play_is_in_every_figure_over_snapshots(open_page, write_run):
     run = write_run().run_id
-    for view, plays in (("distribution", [4]), ("when decided", [0, 4, 0, 3])):
+    for view, plays in (("distribution", [4]), ("over training", [4]), ("when decided", [0, 4, 0, 3])):
         specs = [json.loads(chart.proto.spec) for chart in charts(open_page(PAGE, run, view=view))]
         assert [len(spec.get("frames", [])) for spec in specs] == plays
 
