@@ -21,7 +21,7 @@ def main() -> None:
     queue = actions.queue()
     with messages.sentence_on_error():
         jobs = queue.jobs()
-    said = live.answer(jobs)
+    said = live.answer(jobs, len(live.elsewhere_table(queue.runs, jobs)))
     messages.answer_slot().markdown(messages.plain(said))
     if not links.in_lecture():
         _new_run(jobs)
@@ -75,9 +75,11 @@ def _watch(queue: Queue, said: str) -> None:
     """The queue and one job; drawn again every two seconds while something trains."""
     with messages.sentence_on_error():
         jobs = queue.jobs()
-    if live.answer(jobs) != said:
+    elsewhere = live.elsewhere_table(queue.runs, jobs)
+    if live.answer(jobs, len(elsewhere)) != said:
         # Another sentence above, another pace, and a finished run is in the index from now on.
         st.rerun()
+    live.show_elsewhere(elsewhere)
     if not jobs:
         return
     if not links.in_lecture():

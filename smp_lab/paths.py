@@ -35,6 +35,7 @@ LOGS_FOLDER = ".logs"
 WEIGHTS_FOLDER = ".weights"
 JOBS_FOLDER = ".jobs"
 TASK_FILES_FOLDER = ".tasks"
+HUB_FOLDER = ".hub"
 TEMPORARY_PREFIX = ".writing-"
 
 

@@ -12,14 +12,14 @@ from conftest import HANGS
 PROJECT = Path(__file__).parents[1]
 GROUND = {
     *("errors", "layout", "encoder_families", "masks", "methods", "metrics", "tasks", "settings", "config", "recipes"),
-    *("paper", "grid", "paths", "schedule"),
+    *("paper", "grid", "paths", "schedule", "processes", "lease"),
 }
 MIDDLE = {"storage", "analysis", "figures", "jobs", "lesson"}
 TORCH = {"training", "inference"}
 # Room -> the rooms it may import, besides itself and the ground floor. A new room needs a line here.
 MAY_IMPORT = {
     **{room: set() for room in MIDDLE},
-    "training": {"storage"},
+    "training": {"storage", "jobs"},
     "inference": {"storage", "analysis", "training"},
     "plots": MIDDLE,
     "report": MIDDLE,
@@ -31,6 +31,7 @@ MAY_IMPORT = {
 # Package -> the rooms that may import it.
 RESERVED = {
     **{name: TORCH for name in ("torch", "transformers", "datasets", "accelerate", "sklearn", "scipy")},
+    "ray": {"jobs"},
     "streamlit": {"ui", "app", "pages"},
     "plotly": {"figures", "plots", "report", "ui", "pages"},
 }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+import os
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smp_lab.cli.options import AsJson, GlueFolder, SquadFolder, extras_for, print_json
+from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, SmpLabError
 from smp_lab.grid import GridRun, load_grid
-from smp_lab.paths import LOGS_FOLDER, cached_runs_folder, grid_file
+from smp_lab.jobs.cluster import RayRunner
+from smp_lab.jobs.runners import DONE, LocalRunner, Runner
+from smp_lab.jobs.whereabouts import whereabouts
+from smp_lab.paths import HUB_FOLDER, LOGS_FOLDER, cached_runs_folder, grid_file
 from smp_lab.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -25,7 +33,11 @@ EXAMPLES = (
     "smp-lab sweep --list",
     "smp-lab sweep --glue-dir ~/glue --jobs 2 --background",
     "smp-lab sweep my-grid.toml --runs runs --group 1",
+    "smp-lab sweep my-grid.toml --runs /shared/runs --on ray --cpus 4",
+    "smp-lab sweep my-grid.toml --runs /shared/runs --watch",
 )
+_SECONDS_BETWEEN_LOOKS = 2.0
+_WHERE = ("node", "step", "total_steps", "seconds_left", "last_line")
 _PRECISIONS = "|".join(SETTINGS["precision"].choices)
 
 
@@ -47,7 +59,31 @@ def command(
     jobs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Runs at a time; on a CPU as many as it has cores is fastest.")
     ] = 1,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="local|ray[://HOST:PORT]",
+            help="Where runs are trained: here, or on a Ray cluster (extra: cluster) whose machines share the folder "
+            "of runs.",
+        ),
+    ] = "local",
+    cpus: Annotated[int, typer.Option(min=1, metavar="N", help="On a cluster: cores of a run, and its threads.")] = 1,
+    gpus: Annotated[
+        float, typer.Option(min=0, metavar="X", help="On a cluster: accelerators of a run, or a fraction of one.")
+    ] = 0.0,
+    memory: Annotated[float, typer.Option(min=0, metavar="GIB", help="On a cluster: memory that a run needs.")] = 2.0,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="On a cluster: accelerator that runs are meant for, as its driver names it."),
+    ] = None,
+    prefetch: Annotated[
+        bool,
+        typer.Option("--prefetch", help="First bring each encoder and data set into the folder of runs, for all."),
+    ] = False,
     show: Annotated[bool, typer.Option("--list", help="Print the state of each run and train nothing.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Print it again and again until nothing trains.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Ask the sweep of this folder to leave checkpoints.")] = False,
+    drain: Annotated[bool, typer.Option("--drain", help="Ask it to start nothing more.")] = False,
     as_json: AsJson = False,
     background: Annotated[bool, typer.Option("--background", help="Continue without this terminal.")] = False,
 ) -> None:
@@ -66,13 +102,21 @@ def command(
     if precision is not None:
         SETTINGS["precision"].check_range(precision)
         wanted = [replace(run, settings={**run.settings, "precision": precision}) for run in wanted]
+    if prefetch:
+        # Before a library reads it.
+        os.environ.setdefault("HF_HOME", str((folder / HUB_FOLDER).absolute()))
     with extras_for("Training"):
-        from smp_lab.training.sweep import Sweep
+        from smp_lab.training.sweep import DRAIN, STOP, Sweep, ask
+    if stop or drain:
+        ask(folder, STOP if stop else DRAIN)
+        return
     sweep = Sweep(folder, glue_dir, squad_dir)
-    if as_json:
+    if watch:
+        _watch(sweep, wanted, as_json)
+    elif as_json:
         print_json([*_listed(sweep, wanted)])
     elif show:
-        _print_states(_listed(sweep, wanted), wanted)
+        _print_states([*_listed(sweep, wanted)])
     elif background:
         log = folder / LOGS_FOLDER / "sweep.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -83,18 +127,55 @@ def command(
             )
         typer.echo(f"process {process.pid} continues by itself and writes to {log}; `kill {process.pid}` stops it")
     else:
-        sweep.make(wanted, jobs=jobs, write=typer.echo)
+        runner, environment = _place(on, jobs, cpus, gpus, memory, device)
+        if prefetch:
+            _prefetch(sweep, wanted)
+        sweep.make(wanted, runner, write=typer.echo, environment=environment)
+
+
+def _place(
+    on: str, jobs: int, cpus: int, gpus: float, memory: float, device: str | None
+) -> tuple[Runner, Callable[[RunConfig], Mapping[str, str]]]:
+    """Where runs are trained, and the variables of the process of a run there."""
+    if on == "local":
+        # They share the cores evenly.
+        threads = {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // jobs, 1))} if jobs > 1 else {}
+        return LocalRunner(slots=jobs), lambda config: threads
+    name, _, address = on.partition("://")
+    if name != "ray":
+        raise ConfigError(f"Unknown place {on!r}. Choose local, ray, or ray://HOST:PORT.")
+    if gpus and device is None:
+        raise ConfigError("Say with --device which accelerator the runs are meant for: another one makes other masks.")
+    from smp_lab.training.environment import facts, pinned
+
+    runner = RayRunner(address, cpus=cpus, gpus=gpus, memory=int(memory * 2**30))
+
+    def environment(config: RunConfig) -> Mapping[str, str]:
+        expected = facts(config) | {"threads": cpus}
+        return pinned(expected | ({"device": device, "instructions": "-"} if gpus else {}))
+
+    return runner, environment
+
+
+def _prefetch(sweep: Sweep, wanted: Iterable[GridRun]) -> None:
+    for run in wanted:
+        with suppress(SmpLabError):
+            # It is said when the run's turn comes.
+            sweep.state(run)
+    # From here on nobody asks the hub, neither here nor on another machine.
+    os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def _listed(sweep: Sweep, wanted: Iterable[GridRun]) -> Iterator[dict[str, Any]]:
     """A row per run: group, task, method, remaining, seed and settings as asked for, state, and what is there.
 
-    state is "done", "unfinished", "missing" or "impossible"; run_id and precision are those of the run as it is there
-    or would be, None where it is impossible; problem says why it is.
+    state is "done", "running", "unfinished", "missing" or "impossible"; run_id and precision are those of the run as it
+    is there or would be, None where it is impossible; problem says why it is. node, step, total_steps, seconds_left and
+    last_line are those of `Whereabouts`.
     """
     for run in wanted:
-        row = {**vars(run), "state": "impossible", "run_id": None, "precision": None}
-        row |= {"in_other_precision": False, "problem": None}
+        row = {**vars(run), "asked": str(run), "state": "impossible", "run_id": None, "precision": None}
+        row |= {"in_other_precision": False, "problem": None, **dict.fromkeys(_WHERE)}
         try:
             state = sweep.state(run)
         except SmpLabError as error:
@@ -102,16 +183,42 @@ def _listed(sweep: Sweep, wanted: Iterable[GridRun]) -> Iterator[dict[str, Any]]
         else:
             row |= {"state": state.name, "run_id": state.config.run_id, "precision": state.config.precision}
             row["in_other_precision"] = state.in_other_precision
+            if state.name != DONE:
+                found = vars(whereabouts(sweep.runs, state.config.run_id))
+                row |= found | ({"state": "running"} if found["node"] else {})
         yield row
 
 
-def _print_states(rows: Iterable[dict[str, Any]], wanted: Iterable[GridRun]) -> None:
-    counts: Counter[str] = Counter()
-    for row, run in zip(rows, wanted, strict=True):
-        state = row["state"]
-        counts[state] += 1
+def _print_states(rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
         if row["problem"] is not None:
             typer.echo(f"smp-lab: {row['problem']}", err=True)
         there = f"  (there in {row['precision']})" if row["in_other_precision"] else ""
-        typer.echo(f"{state:<11} {run.group}  {run}{there}")
+        typer.echo(f"{row['state']:<11} {row['group']}  {row['asked']}{there}{_where(row)}")
+    counts = Counter(row["state"] for row in rows)
     typer.echo(", ".join(f"{state}: {count}" for state, count in sorted(counts.items())))
+
+
+def _where(row: Mapping[str, Any]) -> str:
+    """Machine, step, time left and last line of a run that has begun."""
+    if row["step"] is None:
+        return ""
+    left = (
+        "" if row["seconds_left"] is None else f", about {datetime.timedelta(seconds=round(row['seconds_left']))} left"
+    )
+    on = f" on {row['node']}" if row["node"] else ""
+    return f"\n{'':14}step {row['step']} of {row['total_steps']}{on}{left}: {row['last_line'][:100]}"
+
+
+def _watch(sweep: Sweep, wanted: Sequence[GridRun], as_json: bool) -> None:
+    """Print the states until nothing trains; over the ones before, where that is a terminal."""
+    while True:
+        rows = [*_listed(sweep, wanted)]
+        if as_json:
+            print_json(rows)
+        else:
+            typer.echo("\x1b[2J\x1b[H" * sys.stdout.isatty(), nl=False)
+            _print_states(rows)
+        if not any(row["state"] == "running" for row in rows):
+            break
+        time.sleep(_SECONDS_BETWEEN_LOOKS)

@@ -124,7 +124,7 @@ def command(
 
     Prints a line per evaluation. Ctrl-C leaves a checkpoint, and the same command resumes from it; a run that is cut
     off otherwise resumes from its last checkpoint, about two minutes back at most. Several devices share a run as
-    several processes (torchrun --nproc-per-node 2 -m smp_lab.cli train ...); stopping and going on is for one process.
+    several processes (torchrun --nproc-per-node 2 -m smp_lab.cli train ...), and stop and resume like one.
 
     The same command gives the same mask bit for bit on the same machine with as many CPU threads (OMP_NUM_THREADS).
     With another number sums are taken in another order and the masks drift apart: as many weights are kept, but after
@@ -140,6 +140,7 @@ def command(
     name, file = asked_task(task, task_file)
     draft(name, method, **settings)
     with extras_for("Training"):
+        from smp_lab.training.environment import require_expected
         from smp_lab.training.prepare import prepare
         from smp_lab.training.run import train as train_run
         from smp_lab.training.stop import Interrupted
@@ -164,6 +165,7 @@ def command(
                     f"{there.run_id} is there in {there.precision}; trained anew in {prepared.config.precision}, as "
                     "asked"
                 )
+        require_expected(prepared.config)
         run_begins(prepared.config)
         record = train_run(
             prepared,

@@ -23,8 +23,9 @@ import psutil
 
 from smp_lab.config import RunConfig
 from smp_lab.errors import JobError
-from smp_lab.jobs.runners import LocalRunner, Runner, this_process
+from smp_lab.jobs.runners import LocalRunner, Runner
 from smp_lab.paths import RECORD_FILE, jobs_folder, unfinished_folder
+from smp_lab.processes import this_process
 
 QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping"
 STOPPED, FAILED, LOST, DONE = "stopped", "failed", "lost", "done"
@@ -40,6 +41,8 @@ MAX_LOG_BYTES = 16 * 2**20
 MAX_RUN_BYTES = 32 * 2**30
 # Tells a run's process which job it is, and at which attempt.
 JOB_VARIABLE = "SMP_LAB_JOB"
+# In its place: the queue is told nothing, since its file cannot be shared by machines.
+NO_JOB = "-"
 _RUN_ID = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 _SCHEMA = """
@@ -515,7 +518,9 @@ class ThisJob:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._number: int | None = None
-        if started_for := os.environ.pop(JOB_VARIABLE, ""):
+        started_for = os.environ.pop(JOB_VARIABLE, "")
+        self._told = started_for != NO_JOB
+        if self._told and started_for:
             number, attempt = map(int, started_for.split(":"))
             if not queue.claim(number, attempt, this_process()):
                 raise JobError(f"Job {number} was stopped, or given to another process.")
@@ -523,6 +528,8 @@ class ThisJob:
 
     def begins(self, words: Sequence[str], config: RunConfig) -> None:
         """The run is known, and is trained from now on."""
+        if not self._told:
+            return
         with suppress(JobError):
             if self._number is None:
                 threads = os.environ.get("OMP_NUM_THREADS", "")

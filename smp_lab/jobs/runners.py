@@ -13,11 +13,26 @@ from typing import Protocol
 
 import psutil
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+from smp_lab.processes import boot_id, find_process, handle_of, has_ended, is_suspended, same_process
+
+# How a process ended, as far as its runner knows: LOST says nothing against the run, but its machine is gone.
+DONE, FAILED, STOPPED, LOST = "done", "failed", "stopped", "lost"
 
 
 class Runner(Protocol):
-    """What the queue needs of a place where processes run. A process is known by a handle, a text."""
+    """What the queue and a sweep need of a place where processes run. A process is known by a handle, a text."""
+
+    @property
+    def attempts(self) -> int:
+        """How often a run may fail before a sweep sets it aside."""
+
+    @property
+    def is_far(self) -> bool:
+        """Whether its processes may be cut off from the one that asks."""
+
+    @property
+    def slots(self) -> int:
+        """How many there is room for."""
 
     def start(self, words: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path) -> str:
         """Start ``smp-lab train`` with these words and return its handle; what it prints goes to the log."""
@@ -34,22 +49,8 @@ class Runner(Protocol):
     def reason_of_end(self, handle: str) -> str:
         """What is known about why a process that said nothing has ended."""
 
-
-def this_process() -> str:
-    """Handle of the present process."""
-    return _handle(psutil.Process())
-
-
-def _handle(process: psutil.Process) -> str:
-    # Since boot: a clock that is set changes that as little as the pid, which alone is given again to others.
-    boot = None
-    while boot != (boot := psutil.boot_time()):
-        started = process.create_time() - boot
-    return f"{process.pid} {started:.2f} {_boot_id()}"
-
-
-def _boot_id() -> str:
-    return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else "-"
+    def outcome(self, handle: str) -> tuple[str, str]:
+        """How a process that this runner started has ended, and what is known about it."""
 
 
 class LocalRunner:
@@ -59,10 +60,17 @@ class LocalRunner:
     ----------
     command
         What the words are appended to.
+    slots
+        How many a sweep keeps at a time.
     """
 
-    def __init__(self, command: Sequence[str] = (sys.executable, "-m", "smp_lab.cli", "train")) -> None:
+    # The same machine would fail again.
+    attempts = 1
+    is_far = False
+
+    def __init__(self, command: Sequence[str] = (sys.executable, "-m", "smp_lab.cli", "train"), slots: int = 1) -> None:
         self._command = list(command)
+        self.slots = slots
         self._children: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}
 
     def start(self, words: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path) -> str:
@@ -77,7 +85,7 @@ class LocalRunner:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        handle = _handle(psutil.Process(child.pid))
+        handle = handle_of(child.pid)
         self._children[child.pid] = handle, child
         return handle
 
@@ -87,17 +95,15 @@ class LocalRunner:
         if child is not None:
             # Reaps it: it would stay a zombie for as long as this process lives.
             return child.poll() is None
-        process = self._find(handle)
-        return process is not None and process.status() != psutil.STATUS_ZOMBIE
+        return not has_ended(find_process(handle))
 
     def is_suspended(self, handle: str) -> bool:
         """As in `Runner`."""
-        process = self._find(handle)
-        return process is not None and process.status() == psutil.STATUS_STOPPED
+        return is_suspended(find_process(handle))
 
     def stop(self, handle: str) -> None:
         """As in `Runner`."""
-        process = self._find(handle)
+        process = find_process(handle)
         if process is not None:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGTERM)
@@ -106,7 +112,7 @@ class LocalRunner:
 
     def reason_of_end(self, handle: str) -> str:
         """As in `Runner`."""
-        if handle.rpartition(" ")[2] != _boot_id():
+        if handle.rpartition(" ")[2] != boot_id():
             return "The machine was restarted."
         child = self._child(handle)
         code = None if child is None else child.poll()
@@ -117,21 +123,13 @@ class LocalRunner:
             return f"Its process was killed ({name}{', often for want of memory' if name == 'SIGKILL' else ''})."
         return f"Its process ended with exit status {code}."
 
+    def outcome(self, handle: str) -> tuple[str, str]:
+        """As in `Runner`."""
+        child = self._child(handle)
+        if child is not None and child.poll() == 0:
+            return DONE, ""
+        return FAILED, self.reason_of_end(handle)
+
     def _child(self, handle: str) -> subprocess.Popen[bytes] | None:
         started, child = self._children.get(int(handle.split()[0]), ("", None))
-        return child if child is not None and _same_start(started, handle) else None
-
-    @staticmethod
-    def _find(handle: str) -> psutil.Process | None:
-        """The very process, or None where it has ended, even if another has its pid now."""
-        with suppress(psutil.NoSuchProcess, ValueError):
-            process = psutil.Process(int(handle.split()[0]))
-            if _same_start(_handle(process), handle):
-                return process
-        return None
-
-
-def _same_start(one: str, other: str) -> bool:
-    """Whether two handles name one process; two readings of a start time may differ in their last digit."""
-    (pid, start, boot), (other_pid, other_start, other_boot) = one.split(), other.split()
-    return (pid, boot) == (other_pid, other_boot) and abs(float(start) - float(other_start)) < 0.05
+        return child if child is not None and same_process(started, handle) else None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from smp_lab.errors import JobError
 from smp_lab.jobs.queue import Queue
-from smp_lab.jobs.runners import this_process
+from smp_lab.processes import this_process
 
 SECONDS_BETWEEN_LOOKS = 0.5
 

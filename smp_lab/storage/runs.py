@@ -29,6 +29,7 @@ import pandas as pd
 from smp_lab.config import RunConfig
 from smp_lab.errors import MaskFormatError, RunExistsError, RunFormatError
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
+from smp_lab.lease import Lease
 from smp_lab.masks import MaskSet
 from smp_lab.metrics import METRICS
 from smp_lab.paths import (
@@ -441,15 +442,19 @@ def save_run(
     masks: MaskSet | None,
     scores: ScoreHistory | None,
     predictions: pd.DataFrame,
+    lease: Lease | None = None,
 ) -> RunRecord:
     """Write a record whole or not at all, and read it back.
 
-    Kept counts are taken from `masks` (all weights where there are none) and added to `results`.
+    Kept counts are taken from `masks` (all weights where there are none) and added to `results`. With a lease it is
+    written only as long as that is held.
 
     Raises
     ------
     RunExistsError
         If the run is already there.
+    LeaseLostError
+        If the run was taken over by another process.
     RunFormatError, MaskFormatError
         If results are missing or contradict the encoder or the task.
     RunWriteError
@@ -467,7 +472,7 @@ def save_run(
     if scores is not None:
         contents[SCORES_FILE] = to_npz({field.name: getattr(scores, field.name) for field in fields(scores)})
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
-    with RUNS.writing(target) as temporary:
+    with RUNS.writing(target, lease) as temporary:
         contents[RECORD_FILE] = RUNS.to_json(
             target,
             {
@@ -489,7 +494,8 @@ def save_run(
             # Last, when all else is on the disk: other runs may name it at once, so it could not be taken back.
             shared = shared_masks_file(runs, digests[MASKS_FILE])
             shared.parent.mkdir(exist_ok=True)
-            (temporary / MASKS_FILE).replace(shared)
+            alone = temporary / MASKS_FILE
+            lease.publish(alone, shared) if lease else alone.replace(shared)
             sync_folder(shared.parent)
     return load_run(target)
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,9 +121,14 @@ def write_durably(path: Path, content: bytes) -> None:
 
 def replace_durably(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, in the place of one that may be there, and wait until the disk has it."""
-    temporary = path.with_suffix(".tmp")
-    write_durably(temporary, content)
-    temporary.replace(path)
+    # Another process may write the same file.
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}.tmp")
+    try:
+        write_durably(temporary, content)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from smp_lab.errors import ConfigError, MaskFormatError, RunExistsError, RunFormatError, RunWriteError, SmpLabError
+from smp_lab.lease import Lease
 from smp_lab.paths import TEMPORARY_PREFIX
 from smp_lab.storage.sealed import DIGEST, from_json, own_sha256, read_regular, sync_folder, to_json, why, write_durably
 from smp_lab.tasks import TASKS
@@ -296,11 +297,20 @@ class Store(Generic[Record]):
         return self.load(file)
 
     @contextmanager
-    def writing(self, path: Path) -> Iterator[Path]:
+    def writing(self, path: Path, lease: Lease | None = None) -> Iterator[Path]:
         """A path beside that of a new record, which becomes it when all was written there without an error.
+
+        Parameters
+        ----------
+        path
+            Of the record.
+        lease
+            Of the run whose record it is: it comes to its place only as long as that is held.
 
         Raises
         ------
+        LeaseLostError
+            If it is not.
         RunExistsError
             If the record is there already, or comes there meanwhile.
         RunWriteError
@@ -308,7 +318,8 @@ class Store(Generic[Record]):
         """
         what, folder = f"{self.kind.capitalize()} {self.id_at(path)}", path.parent
         overtaken = RunExistsError(f"{what} was written to {folder} by another process meanwhile.")
-        temporary = folder / f"{TEMPORARY_PREFIX}{self.id_at(path)}-{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"{TEMPORARY_PREFIX}{self.id_at(path)}-{os.getpid()}-{secrets.token_hex(4)}"
+        temporary = (lease.staging if lease else folder) / name
         try:
             if path.exists():
                 raise RunExistsError(f"{what} is already in {folder}; records are never overwritten.")
@@ -316,7 +327,7 @@ class Store(Generic[Record]):
             yield temporary
             if path.exists():
                 raise overtaken
-            temporary.rename(path)
+            lease.publish(temporary, path) if lease else temporary.rename(path)
             sync_folder(folder)
         except OSError as error:
             if path.exists():

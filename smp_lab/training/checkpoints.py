@@ -22,7 +22,8 @@ from safetensors import SafetensorError
 
 from smp_lab.config import RunConfig
 from smp_lab.errors import RunWriteError, TrainingError, first_line
-from smp_lab.storage.sealed import replace_durably, sync_file
+from smp_lab.lease import Lease
+from smp_lab.storage.sealed import replace_durably, sync_file, sync_folder
 
 SEAL_FILE = "smp_lab.json"
 CHECKPOINT_SCHEMA = 2
@@ -76,21 +77,24 @@ def require_same_conditions(checkpoint: Path, then: Mapping[str, Any], now: Mapp
 
 
 def seal(checkpoint: Path, config: RunConfig, state: Mapping[str, Any]) -> None:
-    """Put all of a checkpoint on the disk, mark it as whole, and remove all but the newest two.
+    """Put all of a checkpoint on the disk, and mark it as whole.
 
     Parameters
     ----------
     checkpoint
-        Folder with all other files written.
+        Folder with all other files written, in a folder of the run's in which its holder writes.
     config
         Run that it belongs to.
     state
         What the run remembers besides the files, as JSON.
     """
     files = {}
-    for file in sorted([*checkpoint.iterdir(), *_beside(checkpoint.parent)]):
+    folder = checkpoint.parent.parent
+    for file in sorted([*checkpoint.iterdir(), *_beside(folder)]):
         sync_file(file)
-        files[os.path.relpath(file, checkpoint)] = _measure(file)
+        inside = file.parent == checkpoint
+        # As seen from where it will lie.
+        files[file.name if inside else f"../{file.relative_to(folder)}"] = _measure(file)
     line = json.dumps(
         {
             "checkpoint_schema": CHECKPOINT_SCHEMA,
@@ -101,8 +105,20 @@ def seal(checkpoint: Path, config: RunConfig, state: Mapping[str, Any]) -> None:
         }
     )
     replace_durably(checkpoint / SEAL_FILE, f"{line}\n{hashlib.sha256(line.encode()).hexdigest()}".encode())
+
+
+def publish(checkpoint: Path, lease: Lease) -> None:
+    """Bring a sealed checkpoint to its place in the run's folder, and remove all but the newest two.
+
+    Raises
+    ------
+    LeaseLostError
+        If the run was taken over by another process.
+    """
+    lease.publish(checkpoint, lease.folder / checkpoint.name)
+    sync_folder(lease.folder)
     # Not left to the library: it goes by the times of files, and a clock may jump.
-    for old in _by_step(checkpoint.parent)[N_KEPT:]:
+    for old in _by_step(lease.folder)[N_KEPT:]:
         shutil.rmtree(old)
 
 
@@ -149,17 +165,36 @@ def newest_whole(
     return None if content is None else (checkpoint, content)
 
 
-def keep_only(folder: Path, whole: Path | None) -> None:
+def keep_only(folder: Path, whole: Path | None, lease: Lease) -> None:
     """Remove what is newer than the whole checkpoint; without any, snapshots and a teacher's logits too.
 
-    Nothing vouches for them then. Only the one process that holds the run's lock may do so.
+    Nothing vouches for them then. What holders before this one left half written goes as well.
     """
+    lease.require()
+    for left in {*folder.glob("writing-*"), *folder.glob("lease-*")} - {lease.staging}:
+        shutil.rmtree(left, ignore_errors=True)
     for checkpoint in _by_step(folder):
         if whole is None or step_of(checkpoint) > step_of(whole):
             shutil.rmtree(checkpoint)
     if whole is None:
         for file in _beside(folder):
             file.unlink()
+
+
+def clear(folder: Path, lease: Lease) -> None:
+    """Remove all of an unfinished run but its lease.
+
+    Raises
+    ------
+    LeaseLostError
+        If the run was taken over by another process.
+    """
+    lease.require()
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry.name != "lease":
+            shutil.rmtree(entry, ignore_errors=True)
+        elif not entry.is_dir():
+            entry.unlink(missing_ok=True)
 
 
 def _by_step(folder: Path) -> list[Path]:

@@ -10,11 +10,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from smp_lab.errors import RunWriteError, first_line
+from smp_lab.lease import Lease
 from smp_lab.paths import weights_file
 from smp_lab.storage.sealed import sync_file, sync_folder
 
 
-def keep_weights(runs: Path, run_id: str, state: Mapping[str, Tensor]) -> Path:
+def keep_weights(runs: Path, run_id: str, state: Mapping[str, Tensor], lease: Lease) -> Path:
     """Write the trained weights of a run whole or not at all, and return their file.
 
     Parameters
@@ -25,19 +26,23 @@ def keep_weights(runs: Path, run_id: str, state: Mapping[str, Tensor]) -> Path:
         Of the run.
     state
         From `PruningModel.trained_state`.
+    lease
+        Of the run.
 
     Raises
     ------
+    LeaseLostError
+        If the run was taken over by another process.
     RunWriteError
         If the folder cannot be written or the disk is full. Nothing is left behind.
     """
     file = weights_file(runs, run_id)
-    temporary = file.with_suffix(".tmp")
+    temporary = lease.staging / file.name
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file(dict(state), temporary)
         sync_file(temporary)
-        temporary.replace(file)
+        lease.publish(temporary, file)
         sync_folder(file.parent)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)

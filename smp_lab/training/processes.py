@@ -6,13 +6,23 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from accelerate.utils import broadcast_object_list
+
+# How often several processes ask the first one: often enough, and too seldom for a device to wait.
+STEPS_BETWEEN_QUESTIONS = 16
 
 
 def is_first_process() -> bool:
     """Whether this process is the one that writes."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def shared_by_all(values: list[Any]) -> list[Any]:
+    """The first process's values, in each that shares the run; the group of processes is open."""
+    return values if int(os.environ.get("WORLD_SIZE", "1")) == 1 else broadcast_object_list(values)
 
 
 @contextmanager

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from smp_lab.errors import ConfigError, RunExistsError, first_line
+from smp_lab.lease import Lease, LeaseLostError, held
 from smp_lab.methods import NONE
-from smp_lab.paths import LOGS_FOLDER, TEMPORARY_PREFIX, events_file, unfinished_folder
-from smp_lab.storage.runs import RunRecord, save_run
+from smp_lab.paths import LOGS_FOLDER, events_file, unfinished_folder
+from smp_lab.storage.runs import RunRecord, load_run, save_run
 from smp_lab.training.checkpoints import (
+    clear,
     conditions,
     keep_only,
     newest_whole,
@@ -32,7 +32,7 @@ from smp_lab.training.kept_weights import keep_weights
 from smp_lab.training.kinds import development_splits, trained_kind
 from smp_lab.training.model import build_model
 from smp_lab.training.prepare import Prepared
-from smp_lab.training.processes import is_first_process, process_group_closed
+from smp_lab.training.processes import is_first_process, process_group_closed, shared_by_all
 from smp_lab.training.progress import Events, Progress, add_event
 from smp_lab.training.provenance import code_version, provenance
 from smp_lab.training.recorder import SnapshotRecorder
@@ -92,47 +92,37 @@ def train(
         raise RunExistsError(f"Run {config.run_id} is already in {runs}. Change a setting or the seed for another one.")
     folder = unfinished_folder(runs, config.run_id)
     if not is_first_process():
-        _train(prepared, runs, folder, newest_whole(folder, config), command, None, report_to, allow_unknown)
+        _train(prepared, runs, folder, None, newest_whole(folder, config), command, None, report_to, allow_unknown)
         return None
     if write:
         write(f"run {config.run_id}")
-    with _held(folder, config.run_id):
+    with ExitStack() as stack:
+        with writing(f"Run {config.run_id}"):
+            lease = stack.enter_context(held(folder, write))
         found = newest_whole(folder, config, write)
         if found and not resume_anyway:
             require_same_conditions(found[0], found[1]["conditions"], conditions(config))
         with writing(f"Run {config.run_id}"):
-            keep_only(folder, found[0] if found else None)
-            for left in runs.glob(f"{TEMPORARY_PREFIX}{config.run_id}-*"):
-                # By a process that was killed while it wrote the record.
-                shutil.rmtree(left)
+            keep_only(folder, found[0] if found else None, lease)
         try:
-            return _train(prepared, runs, folder, found, command, write, report_to, allow_unknown)
+            return _train(prepared, runs, folder, lease, found, command, write, report_to, allow_unknown)
+        except LeaseLostError:
+            # What it writes from now on would be another's.
+            raise
+        except RunExistsError as error:
+            # Both made the same one: see `held`.
+            if write:
+                write(f"{error} It is left as it is.")
+            return load_run(runs / config.run_id)
         except BaseException as error:
             state = "stopped" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
             add_event(events_file(runs, config.run_id), "end", state=state, reason=first_line(error))
             raise
         finally:
             # Only a checkpoint is worth keeping, and only until the record is there.
-            if (runs / config.run_id).exists() or not any(folder.glob("checkpoint-*")):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _held(folder: Path, run_id: str) -> Iterator[None]:
-    """Make a run's folder and hold its lock."""
-    lock = FileLock(folder / "lock", timeout=0)
-    with writing(f"Run {run_id}"):
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise RunExistsError(
-                f"Run {run_id} is being trained by another process. Wait for it, or stop it first."
-            ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+            with suppress(LeaseLostError):
+                if (runs / config.run_id).exists() or not any(folder.glob("checkpoint-*")):
+                    clear(folder, lease)
 
 
 @process_group_closed()
@@ -140,6 +130,7 @@ def _train(
     prepared: Prepared,
     runs: Path,
     folder: Path,
+    lease: Lease | None,
     found: tuple[Path, dict[str, Any]] | None,
     command: str,
     write: Callable[[str], Any] | None,
@@ -199,16 +190,19 @@ def _train(
         # By default the library logs into the folder of checkpoints, which goes when the run is finished.
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(runs / LOGS_FOLDER / config.run_id))
     arguments = training_arguments(config, folder, total_steps)
+    # Checkpoints are written where this holder of the run alone writes; all processes write the parts of one.
+    (staging,) = shared_by_all([str(lease.staging) if lease else ""])
     try:
         trainer = PruningTrainer(
             model,
-            replace(arguments, report_to=report_to),
+            replace(arguments, output_dir=staging, report_to=report_to),
             config=config,
             train_examples=train_examples,
             development=development,
             collator=encoder.collator,
             log=log,
             snapshots=snapshots,
+            lease=lease,
             callbacks=callbacks,
         )
     except (ValueError, RuntimeError) as error:
@@ -227,11 +221,11 @@ def _train(
             f"Stopped at step {trainer.state.global_step} of {total_steps}; a checkpoint is kept. Start the same "
             "command again to resume."
         )
-    if not is_first_process():
+    if lease is None:
         return None
     if config.method_info.remaining == NONE:
         # Before the record: whoever sees a dense run finds its weights.
-        file = keep_weights(runs, config.run_id, model.trained_state())
+        file = keep_weights(runs, config.run_id, model.trained_state(), lease)
         if write:
             write(f"weights in {file}, {file.stat().st_size / 1e6:.0f} MB; without them the run cannot be a teacher")
     return save_run(
@@ -244,4 +238,5 @@ def _train(
         masks=model.pruned.mask_set(),
         scores=snapshots.score_history(model.pruned),
         predictions=predictions_table(trainer),
+        lease=lease,
     )

@@ -10,6 +10,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from smp_lab.errors import TrainingError
+from smp_lab.training.processes import STEPS_BETWEEN_QUESTIONS, shared_by_all
 
 
 class Interrupted(TrainingError):
@@ -42,5 +43,9 @@ class StopOnRequest(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Stop between two steps, so that the checkpoint is whole."""
-        if self._asked and state.global_step < state.max_steps:
+        asked = self._asked
+        if args.world_size > 1:
+            # All hear of it, each at another step: they stop at one, when the first says so.
+            asked = state.global_step % STEPS_BETWEEN_QUESTIONS == 0 and shared_by_all([asked])[0]
+        if asked and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = True

@@ -1,16 +1,14 @@
 """All runs of a grid: what is there is skipped, what was cut off is resumed, what is missing is trained.
 
 Each run is a process of its own with the command that a person would give, so that one that fails or is killed takes no
-other with it.
+other with it. Where it is, is the business of a runner: see `smp_lab.jobs.runners`.
 """
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,15 +18,26 @@ from typing import Any
 from smp_lab.config import RunConfig
 from smp_lab.errors import RunFormatError, SmpLabError, TrainingError
 from smp_lab.grid import DENSE_TEACHER, SHARED_WITH_TEACHER, GridRun
+from smp_lab.jobs.runners import DONE, LOST, Runner
+from smp_lab.lease import holder_of, lease_seconds
 from smp_lab.paths import LOGS_FOLDER, unfinished_folder
 from smp_lab.recipes import PACKAGED_ENCODER, draft
 from smp_lab.storage.runs import load_run
+from smp_lab.storage.sealed import replace_durably
+from smp_lab.training.checkpoints import step_of
 from smp_lab.training.data import load_task_data
 from smp_lab.training.encoders import EncoderFiles, find_encoder
 from smp_lab.training.teachers import find_teacher
 
-DONE, UNFINISHED, MISSING = "done", "unfinished", "missing"
-_POLL_SECONDS = 1.0
+UNFINISHED, MISSING = "unfinished", "missing"
+# To end with checkpoints; to start nothing more.
+STOP, DRAIN = "stop", "drain"
+# Without a checkpoint in between.
+MAX_LOSSES = 10
+# Times a lease's length, after which a run on another machine counts as lost.
+PATIENCE = 1.5
+_ASKED = "sweep.ask"
+_POLL_SECONDS = 0.2
 
 
 class _TeacherMissingError(TrainingError):
@@ -178,27 +187,39 @@ class Sweep:
         data_sha256 = self.fingerprints.data(run.task, source, asked.train_examples)
         return replace(asked, base_model=files.name, base_model_sha256=files.sha256, data_sha256=data_sha256)
 
-    def command(self, run: GridRun) -> list[str]:
-        """Command that trains a run whose teacher is named by id."""
-        folders = ["--runs", str(self.runs)]
+    def words(self, run: GridRun, config: RunConfig) -> list[str]:
+        """Options of ``smp-lab train`` that make a run whose teacher is named by id, on whatever machine."""
+        folders = ["--runs", str(self.runs.absolute())]
         for name, folder in self._folders.items():
             if folder is not None:
-                folders += [f"--{name.removesuffix('_folder')}-dir", str(folder)]
-        return [sys.executable, "-m", "smp_lab.cli", "train", *run.options(), *folders]
+                folders += [f"--{name.removesuffix('_folder')}-dir", str(folder.absolute())]
+        named = replace(run, settings={**run.settings, "precision": config.precision})
+        return [*named.options(), *folders]
 
-    def make(self, wanted: Sequence[GridRun], *, jobs: int, write: Callable[[str], Any]) -> None:
-        """Train what is not done, in order, some at a time. A run whose teacher is in work waits for it.
+    def make(
+        self,
+        wanted: Sequence[GridRun],
+        runner: Runner,
+        *,
+        write: Callable[[str], Any],
+        environment: Callable[[RunConfig], Mapping[str, str]] = lambda config: {},
+    ) -> None:
+        """Train what is not done, in order, as many at a time as the runner has room for.
 
-        A signal to stop (Ctrl-C, or a polite kill) is passed on, so that each run in work leaves a checkpoint.
+        A run whose teacher is not made yet waits for it. One whose machine is lost goes on elsewhere; one that has
+        failed as often as the runner allows is set aside. A signal to stop (Ctrl-C, or a polite kill) is passed on, so
+        that each run in work leaves a checkpoint; what `ask` leaves in the folder of runs is heard too.
 
         Parameters
         ----------
         wanted
             Runs of a grid.
-        jobs
-            Processes at a time; they share the CPU's cores evenly.
+        runner
+            Where they are trained.
         write
             Prints a line.
+        environment
+            Variables for the process of a run.
 
         Raises
         ------
@@ -208,25 +229,31 @@ class Sweep:
         waiting = list(wanted)
         # Until the next run in work ends.
         postponed: list[GridRun] = []
-        working: dict[subprocess.Popen[bytes], tuple[GridRun, str, float]] = {}
-        failed = n_done = 0
+        working: dict[str, tuple[GridRun, str, float]] = {}
+        pulses = _Pulses()
+        failures: Counter[str] = Counter()
+        losses: dict[str, tuple[int, int]] = {}
+        n_failed = n_done = 0
+        drain = told_no_room = False
         logs = self.runs / LOGS_FOLDER
         logs.mkdir(parents=True, exist_ok=True)
-        environment = os.environ
-        if jobs > 1:
-            environment = {**os.environ, "OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // jobs, 1))}
+        (logs / _ASKED).unlink(missing_ok=True)
         with _signals_noted() as stop:
-            while working or (waiting and not stop):
-                while waiting and len(working) < jobs and not stop:
+            while working or (waiting and not stop and not drain):
+                slots = runner.slots
+                while waiting and len(working) < slots and not stop and not drain:
                     run = waiting.pop(0)
                     try:
                         state = self.state(run)
                     except SmpLabError as error:
-                        in_work = [run_id for _, run_id, _ in working.values()]
-                        if isinstance(error, _TeacherMissingError) and error.run_id in in_work:
-                            postponed.append(run)
-                            continue
-                        failed += 1
+                        if isinstance(error, _TeacherMissingError):
+                            if error.run_id in {run_id for _, run_id, _ in working.values()}:
+                                postponed.append(run)
+                                continue
+                            if any(other.method == DENSE_TEACHER and other.task == run.task for other in waiting):
+                                waiting.append(run)
+                                continue
+                        n_failed += 1
                         write(f"failed  {run}: {error}")
                         continue
                     run_id = state.config.run_id
@@ -236,38 +263,108 @@ class Sweep:
                             write(f"there   {run}, in {state.config.precision}; it is not trained anew")
                         continue
                     write(f"start   {run_id}")
-                    with (logs / f"{run_id}.txt").open("ab") as log:
-                        # A session of its own: the terminal's Ctrl-C must reach it once, from here.
-                        process = subprocess.Popen(
-                            self.command(state.asked), stdout=log, stderr=log, env=environment, start_new_session=True
-                        )
-                    working[process] = (run, run_id, time.monotonic())
-                for process in [process for process in working if process.poll() is not None]:
-                    run, run_id, start = working.pop(process)
+                    words = self.words(state.asked, state.config)
+                    log = (logs / f"{run_id}.txt").absolute()
+                    pulses.begin(unfinished_folder(self.runs, run_id))
+                    handle = runner.start(words, Path.cwd(), environment(state.config), log)
+                    working[handle] = run, run_id, time.monotonic()
+                for handle, (run, run_id, start) in list(working.items()):
+                    folder = unfinished_folder(self.runs, run_id)
+                    if not runner.is_alive(handle):
+                        outcome, reason = runner.outcome(handle)
+                    elif runner.is_far and pulses.has_stopped(folder):
+                        # The runner may wait for a machine that stands still for as long as its connection lasts.
+                        outcome, reason = LOST, f"It gave no sign of life for {PATIENCE * lease_seconds():g} s."
+                        runner.stop(handle)
+                    else:
+                        continue
+                    del working[handle]
                     waiting[:0], postponed = postponed, []
-                    minutes = (time.monotonic() - start) / 60
-                    if process.returncode == 0:
+                    if outcome == DONE:
                         n_done += 1
-                        write(f"done    {run} in {minutes:.1f} min")
-                    elif not stop:
-                        failed += 1
-                        write(f"failed  {run}: {_last_line(logs / f'{run_id}.txt')}")
+                        minutes = (time.monotonic() - start) / 60
+                        write(f"done    {run} in {minutes:.1f} min{f' {reason}' if reason else ''}")
+                    elif stop:
+                        continue
+                    elif (outcome == LOST or holder_of(folder) is not None) and self._may_be_lost(folder, losses):
+                        write(f"lost    {run}: {reason} It goes on elsewhere.")
+                        waiting.insert(0, run)
+                    else:
+                        failures[run_id] += 1
+                        what = _last_line(logs / f"{run_id}.txt") or reason
+                        if failures[run_id] < runner.attempts:
+                            write(f"again   {run}: {what}")
+                            waiting.append(run)
+                            continue
+                        n_failed += 1
+                        write(f"failed  {run}: {what}")
+                asked = _read_word(logs / _ASKED)
+                drain = drain or asked == DRAIN
+                if asked == STOP and not stop:
+                    stop.append(0)
                 if stop and working:
-                    for process in working:
-                        process.send_signal(signal.SIGTERM)
-                    for process in working:
-                        process.wait()
+                    for handle in working:
+                        runner.stop(handle)
+                    while any(runner.is_alive(handle) for handle in working):
+                        time.sleep(_POLL_SECONDS)
                     working.clear()
                     break
-                if working:
+                if not slots and not working and not told_no_room:
+                    told_no_room = True
+                    write("waits   no machine has room for a run")
+                if working or waiting:
                     time.sleep(_POLL_SECONDS)
         sentence = f"{n_done} of {len(wanted)} runs are done"
-        if failed or stop:
+        if n_failed or stop:
             raise TrainingError(
-                f"{sentence}, {failed} failed{', stopped on request' if stop else ''}. Their output is in {logs}; the "
-                "same command resumes."
+                f"{sentence}, {n_failed} failed{', stopped on request' if stop else ''}. Their output is in {logs}; "
+                "the same command resumes."
             )
-        write(f"{sentence}.")
+        write(f"{sentence}{', and no more are started, as was asked' if drain else ''}.")
+
+    @staticmethod
+    def _may_be_lost(folder: Path, losses: dict[str, tuple[int, int]]) -> bool:
+        """Whether a run may lose its machine once more: without a checkpoint in between not for ever."""
+        step = max((step_of(checkpoint) for checkpoint in folder.glob("checkpoint-*")), default=0)
+        before, times = losses.get(folder.name, (step, 0))
+        losses[folder.name] = step, times + 1 if step == before else 1
+        return losses[folder.name][1] <= MAX_LOSSES
+
+
+class _Pulses:
+    """Heartbeats of runs, by the clock of the one who looks."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, str | None] = {}
+        self._seen: dict[str, tuple[float, float]] = {}
+        self._looked: dict[str, float] = {}
+
+    def begin(self, folder: Path) -> None:
+        """A process is started for a run; whoever holds it now is an earlier one."""
+        holder = holder_of(folder)
+        self._before[folder.name] = holder and holder.process
+        self._seen.pop(folder.name, None)
+
+    def has_stopped(self, folder: Path) -> bool:
+        """Whether the process that was started has held the run and given no sign of life for too long."""
+        now, name = time.monotonic(), folder.name
+        # A question to a file server for each run, so not in every round.
+        if now - self._looked.get(name, 0.0) < lease_seconds() / 12:
+            return False
+        self._looked[name] = now
+        holder = holder_of(folder)
+        if holder is None or holder.process == self._before[name]:
+            return False
+        if name not in self._seen or self._seen[name][0] != holder.beat:
+            self._seen[name] = holder.beat, now
+        return now - self._seen[name][1] > PATIENCE * lease_seconds()
+
+
+def ask(runs: Path, word: str) -> None:
+    """Ask the sweep that makes runs in a folder, on whatever machine, for `STOP` or `DRAIN`."""
+    file = runs / LOGS_FOLDER / _ASKED
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace_durably(file, word.encode())
 
 
 def find_made(runs: Path, config: RunConfig) -> RunConfig | None:
@@ -305,5 +402,15 @@ def _signals_noted() -> Iterator[list[int]]:
 
 
 def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it printed nothing"
+    try:
+        lines = log.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
+
+
+def _read_word(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""

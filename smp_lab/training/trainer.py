@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -20,18 +19,19 @@ from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_group
 
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, TrainingError
+from smp_lab.lease import Lease
 from smp_lab.tasks import Task
-from smp_lab.training.checkpoints import seal, writing
+from smp_lab.training.checkpoints import publish, seal, writing
 from smp_lab.training.examples import DevelopmentSplit, TokenizedExamples
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.model import PruningModel
+from smp_lab.training.processes import STEPS_BETWEEN_QUESTIONS, shared_by_all
 from smp_lab.training.recorder import SnapshotRecorder
 
 N_LOGGED = 200
 N_EVALUATIONS = 10
-SECONDS_BETWEEN_CHECKPOINTS = 120
-# How often several processes ask the first one for its clock: often enough, and too seldom for a device to wait.
-STEPS_BETWEEN_QUESTIONS = 16
+# Where machines are taken away often, less may be lost.
+SECONDS_BETWEEN_CHECKPOINTS = float(os.environ.get("SMP_LAB_CHECKPOINT_SECONDS") or 120)
 
 
 @dataclass
@@ -113,6 +113,8 @@ class PruningTrainer(Trainer):
         Filled while training.
     snapshots
         Recorder of scores and masks.
+    lease
+        Of the run, in the process that writes; None in the others, and where there are no checkpoints.
     """
 
     def __init__(
@@ -126,12 +128,14 @@ class PruningTrainer(Trainer):
         collator: Callable,
         log: Log,
         snapshots: SnapshotRecorder,
+        lease: Lease | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         self.config = config
         self.development = development
         self.run_log = log
         self.snapshots = snapshots
+        self.lease = lease
         self.predictions: list[np.ndarray] = []
         self.steps_per_epoch = math.ceil(len(train_examples) / config.batch_size)
         super().__init__(
@@ -269,6 +273,7 @@ class PruningTrainer(Trainer):
                 self.run_log.unlogged_steps = self.state.global_step - self._globalstep_last_logged
                 self.run_log.unlogged_loss = self._tr_loss.item()
                 seal(checkpoint, self.config, asdict(self.run_log))
+                publish(checkpoint, self.lease)
 
 
 class _PruningSteps(TrainerCallback):
@@ -295,12 +300,15 @@ class _PruningSteps(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.trainer.run_log.tick()
+        if self.trainer.lease is not None:
+            # Before anything of this step is written.
+            self.trainer.lease.require()
         control.should_log = state.global_step in self._logged
         control.should_evaluate = state.global_step in self._evaluated
         due = time.monotonic() - self._last_save > SECONDS_BETWEEN_CHECKPOINTS
         if args.world_size > 1:
             # Saving has all processes wait for one another: it is for all of them or for none.
-            due = state.global_step % STEPS_BETWEEN_QUESTIONS == 0 and broadcast_object_list([due])[0]
+            due = state.global_step % STEPS_BETWEEN_QUESTIONS == 0 and shared_by_all([due])[0]
         # After the last step there is nothing left to resume: a run that started there would not be evaluated.
         if due and state.global_step < state.max_steps:
             control.should_save = True

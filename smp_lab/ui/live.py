@@ -23,10 +23,19 @@ from smp_lab.figures.sparsity import plot_remaining_per_head
 from smp_lab.figures.style import MATRIX_TITLES, METRIC_TITLES
 from smp_lab.jobs.events import Follower, LiveRun, Snapshot, newest_snapshot_file, read_snapshot
 from smp_lab.jobs.queue import QUEUED, Job, Queue
+from smp_lab.jobs.whereabouts import unfinished_runs
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.storage.runs import RunIndex, RunRecord
-from smp_lab.ui import cache, controls, links, messages
+from smp_lab.ui import cache, columns, controls, links, messages
 
+_ELSEWHERE_COLUMNS = {
+    "run": "Run",
+    "machine": "Machine",
+    "step": columns.count("Step"),
+    "total_steps": columns.count("Of"),
+    "minutes_left": st.column_config.NumberColumn("Minutes left", format="%.1f"),
+    "last_line": st.column_config.TextColumn("Last line", help="Of what the run printed."),
+}
 _GHOST = "finished run, seed"
 _NOT_HEARD_SECONDS = 30
 
@@ -41,15 +50,22 @@ def _snapshot(file: str, written: int, layout: EncoderLayout) -> Snapshot | None
     return read_snapshot(Path(file), layout)
 
 
-def answer(jobs: Sequence[Job]) -> str:
-    """Which runs train and how many wait, or how the last one ended, in a sentence or two; words of others in it."""
-    if not jobs:
+def answer(jobs: Sequence[Job], n_elsewhere: int = 0) -> str:
+    """Which runs train and how many wait, or how the last one ended, in a sentence or two; words of others in it.
+
+    `n_elsewhere` counts the rows of `elsewhere_table`.
+    """
+    if not jobs and not n_elsewhere:
         return "Nothing has been trained in this folder of runs yet. Choose a preset and start."
     active = [job.title for job in jobs if job.is_active]
+    if n_elsewhere:
+        active.append("a run of a sweep" if n_elsewhere == 1 else f"{n_elsewhere} runs of a sweep")
     waiting = sum(job.state == QUEUED for job in jobs)
     behind = f", and {waiting} {'waits' if waiting == 1 else 'wait'}" if waiting else ""
     if active:
-        return f"{' and '.join(active)} {'trains' if len(active) == 1 else 'train'} now{behind}."
+        one = len(active) == 1 and n_elsewhere < 2
+        together = " and ".join(active)
+        return f"{together[:1].upper()}{together[1:]} {'trains' if one else 'train'} now{behind}."
     ended = [job for job in jobs if job.state != QUEUED]
     if not ended:
         return f"Nothing trains now{behind}."
@@ -253,6 +269,32 @@ def _scores(live: LiveRun, snapshot: Snapshot) -> None:
         key="live-scores",
         alt=f"Scores of kept and of removed weights: {name}.",
     )
+
+
+def elsewhere_table(runs: Path, jobs: list[Job]) -> pd.DataFrame:
+    """Runs that the queue does not know and that a living process trains, on whatever machine.
+
+    Columns: run, machine, step, total_steps, minutes_left (NaN where unknown), last_line.
+    """
+    known = {job.run_id for job in jobs}
+    found = [run for run in unfinished_runs(runs) if run.node is not None and run.run_id not in known]
+    return pd.DataFrame(
+        {
+            "run": [run.title for run in found],
+            "machine": [run.node for run in found],
+            "step": pd.array([run.step for run in found], "Int64"),
+            "total_steps": pd.array([run.total_steps for run in found], "Int64"),
+            "minutes_left": [np.nan if run.seconds_left is None else run.seconds_left / 60 for run in found],
+            "last_line": [run.last_line for run in found],
+        }
+    )
+
+
+def show_elsewhere(table: pd.DataFrame) -> None:
+    """Where the runs of a sweep are; nothing where there are none."""
+    if len(table):
+        st.subheader("Trained for a sweep")
+        columns.show(table, key="elsewhere", column_config=_ELSEWHERE_COLUMNS)
 
 
 def queue_table(jobs: list[Job]) -> pd.DataFrame:

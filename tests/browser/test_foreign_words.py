@@ -12,8 +12,8 @@ from conftest import TINY, make_run, make_transfer, tiny_config
 from storage.conftest import edit_record
 
 from smp_lab.jobs.queue import Queue
-from smp_lab.jobs.runners import this_process
 from smp_lab.paths import events_file
+from smp_lab.processes import this_process
 from smp_lab.storage.formats import Base, Opened
 from smp_lab.storage.imported import save_imported
 from smp_lab.storage.measurements import SIZE, MeasurementSettings, save_measurement

@@ -8,7 +8,8 @@ import time
 import psutil
 import pytest
 
-from smp_lab.jobs.runners import LocalRunner, this_process
+from smp_lab.jobs.runners import LocalRunner
+from smp_lab.processes import this_process
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 

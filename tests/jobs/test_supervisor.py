@@ -12,7 +12,7 @@ import pytest
 from conftest import tiny_config
 
 from smp_lab.jobs.queue import Queue
-from smp_lab.jobs.runners import LocalRunner
+from smp_lab.processes import find_process
 
 # Trains until it is told to end, by a file of its run's name, or stopped.
 TRAINER = """
@@ -79,7 +79,7 @@ class Lab:
 
     def clear(self):
         for job in self.queue.jobs():
-            if job.process and (process := LocalRunner._find(job.process)):
+            if job.process and (process := find_process(job.process)):
                 process.kill()
         for process in self.supervisors:
             process.kill()

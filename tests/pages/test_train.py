@@ -1,6 +1,7 @@
 """Page Train: asking, watching, steering, and refusing on the server; nothing is trained here."""
 
 import json
+import platform
 from dataclasses import asdict
 
 import numpy as np
@@ -12,9 +13,17 @@ from pages.conftest import charts, sentences
 from smp_lab.errors import JobError
 from smp_lab.jobs import supervisor
 from smp_lab.jobs.queue import Queue
-from smp_lab.jobs.runners import this_process
 from smp_lab.jobs.speed import Speed
-from smp_lab.paths import ALLOW_TRAINING_VARIABLE, READ_ONLY_VARIABLE, events_file, snapshots_folder
+from smp_lab.lease import held
+from smp_lab.paths import (
+    ALLOW_TRAINING_VARIABLE,
+    LOGS_FOLDER,
+    READ_ONLY_VARIABLE,
+    events_file,
+    snapshots_folder,
+    unfinished_folder,
+)
+from smp_lab.processes import this_process
 from smp_lab.recipes import draft
 from smp_lab.ui import actions, forms, safety
 
@@ -67,6 +76,18 @@ def press(app, label):
 
 def labels(app):
     return [button.label for button in app.button]
+
+
+def test_a_run_of_a_sweep_is_shown_with_its_machine(open_page, local, runs):
+    folder = unfinished_folder(runs, "rte-smp_s-r0.5-s0-0a0b0c0d")
+    with held(folder):
+        (runs / LOGS_FOLDER).mkdir()
+        (runs / LOGS_FOLDER / f"{folder.name}.txt").write_text("one\nstep 3/9 <b>x</b>\n")
+        page = open_page("train.py")
+        (table,) = (frame.value for frame in page.dataframe if "machine" in frame.value)
+        assert table[["run", "last_line"]].to_numpy().tolist() == [[folder.name, "step 3/9 <b>x</b>"]]
+        assert table["machine"].item() == platform.node()
+    assert not any("machine" in frame.value for frame in open_page("train.py").dataframe)
 
 
 def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs):

@@ -102,8 +102,9 @@ def test_kill_9_at_any_moment(start, tmp_path):
         assert not list_runs([disturbed]).runs
 
     def kill_in(writer, step, written, missing):
-        checkpoint = folder / f"checkpoint-{step}"
-        kill_when((checkpoint / "halted").exists, HALT_IN=writer, HALT_AT=str(step))
+        halted = f"writing-*/checkpoint-{step}/halted"
+        kill_when(lambda: any(folder.glob(halted)), HALT_IN=writer, HALT_AT=str(step))
+        (checkpoint,) = (file.parent for file in folder.glob(halted))
         assert (checkpoint / written).exists() and not (checkpoint / missing).exists()
         assert not (checkpoint / SEAL_FILE).exists()
         whole = [path.name for path in folder.glob("checkpoint-*") if (path / SEAL_FILE).exists()]

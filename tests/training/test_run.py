@@ -17,7 +17,7 @@ from smp_lab.encoder_families import BERT
 from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
 from smp_lab.layout import MATRIX_TYPES
 from smp_lab.masks import kept_count
-from smp_lab.paths import unfinished_folder, weights_file
+from smp_lab.paths import UNFINISHED_FOLDER, unfinished_folder, weights_file
 from smp_lab.storage.runs import list_runs
 from smp_lab.training import kept_weights, provenance
 from smp_lab.training import run as training
@@ -285,10 +285,11 @@ def test_a_checkpoint_with_half_a_seal_is_passed_over(prepared, runs, tmp_path, 
 def test_half_a_record_of_a_killed_process_is_cleared_away(prepared, runs):
     ready = prepared(epochs=1)
     left, other = (
-        runs / f".writing-{run_id}-17-0a0b" for run_id in (ready.config.run_id, "rte-smp_s-r0.4-s9-00000000")
+        runs / UNFINISHED_FOLDER / run_id / "writing-0a0b" / f".writing-{run_id}-17-0a0b"
+        for run_id in (ready.config.run_id, "rte-smp_s-r0.4-s9-00000000")
     )
     for folder in (left, other):
-        folder.mkdir()
+        folder.mkdir(parents=True)
         (folder / "masks.npz").write_bytes(b"cut off")
     train(ready, runs, command="").verify()
     assert not left.exists() and other.exists()
@@ -306,12 +307,11 @@ def test_a_checkpoint_holds_only_what_is_trained(prepared, runs, monkeypatch):
 def test_a_run_that_is_there_or_being_trained_is_not_started(prepared, runs):
     ready = prepared(epochs=1)
     folder = unfinished_folder(runs, ready.config.run_id)
-    folder.mkdir(parents=True)
     script = (
-        "import sys, time; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
-        "print('held', flush=True); time.sleep(1e6)"
+        "import sys, time; from pathlib import Path; from smp_lab.lease import held\n"
+        "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(1e6)"
     )
-    holder = subprocess.Popen([sys.executable, "-c", script, str(folder / "lock")], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(RunExistsError, match="is being trained by another process"):

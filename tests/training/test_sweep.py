@@ -21,10 +21,11 @@ from smp_lab import cli
 from smp_lab.config import RunConfig
 from smp_lab.errors import DataError, SmpLabError, TrainingError
 from smp_lab.grid import GridRun, load_grid
+from smp_lab.jobs.runners import DONE, LocalRunner
 from smp_lab.paths import LOGS_FOLDER, UNFINISHED_FOLDER, cached_runs_folder, grid_file
 from smp_lab.storage.runs import list_runs
 from smp_lab.training.encoders import EncoderFiles
-from smp_lab.training.sweep import DONE, MISSING, Fingerprints, Sweep
+from smp_lab.training.sweep import MISSING, Fingerprints, Sweep
 
 SETTINGS = 'encoder = "{encoder}", batch_size = 4, precision = "fp32", max_length = 40'
 GRID = f"""
@@ -177,7 +178,7 @@ def test_a_run_in_another_precision_is_named_and_not_trained_anew(runs: Path, wr
     lines: list[str] = []
     asked = GridRun(1, "rte", "smp_s", 0.5, 0, {"epochs": 2, "batch_size": 32})
     sweep = Sweep(made.path.parent, fingerprints=OfRecord(made.config))
-    sweep.make([asked], jobs=1, write=lines.append)
+    sweep.make([asked], LocalRunner(), write=lines.append)
     assert lines == [f"there   {asked}, in bf16; it is not trained anew", "1 of 1 runs are done."]
     assert sweep.state(replace(asked, settings={"epochs": 3})).name == MISSING
 

@@ -1,0 +1,177 @@
+"""Runs on a Ray cluster: a task for each, which starts ``smp-lab train`` on whatever machine has room.
+
+All machines see the folder of runs. A run's own process checks that it is what the driver asked for: see
+`smp_lab.training.environment`. Should its machine be lost, the run resumes elsewhere; that two never write one is the
+business of `smp_lab.lease`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from smp_lab.errors import ConfigError, MissingDependencyError, first_line
+from smp_lab.jobs.queue import JOB_VARIABLE, NO_JOB
+from smp_lab.jobs.runners import DONE, FAILED, LOST, STOPPED
+
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+_POLL_SECONDS = 0.1
+# Where encoders and data lie that the driver has fetched; no token goes over the network.
+_HUB = ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
+
+
+class RayRunner:
+    """Tasks of a Ray cluster; the handle is the id of a task's result. It knows those alone that it has started.
+
+    Parameters
+    ----------
+    address
+        As ``ray start`` prints it, HOST:PORT; empty for the cluster of this machine (RAY_ADDRESS).
+    cpus, gpus, memory
+        What a run is given: cores, accelerators or a fraction of one, bytes.
+
+    Raises
+    ------
+    MissingDependencyError
+        If Ray is not installed.
+    ConfigError
+        If there is no cluster.
+    """
+
+    attempts = 3
+    is_far = True
+
+    def __init__(self, address: str = "", *, cpus: int = 1, gpus: float = 0, memory: int = 0) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Else no machine without an accelerator would be told that it has none to use.
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        try:
+            import ray
+        except ModuleNotFoundError:
+            raise MissingDependencyError(
+                "A Ray cluster needs the package 'ray', which is not installed. Install it on each machine with: pip "
+                "install -e '.[train,encoder,cluster]'"
+            ) from None
+        self._ray = ray
+        self._wants = {"CPU": float(cpus), "GPU": float(gpus), "memory": float(memory)}
+        self._wants = {name: amount for name, amount in self._wants.items() if amount}
+        try:
+            if not ray.is_initialized():
+                ray.init(address or "auto", log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+            raise ConfigError(
+                f"No Ray cluster answers at {address or 'this machine'} ({first_line(error)[:200]}). Start one with "
+                "`ray start --head`, and name the address that it prints: --on ray://HOST:PORT"
+            ) from None
+        self._task = ray.remote(max_retries=0, num_cpus=cpus, num_gpus=gpus, memory=memory)(work)
+        self._tasks: dict[str, tuple[Any, str]] = {}
+        # Log of a run -> machines on which it failed.
+        self._failed_on: defaultdict[str, set[str]] = defaultdict(set)
+
+    @property
+    def slots(self) -> int:
+        """Runs for which the machines that are there now have room."""
+        return sum(self._room_on(node) for node in self._ray.nodes() if node["Alive"])
+
+    def _room_on(self, node: Mapping[str, Any]) -> int:
+        return int(min(node["Resources"].get(name, 0.0) / amount for name, amount in self._wants.items()))
+
+    def start(self, words: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path) -> str:
+        """As in `Runner`."""
+        ours = {name: value for name, value in os.environ.items() if name.startswith("SMP_LAB_") or name in _HUB}
+        pinned = {**ours, **environment, JOB_VARIABLE: NO_JOB}
+        if "GPU" not in self._wants:
+            pinned["CUDA_VISIBLE_DEVICES"] = ""
+        # A machine whose disk is full would take every run, and fail it, before another one has room.
+        there = {node["NodeID"] for node in self._ray.nodes() if node["Alive"] and self._room_on(node)}
+        failed = sorted(self._failed_on[str(log)] & there)
+        task = self._task
+        if failed and there - {*failed}:
+            task = task.options(label_selector={"ray.io/node-id": f"!in({','.join(failed)})"})
+        result = task.remote(list(words), str(cwd), pinned, str(log))
+        self._tasks[result.hex()] = result, str(log)
+        return result.hex()
+
+    def is_alive(self, handle: str) -> bool:
+        """As in `Runner`; a task that waits for a machine counts."""
+        return not self._ray.wait([self._tasks[handle][0]], timeout=0)[0]
+
+    def is_suspended(self, handle: str) -> bool:
+        """As in `Runner`; of another machine's processes it is not known."""
+        return False
+
+    def stop(self, handle: str) -> None:
+        """As in `Runner`."""
+        self._ray.cancel(self._tasks[handle][0], force=False)
+
+    def reason_of_end(self, handle: str) -> str:
+        """As in `Runner`."""
+        return self.outcome(handle)[1]
+
+    def outcome(self, handle: str) -> tuple[str, str]:
+        """As in `Runner`."""
+        errors = self._ray.exceptions
+        try:
+            task, log = self._tasks[handle]
+            status, node, node_id, said = self._ray.get(task)
+        except errors.TaskCancelledError:
+            return STOPPED, "It was stopped."
+        except (errors.RayTaskError, errors.OutOfMemoryError, errors.RuntimeEnvSetupError) as error:
+            return FAILED, str(error).strip().splitlines()[-1]
+        except errors.RayError as error:
+            return LOST, f"Its machine or its worker is gone ({type(error).__name__})."
+        if status == 0:
+            return DONE, f"on {node}"
+        self._failed_on[log].add(node_id)
+        return FAILED, said or f"on {node}, with exit status {status}"
+
+
+def work(words: list[str], cwd: str, environment: dict[str, str], log: str) -> tuple[int, str, str, str]:
+    """What a task does: exit status of the run's process, the machine's name and id, and why it could not start.
+
+    When the task is stopped the run leaves a checkpoint; when its worker dies the process dies with it.
+    """
+    import ray
+
+    node, node_id = platform.node(), ray.get_runtime_context().get_node_id()
+    if missing := [place for place in (cwd, str(Path(log).parent)) if not Path(place).is_dir()]:
+        return (
+            1,
+            node,
+            node_id,
+            f"Machine {node} sees no folder {missing[0]}. All machines must share it, under one name.",
+        )
+    with Path(log).open("ab") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "smp_lab.cli", "train", *words],
+            cwd=cwd,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+    while child.poll() is None:
+        try:
+            time.sleep(_POLL_SECONDS)
+        except KeyboardInterrupt:
+            child.terminate()
+            # One that stands still cannot hear.
+            child.send_signal(signal.SIGCONT)
+    return child.returncode, node, node_id, ""
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)

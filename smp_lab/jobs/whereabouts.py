@@ -1,0 +1,73 @@
+"""Where an unfinished run is and how far, from files alone: any machine that sees the folder of runs can say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from smp_lab.jobs.events import Follower
+from smp_lab.jobs.queue import title_of
+from smp_lab.lease import holder_of
+from smp_lab.paths import LOGS_FOLDER, UNFINISHED_FOLDER, unfinished_folder
+
+# Of a log, for its last line.
+_TAIL = 4096
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where a run is.
+
+    Parameters
+    ----------
+    run_id, title
+        Of the run; the title is the id until its process has begun to train.
+    node
+        Name of the machine whose process holds it; None where no living one does.
+    step, total_steps, seconds_left
+        Newest step that is known, of how many, and the time that is left at the present speed; None where unknown.
+    last_line
+        Of what it printed; empty where nothing is known.
+    """
+
+    run_id: str
+    title: str
+    node: str | None
+    step: int | None
+    total_steps: int | None
+    seconds_left: float | None
+    last_line: str
+
+
+def whereabouts(runs: Path, run_id: str) -> Whereabouts:
+    """Where a run is, whether or not there is any trace of it."""
+    folder = unfinished_folder(runs, run_id)
+    live = holder = None
+    if folder.is_dir():
+        holder = holder_of(folder)
+        live = Follower(runs, run_id).run()
+    node = None if holder is None or holder.has_ended else holder.node
+    return Whereabouts(
+        run_id,
+        run_id if live is None else title_of(live.config),
+        node,
+        None if live is None else live.step,
+        None if live is None else live.total_steps,
+        None if live is None or node is None else live.seconds_left,
+        _last_line(runs / LOGS_FOLDER / f"{run_id}.txt"),
+    )
+
+
+def unfinished_runs(runs: Path) -> list[Whereabouts]:
+    """All unfinished runs of a folder, by id."""
+    return [whereabouts(runs, folder.name) for folder in sorted((runs / UNFINISHED_FOLDER).glob("*"))]
+
+
+def _last_line(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(log.stat().st_size - _TAIL, 0))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
