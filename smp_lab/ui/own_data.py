@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from smp_lab.errors import ConfigError, DataError, SmpLabError
+from smp_lab.errors import DataError, SmpLabError
 from smp_lab.paths import own_runs_folder, task_files_folder
 from smp_lab.storage.sealed import replace_durably
 from smp_lab.tasks import Task
@@ -100,12 +100,13 @@ def _of_rows(path: Path) -> OwnData | None:
         )
     words = _label_words(labels)
     metric = st.selectbox("Metric", METRICS if len(labels) == 2 else METRICS[:1], key=f"{_PREFIX}metric")
+    worded = any(words.values())
     if not texts:
         st.info("Pick the column of the text, or both of a pair.")
         return None
-    if 0 < sum(map(bool, words.values())) < len(words):
-        raise ConfigError("Every class has a label word, or none has and a linear head is trained.")
-    worded = any(words.values())
+    if worded and not all(words.values()):
+        st.info("Every class takes a label word. Where none has one, a linear head is trained.")
+        return None
     task = own_task(
         name=path.stem,
         title=title or path.stem,
