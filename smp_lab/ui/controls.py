@@ -48,9 +48,6 @@ _STYLE_SHEET = """<style>
 }
 .figure-link {font-size: 0.93rem; color: inherit; text-decoration: underline}
 [data-testid=stButtonGroup] > div {flex-wrap: wrap}
-@media (prefers-reduced-motion: reduce) {
-    *, ::before, ::after {animation-duration: 1ms !important; transition-duration: 1ms !important}
-}
 /* Above a table its buttons would lie on what stands there. */
 [data-testid=stElementContainer]:has(> [data-testid=stFullScreenFrame] [data-testid=stDataFrame])
     [data-testid=stElementToolbar] {top: -0.35rem}
