@@ -15,6 +15,7 @@ one who looks.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -197,7 +198,7 @@ def _take(folder: Path, write: Callable[[str], Any] | None) -> Lease:
     token = secrets.token_hex(8)
     place = folder / _PLACE
     seen: tuple[str, float] | None = None
-    since = time.monotonic()
+    since = free_since = time.monotonic()
     while True:
         fresh = folder / f"{_PLACE}-{token}"
         try:
@@ -207,7 +208,8 @@ def _take(folder: Path, write: Callable[[str], Any] | None) -> Lease:
             fresh.rename(place)
             return Lease(folder, token)
         except OSError as error:
-            if not place.exists():
+            # Another one is there; or all goes with its last holder, and is made anew.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                 raise
             refused = error
         finally:
@@ -216,9 +218,10 @@ def _take(folder: Path, write: Callable[[str], Any] | None) -> Lease:
         if other is None:
             # Released, or on the way from one holder to the next.
             time.sleep(0.01)
-            if not any(place.glob("*")) and time.monotonic() - since > lease_seconds():
+            if time.monotonic() - free_since > lease_seconds():
                 raise refused
             continue
+        free_since = time.monotonic()
         holder = _read(other)
         if holder is not None and holder.is_running:
             raise _busy(folder, holder)
@@ -252,7 +255,12 @@ def _busy(folder: Path, holder: Holder) -> RunExistsError:
 
 
 def _token_folder(folder: Path) -> Path | None:
-    return next((folder / _PLACE).glob("*"), None)
+    # Not by a glob, which fails where the folder goes meanwhile.
+    try:
+        names = os.listdir(folder / _PLACE)  # noqa: PTH208
+    except OSError:
+        return None
+    return folder / _PLACE / names[0] if names else None
 
 
 def _write_holder(place: Path) -> None:
