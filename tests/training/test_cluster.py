@@ -191,6 +191,7 @@ def check(lab: Lab, n_runs: int) -> None:
         assert run.results["evaluations"] == desk[name].results["evaluations"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("lab", [("[0.3]", "[0]", 60)], indirect=True)
 def test_a_machine_is_lost_and_another_one_freezes(lab):
     lab.add()
