@@ -97,7 +97,11 @@ class RayRunner:
         failed = sorted(self._failed_on[str(log)] & there)
         task = self._task
         if failed and there - {*failed}:
-            task = task.options(label_selector={"ray.io/node-id": f"!in({','.join(failed)})"})
+            # Should the others be lost before one takes it, any machine may.
+            task = task.options(
+                label_selector={"ray.io/node-id": f"!in({','.join(failed)})"},
+                fallback_strategy=[{"label_selector": {"ray.io/node-id": "!none"}}],
+            )
         result = task.remote(list(words), str(cwd), pinned, str(log))
         self._tasks[result.hex()] = result, str(log)
         return result.hex()

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -143,7 +144,9 @@ class Lab:
         raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
         family = [raylet, *raylet.children(recursive=True)]
         for process in family:
-            process.suspend()
+            # A run may end meanwhile.
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
         return family
 
 
