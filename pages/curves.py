@@ -122,8 +122,7 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
             )
         figure = controls.drawn(figures.plot_difference, *drawn, scale=scale, color_by=controls.pick_color())
         alt = f"Difference of the main metric to dense fine-tuning against remaining weights in percent for {names}."
-    dots, lines, points = drawn
-    sources = [dots.assign(source="measured"), lines.assign(source="measured, mean over seeds"), points]
+    sources = [drawn[0].assign(source="measured"), drawn[1].assign(source="measured, mean over seeds"), drawn[2]]
     data = pd.concat([part.drop(columns="settings", errors="ignore") for part in sources], ignore_index=True)
     panels = figures.panels_per_row(len(tasks)) if view == _METRIC else 1
     controls.show_figure(figure, data, key="curves", alt=alt, min_width=280 * panels if panels > 1 else None)

@@ -9,7 +9,6 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab.analysis import overview as analysis
-from smp_lab.analysis.labels import visible
 from smp_lab.analysis.run_table import search
 from smp_lab.figures.overview import draw_method, plot_answer
 from smp_lab.report import opened, report
@@ -48,7 +47,7 @@ def main() -> None:
         run_card.show(index)
     else:
         controls.no_runs()
-    _problems(index)
+    messages.unreadable(index.problems)
 
 
 def _answer(place: DeltaGenerator, runs: pd.DataFrame) -> None:
@@ -142,15 +141,6 @@ def _take_rows(shown: list[str]) -> None:
     selected = [shown[row] for row in st.session_state[_TABLE]["selection"]["rows"]]
     hidden = [run_id for run_id in st.session_state.get(links.RUNS, []) if run_id not in shown]
     links.choose([*hidden, *selected])
-
-
-def _problems(index: RunIndex) -> None:
-    if index.problems:
-        n = len(index.problems)
-        with st.expander(f"{n} folder{'s' * (n > 1)} could not be read as {'runs' if n > 1 else 'a run'}"):
-            for folder, sentence in index.problems:
-                st.text(visible(folder.name))
-                st.text(sentence)
 
 
 main()

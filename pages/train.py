@@ -11,9 +11,9 @@ from smp_lab.errors import SmpLabError
 from smp_lab.jobs.queue import QUEUED, RESUMABLE, Job, Queue
 from smp_lab.ui import actions, cache, columns, controls, estimate, forms, links, live, messages, safety
 
-_JOB = "job"
-_LIKE = "like"
+_JOB, _LIKE = "job", "like"
 _SECONDS_LIVE, _SECONDS_IDLE = 2.0, 5.0
+_OF_A_RUN = {links.OVERVIEW: "Overview", links.SPARSITY: "Where it keeps weights", links.SCORES: "Its scores"}
 
 
 def main() -> None:
@@ -98,11 +98,7 @@ def _watch(queue: Queue, said: str) -> None:
     if job.run_id is not None and job.run_id in cache.run_index().runs:
         st.success("The run is finished and stands among the others.")
         with st.container(horizontal=True):
-            for page, label in (
-                (links.OVERVIEW, "Overview"),
-                (links.SPARSITY, "Where it keeps weights"),
-                (links.SCORES, "Its scores"),
-            ):
+            for page, label in _OF_A_RUN.items():
                 links.page_link_with(page, label, runs=[job.run_id])
     elif run is not None:
         live.show_pictures(queue, run, cache.run_index())

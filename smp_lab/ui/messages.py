@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab.analysis.labels import plain as plain
+from smp_lab.analysis.labels import visible
 from smp_lab.errors import SmpLabError
 
 # Said wherever somebody may look for a gain in time.
@@ -88,3 +90,13 @@ def readable(runs: Iterable[Run], read: Callable[[Run], Content]) -> list[tuple[
             except SmpLabError as problem:
                 error(str(problem))
     return found
+
+
+def unreadable(problems: Sequence[tuple[Path, str]]) -> None:
+    """Folders that are no runs, each with the sentence that says why, folded."""
+    if problems:
+        n = len(problems)
+        with st.expander(f"{n} folder{'s' * (n > 1)} could not be read as {'runs' if n > 1 else 'a run'}"):
+            for folder, sentence in problems:
+                st.text(visible(folder.name))
+                st.text(sentence)
