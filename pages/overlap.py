@@ -92,7 +92,8 @@ def _pair_beside_all(pairs: pd.DataFrame, labels: Labels, measure: str) -> tuple
             (a, b),
             key="all-pairs",
             alt=f"{measure} for each of {len(pairs)} pairs of {len(ids)} runs, similar runs side by side.",
-            min_width=230 + (34 if len(ids) <= figures.MOST_WITH_NUMBERS else 18) * len(ids),
+            # Labels and the colour bar take 400 pixels; a number takes 30.
+            min_width=400 + 34 * len(ids) if len(ids) <= figures.MOST_WITH_NUMBERS else 230 + 18 * len(ids),
             on_click=_open_pair,
         )
         st.caption("Click a cell to open that pair. Runs are in the order of phi within matrices (average linkage).")

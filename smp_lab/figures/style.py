@@ -467,9 +467,9 @@ def for_print(figure: go.Figure, width: float) -> go.Figure:
     width
         Of the layout, in pixels. The file has its size from the exporter, which scales all of it.
     """
-    parts = figure.to_dict()
-    parts["layout"].pop("updatemenus", None)
-    copy = go.Figure({"data": parts["data"], "layout": parts["layout"]})
+    # Not by way of a dictionary, in which numbers are text.
+    copy = go.Figure(data=figure.data, layout=figure.layout)
+    copy.layout.updatemenus = ()
     title, subtitle = (
         _wrapped(text or "", int((width - 2 * _PRINT_MARGIN) * _LETTERS_PER_PIXEL[kind]))
         for kind, text in (("title", figure.layout.title.text), ("subtitle", figure.layout.title.subtitle.text))

@@ -26,8 +26,9 @@ def test_a_figure_is_drawn_once_for_what_it_is_made_of(plot):
     first = cache.figure(plot, LIGHT, 1, (table, "a"), {})
     assert cache.figure(plot, LIGHT, 1, (table.copy(), "a"), {}) is first
     assert plot.times == 1
-    table.loc[31_415, "value"] = -1
-    assert cache.figure(plot, LIGHT, 1, (table, "a"), {}).data[0].y[31_415] == -1
+    changed = table.copy()
+    changed.loc[31_415, "value"] = -1
+    assert cache.figure(plot, LIGHT, 1, (changed, "a"), {}).data[0].y[31_415] == -1
     assert cache.figure(plot, LIGHT, 1, (table, "b"), {}).layout.title.text == "b"
     assert cache.figure(plot, LIGHT, 1, (table, "a"), {}).layout.title.text == "a"
     assert plot.times == 3

@@ -117,8 +117,8 @@ def test_a_stop_leaves_a_checkpoint_that_the_same_command_resumes(arguments, run
     assert "0 of 2 runs are done, 0 failed, stopped on request." in error
     assert len(list((runs / UNFINISHED_FOLDER).glob("*/checkpoint-*"))) == 1
     assert not list_runs([runs]).runs
-    states = [line.split()[0] for line in invoke([*asked, "--list"]).stdout.splitlines()[:-1]]
-    assert states == ["unfinished", "missing"]
+    unfinished, where, missing, _ = invoke([*asked, "--list"]).stdout.splitlines()
+    assert (unfinished.split()[0], where.split()[0], missing.split()[0]) == ("unfinished", "step", "missing")
 
     command = [sys.executable, "-m", "smp_lab.cli", *asked, "--background"]
     told = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, check=True)
