@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def _answer(place: DeltaGenerator, runs: pd.DataFrame) -> None:
-    table = analysis.over_tasks(runs)
+    table = cache.computed(analysis.over_tasks, runs)
     if words := analysis.answer(table):
         place.markdown(words, help=explain("remaining weights", "kept"))
     controls.show_figure(

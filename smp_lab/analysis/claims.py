@@ -175,6 +175,7 @@ def claims_table(
 
 def _sides(claim: Claim, runs: pd.DataFrame) -> list[tuple[float, pd.DataFrame, pd.DataFrame]]:
     """Levels from many weights to few, and the runs of both sides there, of the tasks and data that both have."""
+    runs = runs.assign(place=runs["task"] + " " + runs["data_sha256"])
     first, second = (
         runs[(runs["method"] == side.method) & (runs["variant"] == side.variant)]
         for side in (claim.first, claim.second)
@@ -185,14 +186,8 @@ def _sides(claim: Claim, runs: pd.DataFrame) -> list[tuple[float, pd.DataFrame, 
             continue
         here = first[first["level"] == level]
         there = second if claim.second.method == "dense" else second[second["level"] == level]
-        both = set(zip(here["task"], here["data_sha256"], strict=True)) & set(
-            zip(there["task"], there["data_sha256"], strict=True)
-        )
-        if both:
-            here, there = (
-                table[[pair in both for pair in zip(table["task"], table["data_sha256"], strict=True)]]
-                for table in (here, there)
-            )
+        here, there = here[here["place"].isin(there["place"])], there[there["place"].isin(here["place"])]
+        if len(here):
             found.append((float(level), here, there))
     return found
 

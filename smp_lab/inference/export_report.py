@@ -25,7 +25,7 @@ from smp_lab.training.data import TaskData
 from smp_lab.training.provenance import code_version, made_here
 
 _BYTES_PER_PARAMETER = 4
-# Where no data is at hand, scores are compared on as many drawn examples, of so many tokens.
+# Where no data is available, scores are compared on as many drawn examples, of so many tokens.
 _N_COMPARED, _LENGTH = 64, 32
 
 

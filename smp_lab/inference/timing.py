@@ -1,6 +1,6 @@
 """How long forms of one pruned model take for a batch, side by side.
 
-In each round every form takes the same batch once, and who begins changes, so that a slow moment of the machine falls
+In each round every form takes the same batch once, and who begins changes, so that a slow second of the machine falls
 on all of them. Beside each time stands how many times as fast the form is as masked weights in the same round.
 """
 

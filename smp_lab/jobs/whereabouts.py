@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +40,13 @@ class Whereabouts:
     last_line: str
 
 
-def whereabouts(runs: Path, run_id: str) -> Whereabouts:
-    """Where a run is, whether or not there is any trace of it."""
+def whereabouts(runs: Path, run_id: str, follow: Callable[[Path, str], Follower] = Follower) -> Whereabouts:
+    """Where a run is, whether or not there is any trace of it; whoever asks again keeps what `follow` gives."""
     folder = unfinished_folder(runs, run_id)
     live = holder = None
     if folder.is_dir():
         holder = holder_of(folder)
-        live = Follower(runs, run_id).run()
+        live = follow(runs, run_id).run()
     node = None if holder is None or holder.has_ended else holder.node
     return Whereabouts(
         run_id,
@@ -54,16 +55,20 @@ def whereabouts(runs: Path, run_id: str) -> Whereabouts:
         None if live is None else live.step,
         None if live is None else live.total_steps,
         None if live is None or node is None else live.seconds_left,
-        _last_line(runs / LOGS_FOLDER / f"{run_id}.txt"),
+        last_line(runs / LOGS_FOLDER / f"{run_id}.txt"),
     )
 
 
-def unfinished_runs(runs: Path) -> list[Whereabouts]:
-    """All unfinished runs of a folder, by id."""
-    return [whereabouts(runs, folder.name) for folder in sorted((runs / UNFINISHED_FOLDER).glob("*"))]
+def unfinished_runs(
+    runs: Path, *, leave_out: Collection[str | None] = (), follow: Callable[[Path, str], Follower] = Follower
+) -> list[Whereabouts]:
+    """Unfinished runs of a folder by id, but for some; `follow` as in `whereabouts`."""
+    names = sorted(folder.name for folder in (runs / UNFINISHED_FOLDER).glob("*"))
+    return [whereabouts(runs, name, follow) for name in names if name not in leave_out]
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """What was printed last; empty where nothing was, or the log cannot be read."""
     try:
         with log.open("rb") as file:
             file.seek(max(log.stat().st_size - _TAIL, 0))

@@ -19,6 +19,7 @@ from smp_lab.config import RunConfig
 from smp_lab.errors import RunFormatError, SmpLabError, TrainingError
 from smp_lab.grid import DENSE_TEACHER, SHARED_WITH_TEACHER, GridRun
 from smp_lab.jobs.runners import DONE, LOST, Runner
+from smp_lab.jobs.whereabouts import last_line
 from smp_lab.lease import holder_of, lease_seconds
 from smp_lab.paths import LOGS_FOLDER, unfinished_folder
 from smp_lab.recipes import PACKAGED_ENCODER, draft
@@ -291,7 +292,7 @@ class Sweep:
                         waiting.insert(0, run)
                     else:
                         failures[run_id] += 1
-                        what = _last_line(logs / f"{run_id}.txt") or reason
+                        what = last_line(logs / f"{run_id}.txt") or reason
                         if failures[run_id] < runner.attempts:
                             write(f"again   {run}: {what}")
                             waiting.append(run)
@@ -399,14 +400,6 @@ def _signals_noted() -> Iterator[list[int]]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
-
-
-def _last_line(log: Path) -> str:
-    try:
-        lines = log.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return lines[-1] if lines else ""
 
 
 def _read_word(file: Path) -> str:

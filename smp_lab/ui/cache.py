@@ -9,6 +9,7 @@ read through a second, unshared record, so that a record in the index stays as s
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -260,10 +261,16 @@ def comparison(run_a: RunRecord, run_b: RunRecord, metric: str) -> sampling.Comp
 def claims(runs: Sequence[RunRecord]) -> pd.DataFrame:
     """`claims.claims_table` of these runs; raises what `RunRecord.predictions` raises."""
     by_id = {run.run_id: run for run in runs}
-    rows = rows_of(run_table(), list(by_id))
-    return claims_table(
-        rows, lambda a, b: comparison(by_id[a], by_id[b], by_id[a].main_metric), published(), ablations()
-    )
+
+    # A run is in several pairs.
+    @functools.cache
+    def of_run(run_id: str) -> pd.DataFrame:
+        return load_run(by_id[run_id].path).predictions
+
+    def compare(a: str, b: str) -> sampling.Comparison:
+        return sampling.compare_on(of_run(a), of_run(b), by_id[a].config.task_info, by_id[a].main_metric)
+
+    return claims_table(rows_of(run_table(), list(by_id)), compare, published(), ablations())
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

@@ -41,8 +41,8 @@ _NOT_HEARD_SECONDS = 30
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _follower(runs: str, run_id: str) -> Follower:
-    return Follower(Path(runs), run_id)
+def _follower(runs: Path, run_id: str) -> Follower:
+    return Follower(runs, run_id)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -75,7 +75,7 @@ def answer(jobs: Sequence[Job], n_elsewhere: int = 0) -> str:
 
 def live_run(queue: Queue, job: Job) -> LiveRun | None:
     """What the run of a job has told so far; None before it has, and once it is done."""
-    return _follower(str(queue.runs), job.run_id).run() if job.run_id else None
+    return _follower(queue.runs, job.run_id).run() if job.run_id else None
 
 
 def newest_snapshot(queue: Queue, live: LiveRun) -> Snapshot | None:
@@ -277,7 +277,8 @@ def elsewhere_table(runs: Path, jobs: list[Job]) -> pd.DataFrame:
     Columns: run, machine, step, total_steps, minutes_left (NaN where unknown), last_line.
     """
     known = {job.run_id for job in jobs}
-    found = [run for run in unfinished_runs(runs) if run.node is not None and run.run_id not in known]
+    every = unfinished_runs(runs, leave_out=known, follow=_follower)
+    found = [run for run in every if run.node is not None]
     return pd.DataFrame(
         {
             "run": [run.title for run in found],
