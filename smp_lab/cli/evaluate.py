@@ -9,9 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import AsJson, GlueFolder, Source, TaskFilePath, asked_task, extras_for, print_json
+from smp_lab.cli.options import (
+    AsJson,
+    GlueFolder,
+    MeasurementFolder,
+    Source,
+    TaskFilePath,
+    asked_task,
+    extras_for,
+    print_json,
+)
 from smp_lab.errors import ConfigError, RunFormatError
-from smp_lab.paths import RUNS_VARIABLE, cached_runs_folder, own_runs_folder
+from smp_lab.paths import cached_runs_folder, own_runs_folder
 from smp_lab.storage.imported import IMPORTED_MASKS
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.measurements import MeasurementRecord
@@ -63,10 +72,7 @@ def command(
     task_file: TaskFilePath = None,
     glue_dir: GlueFolder = None,
     source: Source = None,
-    runs: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help=f"Folder that gets the measurement.  [default: {RUNS_VARIABLE}, else runs/]"),
-    ] = None,
+    runs: MeasurementFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a mask on the development examples of a task, and keep the measurement beside it.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from smp_lab.cli.options import AsJson, extras_for, named_run, print_json
+from smp_lab.cli.options import AsJson, MeasurementFolder, extras_for, named_run, print_json
 from smp_lab.errors import TrainingError
-from smp_lab.paths import RUNS_VARIABLE, own_runs_folder
+from smp_lab.paths import own_runs_folder
 
 EXAMPLES = ("smp-lab measure sst2-smp_s-r0.03-s0-0123abcd --cut 5 --cut 10 --cut 20",)
 
@@ -37,10 +36,7 @@ def command(
         float,
         typer.Option(metavar="S", min=0.0, help="Time for each size: at least 5 rounds are run, at most 50."),
     ] = 5.0,
-    runs: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help=f"Folder that gets the measurement.  [default: {RUNS_VARIABLE}, else runs/]"),
-    ] = None,
+    runs: MeasurementFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Time the forms of masks on this machine, and keep the measurement beside them.

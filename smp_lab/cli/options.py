@@ -13,7 +13,7 @@ import pandas as pd
 import typer
 
 from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError
-from smp_lab.paths import GLUE_VARIABLE, SQUAD_VARIABLE, cached_runs_folder, own_runs_folder
+from smp_lab.paths import GLUE_VARIABLE, RUNS_VARIABLE, SQUAD_VARIABLE, cached_runs_folder, own_runs_folder
 from smp_lab.storage.runs import RunRecord, find_run
 from smp_lab.tasks.own import TaskFile, read_task_file
 
@@ -46,6 +46,10 @@ TaskFilePath = Annotated[
         help="A task of your own in place of --task: a TOML file that names texts, classes, label words and data. "
         "smp_lab/tasks/own.py has an example.",
     ),
+]
+MeasurementFolder = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help=f"Folder that gets the measurement.  [default: {RUNS_VARIABLE}, else runs/]"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with fractions as fractions.")]
 

@@ -12,7 +12,6 @@ import logging
 import os
 import platform
 import signal
-import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -22,7 +21,7 @@ from typing import Any
 
 from smp_lab.errors import ConfigError, MissingDependencyError, first_line
 from smp_lab.jobs.queue import JOB_VARIABLE, NO_JOB
-from smp_lab.jobs.runners import DONE, FAILED, LOST, STOPPED
+from smp_lab.jobs.runners import DONE, FAILED, LOST, STOPPED, TRAIN, start_process
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 _POLL_SECONDS = 0.1
@@ -155,17 +154,7 @@ def work(words: list[str], cwd: str, environment: dict[str, str], log: str) -> t
             node_id,
             f"Machine {node} sees no folder {missing[0]}. All machines must share it, under one name.",
         )
-    with Path(log).open("ab") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "smp_lab.cli", "train", *words],
-            cwd=cwd,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-        )
+    child = start_process([*TRAIN, *words], Path(cwd), environment, Path(log), _die_with_parent)
     while child.poll() is None:
         try:
             time.sleep(_POLL_SECONDS)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ from smp_lab.processes import boot_id, find_process, handle_of, has_ended, is_su
 
 # How a process ended, as far as its runner knows: LOST says nothing against the run, but its machine is gone.
 DONE, FAILED, STOPPED, LOST = "done", "failed", "stopped", "lost"
+TRAIN = (sys.executable, "-m", "smp_lab.cli", "train")
 
 
 class Runner(Protocol):
@@ -53,6 +54,27 @@ class Runner(Protocol):
         """How a process that this runner started has ended, and what is known about it."""
 
 
+def start_process(
+    command: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    log: Path,
+    preexec_fn: Callable[[], None] | None = None,
+) -> subprocess.Popen[bytes]:
+    """A child in a session of its own, with these variables beside its parent's; what it prints goes to the log."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=preexec_fn,
+        )
+
+
 class LocalRunner:
     """Processes of this machine; the handle is pid, start time since boot in seconds, and the machine's boot id.
 
@@ -68,23 +90,14 @@ class LocalRunner:
     attempts = 1
     is_far = False
 
-    def __init__(self, command: Sequence[str] = (sys.executable, "-m", "smp_lab.cli", "train"), slots: int = 1) -> None:
+    def __init__(self, command: Sequence[str] = TRAIN, slots: int = 1) -> None:
         self._command = list(command)
         self.slots = slots
         self._children: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}
 
     def start(self, words: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path) -> str:
         """As in `Runner`. The process outlives this one."""
-        with log.open("ab") as output:
-            child = subprocess.Popen(
-                [*self._command, *words],
-                cwd=cwd,
-                env={**os.environ, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        child = start_process([*self._command, *words], cwd, environment, log)
         handle = handle_of(child.pid)
         self._children[child.pid] = handle, child
         return handle

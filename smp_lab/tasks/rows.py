@@ -44,9 +44,7 @@ def read_table(path: Path, most: int | None = None) -> Table:
     try:
         with path.open("rb") as file:
             if file.read(len(LFS_POINTER)) == LFS_POINTER.encode():
-                raise DataError(
-                    f"{_name(path)} is a pointer of Git LFS and not the file. Run git lfs pull in its folder."
-                )
+                raise lfs_error(_name(path))
         table = reader(path, most)
     except UnicodeDecodeError as error:
         raise DataError(f"{_name(path)} is not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
@@ -78,6 +76,11 @@ def said(values: Sequence[Any], column: str, where: str) -> list[str]:
             raise DataError(f"{where}, row {row}: {column!r} holds {kind}; text or a number is expected.")
         texts.append(str(value))
     return texts
+
+
+def lfs_error(name: object) -> DataError:
+    """Of a file that Git LFS has not fetched."""
+    return DataError(f"{name} is a pointer of Git LFS and not the file. Run git lfs pull in its folder.")
 
 
 def unquoted(texts: tuple[list[str], ...]) -> tuple[list[str], ...]:

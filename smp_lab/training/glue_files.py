@@ -17,7 +17,7 @@ from smp_lab.paths import GLUE_VARIABLE
 from smp_lab.storage.store import cut
 from smp_lab.tasks import Task
 from smp_lab.tasks.kinds import NUMBER, Targets
-from smp_lab.tasks.rows import LFS_POINTER, unquoted
+from smp_lab.tasks.rows import LFS_POINTER, lfs_error, unquoted
 
 TRAIN = "train"
 # A row of QQP's official train.tsv that holds a line break is two broken ones, and few are; of a file with more of them
@@ -190,7 +190,7 @@ def _header(
 ) -> tuple[tuple[str, ...] | list[str], tuple[str, ...]]:
     """Names of a file's columns, and those of them that hold the texts and the label."""
     if fields[0].startswith(LFS_POINTER):
-        raise DataError(f"{path} is a pointer of Git LFS and not the file. Run git lfs pull in its folder.")
+        raise lfs_error(path)
     if any("\r" in field for field in fields):
         raise DataError(f"{path} has lines that end in CR alone. Write it with LF, or CR and LF, at the end of lines.")
     for names in ((*layout.texts, layout.label), (*task.text_fields, "label")):
