@@ -8,8 +8,8 @@ import shlex
 import streamlit as st
 
 from smp_lab.errors import SmpLabError
-from smp_lab.jobs.queue import QUEUED, RESUMABLE, Job, Queue
-from smp_lab.ui import actions, cache, columns, controls, estimate, forms, links, live, messages, safety
+from smp_lab.jobs.queue import Job, Queue
+from smp_lab.ui import actions, cache, controls, estimate, forms, links, live, messages, safety, steer
 
 _JOB, _LIKE = "job", "like"
 _SECONDS_LIVE, _SECONDS_IDLE = 2.0, 5.0
@@ -21,7 +21,7 @@ def main() -> None:
     queue = actions.queue()
     with messages.sentence_on_error():
         jobs = queue.jobs()
-    said = live.answer(jobs, len(live.elsewhere_table(queue.runs, jobs)))
+    said = live.answer(jobs, len(live.without_job(queue.runs, jobs)[0]))
     messages.answer_slot().markdown(messages.plain(said))
     if not links.in_lecture():
         _new_run(jobs)
@@ -75,15 +75,18 @@ def _watch(queue: Queue, said: str) -> None:
     """The queue and one job; drawn again every two seconds while something trains."""
     with messages.sentence_on_error():
         jobs = queue.jobs()
-    elsewhere = live.elsewhere_table(queue.runs, jobs)
+    elsewhere, left = live.without_job(queue.runs, jobs)
     if live.answer(jobs, len(elsewhere)) != said:
         # Another sentence above, another pace, and a finished run is in the index from now on.
         st.rerun()
+    steer.show_refusal()
     live.show_elsewhere(elsewhere)
+    if not links.in_lecture():
+        steer.left_behind(queue, left)
     if not jobs:
         return
     if not links.in_lecture():
-        _queue(queue, jobs)
+        steer.the_queue(queue, jobs)
     names = {str(job.id): f"{job.id} · {job.title} · {job.state}" for job in reversed(jobs)}
     first = next((place for place, job in enumerate(reversed(jobs)) if job.is_active), 0)
     chosen = controls.pick("Job", names, key=_JOB, index=first)
@@ -94,7 +97,7 @@ def _watch(queue: Queue, said: str) -> None:
     run = live.live_run(queue, job)
     live.show_state(queue, job, run)
     if not links.in_lecture():
-        _controls(job)
+        steer.one_job(job)
     if job.run_id is not None and job.run_id in cache.run_index().runs:
         st.success("The run is finished and stands among the others.")
         with st.container(horizontal=True):
@@ -102,48 +105,6 @@ def _watch(queue: Queue, said: str) -> None:
                 links.page_link_with(page, label, runs=[job.run_id])
     elif run is not None:
         live.show_pictures(queue, run, cache.run_index())
-
-
-def _queue(queue: Queue, jobs: list[Job]) -> None:
-    waiting = sum(job.state == QUEUED for job in jobs)
-    with st.expander(f"Queue: {sum(job.is_active for job in jobs)} at work, {waiting} waiting, {len(jobs)} in all"):
-        columns.show(live.queue_table(jobs), key="jobs", height="content" if len(jobs) < 8 else 300)
-        st.caption(estimate.limits(queue))
-        if safety.refusal() is None:
-            label = "Resume the queue" if queue.paused else "Pause the queue"
-            st.button(label, key="pause", on_click=_do, args=[actions.pause, not queue.paused])
-
-
-def _controls(job: Job) -> None:
-    if safety.refusal() is not None:
-        return
-    with st.container(horizontal=True):
-        if job.is_active and job.state != "stopping":
-            st.button(
-                "Stop", icon=":material/stop:", on_click=_do, args=[actions.stop, job.id], help="Leaves a checkpoint."
-            )
-        if job.state == QUEUED:
-            st.button("Cancel", icon=":material/close:", on_click=_do, args=[actions.stop, job.id])
-            st.button("Earlier", icon=":material/arrow_upward:", on_click=_do, args=[actions.move, job.id, -1])
-            st.button("Later", icon=":material/arrow_downward:", on_click=_do, args=[actions.move, job.id, 1])
-        if job.state in RESUMABLE:
-            st.button(
-                "Resume", type="primary", icon=":material/play_arrow:", on_click=_do, args=[actions.resume, job.id]
-            )
-        if not job.is_active:
-            with st.popover("Delete", icon=":material/delete:"):
-                st.write("Removes the job, its log and its checkpoints. A finished run stays.")
-                st.button("Delete it", key="delete", on_click=_do, args=[actions.delete, job.id])
-    if (sentence := st.session_state.pop("refused", None)) is not None:
-        messages.error(sentence)
-
-
-def _do(action: object, *args: object) -> None:
-    """Carry out what a button says; a refusal is shown where the buttons are."""
-    try:
-        action(*args)  # type: ignore[operator]
-    except SmpLabError as error:
-        st.session_state["refused"] = str(error)
 
 
 main()

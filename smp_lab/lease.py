@@ -79,6 +79,34 @@ def holder_of(folder: Path) -> Holder | None:
     return None if place is None else _read(place)
 
 
+def living_holder(folder: Path) -> Holder | None:
+    """Who holds an unfinished run and may be alive; None where nobody does, or has given no sign of life for long."""
+    holder = holder_of(folder)
+    if holder is None or holder.has_ended:
+        return None
+    return holder if holder.is_running or _now(folder) - holder.beat < lease_seconds() else None
+
+
+def require_free(folder: Path) -> None:
+    """Raise unless nobody writes an unfinished run any more.
+
+    Raises
+    ------
+    RunExistsError
+        If a process holds it that may be alive.
+    """
+    if (holder := living_holder(folder)) is not None:
+        raise _busy(folder, holder)
+
+
+def _now(folder: Path) -> float:
+    # Heartbeats bear the time of the file system; a folder that may not be written has this machine's.
+    with suppress(OSError):
+        os.utime(folder)
+        return folder.stat().st_mtime
+    return time.time()
+
+
 def lease_seconds() -> float:
     """How long a lease lasts without a heartbeat."""
     return float(os.environ.get(LEASE_VARIABLE) or DEFAULT_SECONDS)

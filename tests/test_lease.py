@@ -3,16 +3,18 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import pytest
 from conftest import HANGS
 
 from smp_lab.errors import RunExistsError
-from smp_lab.lease import LEASE_VARIABLE, LeaseLostError, held, holder_of
+from smp_lab.lease import LEASE_VARIABLE, LeaseLostError, held, holder_of, living_holder
 from smp_lab.processes import find_process, is_suspended
 
 HOLDS = """
@@ -143,3 +145,19 @@ def test_of_many_at_a_time_one_holds_it(folder, tmp_path):
     counts = [int(racer.communicate()[0]) for racer in racers]
     assert [racer.returncode for racer in racers] == [0] * 4 and sum(counts) > 10
     assert not folder.exists()
+
+
+def test_a_holder_from_before_a_restart_is_taken_for_dead_when_its_lease_has_passed(folder, monkeypatch):
+    with held(folder):
+        (file,) = folder.glob("lease/*/holder.json")
+        shutil.copytree(folder / "lease", folder.parent / "left")
+    shutil.copytree(folder.parent / "left", folder / "lease")
+    (file,) = folder.glob("lease/*/holder.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"machine": "before the restart"}))
+    assert living_holder(folder).node == holder_of(folder).node
+    beat = file.stat().st_mtime - 2
+    os.utime(file, (beat, beat))
+    assert living_holder(folder) is None and holder_of(folder) is not None
+    # A folder that is only shown has this machine's clock.
+    monkeypatch.setattr(os, "utime", refuse := Mock(side_effect=PermissionError))
+    assert living_holder(folder) is None and refuse.called

@@ -24,6 +24,7 @@ import psutil
 from smp_lab.config import RunConfig
 from smp_lab.errors import JobError
 from smp_lab.jobs.runners import LocalRunner, Runner
+from smp_lab.lease import require_free
 from smp_lab.paths import RECORD_FILE, jobs_folder, unfinished_folder
 from smp_lab.processes import this_process
 
@@ -272,9 +273,19 @@ class Queue:
             self.runner.stop(job.process)
 
     def delete(self, number: int) -> None:
-        """Remove a job, its log and the checkpoints of its unfinished run. A finished run stays."""
+        """Remove a job, its log and the checkpoints of its unfinished run. A finished run stays.
+
+        Raises
+        ------
+        JobError
+            If there is none, or it has a process.
+        RunExistsError
+            If another process trains its run.
+        """
         self.settle()
         job = self._require(number, (*RESUMABLE, QUEUED, DONE), "deleted")
+        if job.run_id is not None:
+            require_free(unfinished_folder(self.runs, job.run_id))
         with self._writing() as connection:
             gone = connection.execute("DELETE FROM jobs WHERE id = ? AND state = ?", (number, job.state)).rowcount
             connection.execute("DELETE FROM changes WHERE job = ?", (number,))
@@ -282,6 +293,24 @@ class Queue:
             self.log_file(number).unlink(missing_ok=True)
             if job.run_id is not None:
                 shutil.rmtree(unfinished_folder(self.runs, job.run_id), ignore_errors=True)
+
+    def remove_left_behind(self, run_id: str) -> None:
+        """Remove an unfinished run that no job is of.
+
+        Raises
+        ------
+        JobError
+            If there is no such run, or it is of a job.
+        RunExistsError
+            If a process trains it.
+        """
+        folder = unfinished_folder(self.runs, run_id)
+        if not _RUN_ID.fullmatch(run_id) or not folder.is_dir():
+            raise JobError(f"There is no unfinished run {run_id[:80]!r} in {self.runs}.")
+        if any(job.run_id == run_id for job in self.jobs()):
+            raise JobError(f"Run {run_id} is of a job. Delete the job instead.")
+        require_free(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def move(self, number: int, places: int) -> None:
         """Move a waiting job by so many places: -1 is one earlier."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from smp_lab.jobs.events import Follower
 from smp_lab.jobs.queue import title_of
-from smp_lab.lease import holder_of
+from smp_lab.lease import living_holder
 from smp_lab.paths import LOGS_FOLDER, UNFINISHED_FOLDER, unfinished_folder
 
 # Of a log, for its last line.
@@ -45,9 +45,9 @@ def whereabouts(runs: Path, run_id: str, follow: Callable[[Path, str], Follower]
     folder = unfinished_folder(runs, run_id)
     live = holder = None
     if folder.is_dir():
-        holder = holder_of(folder)
+        holder = living_holder(folder)
         live = follow(runs, run_id).run()
-    node = None if holder is None or holder.has_ended else holder.node
+    node = None if holder is None else holder.node
     return Whereabouts(
         run_id,
         run_id if live is None else title_of(live.config),
@@ -63,7 +63,7 @@ def unfinished_runs(
     runs: Path, *, leave_out: Collection[str | None] = (), follow: Callable[[Path, str], Follower] = Follower
 ) -> list[Whereabouts]:
     """Unfinished runs of a folder by id, but for some; `follow` as in `whereabouts`."""
-    names = sorted(folder.name for folder in (runs / UNFINISHED_FOLDER).glob("*"))
+    names = sorted(folder.name for folder in (runs / UNFINISHED_FOLDER).glob("*/"))
     return [whereabouts(runs, name, follow) for name in names if name not in leave_out]
 
 

@@ -87,6 +87,12 @@ def delete(number: int) -> None:
     queue().delete(number)
 
 
+def remove_left_behind(run_id: str) -> None:
+    """As `Queue.remove_left_behind`."""
+    safety.require_change_allowed()
+    queue().remove_left_behind(run_id)
+
+
 def move(number: int, places: int) -> None:
     """As `Queue.move`."""
     safety.require_change_allowed()

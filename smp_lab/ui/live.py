@@ -23,17 +23,18 @@ from smp_lab.figures.sparsity import plot_remaining_per_head
 from smp_lab.figures.style import MATRIX_TITLES, METRIC_TITLES
 from smp_lab.jobs.events import Follower, LiveRun, Snapshot, newest_snapshot_file, read_snapshot
 from smp_lab.jobs.queue import QUEUED, Job, Queue
-from smp_lab.jobs.whereabouts import unfinished_runs
+from smp_lab.jobs.whereabouts import Whereabouts, unfinished_runs
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.storage.runs import RunIndex, RunRecord
 from smp_lab.ui import cache, columns, controls, links, messages
 
-_ELSEWHERE_COLUMNS = {
+COLUMNS = {
     "run": "Run",
     "machine": "Machine",
     "step": columns.count("Step"),
     "total_steps": columns.count("Of"),
     "minutes_left": st.column_config.NumberColumn("Minutes left", format="%.1f"),
+    "megabytes": st.column_config.NumberColumn("MB", format="%.0f"),
     "last_line": st.column_config.TextColumn("Last line", help="Of what the run printed."),
 }
 _GHOST = "finished run, seed"
@@ -53,7 +54,7 @@ def _snapshot(file: str, written: int, layout: EncoderLayout) -> Snapshot | None
 def answer(jobs: Sequence[Job], n_elsewhere: int = 0) -> str:
     """Which runs train and how many wait, or how the last one ended, in a sentence or two; words of others in it.
 
-    `n_elsewhere` counts the rows of `elsewhere_table`.
+    `n_elsewhere` counts runs that are trained without one.
     """
     if not jobs and not n_elsewhere:
         return "Nothing has been trained in this folder of runs yet. Choose a preset and start."
@@ -271,34 +272,36 @@ def _scores(live: LiveRun, snapshot: Snapshot) -> None:
     )
 
 
-def elsewhere_table(runs: Path, jobs: list[Job]) -> pd.DataFrame:
-    """Runs that the queue does not know and that a living process trains, on whatever machine.
-
-    Columns: run, machine, step, total_steps, minutes_left (NaN where unknown), last_line.
-    """
+def without_job(runs: Path, jobs: Sequence[Job]) -> tuple[list[Whereabouts], list[Whereabouts]]:
+    """Unfinished runs that the queue does not know: those that a living process trains somewhere, and the others."""
     known = {job.run_id for job in jobs}
-    every = unfinished_runs(runs, leave_out=known, follow=_follower)
-    found = [run for run in every if run.node is not None]
+    found = unfinished_runs(runs, leave_out=known, follow=_follower)
+    return [run for run in found if run.node is not None], [run for run in found if run.node is None]
+
+
+def show_elsewhere(found: Sequence[Whereabouts]) -> None:
+    """Where the runs of a sweep are; nothing where there are none."""
+    if not found:
+        return
+    left = [math.nan if run.seconds_left is None else run.seconds_left / 60 for run in found]
+    table = steps_table(found).assign(minutes_left=left, last_line=[run.last_line for run in found])
+    table.insert(1, "machine", [run.node for run in found])
+    st.subheader("Trained for a sweep")
+    columns.show(table, key="elsewhere", column_config=COLUMNS)
+
+
+def steps_table(found: Sequence[Whereabouts]) -> pd.DataFrame:
+    """How far runs are: run (title), step, total_steps."""
     return pd.DataFrame(
         {
             "run": [run.title for run in found],
-            "machine": [run.node for run in found],
             "step": pd.array([run.step for run in found], "Int64"),
             "total_steps": pd.array([run.total_steps for run in found], "Int64"),
-            "minutes_left": [np.nan if run.seconds_left is None else run.seconds_left / 60 for run in found],
-            "last_line": [run.last_line for run in found],
         }
     )
 
 
-def show_elsewhere(table: pd.DataFrame) -> None:
-    """Where the runs of a sweep are; nothing where there are none."""
-    if len(table):
-        st.subheader("Trained for a sweep")
-        columns.show(table, key="elsewhere", column_config=_ELSEWHERE_COLUMNS)
-
-
-def queue_table(jobs: list[Job]) -> pd.DataFrame:
+def queue_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """A row per job, the newest first: what waits in its order, number, state, what it is, and why."""
     waiting = [job.id for job in jobs if job.state == QUEUED]
     return pd.DataFrame(

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from conftest import make_run, tiny_config
 
-from smp_lab.errors import JobError
+from smp_lab.errors import JobError, RunExistsError
 from smp_lab.jobs import queue as queue_module
 from smp_lab.jobs.queue import JOB_VARIABLE, Queue, ThisJob, title_of
+from smp_lab.lease import held
 from smp_lab.paths import unfinished_folder
 
 
@@ -171,6 +172,37 @@ def test_delete_removes_job_log_and_checkpoints_and_leaves_records_and_what_runs
     queue.delete(number)
     assert not checkpoint.parent.exists() and not queue.log_file(number).exists() and not queue.jobs()
     assert record.path.exists()
+
+
+def test_what_was_left_behind_goes_but_not_what_a_job_or_a_process_has(queue, runner, runs):
+    number = submit(queue)
+    queue.start_next()
+    config = tiny_config()
+    folder = unfinished_folder(runs, config.run_id)
+    with pytest.raises(JobError, match="no unfinished run"):
+        queue.remove_left_behind(config.run_id)
+    with held(folder), pytest.raises(RunExistsError, match="another process"):
+        queue.remove_left_behind(config.run_id)
+    folder.mkdir(exist_ok=True)
+    trained(queue, number)
+    with pytest.raises(JobError, match="is of a job"):
+        queue.remove_left_behind(config.run_id)
+    runner.alive.clear()
+    with held(folder), pytest.raises(RunExistsError, match="another process"):
+        queue.delete(number)
+    assert states(queue) == ["lost"]
+    queue.delete(number)
+    folder.mkdir(exist_ok=True)
+    queue.remove_left_behind(config.run_id)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["..", "../..", ".", ""])
+def test_nothing_but_an_unfinished_run_is_removed(queue, runs, name):
+    (runs / ".unfinished").mkdir()
+    with pytest.raises(JobError, match="no unfinished run"):
+        queue.remove_left_behind(name)
+    assert (runs / ".unfinished").exists()
 
 
 def test_the_queue_has_an_end(queue, monkeypatch):

@@ -90,6 +90,22 @@ def test_a_run_of_a_sweep_is_shown_with_its_machine(open_page, local, runs):
     assert not any("machine" in frame.value for frame in open_page("train.py").dataframe)
 
 
+def test_what_no_job_is_of_is_shown_and_removed_unless_a_process_holds_it(open_page, local, runs):
+    folder = unfinished_folder(runs, "rte-smp_s-r0.5-s0-0a0b0c0d")
+    (folder / "checkpoint-3").mkdir(parents=True)
+    (folder / "checkpoint-3" / "model").write_bytes(bytes(4_000_000))
+    app = open_page("train.py")
+    (title,) = (part.label for part in app.expander if part.label.startswith("Left behind"))
+    assert title == "Left behind: an unfinished run without a job, 4 MB"
+    with held(folder):
+        # Begun since the page was drawn.
+        press(app, "Remove it")
+        assert "is being trained by another process" in sentences(app.error) and folder.exists()
+    press(open_page("train.py"), "Remove it")
+    assert not folder.exists()
+    assert "Remove it" not in labels(open_page("train.py"))
+
+
 def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs):
     app = open_page("train.py")
     assert "Nothing has been trained" in sentences(app.markdown)
@@ -220,6 +236,7 @@ def test_an_app_that_only_shows_refuses_on_the_server(open_page, local, training
         lambda: actions.stop(training),
         lambda: actions.resume(training),
         lambda: actions.delete(training),
+        lambda: actions.remove_left_behind("rte-smp_s-r0.5-s0-0a0b0c0d"),
         lambda: actions.move(training, 1),
         lambda: actions.pause(True),
     ):
