@@ -7,7 +7,7 @@
 
     [[group]]
     name = "smp_s over five levels"
-    tasks = ["sst2", "rte"]
+    tasks = ["sst2", "reviews.toml"]        # names, or files of tasks of one's own
     methods = ["smp_s"]
     remaining = [0.5, 0.1]                  # left out where the method measures it or has none
     seeds = [0, 1]
@@ -30,6 +30,7 @@ from smp_lab.errors import ConfigError
 from smp_lab.methods import SET, get_method
 from smp_lab.settings import CHANGEABLE
 from smp_lab.tasks import get_task
+from smp_lab.tasks.own import read_task_file
 
 _LISTS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "tasks": (str, "names"),
@@ -62,6 +63,8 @@ class GridRun:
         As in `RunConfig`.
     settings
         What replaces the recipe's, by names of `KNOWN`: those of all groups and, before them, of its own.
+    task_file
+        Where the task is one's own.
     """
 
     group: int
@@ -70,10 +73,12 @@ class GridRun:
     remaining: float | None
     seed: int
     settings: Mapping[str, Any]
+    task_file: str | None = None
 
     def options(self) -> list[str]:
         """Options of `smp-lab train` that ask for this run."""
-        asked = {"task": self.task, "method": self.method, "remaining": self.remaining, "seed": self.seed}
+        task = {"task": self.task} if self.task_file is None else {"task_file": self.task_file}
+        asked = {**task, "method": self.method, "remaining": self.remaining, "seed": self.seed}
         return as_options(asked | dict(self.settings))
 
     def __str__(self) -> str:
@@ -165,12 +170,20 @@ def _runs_of(number: int, group: Any, shared: Mapping[str, Any], path: Path) -> 
                 f"{where}: method {method.name!r} {'needs' if method.remaining == SET else 'takes no'} 'remaining'."
             )
     return [
-        GridRun(number, get_task(task).name, method, remaining, seed, {**shared, **settings})
-        for seed, method, remaining, settings, task in itertools.product(
+        GridRun(number, name, method, remaining, seed, {**shared, **settings}, file)
+        for seed, method, remaining, settings, (name, file) in itertools.product(
             group["seeds"],
             group["methods"],
             group.get("remaining", [None]),
             group.get("settings", [{}]),
-            group["tasks"],
+            [_task(named, path) for named in group["tasks"]],
         )
     ]
+
+
+def _task(named: str, grid: Path) -> tuple[str, str | None]:
+    """Name of a task, and its file where one is named."""
+    if not named.endswith(".toml"):
+        return get_task(named).name, None
+    file = grid.absolute().parent / Path(named).expanduser()
+    return read_task_file(file).task.name, str(file)

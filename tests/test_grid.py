@@ -74,6 +74,7 @@ def test_seeds_vary_slowest_and_tasks_fastest(write) -> None:
         ),
         ("dense", "thick", "Unknown method 'thick'"),
         ('tasks = ["rte"', 'tasks = ["sudoku"', "Unknown task 'sudoku'"),
+        ('tasks = ["rte"', 'tasks = ["none.toml"', "Task file none.toml cannot be read"),
         ('["dense"]', '["magnitude"]', "method 'magnitude' needs 'remaining'"),
         ('"smp_s"', '"soft_movement"', "method 'soft_movement' takes no 'remaining'"),
         ("name = ", "nam = ", "unknown keys: nam"),
@@ -85,7 +86,7 @@ def test_seeds_vary_slowest_and_tasks_fastest(write) -> None:
     ],
 )
 def test_what_is_wrong_is_said(write, before: str, after: str, sentence: str) -> None:
-    with pytest.raises(ConfigError, match="Grid|Unknown") as caught:
+    with pytest.raises(ConfigError, match="Grid|Unknown|Task file") as caught:
         load_grid(path := write(GOOD.replace(before, after, 1)))
     assert sentence.replace("{path}", str(path)) in str(caught.value)
 

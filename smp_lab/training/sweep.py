@@ -25,6 +25,7 @@ from smp_lab.paths import LOGS_FOLDER, unfinished_folder
 from smp_lab.recipes import PACKAGED_ENCODER, draft
 from smp_lab.storage.runs import load_run
 from smp_lab.storage.sealed import replace_durably
+from smp_lab.tasks.own import read_task_file
 from smp_lab.training.checkpoints import step_of
 from smp_lab.training.data import load_task_data
 from smp_lab.training.encoders import EncoderFiles, find_encoder
@@ -72,11 +73,15 @@ class Fingerprints:
         """As `find_encoder`."""
         return self._once((name,), lambda: self._find(name))
 
-    def data(self, task: str, source: str | None, train_examples: int | None) -> str:
-        """sha256 of a task's data."""
+    def data(
+        self, task: str, source: str | None, train_examples: int | None, task_file: str | None = None
+    ) -> tuple[str, int]:
+        """sha256 of a task's data, and how many examples it has to train on."""
 
-        def read() -> str:
-            return self._load(task, source=source, train_examples=train_examples, **self._folders).sha256
+        def read() -> tuple[str, int]:
+            own = {} if task_file is None else {"task_file": read_task_file(Path(task_file))}
+            data = self._load(task, source=source, train_examples=train_examples, **own, **self._folders)
+            return data.sha256, len(data.train)
 
         return self._once((task, source, train_examples), read)
 
@@ -183,9 +188,12 @@ class Sweep:
         """Settings of a run, its teacher as it is named."""
         changes = dict(run.settings)
         source = changes.pop("source", None)
-        asked = draft(run.task, run.method, remaining=run.remaining, seed=run.seed, **changes)
+        changes |= {"remaining": run.remaining, "seed": run.seed}
+        asked = draft(run.task, run.method, **changes)
         files = self.fingerprints.encoder(asked.base_model)
-        data_sha256 = self.fingerprints.data(run.task, source, asked.train_examples)
+        data_sha256, examples = self.fingerprints.data(run.task, source, asked.train_examples, run.task_file)
+        if run.task_file is not None:
+            asked = draft(run.task, run.method, **changes, examples=examples)
         return replace(asked, base_model=files.name, base_model_sha256=files.sha256, data_sha256=data_sha256)
 
     def words(self, run: GridRun, config: RunConfig) -> list[str]:

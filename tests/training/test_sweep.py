@@ -128,6 +128,23 @@ def test_a_stop_leaves_a_checkpoint_that_the_same_command_resumes(arguments, run
     assert sorted(run.provenance["resumed"] for run in list_runs([runs]).runs.values()) == [0, 1]
 
 
+def test_a_task_of_ones_own_is_named_by_its_file(arguments, runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    rows = "".join(f"{('the', 'a')[i % 2]} great,{i % 2}\n" for i in range(24))
+    (tmp_path / "own" / "films.csv").write_text(f"said,verdict\n{rows}")
+    file = tmp_path / "own" / "films.toml"
+    file.write_text('text = "said"\nlabel = "verdict"\ntrain = "films.csv"\nclasses = ["0", "1"]\n')
+    asked = arguments("--group", "2", epochs=1)
+    grid = (tmp_path / "grid.toml").read_text().replace('"rte"', '"own/films.toml"').replace("0.5, 0.1", "0.5")
+    # Of a small data set there are more passes, if nobody says how many.
+    (tmp_path / "grid.toml").write_text(grid.replace(", epochs = 1", ""))
+    assert invoke(asked).stdout.splitlines()[-1] == "1 of 1 runs are done."
+    assert invoke(asked).stdout.strip() == "1 of 1 runs are done."
+    (run,) = list_runs([runs]).runs.values()
+    assert run.config.task.startswith("films-") and run.config.epochs == 40
+    assert json.loads(invoke([*asked, "--json"]).stdout)[0]["task_file"] == str(file)
+
+
 def test_the_list_as_json(arguments) -> None:
     rows = json.loads(invoke(arguments("--json")).stdout)
     assert [(row["group"], row["method"], row["state"]) for row in rows[:2]] == [
@@ -148,8 +165,8 @@ class OfCachedRuns(Fingerprints):
         assert name == "minilm-l6"
         return EncoderFiles(name, Path(), self.configs["rte"].base_model_sha256, "")
 
-    def data(self, task: str, source: str | None, train_examples: int | None) -> str:
-        return self.configs[task].data_sha256
+    def data(self, task: str, *named: object) -> tuple[str, int]:
+        return self.configs[task].data_sha256, 0
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
@@ -193,8 +210,8 @@ class OfRecord(Fingerprints):
     def encoder(self, name: str) -> EncoderFiles:
         return EncoderFiles(self.config.base_model, Path(), self.config.base_model_sha256, "")
 
-    def data(self, task: str, source: str | None, train_examples: int | None) -> str:
-        return self.config.data_sha256
+    def data(self, *named: object) -> tuple[str, int]:
+        return self.config.data_sha256, 0
 
 
 def test_encoders_and_data_are_read_once_even_where_they_cannot_be() -> None:
@@ -204,11 +221,11 @@ def test_encoders_and_data_are_read_once_even_where_they_cannot_be() -> None:
         asked.append(task)
         if task == "cola":
             raise DataError("The hub does not answer.")
-        return SimpleNamespace(sha256=task)
+        return SimpleNamespace(sha256=task, train="abc")
 
     fingerprints = Fingerprints(load=load)
     for _ in range(3):
-        assert fingerprints.data("rte", None, None) == "rte"
+        assert fingerprints.data("rte", None, None) == ("rte", 3)
         with pytest.raises(DataError, match="does not answer"):
             fingerprints.data("cola", None, None)
     assert asked == ["rte", "cola"]
