@@ -355,8 +355,9 @@ def _check_order(
     ConfigError
         With what it scores on some of the training examples, and the baseline.
     """
-    # Spread over all of them: files may be sorted by class.
-    first = examples.taken(np.linspace(0, len(examples) - 1, min(_JUDGED_BY, len(examples))).astype(int))
+    # Drawn from all of them: files may be sorted by class, or have one after the other.
+    drawn = np.random.default_rng(0).permutation(len(examples))[:_JUDGED_BY]
+    first = examples.taken(np.sort(drawn))
     said, targets = teacher_logits(model, first, collator).argmax(-1), first.targets
     accuracy, majority = float((said == targets).mean()), float(np.bincount(targets).max() / len(targets))
     if accuracy < majority:
