@@ -187,7 +187,7 @@ class Lease:
         self._released.set()
         shutil.rmtree(self.staging, ignore_errors=True)
         shutil.rmtree(self._place, ignore_errors=True)
-        for empty in (self._place.parent, self.folder):
+        for empty in (self._place.parent, self.folder, self.folder.parent):
             with suppress(OSError):
                 empty.rmdir()
 
@@ -222,7 +222,6 @@ def held(folder: Path, write: Callable[[str], Any] | None = None) -> Iterator[Le
 
 
 def _take(folder: Path, write: Callable[[str], Any] | None) -> Lease:
-    folder.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(8)
     place = folder / _PLACE
     seen: tuple[str, float] | None = None

@@ -34,7 +34,7 @@ def test_a_run_is_recorded_whole(prepared, runs):
     record = train(ready, runs, command="smp-lab train")
     record.verify()
     assert list(list_runs([runs]).runs) == [ready.config.run_id]
-    assert not unfinished_folder(runs, record.run_id).exists()
+    assert [path.name for path in runs.iterdir()] == [record.run_id]
     layout = record.layout
     for column, kind in enumerate(MATRIX_TYPES):
         assert record.kept[:, column].sum() == kept_count(0.4, 2 * layout.size(kind))
