@@ -24,6 +24,7 @@ from smp_lab.paths import cached_runs_folder, own_runs_folder
 from smp_lab.storage.imported import IMPORTED_MASKS
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.measurements import MeasurementRecord
+from smp_lab.storage.release import MNLI_WORDS, TITLE
 from smp_lab.storage.runs import find_run
 from smp_lab.tasks import get_task
 
@@ -69,6 +70,13 @@ def command(
         bool,
         typer.Option("--heads", help="Empty each attention head in turn instead, which takes one evaluation a head."),
     ] = False,
+    label_words: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD,WORD",
+            help="A word for each class, as of train.  [default: the task's; of the authors' file of MNLI theirs]",
+        ),
+    ] = None,
     task_file: TaskFilePath = None,
     glue_dir: GlueFolder = None,
     source: Source = None,
@@ -81,7 +89,7 @@ def command(
     stands what is left of the encoder in its compact form. The record of the mask does not change.
     """
     folder = own_runs_folder() if runs is None else runs
-    mask = _mask(name, (folder, own_runs_folder(), cached_runs_folder()))
+    mask, is_release = _mask(name, (folder, own_runs_folder(), cached_runs_folder()))
     named = task or (mask.task if task_file is None else None)
     if named is None and task_file is None:
         raise ConfigError(f"Of {mask.label} no task is known. Name one with --task.")
@@ -97,6 +105,10 @@ def command(
         "glue_folder": glue_dir,
         "source": source,
     }
+    if label_words is not None:
+        asked["label_words"] = tuple(map(str.strip, label_words.split(",")))
+    elif is_release and chosen == "mnli":
+        asked["label_words"] = MNLI_WORDS
     if heads and own_head:
         raise ConfigError("--heads empties heads under label words alone. Leave out --own-head.")
     if heads:
@@ -129,11 +141,12 @@ def _print_heads(record: MeasurementRecord, as_json: bool) -> None:
     typer.echo(f"Kept as {record.path.name} in {record.path.parent}")
 
 
-def _mask(name: str, folders: tuple[Path, ...]) -> MaskRecord:
+def _mask(name: str, folders: tuple[Path, ...]) -> tuple[MaskRecord, bool]:
+    """A mask, and whether it came as the authors release theirs."""
     if (imported := IMPORTED_MASKS.find(name, folders)) is not None:
-        return imported.mask_record
+        return imported.mask_record, imported.settings.format == TITLE
     run = find_run(name, folders)
     mask = run.mask_record if run else None
     if mask is None:
         raise RunFormatError(f"There is no mask {name[:200]!r} in {' or '.join(map(str, dict.fromkeys(folders)))}.")
-    return mask
+    return mask, False

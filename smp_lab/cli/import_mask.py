@@ -65,11 +65,20 @@ def command(
     folder = own_runs_folder() if runs is None else runs
     bases = known_bases((folder, own_runs_folder(), cached_runs_folder()))
     opened = open_mask(
-        path, _torch_file, bases=bases, base=None if base is None else _base(base, bases), asked=Asked(scores=scores)
+        path,
+        _torch_file,
+        bases=bases,
+        base=None if base is None else _base(base, bases),
+        asked=Asked(scores=scores, task=task),
     )
-    words = path.resolve().name if label is None else label
     record = save_imported(
-        folder, opened, source=path.resolve().name, label=words, task=task, n_examples=examples, **_metric(metric)
+        folder,
+        opened,
+        source=path.resolve().name,
+        label=label or path.resolve().name,
+        task=task,
+        n_examples=examples,
+        **_metric(metric),
     )
     mask = record.mask_record
     if as_json:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from smp_lab.errors import MaskFormatError, first_line
 from smp_lab.storage.formats.tables import MAX_BYTES, Array, Stored
+from smp_lab.storage.store import cut
 
 
 def torch_file(file: Path) -> Mapping[str, Stored]:
@@ -20,7 +21,7 @@ def torch_file(file: Path) -> Mapping[str, Stored]:
     Raises
     ------
     MaskFormatError
-        If it is cut off, unpacks to more than `MAX_BYTES`, or holds more than tensors.
+        If it is cut off, unpacks to more than `MAX_BYTES`, holds more than tensors, or such as are no plain arrays.
     """
     try:
         if zipfile.is_zipfile(file):
@@ -36,7 +37,9 @@ def torch_file(file: Path) -> Mapping[str, Stored]:
             "where it comes from, best as safetensors."
         ) from None
     except (RuntimeError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise MaskFormatError(f"{file.name} is cut off or no file of torch ({first_line(error)[:200]}).") from None
+        raise MaskFormatError(
+            f"{file.name} is cut off or no file of torch ({first_line(error).partition('. ')[0][:200]})."
+        ) from None
     arrays = dict(_flat("", content))
     if not arrays:
         raise MaskFormatError(f"{file.name} holds no tensors.")
@@ -45,6 +48,14 @@ def torch_file(file: Path) -> Mapping[str, Stored]:
 
 def _flat(name: str, content: Any) -> Iterator[tuple[str, Stored]]:
     if isinstance(content, Tensor):
+        if content.layout != torch.strided or content.is_quantized or content.device.type != "cpu":
+            raise MaskFormatError(
+                f"{cut(name)} is sparse, quantised or empty; plain arrays alone are read. Save each tensor by "
+                "to_dense(), or import the model from before."
+            )
+        if content.untyped_storage().nbytes() < content.numel() * content.element_size():
+            # A few bytes may stand for any number of them.
+            raise MaskFormatError(f"{cut(name)} declares {content.numel():,} numbers, and its file holds fewer.")
         yield name, Stored(tuple(content.shape), lambda: _array(content))
     elif isinstance(content, dict):
         for key, value in content.items():

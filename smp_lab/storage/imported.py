@@ -26,6 +26,7 @@ from smp_lab.config import canonical_json
 from smp_lab.errors import ConfigError, MaskFormatError, RunExistsError, RunFormatError
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import MaskSet
+from smp_lab.metrics import METRICS
 from smp_lab.paths import MASK_RECORD_FILE, MASKS_FILE, imported_folder
 from smp_lab.storage.archives import Arrays
 from smp_lab.storage.array_files import kept_counts, masks_from_arrays, masks_to_bytes, most_bytes, read_arrays
@@ -36,6 +37,8 @@ from smp_lab.storage.sealed import sync_folder, write_durably
 from smp_lab.storage.store import Store, fenced
 from smp_lab.storage.versions import IMPORTED_VERSIONS, ImportedVersion1, Seal
 from smp_lab.tasks import get_task
+
+LONGEST_LABEL = 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +63,7 @@ class ImportedSettings:
     Raises
     ------
     ConfigError
-        If the task is unknown, or a metric has no value from -1 to 1.
+        If the label is no text of a line, the task or the metric is unknown, or the metric has no value from -1 to 1.
     """
 
     label: str
@@ -74,8 +77,12 @@ class ImportedSettings:
     n_examples: int | None = None
 
     def __post_init__(self) -> None:
+        if not 0 < len(self.label) <= LONGEST_LABEL:
+            raise ConfigError(f"A label has 1 to {LONGEST_LABEL} characters; got {len(self.label):,}.")
         if self.task is not None:
             get_task(self.task)
+        if self.metric is not None and self.metric not in METRICS:
+            raise ConfigError(f"Unknown metric {self.metric[:80]!r}. Choose one of: {', '.join(METRICS)}.")
         if (self.metric is None) != (self.value is None):
             raise ConfigError("A metric of an imported mask has a name and a value, such as accuracy=0.82.")
         if self.value is not None and not -1 <= self.value <= 1:

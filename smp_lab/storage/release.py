@@ -2,8 +2,7 @@
 
 The masks of all matrices, each as `numpy.packbits` lays it out (C order, first weight in the highest bit, 1 is kept),
 follow one another in the lexicographic order of ``bert.encoder.layer.{layer}.{module}.mask_scores``: layers 0, 1, 10,
-11, 2 and so on. For BERT-base these are 10,616,832 bytes. Shapes, task and class order are not in the file; in the
-authors' file of MNLI entailment is scored by "Maybe", neutral by "No", contradiction by "Yes".
+11, 2 and so on. For BERT-base these are 10,616,832 bytes. Shapes, task and class order are not in the file.
 """
 
 from __future__ import annotations
@@ -22,6 +21,11 @@ from smp_lab.masks import MaskSet
 from smp_lab.storage.archives import MAX_HEADER_BYTES, from_npy
 from smp_lab.storage.sealed import read_regular, why
 from smp_lab.storage.store import cut
+
+TITLE = "the authors' release"
+# Their file of MNLI has the classes in another order than its masks are trained with here: entailment is scored by the
+# first word, neutral by the second, contradiction by the third.
+MNLI_WORDS = ("maybe", "no", "yes")
 
 
 def _order(layout: EncoderLayout) -> list[MatrixId]:

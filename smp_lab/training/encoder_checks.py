@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from smp_lab.encoder_families import MASK_SCORES, EncoderFamily
 from smp_lab.errors import EncoderError
+from smp_lab.storage.store import cut
 
 # Above this share of unknown tokens a run learns from what is left; below one percent nothing needs to be said.
 MOST_UNKNOWN = 0.2
@@ -41,8 +42,11 @@ def check_places(name: str, family: EncoderFamily, model: nn.Module, unexpected:
     # Older versions of the library kept the positions' numbers with the weights.
     lost = [key for key, part in places.items() if part in parts and not key.endswith("position_ids")]
     left = [key for key, part in places.items() if part not in {*parts, "pooler"}]
-    if any(key.endswith(MASK_SCORES) for key in lost):
-        raise EncoderError(f"Encoder {name!r} holds scores of a mask beside its weights. Name the encoder they are of.")
+    if any(key.endswith((MASK_SCORES, "weight_mask")) for key in lost):
+        raise EncoderError(
+            f"Encoder {name!r} holds a mask beside its weights. smp-lab import reads it; to train, name the encoder "
+            "that it is a mask of."
+        )
     if lost:
         raise EncoderError(
             f"Encoder {name!r} holds {len(lost)} weights that its architecture has no place for, first {lost[0]}: "
@@ -52,20 +56,34 @@ def check_places(name: str, family: EncoderFamily, model: nn.Module, unexpected:
     return f"{len(left)} weights of the checkpoint have no use here, first {left[0]}." if left else None
 
 
-def check_shapes(name: str, mismatched: Sequence[Sequence]) -> None:
+def check_shapes(name: str, mismatched: Sequence[Sequence], cut_out: Mapping[str, Sequence[int]]) -> None:
     """Refuse tensors of other shapes than the configuration gives: heads were cut out, or it is another model's.
+
+    Parameters
+    ----------
+    name
+        Of the encoder.
+    mismatched
+        Names of tensors, each with its shape in the file and the expected one.
+    cut_out
+        Heads of each layer that its configuration says are gone.
 
     Raises
     ------
     EncoderError
-        If there is one; `mismatched` holds names with the shape in the file and the expected one.
+        If there is a tensor of another shape.
     """
     if mismatched:
         key, got, expected = mismatched[0]
+        heads = "; ".join(f"layer {layer}: {', '.join(map(str, gone))}" for layer, gone in cut_out.items())
+        why = (
+            f"Its config.json says which attention heads were cut out ({cut(heads)})."
+            if heads
+            else "Its attention heads were cut out, or its config.json belongs to another model."
+        )
         raise EncoderError(
-            f"Encoder {name!r} has {key} of shape {tuple(got)}; expected {tuple(expected)}. Its attention heads were "
-            "cut out, or its config.json belongs to another model. A mask needs the whole matrices: name the "
-            "checkpoint that it was made of."
+            f"Encoder {name!r} has {key} of shape {tuple(got)}; expected {tuple(expected)}. {why} A mask needs the "
+            "whole matrices: name the checkpoint that it was made of."
         )
 
 

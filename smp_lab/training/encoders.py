@@ -277,7 +277,7 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
             f"Encoder {files.name!r} cannot be read ({first_line(error)}). Fetch or save it once more."
         ) from None
     base = model.base_model
-    check_shapes(files.name, sorted(info["mismatched_keys"]))
+    check_shapes(files.name, sorted(info["mismatched_keys"]), getattr(config, "pruned_heads", None) or {})
     unused = check_places(files.name, family, base, info["unexpected_keys"])
     use_cheap_dropout(base, attention=not family.own_attention)
     missing = {name.removeprefix(f"{model.base_model_prefix}.") for name in info["missing_keys"]}

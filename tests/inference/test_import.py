@@ -119,6 +119,19 @@ def test_what_a_tool_writes_is_imported_to_the_bit(write, pruned, tmp_path, impo
     assert len(facts["assumed"]) == 2
 
 
+def test_the_authors_mask_of_mnli_is_scored_by_their_order_of_classes(pruned, tmp_path, imported, monkeypatch):
+    facts, _ = imported(as_release(pruned, tmp_path / "theirs"), "--task", "mnli")
+    assert "scores entailment by 'maybe', neutral by 'no' and contradiction by 'yes'" in facts["assumed"][-1]
+    monkeypatch.setattr("smp_lab.training.prepare.load_task_data", lambda *_, **__: tiny_data("mnli"))
+    arguments = ["evaluate", facts["mask_id"], "--encoder", str(pruned.encoder.files.folder), "--json"]
+    arguments += ["--runs", str(tmp_path / "runs")]
+    for options, words in (([], ["maybe", "no", "yes"]), (["--label-words", "yes, maybe, no"], ["yes", "maybe", "no"])):
+        told = CliRunner().invoke(commands, [*arguments, *options], catch_exceptions=False)
+        kept = MEASUREMENTS.list([tmp_path / "runs"]).records
+        scored, _ = (kept[name].settings.options for name in json.loads(told.stdout))
+        assert scored["label_words"] == words
+
+
 def test_a_file_that_would_run_code_is_refused_and_does_not(tmp_path):
     class Bomb:
         def __reduce__(self):
@@ -128,6 +141,20 @@ def test_a_file_that_would_run_code_is_refused_and_does_not(tmp_path):
     with pytest.raises(MaskFormatError, match="holds more than weights"):
         torch_file(tmp_path / "m.pt")
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("tensor", "words"),
+    [
+        (torch.eye(4).to_sparse(), "sparse, quantised or empty"),
+        (torch.ones(4, device="meta"), "sparse, quantised or empty"),
+        (torch.ones(1).expand(2**15, 2**16), "a declares 2,147,483,648 numbers, and its file holds fewer"),
+    ],
+)
+def test_tensors_that_are_no_plain_arrays_are_refused(tmp_path, tensor, words):
+    torch.save({"a": tensor}, tmp_path / "m.pt")
+    with pytest.raises(MaskFormatError, match=words):
+        torch_file(tmp_path / "m.pt")
 
 
 @pytest.mark.parametrize("size", [0, 10, 2000])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import ml_dtypes
 import numpy as np
@@ -11,7 +12,7 @@ from conftest import TINY, random_masks
 from safetensors.numpy import save_file
 
 from smp_lab.encoder_families import BERT, FAMILIES
-from smp_lab.errors import MaskFormatError
+from smp_lab.errors import DataError, MaskFormatError
 from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.masks import MaskSet, top_k
 from smp_lab.storage.formats import FORMATS, Asked, Base, named_base, open_mask
@@ -159,8 +160,13 @@ def test_a_mask_that_fits_two_encoders_or_none_asks_for_its_base(tmp_path, masks
             lambda arrays: arrays.update({name: 3 + 0 * a.astype(np.int8) for name, a in arrays.items()}),
             "quant",
         ),
+        (lambda arrays: arrays.update({FIRST: np.full((16, 16), np.nan)}), "layer 0 query: its weights hold NaN"),
         (lambda arrays: arrays.update({name: 2.5 + 0 * array for name, array in arrays.items()}), "nothing is pruned"),
         (lambda arrays: arrays.clear(), "holds no matrices"),
+        (
+            lambda arrays: arrays.update({f"{name}_packed": arrays.pop(name) for name in list(arrays)}),
+            "has weight_packed of its matrices.*quantised or compressed",
+        ),
     ],
 )
 def test_what_is_no_mask_is_said(tmp_path, masks, change, words):
@@ -197,6 +203,28 @@ def test_a_safetensors_file_that_declares_more_than_it_has(tmp_path):
     header = json.dumps({FIRST: {"dtype": "F32", "shape": [2**15, 2**16], "data_offsets": [0, 2**33]}}).encode()
     (tmp_path / "m").write_bytes(len(header).to_bytes(8, "little") + header)
     with pytest.raises(MaskFormatError, match="no safetensors file"):
+        opened(tmp_path / "m")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "m")
+    with pytest.raises(MaskFormatError, match="m is no regular file"):
+        opened(tmp_path / "m")
+
+
+def test_a_pointer_of_git_lfs_is_told(tmp_path):
+    (tmp_path / "m").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(DataError, match="Run git lfs pull"):
+        opened(tmp_path / "m")
+
+
+def test_numbers_that_numpy_does_not_have_are_named(tmp_path, masks):
+    header, end = {}, 0
+    for name, mask in named(masks, "weight").items():
+        header[name] = {"dtype": "F8_E4M3", "shape": mask.shape, "data_offsets": [end, end := end + mask.size]}
+    text = json.dumps(header).encode()
+    (tmp_path / "m").write_bytes(len(text).to_bytes(8, "little") + text + bytes(end))
+    with pytest.raises(MaskFormatError, match="its numbers are F8_E4M3, which is not read here"):
         opened(tmp_path / "m")
 
 

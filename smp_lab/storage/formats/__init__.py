@@ -22,7 +22,8 @@ from smp_lab.masks import MaskSet
 from smp_lab.storage.formats import dictionary, mask_scores, torch_prune, weights
 from smp_lab.storage.formats.format import Asked, Format, Matrices
 from smp_lab.storage.formats.tables import Stored, Table, TorchFile, prunable, read_table
-from smp_lab.storage.release import release_masks
+from smp_lab.storage.release import MNLI_WORDS, TITLE, release_masks
+from smp_lab.storage.store import cut
 
 __all__ = ["FORMATS", "Asked", "Base", "Opened", "Stored", "named_base", "open_mask"]
 
@@ -100,14 +101,15 @@ def open_mask(
     """
     table, asked = read_table(path, torch_file), asked or Asked()
     if set(table.arrays) == {""}:
-        return _release(path, table, bases, base)
+        return _release(path, table, bases, base, asked)
     format, matrices, weighed = _format_of(path, table)
     found, words = _base_of(path, table, _shape(path, {**weighed, **matrices}), bases, base)
-    try:
-        dense = {matrix: weights.FORMAT.mask(stored.read(), asked) for matrix, stored in weighed.items()}
-        dense |= {matrix: format.mask(stored.read(), asked) for matrix, stored in matrices.items()}
-    except MaskFormatError as error:
-        raise MaskFormatError(f"{path.name}: {error}") from None
+    dense = {}
+    for matrix, stored in {**weighed, **matrices}.items():
+        try:
+            dense[matrix] = (weights.FORMAT if matrix in weighed else format).mask(stored.read(), asked)
+        except MaskFormatError as error:
+            raise MaskFormatError(f"{path.name}, {matrix}: {error}") from None
     masks = MaskSet.from_dense(found.layout, dense)
     if format is weights.FORMAT and 1 - masks.remaining < _FEWEST_ZEROS:
         raise MaskFormatError(
@@ -118,7 +120,7 @@ def open_mask(
     return Opened(masks=masks, format=format.title, base=found, assumed=assumed)
 
 
-def _release(path: Path, table: Table, bases: Sequence[Base], base: Base | None) -> Opened:
+def _release(path: Path, table: Table, bases: Sequence[Base], base: Base | None, asked: Asked) -> Opened:
     packed = table.arrays[""].read()
     fits = [base] if base else [each for each in bases if each.layout.n_weights == 8 * packed.size]
     if len(fits) != 1:
@@ -126,15 +128,15 @@ def _release(path: Path, table: Table, bases: Sequence[Base], base: Base | None)
             f"{path.name} holds {packed.size:,} bytes without a name, and {len(fits) or 'none'} of the encoders known "
             "here have as many bits. Name the one that it is for with --base."
         )
-    return Opened(
-        masks=release_masks(packed, fits[0].layout, path.name),
-        format="the authors' release",
-        base=fits[0],
-        assumed=(
-            "Its bits are matrix after matrix, in the order of the letters of their names.",
-            (_SAID if base else _ONLY).format(name=fits[0].name),
-        ),
-    )
+    assumed = [
+        "Its bits are matrix after matrix, in the order of the letters of their names.",
+        (_SAID if base else _ONLY).format(name=fits[0].name),
+    ]
+    if asked.task == "mnli":
+        words = "entailment by {!r}, neutral by {!r} and contradiction by {!r}".format(*MNLI_WORDS)
+        assumed.append(f"As in the authors' file of MNLI, it scores {words}.")
+    masks = release_masks(packed, fits[0].layout, path.name)
+    return Opened(masks=masks, format=TITLE, base=fits[0], assumed=tuple(assumed))
 
 
 def _format_of(path: Path, table: Table) -> tuple[Format, Matrices, Matrices]:
@@ -145,6 +147,11 @@ def _format_of(path: Path, table: Table) -> tuple[Format, Matrices, Matrices]:
             if ending in parts and format.knows(parts[ending]):
                 plain = parts.get("weight", {})
                 return format, parts[ending], {each: plain[each] for each in plain if each not in parts[ending]}
+    if parts:
+        raise MaskFormatError(
+            f"{path.name} has {cut(', '.join(sorted(parts)))} of its matrices, and none of the arrays that are read "
+            "here: it is quantised or compressed. Import the model from before, or save it unpacked."
+        )
     some = ", ".join(list(table.arrays)[:3])[:200] or "nothing"
     raise MaskFormatError(
         f"{path.name} holds no matrices of an encoder that is known here: it has {some} and so on. Names such "

@@ -20,9 +20,12 @@ class Asked:
     ----------
     scores
         How scores become a mask, such as ``"topK=0.1"``; see `smp_lab.storage.formats.mask_scores`.
+    task
+        Name of the task that it was learned on.
     """
 
     scores: str | None = None
+    task: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ What a file is, its first bytes say, not its name. Only numbers are read, of siz
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +24,7 @@ from smp_lab.layout import MatrixId
 from smp_lab.storage.archives import from_npy, from_npz
 from smp_lab.storage.sealed import read_regular, why
 from smp_lab.storage.store import cut
+from smp_lab.tasks.rows import LFS_POINTER, lfs_error
 
 Array = npt.NDArray[Any]
 
@@ -153,19 +155,24 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def _arrays(file: Path, torch_file: TorchFile) -> Mapping[str, Stored]:
+    if file.exists() and not file.is_file():
+        # To open a pipe would wait for somebody to write into it.
+        raise MaskFormatError(f"{file.name} is no regular file.")
     with file.open("rb") as opened:
-        first = opened.read(16)
+        first = opened.read(len(LFS_POINTER))
+    if first == LFS_POINTER.encode():
+        raise lfs_error(file.name)
     if first.startswith(b"\x93NUMPY"):
         return {"": _stored(from_npy(read_regular(file, MAX_BYTES)))}
     # Before the others: the length of its header may begin as they do.
     if first[8:9] == b"{":
         return _safetensors(file)
     if first.startswith(b"PK"):
-        try:
-            arrays = from_npz(read_regular(file, MAX_BYTES), MAX_BYTES)
-        except Exception:
-            # Files of torch are archives too.
-            return torch_file(file)
+        # Files of torch are archives too.
+        with zipfile.ZipFile(file) as archive:
+            if any(name.endswith("data.pkl") for name in archive.namelist()):
+                return torch_file(file)
+        arrays = from_npz(read_regular(file, MAX_BYTES), MAX_BYTES)
         return {name: _stored(array) for name, array in arrays.items()}
     if first.startswith(b"\x80"):
         return torch_file(file)
@@ -177,7 +184,12 @@ def _arrays(file: Path, torch_file: TorchFile) -> Mapping[str, Stored]:
 def _safetensors(file: Path) -> Mapping[str, Stored]:
     def read(name: str) -> Array:
         with safe_open(file, "np") as opened:
-            array: Array = opened.get_tensor(name)
+            try:
+                array: Array = opened.get_tensor(name)
+            except (AttributeError, TypeError, SafetensorError):
+                # numpy has no such numbers.
+                kind = opened.get_slice(name).get_dtype()
+                raise MaskFormatError(f"its numbers are {kind}, which is not read here. Save it as float32.") from None
             return array
 
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from smp_lab.errors import MaskFormatError
 from smp_lab.masks import BoolArray
 from smp_lab.storage.formats.format import Asked, Format
@@ -14,6 +16,8 @@ def _mask(array: Array, _: Asked) -> BoolArray:
             f"its weights are of {array.dtype}: they are quantised, and a 0 may be a small weight. Import the model "
             "from before."
         )
+    if not np.isfinite(array).all():
+        raise MaskFormatError("its weights hold NaN or infinite numbers. Save the model once more.")
     kept: BoolArray = array != 0
     return kept
 
