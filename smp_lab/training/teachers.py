@@ -39,7 +39,7 @@ from smp_lab.storage.sealed import read_regular, replace_durably
 from smp_lab.tasks import Task
 from smp_lab.training.checkpoints import writing
 from smp_lab.training.data import Examples
-from smp_lab.training.encoders import Encoder, EncoderFiles, file_sha256, find_encoder, load_encoder, max_tokens
+from smp_lab.training.encoders import LOCAL, Encoder, EncoderFiles, file_sha256, find_encoder, load_encoder, max_tokens
 from smp_lab.training.examples import TokenizedExamples
 from smp_lab.training.heads import PADDING_SCORE
 from smp_lab.training.kinds import trained_kind
@@ -127,7 +127,7 @@ def _from_checkpoint(files: EncoderFiles, task: Task) -> Teacher:
                 f"it brings code of its own for model type {raw.get('model_type')!r}, and the code of a checkpoint is "
                 "never run here. Name one of an architecture that transformers has."
             )
-        config = AutoConfig.from_pretrained(files.folder, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(files.folder, **LOCAL)
     except (OSError, ValueError) as error:
         raise EncoderError(f"its config.json cannot be read ({first_line(error)}).") from None
     if config.num_labels != len(task.classes):
@@ -285,9 +285,9 @@ def _open_checkpoint(teacher: Teacher) -> TeacherModel:
     folder = teacher.files.folder
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, output_loading_info=True, dtype=torch.float32
+            folder, **LOCAL, output_loading_info=True, dtype=torch.float32
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise EncoderError(f"Teacher {teacher.name} cannot be read ({first_line(error)}).") from None
     if missing := sorted(info["missing_keys"]):

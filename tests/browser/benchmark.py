@@ -390,16 +390,16 @@ async def all_runs_at_once(browser: Browser, address: str, moves: int) -> Row:
 
 
 async def many_visitors(
-    browser: Browser, address: str, query: str, server: subprocess.Popen[bytes], count: int, seconds: float
+    browsers: Sequence[Browser], address: str, query: str, server: subprocess.Popen[bytes], count: int, seconds: float
 ) -> list[Row]:
-    """So many sessions at once, each acting every few seconds."""
+    """So many sessions at once, spread over the browsers, each acting every few seconds."""
     times: list[float] = []
     errors: list[str] = []
     all_are_there = asyncio.Barrier(count)
 
     async def visit(number: int) -> None:
         chance = random.Random(number)
-        async with visiting(browser) as visitor:
+        async with visiting(browsers[number % len(browsers)]) as visitor:
             try:
                 await visitor.open(address + query)
                 pages = list(await visitor.pages())
@@ -422,7 +422,7 @@ async def many_visitors(
     for error in errors[:5]:
         sys.stderr.write(f"{error}\n")
     p95 = float(np.quantile(times, 0.95)) if times else float("nan")
-    what = f"{count} sessions for {seconds:g} s"
+    what = f"{count} sessions in {len(browsers)} browsers for {seconds:g} s"
     return [
         Row(what, quantiles(times) if times else "nothing was measured", "p95 < 2 s", p95 < 2),
         Row(f"{what}, errors", str(len(errors)), "0", not errors),
@@ -445,8 +445,10 @@ async def measure(runs: Path, log: Path, options: argparse.Namespace) -> list[Ro
             address = f"http://127.0.0.1:{port}"
             rows += await one_visitor(browser, address, query, server, options.rounds, options.moves)
             rows += [await all_runs_at_once(browser, address, max(options.moves // 10, 1))]
-            rows += await many_visitors(browser, address, query, server, options.sessions, options.seconds)
-        await browser.close()
+            browsers = [browser, *[await harness.launch(playwright) for _ in range(options.browsers - 1)]]
+            rows += await many_visitors(browsers, address, query, server, options.sessions, options.seconds)
+        for each in browsers:
+            await each.close()
     return rows
 
 
@@ -458,7 +460,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="visits of every page")
     parser.add_argument("--moves", type=int, default=200, help="controls moved by one session")
     parser.add_argument("--reruns", type=int, default=10, help="of every page, without a browser")
-    parser.add_argument("--sessions", type=int, default=10, help="at once")
+    parser.add_argument("--sessions", type=int, default=20, help="at once")
+    parser.add_argument("--browsers", type=int, default=5, help="that the sessions are spread over")
     parser.add_argument("--seconds", type=float, default=120, help="that they last")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

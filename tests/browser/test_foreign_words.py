@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pandas as pd
@@ -25,24 +27,26 @@ from . import harness
 
 pytestmark = pytest.mark.browser
 
+ROOT = Path(__file__).parents[2]
 EVIL = "http://stranger.example/x"
 WORDS = [
     f"![i]({EVIL})[l]({EVIL}) <a href='{EVIL}'>l</a><img src='{EVIL}'> www.stranger.example a@stranger.example",
     f"\u202e`</code>`{EVIL} :material/home: $\\href{{{EVIL}}}{{l}}$ &lt;a href={EVIL}&gt;",
 ]
-PAGES = {
-    "": ["runs", "card", "filter_task", "color"],
-    "sparsity": ["runs", "heads", "matrix_run", "matrix_beside", "layer", "matrix", "row"],
-    "overlap": ["runs", "measure", "pair_a", "pair_b", "sets", "encoder", "transfer_level"],
-    "history": ["runs", "x"],
-    "curves": ["runs", "task", "metric", "compared", "compared_with", "quantity"],
-    "scores": ["runs", "score_run", "beside", "view", "score_type", "score_layer", "snapshot", "lecture"],
-    "train": ["runs", "job", "like", "lecture"],
-    "learn": ["runs", "screen", "look", "shape", "compare", "masking", "lambda", "guess_methods", "v", "seed"],
-    "open_mask": ["runs", "report"],
-    "cost": ["runs", "n_tasks"],
-    "try_masks": ["runs", "try_text", "try_second", "try_beside"],
-}
+PAGES = ["", "sparsity", "overlap", "history", "curves", "scores", "train", "open_mask", "cost", "try_masks"]
+SCREENS = [f"learn?screen={number}" for number in range(1, 8)]
+
+
+def address_keys():
+    """Whatever a page or a widget may read from the address: keys that are written out, and some put together."""
+    source = "".join(file.read_text() for folder in ("pages", "smp_lab/ui") for file in (ROOT / folder).rglob("*.py"))
+    keys = set(re.findall(r'key="(\w+)"', source))
+    for names in re.findall(r'^_?[A-Z][A-Z_, ]* = (".*")$', source, re.MULTILINE):
+        keys |= set(re.findall(r'"(\w+)"', names))
+    assert {"runs", "masks", "lecture", "job", "card", "try_text", "n_tasks"} <= keys
+    return sorted(
+        keys | {"filter_task", "row", "pair_a", "pair_b", "time_length", "snapshot", "guess_methods"} - {"screen"}
+    )
 
 
 # Links and pictures that lead elsewhere, with what stands around them.
@@ -114,15 +118,17 @@ def hostile_address(chromium, hostile, tmp_path_factory):
         yield address
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PAGES + SCREENS)
 def test_nothing_is_requested_and_no_link_appears(chromium, hostile_address, page):
-    query = "&".join(f"{key}={quote(words)}" for key in PAGES[page] for words in WORDS)
+    query = "&".join(f"{key}={quote(WORDS[place % 2])}" for place, key in enumerate(address_keys()))
     opened = chromium.new_context(viewport={"width": 1366, "height": 900}).new_page()
     elsewhere = []
     here = urlsplit(hostile_address).netloc
     opened.on("request", lambda request: elsewhere.append(request.url) if here not in request.url else None)
-    for address in (f"{hostile_address}/{page}?{query}", f"{hostile_address}/{page}"):
-        opened.goto(address)
+    with_words = f"{page}{'&' if '?' in page else '?'}{query}"
+    # A screen of the lesson shows no record but what its address names.
+    for address in [with_words] if page in SCREENS else [with_words, page]:
+        opened.goto(f"{hostile_address}/{address}")
         opened.wait_for_function(
             "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
             " && document.querySelector('[data-testid=stMain] h1')",
