@@ -38,7 +38,7 @@ def over_tasks(runs: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     encoder = learned["base_model_sha256"].mode()[0]
     usual = usual[usual["base_model_sha256"] == encoder]
-    tasks = _common_tasks(usual)
+    tasks = common_tasks(usual)
     usual = usual[usual["task"].isin(tasks)]
     place = ["method", "level"]
     means = _whole(over_seeds(usual), place, tasks)
@@ -55,10 +55,17 @@ def over_tasks(runs: pd.DataFrame) -> pd.DataFrame:
     return table.assign(order=order).sort_values(["order", "level"], ignore_index=True)[list(COLUMNS)]
 
 
-def _common_tasks(usual: pd.DataFrame) -> frozenset[str]:
+def common_tasks(usual: pd.DataFrame) -> frozenset[str]:
+    """Names of the tasks that a mean is taken over, so that levels and methods can be compared: see `over_tasks`.
+
+    Parameters
+    ----------
+    usual
+        Columns method, level and task, of usual runs of one encoder. Without learned masks all its tasks are taken.
+    """
     dense = frozenset(usual.loc[usual["method"] == DENSE, "task"])
     levels = usual[usual["method"] == LEARNED].groupby("level")["task"].agg(frozenset)
-    choices = [tasks & dense or tasks for tasks in levels]
+    choices = [tasks & dense or tasks for tasks in levels] or [frozenset(usual["task"])]
     return max(choices, key=lambda tasks: (len(tasks) * sum(tasks <= others for others in levels), len(tasks)))
 
 

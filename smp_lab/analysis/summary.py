@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from smp_lab.analysis.labels import method_name
+from smp_lab.analysis.overview import common_tasks
 from smp_lab.analysis.replicates import over_seeds
 from smp_lab.methods import METHODS, NONE
 from smp_lab.tasks import TASKS
@@ -64,21 +65,22 @@ def summary_cells(summary: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Text: a row per method and level, a column per task. A cell is "88.5 ± 2.1": the mean over seeds and the
-        sampling error of the development set. With several seeds their range and number follow. The last column is the
-        mean over tasks, where no task is missing. Where the method measures the remaining fraction, it stands in each
-        cell.
+        Text: a row per encoder, method and level, a column per task; the encoder is named where there are several. A
+        cell is "88.5 ± 2.1": the mean over seeds and the sampling error of the development set. With several seeds
+        their range and number follow. The last column is the mean over `overview.common_tasks` of the encoder, where
+        none of them is missing. Where the method measures the remaining fraction, it stands in each cell.
     """
-    columns = summary[["task", "metric", "n_examples", "base_model"]].drop_duplicates()
+    columns = summary[["task", "metric", "n_examples"]].drop_duplicates()
     columns = columns.loc[columns["task"].map(list(TASKS).index).sort_values(kind="stable").index]
-    one_encoder = len(set(summary["base_model"])) == 1
-    heads = [
-        f"{task} {metric}, n {n}" + ("" if one_encoder else f", {base_model}")
-        for task, metric, n, base_model in columns.itertuples(index=False)
-    ]
+    common = {
+        encoder: common_tasks(rows[rows["variant"] == ""])
+        for encoder, rows in summary.groupby("base_model", sort=False)
+    }
     table = []
-    rows = summary.assign(level=summary["level"].fillna(-1)).groupby(["method", "variant", "level"], sort=False)
-    for (method, variant, _), row in rows:
+    place = ["base_model", "method", "variant", "level"]
+    for (encoder, method, variant, _), row in summary.assign(level=summary["level"].fillna(-1)).groupby(
+        place, sort=False
+    ):
         level = float(row["level"].iloc[0])
         # Two settings that differ in what no variant names, such as altered data, share a cell.
         cells = [
@@ -89,16 +91,20 @@ def summary_cells(summary: pd.DataFrame) -> pd.DataFrame:
             )
             for place in columns.itertuples(index=False, name=None)
         ]
-        whole = len(row) == len(columns) and all(cells)
+        counted = row[row["task"].isin(common[encoder])]
+        whole = len(counted) == counted["task"].nunique() == len(common[encoder])
         table.append(
             [
+                encoder,
                 f"{method}{f', {variant}' if variant else ''}",
                 f"{100 * level:g}" if level >= 0 else "measured",
                 *(cell or "-" for cell in cells),
-                f"{100 * row['mean'].mean():.1f}" if whole else "-",
+                f"{100 * counted['mean'].mean():.1f} over {len(counted)}" if whole else "-",
             ]
         )
-    return pd.DataFrame(table, columns=["method", "remaining %", *heads, "mean"])
+    heads = [f"{task} {metric}, n {n}" for task, metric, n in columns.itertuples(index=False)]
+    cells_and_encoder = pd.DataFrame(table, columns=["encoder", "method", "remaining %", *heads, "mean over tasks"])
+    return cells_and_encoder if len(common) > 1 else cells_and_encoder.drop(columns="encoder")
 
 
 def means_cells(table: pd.DataFrame) -> pd.DataFrame:

@@ -79,7 +79,7 @@ def test_readme_overview_and_curves_give_one_mean_and_one_number_of_seeds():
     for name, level, *cells, mean in rows:
         method, _, variant = name.partition(", ")
         if mean != "-" and method in COMPARED:
-            over_all[method, float(level) / 100] = mean
+            over_all[method, float(level) / 100] = mean.split()[0]
         for task, cell in zip((title.split()[0] for title in head[2:-1]), cells, strict=True):
             if cell != "-" and level != "measured":
                 seeds = re.search(r"(\d+) seeds", cell)

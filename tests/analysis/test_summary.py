@@ -22,6 +22,9 @@ def summary_as_markdown(table):
     return as_markdown(summary_cells(table))
 
 
+BOTH = ({}, {"method": "dense", "remaining": 1.0})
+
+
 def summary(*rows):
     return summarize(pd.DataFrame(rows))
 
@@ -58,27 +61,37 @@ def test_the_table_that_people_read():
         run(method="dense", remaining=1.0, value=0.7),
     ]
     assert summary_as_markdown(summary(*rows)).splitlines() == [
-        "| method | remaining % | sst2 accuracy, n 872 | rte accuracy, n 277 | mean |",
+        "| method | remaining % | sst2 accuracy, n 872 | rte accuracy, n 277 | mean over tasks |",
         "| --- | ---: | ---: | ---: | ---: |",
-        "| dense | 100 | - | 70.0 ± 6.0 | - |",
-        "| smp_s | 50 | 90.0 ± 6.0 | 65.0 ± 6.0 (60.0 to 70.0, 2 seeds) | 77.5 |",
-        "| smp_s | 10 | - | 50.0 ± 6.0 | - |",
-        "| smp_s, head linear | 50 | - | 40.0 ± 6.0 | - |",
-        "| l0 | measured | - | 55.0 ± 6.0 at 32.0 % | - |",
+        "| dense | 100 | - | 70.0 ± 6.0 | 70.0 over 1 |",
+        "| smp_s | 50 | 90.0 ± 6.0 | 65.0 ± 6.0 (60.0 to 70.0, 2 seeds) | 65.0 over 1 |",
+        "| smp_s | 10 | - | 50.0 ± 6.0 | 50.0 over 1 |",
+        "| smp_s, head linear | 50 | - | 40.0 ± 6.0 | 40.0 over 1 |",
+        "| l0 | measured | - | 55.0 ± 6.0 at 32.0 % | 55.0 over 1 |",
     ]
 
 
-def test_two_encoders_are_named_in_the_columns():
+def test_a_mean_is_taken_over_the_tasks_that_can_be_compared():
+    """A task that has one run alone takes the mean from no other row."""
+    rows = [run(task=task, value=value, **setting) for task, value in (("rte", 0.5), ("cola", 0.3)) for setting in BOTH]
+    text = summary_as_markdown(summary(*rows, run(task="squad", metric="f1", value=0.9)))
+    assert [line.split(" | ")[-1] for line in text.splitlines()[2:]] == ["40.0 over 2 |", "40.0 over 2 |"]
+
+
+def test_two_encoders_have_a_row_each():
     text = summary_as_markdown(summary(run(), run(base_model="other", value=0.8)))
-    assert "rte accuracy, n 277, tiny | rte accuracy, n 277, other" in text.splitlines()[0]
-    assert text.splitlines()[2] == "| smp_s | 50 | 60.0 ± 6.0 | 80.0 ± 6.0 | 70.0 |"
+    assert text.splitlines()[0] == "| encoder | method | remaining % | rte accuracy, n 277 | mean over tasks |"
+    assert text.splitlines()[2:] == [
+        "| tiny | smp_s | 50 | 60.0 ± 6.0 | 60.0 over 1 |",
+        "| other | smp_s | 50 | 80.0 ± 6.0 | 80.0 over 1 |",
+    ]
 
 
 def test_latex_has_the_same_cells_and_nothing_that_latex_takes_for_a_command():
     cells = summary_cells(summary(run(value=0.6), run(seed=1, value=0.7)))
     lines = as_latex(cells, caption="100 % of smp_s").splitlines()
     assert r"\caption{100 \% of smp\_s}" in lines
-    assert r"smp\_s & 50 & 65.0 $\pm$ 6.0 (60.0 to 70.0, 2 seeds) & 65.0 \\" in lines
+    assert r"smp\_s & 50 & 65.0 $\pm$ 6.0 (60.0 to 70.0, 2 seeds) & 65.0 over 1 \\" in lines
     assert lines.count(r"\begin{tabular}{lrrr}") == 1
 
 
