@@ -126,6 +126,7 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
     data = pd.concat([part.drop(columns="settings", errors="ignore") for part in sources], ignore_index=True)
     panels = figures.panels_per_row(len(tasks)) if view == _METRIC else 1
     controls.show_figure(figure, data, key="curves", alt=alt, min_width=280 * panels if panels > 1 else None)
+    sections.parts_of_data(drawn_runs)
     return shown, means
 
 

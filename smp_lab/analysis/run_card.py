@@ -16,6 +16,7 @@ from smp_lab.methods import NONE
 from smp_lab.paper import CODE, TEXT, stated
 from smp_lab.recipes import recipe_of
 from smp_lab.settings import SETTINGS
+from smp_lab.tasks import Task
 
 _FINGERPRINTS = ("base_model_sha256", "data_sha256")
 _PAPER_SHAPE = (12, 768)
@@ -44,7 +45,8 @@ def run_card(
         fraction, and n_examples), best_evaluation and best_at_final_density
         (metric, value, step; the latter None in older records), remaining (measured fraction of the prunable
         weights), spread_over_heads (of `sparsity.spread_over_heads`, over all four matrix types and over query and
-        value; None without a mask), trainable_parameters and new_parameters; deviations (sentences of `deviations`);
+        value; None without a mask), trainable_parameters and new_parameters; deviations (sentences of `deviations` and
+        `part_of_the_data`);
         command (None where the record has none).
     """
     settings = {
@@ -84,9 +86,19 @@ def run_card(
             "trainable_parameters": results["trainable_parameters"],
             "new_parameters": results["new_parameters"],
         },
-        "deviations": deviations(config, layout),
+        "deviations": deviations(config, layout) + part_of_the_data(config.task_info, results.get("n_train_examples")),
         "command": command,
     }
+
+
+def part_of_the_data(task: Task, n_train_examples: int | None) -> list[str]:
+    """A sentence where a run learned from less than nine tenths of a published data set."""
+    if task.n_train is None or n_train_examples is None or n_train_examples > 0.9 * task.n_train:
+        return []
+    return [
+        f"Learned from {n_train_examples:,} of {task.title}'s {task.n_train:,} training examples: the value says little "
+        "about how good such a mask can be."
+    ]
 
 
 def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -72,9 +72,9 @@ def summary_cells(summary: pd.DataFrame) -> pd.DataFrame:
     """
     columns = summary[["task", "metric", "n_examples"]].drop_duplicates()
     columns = columns.loc[columns["task"].map(list(TASKS).index).sort_values(kind="stable").index]
-    common = {
-        encoder: common_tasks(rows[rows["variant"] == ""])
-        for encoder, rows in summary.groupby("base_model", sort=False)
+    usual = summary[summary["variant"] == ""]
+    common: dict[Hashable, frozenset[str]] = {
+        encoder: common_tasks(usual[usual["base_model"] == encoder]) for encoder in summary["base_model"].unique()
     }
     table = []
     place = ["base_model", "method", "variant", "level"]

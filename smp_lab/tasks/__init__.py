@@ -47,6 +47,8 @@ class Task:
         True where the sentences are generated and say nothing about language.
     kind
         What is asked for: a class, a number or a span.
+    n_train
+        Training examples of the published data set; None where there is none.
     definition
         Of a task of one's own: all of the above as JSON, which its records keep. None for those of the table.
     """
@@ -61,6 +63,7 @@ class Task:
     target_range: tuple[float, float] | None = None
     synthetic: bool = False
     kind: Kind = CLASSES
+    n_train: int | None = None
     definition: str | None = None
 
     @property
@@ -99,7 +102,15 @@ _NO_YES = ("no", "yes")
 
 TASKS = Tasks(
     (
-        Task("sst2", "SST-2", ("sentence",), ("negative", "positive"), ("terrible", "great"), ("accuracy",)),
+        Task(
+            "sst2",
+            "SST-2",
+            ("sentence",),
+            ("negative", "positive"),
+            ("terrible", "great"),
+            ("accuracy",),
+            n_train=67_349,
+        ),
         Task(
             "cola",
             "CoLA",
@@ -107,10 +118,29 @@ TASKS = Tasks(
             ("unacceptable", "acceptable"),
             ("incorrect", "correct"),
             ("matthews_correlation", "accuracy"),
+            n_train=8_551,
         ),
-        Task("mrpc", "MRPC", _PAIR, ("not_equivalent", "equivalent"), _NO_YES, ("accuracy", "f1")),
-        Task("qqp", "QQP", ("question1", "question2"), ("not_duplicate", "duplicate"), _NO_YES, ("accuracy", "f1")),
-        Task("stsb", "STS-B", _PAIR, (), POLES, ("pearson", "spearman"), target_range=(0.0, 5.0), kind=NUMBER),
+        Task("mrpc", "MRPC", _PAIR, ("not_equivalent", "equivalent"), _NO_YES, ("accuracy", "f1"), n_train=3_668),
+        Task(
+            "qqp",
+            "QQP",
+            ("question1", "question2"),
+            ("not_duplicate", "duplicate"),
+            _NO_YES,
+            ("accuracy", "f1"),
+            n_train=363_846,
+        ),
+        Task(
+            "stsb",
+            "STS-B",
+            _PAIR,
+            (),
+            POLES,
+            ("pearson", "spearman"),
+            target_range=(0.0, 5.0),
+            kind=NUMBER,
+            n_train=5_749,
+        ),
         Task(
             "mnli",
             "MNLI",
@@ -119,11 +149,20 @@ TASKS = Tasks(
             ("yes", "maybe", "no"),
             ("accuracy_matched", "accuracy_mismatched"),
             (("_matched", "validation_matched"), ("_mismatched", "validation_mismatched")),
+            n_train=392_702,
         ),
-        Task("qnli", "QNLI", ("question", "sentence"), ("entailment", "not_entailment"), _YES_NO, ("accuracy",)),
-        Task("rte", "RTE", _PAIR, ("entailment", "not_entailment"), _YES_NO, ("accuracy",)),
-        Task("wnli", "WNLI", _PAIR, ("not_entailment", "entailment"), _NO_YES, ("accuracy",)),
-        Task("squad", "SQuAD", _QUESTION, (), START_END, ("f1", "exact_match"), kind=SPAN),
+        Task(
+            "qnli",
+            "QNLI",
+            ("question", "sentence"),
+            ("entailment", "not_entailment"),
+            _YES_NO,
+            ("accuracy",),
+            n_train=104_743,
+        ),
+        Task("rte", "RTE", _PAIR, ("entailment", "not_entailment"), _YES_NO, ("accuracy",), n_train=2_490),
+        Task("wnli", "WNLI", _PAIR, ("not_entailment", "entailment"), _NO_YES, ("accuracy",), n_train=635),
+        Task("squad", "SQuAD", _QUESTION, (), START_END, ("f1", "exact_match"), kind=SPAN, n_train=87_599),
         Task(
             "toy-sentiment",
             "Toy sentiment (synthetic)",

@@ -12,6 +12,7 @@ import streamlit as st
 from smp_lab.analysis import claims as analysis_claims
 from smp_lab.analysis import curves, overview
 from smp_lab.analysis.labels import without_tags
+from smp_lab.analysis.run_card import part_of_the_data
 from smp_lab.analysis.sampling import Comparison, Reliability
 from smp_lab.analysis.summary import as_latex, as_markdown, caption, summarize, summary_cells, table_1
 from smp_lab.figures import curves as figures
@@ -96,6 +97,13 @@ def imported_points(metric: str | None) -> pd.DataFrame:
         if name == (metric or TASKS[task].main_metric)
     ]
     return pd.DataFrame(points)
+
+
+def parts_of_data(runs: list[RunRecord]) -> None:
+    """Say which of the drawn values come from a part of a published data set."""
+    for task, n in dict.fromkeys((run.config.task, run.results.get("n_train_examples")) for run in runs):
+        for sentence in part_of_the_data(TASKS[task], n):
+            st.caption(sentence)
 
 
 def spread(means: pd.DataFrame) -> None:

@@ -3,7 +3,15 @@ import json
 import pytest
 from conftest import TINY, tiny_config
 
-from smp_lab.analysis.run_card import FIRST, card_markdown, deviations, differences, run_card, sections
+from smp_lab.analysis.run_card import (
+    FIRST,
+    card_markdown,
+    deviations,
+    differences,
+    part_of_the_data,
+    run_card,
+    sections,
+)
 from smp_lab.layout import EncoderLayout
 from smp_lab.tasks import TASKS
 
@@ -233,6 +241,15 @@ def test_deviations_are_those_of_the_settings(changes, layout, words):
     assert len(sentences) == len(words)
     for sentence, word in zip(sentences, words, strict=True):
         assert word in sentence
+
+
+@pytest.mark.parametrize(
+    ("task", "n", "said"), [("squad", 970, True), ("squad", 87_599, False), ("toy-span", 1, False)]
+)
+def test_a_part_of_a_published_data_set_is_said(task, n, said):
+    sentences = part_of_the_data(TASKS[task], n)
+    assert bool(sentences) == said
+    assert not said or sentences[0].startswith("Learned from 970 of SQuAD's 87,599 training examples: ")
 
 
 def test_result_cost_and_deviations_come_first():
