@@ -96,8 +96,8 @@ def part_of_the_data(task: Task, n_train_examples: int | None) -> list[str]:
     if task.n_train is None or n_train_examples is None or n_train_examples > 0.9 * task.n_train:
         return []
     return [
-        f"Learned from {n_train_examples:,} of {task.title}'s {task.n_train:,} training examples: the value says little "
-        "about how good such a mask can be."
+        f"Learned from {n_train_examples:,} of {task.title}'s {task.n_train:,} training examples: the value says "
+        "little about how good such a mask can be."
     ]
 
 
