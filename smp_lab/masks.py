@@ -187,14 +187,6 @@ class MaskSet:
         layers = range(self.layout.n_layers)
         return np.array([[count(MatrixId(layer, kind)) for kind in kinds] for layer in layers], np.int64)
 
-    def kept_per_row(self, matrix: MatrixId) -> CountArray:
-        """Kept weights of each output row, ``(n_out,)``."""
-        return self.dense(matrix).sum(axis=1, dtype=np.int64)
-
-    def kept_per_column(self, matrix: MatrixId) -> CountArray:
-        """Kept weights of each input column, ``(n_in,)``."""
-        return self.dense(matrix).sum(axis=0, dtype=np.int64)
-
     def kept_per_head(self, matrix: MatrixId) -> CountArray:
         """Kept weights of each attention head, ``(n_heads,)``.
 

@@ -416,4 +416,3 @@ SETTINGS: Mapping[str, Setting] = {
 # What a run is of. All others can be named beside a recipe: on the command line, in a grid, in a form.
 IDENTITY = ("task", "task_definition", "method", "remaining", "seed", "base_model", "base_model_sha256", "data_sha256")
 CHANGEABLE = tuple(name for name in SETTINGS if name not in IDENTITY)
-PRECISIONS = tuple(SETTINGS["precision"].choices)

@@ -603,11 +603,6 @@ class RunIndex:
     problems: tuple[tuple[Path, str], ...]
     seen: Seen[RunRecord] = field(default_factory=dict, repr=False, compare=False)
 
-    @property
-    def mask_records(self) -> Mapping[str, MaskRecord]:
-        """The masks of the runs that keep one, by their id."""
-        return {mask.mask_id: mask for mask in masks_of(self.runs.values())}
-
 
 def list_runs(folders: Iterable[Path], before: RunIndex | None = None, kept_in: Path | None = None) -> RunIndex:
     """Read run.json of every run in some folders; a missing folder counts as empty.
