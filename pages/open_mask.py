@@ -34,7 +34,7 @@ def main() -> None:
         with st.expander("What can be opened?"):
             st.markdown(_FORMATS)
     with left:
-        sent = st.file_uploader("A file", key="mask_file", max_upload_size=opened.MAX_UPLOAD_MB)
+        sent = st.file_uploader("A file", key="mask_file")
         place = st.text_input("Or a file or folder on this machine", key="mask_path") if safety.is_local() else ""
     if sent is None and not place:
         return

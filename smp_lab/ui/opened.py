@@ -17,8 +17,6 @@ from smp_lab.paths import imported_folder, own_runs_folder
 from smp_lab.storage.imported import IMPORTED_MASKS, ImportedMask
 from smp_lab.ui import safety, session
 
-# BERT-base in 32 bits is 440 MB.
-MAX_UPLOAD_MB = 1024
 _FOLDER = "opened_folder"
 
 

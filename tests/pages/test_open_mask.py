@@ -33,6 +33,8 @@ def file(tmp_path):
 def test_a_file_is_opened_for_the_session_and_kept_on_request(open_page, runs, file):
     make_run(runs)
     app = open_page(PAGE)
+    # Of BERT-base's size, which the server takes too: its limit is the same one.
+    assert app.get("file_uploader")[0].proto.max_upload_size_mb * 2**20 > 4 * 110_000_000
     app.text_input(key="mask_path").set_value(str(file)).run()
     assert "Read as dictionary of masks" in sentences(app.success)
     assert "of the encoders known here it alone has these shapes" in sentences(app.success)
