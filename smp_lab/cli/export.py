@@ -37,9 +37,9 @@ def command(
             metavar="NAME",
             help="release: one .npy of packed bits, as the authors release theirs. masked: the encoder with removed "
             "weights at zero, for transformers. compact: without empty rows, columns and heads, for torch. onnx: the "
-            "compact form for ONNX Runtime. bits: the mask alone, with shapes and the encoder's fingerprint. prune: "
-            "the names of torch.nn.utils.prune. dictionary: a boolean array for each parameter's name. smp-lab import "
-            "reads all of them but compact and onnx.",
+            "compact form for ONNX Runtime, onnx-masked: the masked one. bits: the mask alone, with shapes and the "
+            "encoder's fingerprint. prune: the names of torch.nn.utils.prune. dictionary: a boolean array for each "
+            "parameter's name. smp-lab import reads all of them but compact and those for ONNX.",
         ),
     ] = RELEASE,
     encoder: Annotated[

@@ -119,8 +119,8 @@ def compact(model: nn.Module, n_heads: int) -> nn.Module:
             _compact_feed_forward(layer)
     except AttributeError as error:
         raise EncoderError(
-            f"{type(model).__name__} has no compact form here ({error}). Export it masked, or as onnx: encoders of "
-            "BERT's layout can be made compact."
+            f"{type(model).__name__} has no compact form here ({error}). Export it masked, or as onnx-masked: "
+            "encoders of BERT's layout can be made compact."
         ) from None
     return smaller
 

@@ -6,11 +6,13 @@ Every folder has a README.md with what it holds and the lines that use it.
 from __future__ import annotations
 
 import copy
+import io
 import json
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,19 +104,22 @@ def _any_size(batch: Mapping[str, Tensor]) -> dict[str, dict[int, object]]:
 def _write_compact(pruned: Pruned, folder: Path) -> str:
     model, batch = Classifier(compact_encoder(pruned), pruned.model.head), _sample(pruned)
     program = torch.export.export(model.eval(), (), batch, dynamic_shapes=_any_size(batch))
-    torch.export.save(program, folder / MODEL_FILE["compact"])
+    # Where a disk is full torch ends the process if it writes the file itself.
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    (folder / MODEL_FILE["compact"]).write_bytes(content.getbuffer())
     return _COMPACT
 
 
-def _write_onnx(pruned: Pruned, folder: Path) -> str:
+def _write_onnx(pruned: Pruned, folder: Path, encoder_of: Callable[[Pruned], nn.Module] = compact_encoder) -> str:
     try:
         import onnxscript  # noqa: F401 - torch's exporter needs it
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            f"Form onnx needs the package {error.name!r}, which is not installed. Install the extra in the clone with: "
+            f"ONNX needs the package {error.name!r}, which is not installed. Install the extra in the clone with: "
             "pip install -e '.[onnx]'"
         ) from None
-    model, batch = Classifier(compact_encoder(pruned), pruned.model.head), _sample(pruned)
+    model, batch = Classifier(encoder_of(pruned), pruned.model.head), _sample(pruned)
     program = torch.onnx.export(
         model.eval(),
         (),
@@ -225,6 +230,9 @@ FORMS: Mapping[str, Form] = {
         "Encoder and head without empty rows, columns and heads, for torch alone.", _write_compact, open=_open_compact
     ),
     "onnx": Form("The compact form for ONNX Runtime.", _write_onnx, open=_open_onnx),
+    "onnx-masked": Form(
+        "The masked form for ONNX Runtime.", partial(_write_onnx, encoder_of=masked_encoder), open=_open_onnx
+    ),
     "bits": Form("The mask alone, one bit a weight: the frozen encoder is not in it.", _write_bits, False),
     "prune": Form("The encoder with the names of torch.nn.utils.prune: weight_orig and weight_mask.", _write_prune),
     "dictionary": Form("The mask alone, a boolean array for each parameter's name.", _write_dictionary, False),

@@ -182,6 +182,7 @@ _FORM_TITLES: Mapping[str, str] = {
     "masked": "Masked weights",
     "compact": "Compact",
     "onnx": "Compact, ONNX Runtime",
+    "onnx-masked": "Masked weights, ONNX Runtime",
     "csr": "Sparse rows (CSR)",
 }
 

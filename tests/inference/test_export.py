@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 
 import numpy as np
 import pytest
@@ -51,16 +52,17 @@ def used(tmp_path, monkeypatch, capsys):
         ("masked", "bert_with_head_folder"),
         ("compact", "bert_folder"),
         ("onnx", "bert_folder"),
+        pytest.param("onnx-masked", "bert_folder", marks=pytest.mark.exhaustive),
     ],
     indirect=["pruned"],
 )
 def test_a_form_answers_as_the_mask_does(form, pruned, tmp_path, used):
-    if form == "onnx":
+    if form.startswith("onnx"):
         pytest.importorskip("onnxscript")
     folder = export(pruned, tmp_path / "out", form)
     _, printed = used(folder)
     scores = pruned.scores([TEXT])[0]
-    want = scores if form == "onnx" else scores.softmax(-1)
+    want = scores if form.startswith("onnx") else scores.softmax(-1)
     np.testing.assert_allclose(printed, want, atol=1e-4)  # four digits are printed
 
 
@@ -106,6 +108,20 @@ def test_nothing_is_written_over_or_left_behind(pruned, tmp_path):
     with pytest.raises(RunWriteError, match="cannot be written"):
         export(pruned, tmp_path / "file" / "below", "bits")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "there"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("form", ["masked", "compact", "bits"])
+def test_a_disk_that_is_full_is_said(form, pruned, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file gets longer, as on a disk without room.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+    try:
+        with pytest.raises(RunWriteError, match="out cannot be written .* Free space"):
+            export(pruned, tmp_path / "out", form)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.glob("*out*"))
 
 
 def test_the_command_line_exports(prepared, bert_folder, tmp_path):
