@@ -105,6 +105,30 @@ def part_table(parts: Sequence[tuple[int, int] | MatrixId], outcomes: Sequence[S
     return pd.DataFrame(list(parts), columns=["layer", "part"]).assign(change=changes(outcomes))
 
 
+def toggled(
+    out: Sequence[tuple[int, Any]], parts: Sequence[tuple[int, Any]], layer: int | None, part: Any
+) -> list[tuple[int, Any]]:
+    """Parts that are out of a mask after a click: on one that is in, it goes out, and the other way round.
+
+    Parameters
+    ----------
+    out
+        (layer, head or matrix type) of those that were out.
+    parts
+        All of the kind that was clicked.
+    layer, part
+        What was clicked; None for all layers, or all parts of a layer. Where all of these are out, they come back.
+    """
+    chosen = [each for each in parts if layer in (None, each[0]) and part in (None, each[1])]
+    return [each for each in out if each not in chosen] + chosen * (not {*chosen} <= {*out})
+
+
+def by_answers(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `disagreements`, a row for each pair of answers: a, b, examples, a_right and b_right (counts)."""
+    right = table.assign(examples=1, a_right=table["right"] == "A", b_right=table["right"] == "B")
+    return right.groupby(["a", "b"], as_index=False)[["examples", "a_right", "b_right"]].sum()
+
+
 def disagreements(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, task: Task) -> pd.DataFrame:
     """Development examples of the first split that two runs of a task answer differently.
 

@@ -53,7 +53,7 @@ def plot_tokens(table: pd.DataFrame, quantity: str) -> go.Figure:
     return figure
 
 
-def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, Any]] = ()) -> go.Figure:
+def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, Any]] | None = None) -> go.Figure:
     """What each head or matrix does, one at a time: layer 0 at the bottom.
 
     Parameters
@@ -63,7 +63,8 @@ def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, An
     quantity
         What changes, in words.
     out
-        (layer, part) of those that are knocked out now; they have a frame.
+        (layer, part) of those that are knocked out now; they have a frame. None where none can be. Else rings beyond
+        the cells stand for a whole row or column: their customdata has None for the other.
     """
     heads = table.empty or isinstance(table["part"].iloc[0], (int, np.integer))
     title = "Heads, one at a time" if heads else "Matrices, one at a time"
@@ -104,7 +105,18 @@ def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, An
         hovertemplate=f"layer %{{y}}, {'head ' if heads else ''}%{{customdata[1]}}: %{{text}}<extra></extra>",
         showlegend=False,
     )
-    for layer, part in out:
+    if out is not None:
+        figure.add_scatter(
+            x=[len(parts)] * len(layers) + list(range(len(parts))),
+            y=[*layers, *[max(layers) + 1] * len(parts)],
+            mode="markers",
+            marker={"symbol": "circle-open", "size": 11, "color": REMOVED_COLOR},
+            customdata=[*([int(layer), None] for layer in layers), *([None, part] for part in parts)],
+            hovertext=[*(f"all of layer {layer}" for layer in layers), *(f"{name} of all layers" for name in names)],
+            hoverinfo="text",
+            showlegend=False,
+        )
+    for layer, part in out or ():
         if part in parts:
             frame_cell(figure, parts.index(part), layer)
     figure.update_layout(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -195,7 +196,7 @@ def parts(runs: Sequence[RunRecord], labels: Mapping[str, str], texts: Sequence[
             key=f"try-{words}",
             alt=f"Change of {quantity} where each {words} in turn is emptied, by layer.",
             min_width=520 if place else 620,
-            on_click=_toggle,
+            on_click=partial(_toggle, matrices if place else heads),
         )
 
 
@@ -241,15 +242,16 @@ def _quantity(run: RunRecord, whole: Sequence[float]) -> str:
     return f"P({words[max(range(len(whole)), key=whole.__getitem__)]})"
 
 
-def _toggle(facts: Sequence[Any]) -> None:
-    part = (int(facts[0]), facts[1] if isinstance(facts[1], str) else int(facts[1]))
-    out: list[tuple[int, Any]] = st.session_state.setdefault("try_out", [])
-    st.session_state["try_out"] = [each for each in out if each != part] if part in out else [*out, part]
+def _toggle(parts: Sequence[tuple[int, Any]], facts: Sequence[Any]) -> None:
+    st.session_state["try_out"] = answers.toggled(st.session_state.get("try_out", []), parts, *facts)
 
 
 def _say_out(out: Sequence[tuple[int, Any]], quantity: str, change: float) -> None:
     if not out:
-        st.caption("Click a head or a matrix below to take it out of the mask, and see the answer move.")
+        st.caption(
+            "Click a head or a matrix below to take it out of the mask, or a ring for its row or column, and see the "
+            "answer move."
+        )
         return
     named = [
         f"{MATRIX_TITLES[part].lower()} of layer {layer}" if isinstance(part, str) else f"head {layer}.{part}"
@@ -291,6 +293,17 @@ def disagreements(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
     )
     if table.empty:
         return
+    columns.show(
+        answers.by_answers(table),
+        column_config={
+            "a": "A says",
+            "b": "B says",
+            "examples": columns.count("Examples"),
+            "a_right": columns.count("A is right"),
+            "b_right": columns.count("B is right"),
+        },
+        alt="How often A says one class and B another, and which is right",
+    )
     try:
         found = models().ask("examples", folders=[str(a.path), str(b.path)], split=0, places=table["example"].tolist())
     except SmpLabError as problem:

@@ -8,11 +8,13 @@ import pytest
 
 from smp_lab.analysis.answers import (
     answer_table,
+    by_answers,
     changes,
     disagreements,
     in_words,
     majority_class,
     part_table,
+    toggled,
     token_table,
 )
 from smp_lab.layout import MatrixId
@@ -65,3 +67,15 @@ def test_two_runs_disagree_where_their_answers_differ():
     assert table["example"].tolist() == [1, 2]
     assert table["a"].tolist() == ["positive", "positive"] and table["b"].tolist() == ["negative", "negative"]
     assert table["right"].tolist() == ["A", "B"]
+    assert by_answers(table).to_numpy().tolist() == [["positive", "negative", 2, 1, 1]]
+
+
+def test_a_click_takes_parts_out_and_back():
+    heads = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    out = toggled([(0, "query")], heads, 1, 0)
+    assert out == [(0, "query"), (1, 0)]
+    assert toggled(out, heads, 1, 0) == [(0, "query")]
+    row = toggled(out, heads, 1, None)
+    assert row == [(0, "query"), (1, 0), (1, 1)]
+    assert toggled(row, heads, 1, None) == [(0, "query")]
+    assert toggled([], heads, None, 1) == [(0, 1), (1, 1)]

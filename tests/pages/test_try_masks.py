@@ -88,7 +88,7 @@ def test_fine_tuned_weights_stand_beside_where_they_are_kept(open_page, runs, th
 def test_two_runs_of_a_task_disagree_and_texts_that_are_not_here_are_said(open_page, three, models):
     app = open_page(PAGE, *(run.run_id for run in three))
     assert "They disagree on" in sentences(app.markdown)
-    assert len(app.dataframe) == 2
+    assert len(app.dataframe) == 3 and app.dataframe[1].value["examples"].sum() == len(app.dataframe[2].value)
     assert "No GLUE folder is named" in sentences(app.caption)
 
 
