@@ -109,6 +109,8 @@ class RunRows:
                 {name: Seal(*seal) for name, seal in known["files"].items()},
             )
         except (SmpLabError, ValueError, KeyError, TypeError, AttributeError):
+            # Such as the settings of an older version: `keep` writes the row anew.
+            del self._rows[_text(path)]
             return None
 
     def keep(self, seen: Mapping[Path, tuple[Stamp | None, Any]]) -> None:

@@ -87,13 +87,16 @@ def test_what_is_read_later_is_verified_then(runs, index):
 
 
 @pytest.mark.parametrize("facts", ["", "[]", "{}", '{"config": {}}', "text", json.dumps({"config": {"task": "x"}})])
-def test_a_row_of_nonsense_is_passed_over(runs, index, facts):
+def test_a_row_of_nonsense_is_passed_over_and_made_anew(runs, index, read, facts):
     run = make_run(runs)
     list_runs([runs], kept_in=index)
     with sqlite3.connect(index) as rows:
         assert rows.execute("UPDATE runs SET facts = ?", (facts,)).rowcount == 1
     rows.close()
     assert list_runs([runs], kept_in=index).runs[run.run_id].main_value == 0.6
+    read.clear()
+    list_runs([runs], kept_in=index)
+    assert not read
 
 
 def test_an_index_that_cannot_be_used_is_passed_over(runs, index, tmp_path):
