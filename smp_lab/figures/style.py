@@ -51,7 +51,7 @@ TASK_COLORS = _Marks(
         "rte": "#7569EF",
         "qqp": "#69C36A",
         "stsb": "#E69F00",
-        "mnli": "#3D6272",
+        "mnli": "#488090",
         "qnli": "#56B4E9",
         "wnli": "#873319",
         "squad": "#5A00F0",
@@ -430,13 +430,46 @@ def add_play(
     )
 
 
+def settle(figure: go.Figure) -> None:
+    """Write out the template of a figure, and make lists of its arrays.
+
+    Streamlit hands a figure to plotly twice, and the second copy has objects of its own. Where one of them is a
+    template or a typed array plotly draws all again; of numbers, text and lists it sees that they are the same.
+    """
+    known, layout = (part.to_plotly_json() for part in (figure.layout.template.layout, figure.layout))
+    axes = {kind: known.pop(kind) for kind in ("xaxis", "yaxis")}
+    layout = {name: _over(axes.get(name[:5], {}), part) for name, part in _over(known, layout).items()}
+    data = [_listed(trace.to_plotly_json()) for trace in figure.data]
+    figure.data = ()
+    figure.add_traces(data)
+    figure.layout = {**layout, "datarevision": 1}
+    figure.layout.template = None
+
+
+def _over(below: Any, above: Any) -> Any:
+    """What is above, and what is below where nothing is above it."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    return {**below, **{name: _over(below.get(name), part) for name, part in above.items()}}
+
+
+def _listed(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {name: _listed(inner) for name, inner in part.items()}
+    return part.tolist() if isinstance(part, np.ndarray) else part
+
+
 # What plotly measures in pixels; widths are so of lines alone, of bars they are in the units of the axis.
 _PIXELS = frozenset({"size", "height", "thickness", "ticklen", "standoff", "entrywidth", "xshift", "yshift", *"lrtb"})
 
 
 def enlarge(figure: go.Figure, factor: float) -> go.Figure:
     """The figure as many times larger, type and lines and all, for a place that is as many times wider."""
-    return go.Figure(_enlarged(figure.to_dict(), factor))
+    parts = _enlarged(figure.to_dict(), factor)
+    larger = go.Figure(parts)
+    # A figure without a template would get plotly's own.
+    larger.layout.template = parts["layout"].get("template")
+    return larger
 
 
 def _enlarged(part: Any, factor: float, name: str = "", within: str = "") -> Any:

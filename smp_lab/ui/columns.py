@@ -57,10 +57,12 @@ def method_title(method: str, published: Mapping[str, str]) -> str:
 
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """A table with tasks, methods and metrics as people write them."""
+    """A table with tasks, methods, metrics and changes as people write them."""
     words = {
         "task": task_title,
         "method": method_name,
         "metric": lambda metric: METRIC_TITLES.get(metric, metric),
+        # As many decimals as `percent` shows: a smaller change is 0, without a sign.
+        "change": lambda change: round(change, 4) + 0.0,
     }
     return table.assign(**{name: table[name].map(write) for name, write in words.items() if name in table})

@@ -383,12 +383,12 @@ def _scale() -> float:
     return lecture.SCALE if links.in_lecture() else 1
 
 
-def drawn(plot: Callable[..., go.Figure], *args: Any, **settings: Any) -> go.Figure:
-    """What a function of `smp_lab.figures` draws, in the page's theme and size.
+def drawn(plot: Callable[..., go.Figure], *args: Any, settled: bool = False, **settings: Any) -> go.Figure:
+    """What a function of `smp_lab.figures` draws, in the page's theme and size; see `cache.figure`.
 
     Drawn once for all who see the same, which is half of what a page costs: read it, and do not change it.
     """
-    return cache.figure(plot, theme(), _scale(), args, settings)
+    return cache.figure(plot, theme(), _scale(), args, settings, settled=settled)
 
 
 def show(

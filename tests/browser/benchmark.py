@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 from playwright.async_api import Browser, Locator, Page, TimeoutError, async_playwright
@@ -30,6 +31,7 @@ from streamlit.testing.v1 import AppTest
 
 from smp_lab.analysis.overlap import measure_overlap, pairwise_overlap
 from smp_lab.layout import EncoderLayout
+from smp_lab.lesson.training import METHODS, Settings, train
 from smp_lab.masks import MaskSet
 from smp_lab.paths import RUNS_VARIABLE, app_file, pages_folder
 from smp_lab.storage.runs import ScoreHistory, list_runs, load_run
@@ -41,6 +43,18 @@ BERT_BASE = EncoderLayout(n_layers=12, hidden_size=768, intermediate_size=3072, 
 N_CHOSEN = 4
 SECONDS_BETWEEN_CLICKS = (2.0, 5.0)
 N_STARTS = 3
+# The lesson with a guess on each screen that has sliders or frames: its pictures are then at their fullest.
+_GUESSED = urlencode(
+    {
+        "guess_kept_grow": "rises",
+        "guess_true": "it stays",
+        "guess_plane_smp": "up and down",
+        "guess_methods": "alike",
+        "guess_swaps": "fewer",
+        "guess_share": "more than v",
+        "guess_decided": "more than half",
+    }
+)
 
 # Controls that a visitor moves; each gives the page something else to draw.
 _CONTROLS = {
@@ -378,6 +392,51 @@ async def one_visitor(
     return rows
 
 
+async def lesson(browser: Browser, address: str, presses: int) -> list[Row]:
+    """Every screen of the lesson, its answers shown: turned to by a key, then each slider moved by keys."""
+    turned, moved, number = [], {}, 0
+    async with visiting(browser) as visitor:
+        await visitor.open(f"{address}/learn?{_GUESSED}")
+        while True:
+            number += 1
+            seconds = moved.setdefault(number, [])
+            for slider in await visitor.page.locator(f".st-key-lesson {_CONTROLS['slider']}").all():
+                await slider.focus()
+                for press in range(presses):
+                    key = "ArrowLeft" if press < presses / 2 else "ArrowRight"
+                    if (took := await visitor.time(lambda key=key, slider=slider: slider.press(key))) is not None:
+                        seconds.append(took)
+            if await visitor.page.locator(".st-key-next button").is_disabled():
+                break
+            # The arrow keys of a slider are its own.
+            await visitor.page.evaluate("document.activeElement.blur()")
+            turned.append(await visitor.time(lambda: visitor.page.keyboard.press("ArrowRight")) or 0.0)
+        for error in visitor.errors[:5]:
+            sys.stderr.write(f"{error}\n")
+    every = [value for values in moved.values() for value in values]
+    p95 = float(np.quantile(every, 0.95))
+    return [
+        below("next screen of the lesson", max(turned), 1, "s", note=f" at most, n = {len(turned)}"),
+        *(Row(f"slider of screen {number}", quantiles(values)) for number, values in moved.items() if values),
+        Row("slider of the lesson, all screens", quantiles(every), "p95 < 500 ms", p95 < 0.5),
+        Row("errors of the lesson", str(len(visitor.errors)), "0", not visitor.errors),
+    ]
+
+
+def training_rows() -> list[Row]:
+    """CPU time of a training of the lesson's network, at its first and at its greatest width."""
+    rows = []
+    for width in (Settings.width, 128):
+        start = time.process_time()
+        for method in METHODS:
+            train(Settings(width=width, method=method))
+        seconds = (time.process_time() - start) / len(METHODS)
+        rows.append(
+            below(f"300 steps of the lesson, {width} units", seconds, 1, "s", note=" of CPU, mean over methods")
+        )
+    return rows
+
+
 async def all_runs_at_once(browser: Browser, address: str, moves: int) -> Row:
     """The overlap page where no run is chosen: all are compared."""
     chance = random.Random(1)
@@ -444,6 +503,7 @@ async def measure(runs: Path, log: Path, options: argparse.Namespace) -> list[Ro
             harness.wait_until_healthy(port, server, log)
             address = f"http://127.0.0.1:{port}"
             rows += await one_visitor(browser, address, query, server, options.rounds, options.moves)
+            rows += await lesson(browser, address, options.presses)
             rows += [await all_runs_at_once(browser, address, max(options.moves // 10, 1))]
             browsers = [browser, *[await harness.launch(playwright) for _ in range(options.browsers - 1)]]
             rows += await many_visitors(browsers, address, query, server, options.sessions, options.seconds)
@@ -459,6 +519,7 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=N_STARTS, help="how often the app is started")
     parser.add_argument("--rounds", type=int, default=5, help="visits of every page")
     parser.add_argument("--moves", type=int, default=200, help="controls moved by one session")
+    parser.add_argument("--presses", type=int, default=8, help="of a key on each slider of the lesson")
     parser.add_argument("--reruns", type=int, default=10, help="of every page, without a browser")
     parser.add_argument("--sessions", type=int, default=20, help="at once")
     parser.add_argument("--browsers", type=int, default=5, help="that the sessions are spread over")
@@ -471,6 +532,7 @@ def main() -> None:
             make_records(runs)
         make_base_sized(base, 10)
         rows = [overlap_row("MiniLM", runs, 30, 1), overlap_row("BERT-base-sized", base, 10, 3)]
+        rows += training_rows()
         rows += rerun_rows(runs.absolute(), options.reruns)
         rows += asyncio.run(measure(runs.absolute(), Path(scratch) / "log.txt", options))
     lines = ["| what | measured | goal | met |", "| --- | --- | --- | --- |", *rows]

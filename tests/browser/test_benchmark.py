@@ -43,8 +43,8 @@ def test_every_number_is_measured(chromium, records):
         "2",
         "--seconds",
         "20",
-        "--reruns",
-        "1",
+        "--presses",
+        "2",
     ]
     done = subprocess.run(command, cwd=project_folder(), capture_output=True, text=True, timeout=HANGS)
     assert (done.returncode, done.stderr) == (0, "")

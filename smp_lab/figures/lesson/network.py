@@ -89,7 +89,7 @@ def plot_network(
             zmax=100,
             colorscale=_SURFACE,
             showscale=False,
-            zsmooth="best",
+            zsmooth="fast",
             hovertemplate="%{z} % for class 1<extra></extra>",
             row=1,
             col=column,
@@ -165,6 +165,7 @@ def plot_network(
         "Orange lines: kept weights. Grey: removed"
         + (f" (first {MOST_UNITS} units)" if _more(sides) else "")
         + ". Curves: left solid, right dotted",
+        below=31,
     )
     for column in (1, 2):
         for axes in (figure.update_xaxes, figure.update_yaxes):
@@ -210,10 +211,13 @@ def _units(masks: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float32], npt.N
 
 
 def _edges(masks: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Lines from unit to unit where a weight is kept: x and y, with a gap (NaN) after each."""
+    """Lines from unit to unit where a weight is kept: x and y.
+
+    One line goes from a unit to all that it leads to, and back each time: a gap (NaN) makes an element of the page.
+    """
     heights = _heights(masks)
-    layer, out, into = np.nonzero(masks[:, : len(heights), : len(heights)])
-    gap = np.full(len(layer), np.nan)
-    x = np.column_stack([layer, layer + 1, gap])
-    y = np.column_stack([heights[into], heights[out], gap])
-    return x.ravel().astype(np.float32), y.ravel().astype(np.float32)
+    layer, into, out = np.nonzero(masks[:, : len(heights), : len(heights)].transpose(0, 2, 1))
+    x = np.column_stack([layer, layer + 1]).ravel().astype(np.float32)
+    y = np.column_stack([heights[into], heights[out]]).ravel()
+    gaps = 2 * (np.flatnonzero(np.diff(layer * len(heights) + into)) + 1)
+    return np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan)

@@ -120,6 +120,7 @@ def plot_plane(
         "Orange: kept. Grey: removed. Dashed: the cut, by "
         + ("|W|" if by_weight else "S")
         + f". Blue: the way of weight {chosen}",
+        left=48,
     )
     figure.update_xaxes(title_text="Weight W (no unit)", range=[-reach_w, reach_w], row=1, col=1)
     figure.update_yaxes(title_text="Score S (no unit)", range=[-reach_s, reach_s], row=1, col=1)

@@ -16,13 +16,22 @@ _MILLISECONDS = 160
 HEIGHT = 460
 
 
-def caption(figure: go.Figure, words: str) -> None:
-    """Give a figure its template and its height, and a line that says what colours and lines are.
+def caption(figure: go.Figure, words: str, *, left: int = 8, below: int = 54) -> None:
+    """Give a figure its template and its size, and a line that says what colours and lines are.
 
     The line is the figure's `meta`: the page writes it above the figure, where it wraps on a phone.
+
+    Parameters
+    ----------
+    figure
+        To be changed.
+    words
+        The line.
+    left, below
+        Pixels that its axes and its legend take there. Where they need more plotly draws the figure once more.
     """
     dress(figure, "", "", height=HEIGHT)
-    figure.update_layout(meta=words, margin_t=28)
+    figure.update_layout(meta=words, margin={"l": left, "r": 22, "t": 28, "b": below})
 
 
 def add_play(
@@ -43,6 +52,7 @@ def add_play(
     below
         Pixels between the axes and the slider: room for tick labels and axis titles.
     """
+    figure.layout.margin.b = below + 79
     names = [str(step) for step in steps]
     for frame, name in zip(frames, names, strict=True):
         frame["name"] = name

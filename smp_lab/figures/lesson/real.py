@@ -60,10 +60,10 @@ def plot_snapshots(
     )
     for trace, now in zip(figure.data, drawn(len(steps) - 1), strict=True):
         trace.update(now.to_plotly_json())
-    caption(figure, "MiniLM on SST-2, SMP-S, 10 % kept. Share of all weights per unit of score")
+    caption(figure, "MiniLM on SST-2, SMP-S, 10 % kept. Share of all weights per unit of score", left=62)
     figure.update_xaxes(title_text="Score S (no unit)", range=[float(edges[0]), float(edges[-1])])
     figure.update_yaxes(title_text="Density (per unit of S, log)", type="log", range=[-7, 1.3], exponentformat="power")
-    figure.update_layout(legend={"x": 1, "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "bottom"})
+    figure.update_layout(legend={"x": 1, "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "bottom"}, margin_t=42)
     add_play(
         figure,
         steps,

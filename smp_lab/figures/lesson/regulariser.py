@@ -42,7 +42,7 @@ def plot_regulariser(
     x = np.linspace(-6, 6, 121)
     sigma = 1 / (1 + np.exp(-x))
     for name, y, color, dash in (
-        ("sigmoid(S)", sigma, "#3D6272", "solid"),
+        ("sigmoid(S)", sigma, "#488090", "solid"),
         ("slope: the pull on a score", sigma * (1 - sigma), "#009E73", "dash"),
     ):
         figure.add_scatter(
@@ -78,6 +78,8 @@ def plot_regulariser(
     caption(
         figure,
         "Small network, 10 % kept. Dashed line: from there on the schedule asks for nothing more",
+        left=34,
+        below=84,
     )
     for column, title in enumerate(("Score S (no unit)", "Score S (no unit)", "Step"), start=1):
         figure.update_xaxes(title_text=title, row=1, col=column)
@@ -120,6 +122,8 @@ def plot_heads(heads: Mapping[str, Floats], swaps: Mapping[str, tuple[Sequence[i
     caption(
         figure,
         "MiniLM on SST-2, 10 % kept. Colour: kept weights of a head (%)",
+        left=42,
+        below=160,
     )
     figure.update_layout(
         coloraxis={

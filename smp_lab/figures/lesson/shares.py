@@ -84,6 +84,8 @@ def plot_shares(
     caption(
         figure,
         "Dashed: a whole layer. Bars of one colour: one masking function",
+        left=54,
+        below=84 if asked is None else 104,
     )
     figure.update_layout(barmode="group", bargap=0.25)
     figure.update_traces(offsetgroup=None, selector={"name": _LAYERS[0]})

@@ -100,6 +100,8 @@ def plot_slopes(
     caption(
         figure,
         "Blue: the loss. Green: its slope at the weight. Point: orange where kept, grey where removed",
+        left=58,
+        below=84 if losses else 54,
     )
     figure.update_xaxes(title_text="Score S (no unit)", row=1, col=1)
     figure.update_xaxes(title_text="Mask M (no unit)", row=1, col=2)

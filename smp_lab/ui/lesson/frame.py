@@ -24,6 +24,8 @@ _STYLE = """<style>
 .st-key-lesson-words p {max-width: 68rem; font-size: 1.07rem}
 .st-key-lesson-head button {min-width: 2.2rem}
 .st-key-lesson, .st-key-lesson [data-testid=stVerticalBlock] {gap: 0.6rem}
+/* Plotly rounds a broken width, and draws all again for the rest of a pixel. */
+.st-key-lesson-picture [data-testid=stFullScreenFrame] {width: round(down, 100%, 1px)}
 .lesson-table {border-collapse: collapse; width: 100%; font-size: 0.95rem}
 .lesson-table :is(td, th) {padding: 0.3rem 0.5rem; text-align: left; font-weight: 400;
     border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent)}
@@ -244,7 +246,7 @@ def picture(
             if on_click is not None and "customdata" in point:
                 on_click(point["customdata"])
 
-    figure = controls.drawn(plot, *args, **settings)
+    figure = controls.drawn(plot, *args, settled=True, **settings)
     with st.container(key="lesson-picture"):
         if figure.layout.meta:
             st.caption(figure.layout.meta)

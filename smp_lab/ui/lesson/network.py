@@ -31,7 +31,7 @@ _METHODS, _WIDTHS, _RATES = _COMPARED = ("two methods", "two widths", "two learn
 _RANDOM_WEIGHTS = "random weights"
 # Test accuracies nearer than this are called alike: 1,000 points tell no smaller difference.
 ALIKE = 0.03
-_N_DRAWN = 160
+_N_DRAWN = 100
 
 FORMULAS = (
     frame.Formula(
