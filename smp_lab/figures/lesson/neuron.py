@@ -135,7 +135,7 @@ def plot_neuron(
         "Orange: kept. Grey, dotted: removed. Width: size of the weight. "
         + ("Scores before the step: all 0" if scores is None else "Scores after one step from 0"),
     )
-    figure.update_xaxes(visible=False, range=[-1.05, 1.2], row=1, col=1)
+    figure.update_xaxes(visible=False, range=[-0.9, 1.2], row=1, col=1)
     figure.update_yaxes(visible=False, range=[-0.14, 1.14], row=1, col=1)
     figure.update_xaxes(title_text="Score S (no unit)", range=[-1.3, 1.3], row=1, col=2)
     figure.update_yaxes(autorange="reversed", row=1, col=2)

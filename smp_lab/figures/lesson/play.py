@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from smp_lab.figures.style import dress
+from smp_lab.figures.style import REMOVED_COLOR, dress
 
 _MILLISECONDS = 160
 # With what stands above it a picture fills a window of 1280 x 720.
@@ -90,6 +90,9 @@ def add_play(
                 "xanchor": "left",
                 "yanchor": "top",
                 "pad": {"t": below, "l": 130, "r": 14},
+                # Plotly's own rail is white: too much in the dark.
+                "bgcolor": REMOVED_COLOR,
+                "borderwidth": 0,
                 "ticklen": 0,
                 "minorticklen": 0,
                 "currentvalue": {"prefix": "Step ", "xanchor": "left"},
