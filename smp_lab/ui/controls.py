@@ -383,12 +383,17 @@ def _scale() -> float:
     return lecture.SCALE if links.in_lecture() else 1
 
 
-def drawn(plot: Callable[..., go.Figure], *args: Any, settled: bool = False, **settings: Any) -> go.Figure:
-    """What a function of `smp_lab.figures` draws, in the page's theme and size; see `cache.figure`.
+def drawn(plot: Callable[..., go.Figure], *args: Any, **settings: Any) -> go.Figure:
+    """What a function of `smp_lab.figures` draws, in the page's theme and size.
 
     Drawn once for all who see the same, which is half of what a page costs: read it, and do not change it.
     """
-    return cache.figure(plot, theme(), _scale(), args, settings, settled=settled)
+    return cache.figure(plot, theme(), _scale(), args, settings)
+
+
+def settled(plot: Callable[..., go.Figure], *args: Any, **settings: Any) -> go.Figure:
+    """The same for a figure that is never saved in another theme: the browser draws it in a third of the time."""
+    return cache.figure(plot, theme(), _scale(), args, settings, settled=True)
 
 
 def show(

@@ -246,7 +246,7 @@ def picture(
             if on_click is not None and "customdata" in point:
                 on_click(point["customdata"])
 
-    figure = controls.drawn(plot, *args, settled=True, **settings)
+    figure = controls.settled(plot, *args, **settings)
     with st.container(key="lesson-picture"):
         if figure.layout.meta:
             st.caption(figure.layout.meta)
