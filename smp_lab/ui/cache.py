@@ -28,6 +28,7 @@ from smp_lab.analysis.claims import claims_table
 from smp_lab.analysis.run_table import rows_of
 from smp_lab.analysis.run_table import run_table as run_table_of
 from smp_lab.figures import style
+from smp_lab.jobs.events import LiveRun, Snapshot
 from smp_lab.masks import MaskSet
 from smp_lab.storage.formats import Base
 from smp_lab.storage.imported import IMPORTED_MASKS, ImportedMask, bases_of
@@ -197,6 +198,9 @@ _KEYS: dict[str | type[Any], Callable[[Any], Any]] = {
     TransferRecord: lambda transfer: _file_stamp(transfer.path),
     MaskRecord: lambda mask: (mask.mask_id, mask.digest),
     pd.DataFrame: _table_key,
+    # Its rows are only ever added to.
+    LiveRun: lambda run: (run.config.run_id, run.from_step, len(run.history), len(run.evaluations)),
+    Snapshot: lambda snapshot: (snapshot.step, snapshot.kept.tobytes()),
 }
 
 

@@ -57,7 +57,8 @@ _STYLE_SHEET = """<style>
 # A link to a figure is copied: its address is the page's with the figure's name, and no step in the history.
 # Streamlit's menu has a <div> between <ul> and <li>: the <div> is named the list. Its place for a file has a name, and
 # is none of a decoration. Its blocks of code scroll by mouse alone: the keys reach them. It names a help mark by the
-# Markdown of the words before it: without the marks, a screen reader reads words.
+# Markdown of the words before it: without the marks, a screen reader reads words. It mounts a chart anew for each new
+# figure: what was zoomed into is zoomed into again, by what a chart says when somebody zooms.
 _SCRIPT = r"""<script>
 if (!window.figureLinks) {
     window.figureLinks = true;
@@ -83,7 +84,36 @@ if (!window.figureLinks) {
         link.textContent = 'Link copied';
         setTimeout(() => { link.textContent = 'Copy link'; }, 2000);
     }, true);
+    const zooms = {};
+    const keepZoom = chart => {
+        if (chart.keepsZoom || !chart.on || !chart.layout) return;
+        chart.keepsZoom = true;
+        const place = chart.closest('[class*="st-key-"]')?.className.match(/st-key-\S+/)[0] + chart.layout.uirevision;
+        const ranges = zooms[place] ??= {};
+        const same = (one, other) => String(one) === String(other);
+        chart.on('plotly_relayout', changes => {
+            for (const name of Object.keys(changes)) {
+                const [axis] = name.match(/^[xy]axis\d*(?=\.(auto)?range)/) ?? [];
+                if (!axis) continue;
+                const {range, _rangeInitial0, _rangeInitial1} = chart._fullLayout[axis];
+                ranges[axis] = [...range];
+                if (name.endsWith('autorange') || same(range, [_rangeInitial0, _rangeInitial1])) delete ranges[axis];
+            }
+        });
+        // Heard once it is mounted, which takes some frames.
+        const zoom = tries => {
+            const drawn = axis => chart._fullLayout[axis]?.range ?? ranges[axis];
+            const away = Object.entries(ranges).filter(([axis, range]) => !same(drawn(axis), range));
+            if (!away.length || !tries) return;
+            const zoomed = away.map(([axis, range]) => [axis, {...chart.layout[axis], range, autorange: false}]);
+            chart.layout = {...chart.layout, ...Object.fromEntries(zoomed)};
+            chart.emit('plotly_relayout', {});
+            requestAnimationFrame(() => zoom(tries - 1));
+        };
+        zoom(60);
+    };
     const mend = () => {
+        document.querySelectorAll('.js-plotly-plot').forEach(keepZoom);
         for (const [parts, name, value] of [
             ['[data-testid=stSidebarNavItems]', 'role', 'none'],
             ['[data-testid=stSidebarNavItems] > div', 'role', 'list'],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,13 +143,15 @@ def training_form() -> tuple[dict[str, Any], own_data.OwnData | None] | None:
     except ConfigError as error:
         messages.error(str(error))
         return None
-    scripts = stated(CODE, task.name, method, asked["remaining"], encoder=asked["encoder"])
-    with st.expander("All other settings: empty means the recipe's"):
+    paper = [
+        stated(reading, task.name, method, asked["remaining"], encoder=asked["encoder"]) for reading in (CODE, TEXT)
+    ]
+    with st.expander("All other settings: empty means the recipe's; the paper's value stands beside the name"):
         columns = st.columns(3)
         shown = [setting for name in CHANGEABLE if (setting := SETTINGS[name]).used_by(method, task)]
         for place, setting in enumerate(shown):
             with columns[place % 3]:
-                value = _field(setting, recipe.get(setting.name), scripts.get(setting.name))
+                value = _field(setting, recipe.get(setting.name), _of_paper(setting, paper))
             if value not in (None, ""):
                 asked[setting.name] = tuple(value.split()) if setting.type is tuple else value
     try:
@@ -170,11 +172,23 @@ def _encoder(place: Any) -> str:
     return str(place.text_input("Encoder", key=key, help=words, max_chars=300)).strip() or PACKAGED_ENCODER
 
 
-def _field(setting: Setting, recipe: Any, scripts: Stated | None) -> Any:
+def _of_paper(setting: Setting, paper: Sequence[Mapping[str, Stated]]) -> str:
+    """What the authors' code and the paper's text have for it, in a few words; empty where neither says it."""
+    said = {
+        reading: setting.text(of[setting.name].value)
+        for reading, of in zip(("code", "text"), paper, strict=True)
+        if setting.name in of
+    }
+    if len(said) == 2 and len(set(said.values())) == 1:
+        return f", paper: {said['text']}"
+    return f", paper's {', '.join(f'{reading}: {value}' for reading, value in said.items())}" if said else ""
+
+
+def _field(setting: Setting, recipe: Any, paper: str) -> Any:
     """A widget for one setting; None or "" where nothing is named."""
-    label = setting.name.replace("_", " ").capitalize() + (f" ({setting.unit})" if setting.unit else "")
+    label = setting.name.replace("_", " ").capitalize() + (f" ({setting.unit})" if setting.unit else "") + paper
     usual = f"recipe: {setting.text(recipe)}" if recipe is not None else setting.default or "recipe's"
-    words = setting.sentence + ("" if scripts is None else f" The authors' scripts have {setting.text(scripts.value)}.")
+    words = setting.sentence
     key = _PREFIX + setting.name
     if setting.choices:
         return st.selectbox(

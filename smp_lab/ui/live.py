@@ -179,6 +179,17 @@ def _label(live: LiveRun) -> str:
 
 
 def _progress(live: LiveRun, ghost: RunRecord | None, kind: str) -> None:
+    table, beside = cache.computed(_beside_ghost, live, ghost, kind)
+    controls.show_figure(
+        controls.drawn(figures.plot_progress, table, kind, live.total_steps, beside),
+        table,
+        key=f"live-{kind}",
+        alt=f"{kind.capitalize()} of the run that trains, by step, up to step {live.step} of {live.total_steps}.",
+    )
+
+
+def _beside_ghost(live: LiveRun, ghost: RunRecord | None, kind: str) -> tuple[pd.DataFrame, str | None]:
+    """One quantity of both runs, and what the ghost is called; None where there is none, or it cannot be read."""
     beside = None if ghost is None else f"{_GHOST} {ghost.config.seed}"
     parts = [_marked(live, _label(live), _rows_of(live, kind))]
     if ghost is not None and beside is not None:
@@ -186,13 +197,7 @@ def _progress(live: LiveRun, ghost: RunRecord | None, kind: str) -> None:
             parts.insert(0, _marked(live, beside, _rows_of_record(ghost, kind)))
         except RunFormatError:
             beside = None
-    table = pd.concat([part for part in parts if not part.empty] or [pd.DataFrame()], ignore_index=True)
-    controls.show_figure(
-        controls.drawn(figures.plot_progress, table, kind, live.total_steps, beside),
-        table,
-        key=f"live-{kind}",
-        alt=f"{kind.capitalize()} of the run that trains, by step, up to step {live.step} of {live.total_steps}.",
-    )
+    return pd.concat([part for part in parts if not part.empty] or [pd.DataFrame()], ignore_index=True), beside
 
 
 def _marked(live: LiveRun, label: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -225,25 +230,26 @@ def _rows_of_record(run: RunRecord, kind: str) -> pd.DataFrame:
 
 
 def _kept_by_matrix(live: LiveRun) -> None:
-    rows = [row for row in live.history if row.get("kept_by_matrix")]
-    table = pd.DataFrame()
-    if rows:
-        kept = np.asarray(rows[-1]["kept_by_matrix"], np.int64).reshape(-1, len(MATRIX_TYPES))
-        table = sparsity.remaining_per_layer(kept, live.layout)
-        table = table[table["matrix_type"] != "all"].reset_index(drop=True)
+    table, step = cache.computed(_newest_kept, live)
     controls.show_figure(
-        controls.drawn(figures.plot_kept_by_matrix, table, rows[-1]["step"] if rows else 0),
+        controls.drawn(figures.plot_kept_by_matrix, table, step),
         table,
         key="live-matrices",
         alt="Kept weights of each matrix, layer by matrix type, in percent.",
     )
 
 
+def _newest_kept(live: LiveRun) -> tuple[pd.DataFrame, int]:
+    rows = [row for row in live.history if row.get("kept_by_matrix")]
+    if not rows:
+        return pd.DataFrame(), 0
+    kept = np.asarray(rows[-1]["kept_by_matrix"], np.int64).reshape(-1, len(MATRIX_TYPES))
+    table = sparsity.remaining_per_layer(kept, live.layout)
+    return table[table["matrix_type"] != "all"].reset_index(drop=True), rows[-1]["step"]
+
+
 def _heads(live: LiveRun, snapshot: Snapshot) -> None:
-    layers = range(live.layout.n_layers)
-    kept = [[snapshot.masks.kept_per_head(MatrixId(layer, kind)) for kind in HEAD_TYPES] for layer in layers]
-    table = sparsity.remaining_per_head(np.array(kept), live.layout)
-    table = table.assign(run=f"{_label(live)} · after step {snapshot.step:,}")
+    table = cache.computed(_kept_per_head, live.layout, snapshot, _label(live))
     controls.show_figure(
         controls.drawn(plot_remaining_per_head, table, ", ".join(MATRIX_TITLES[kind].lower() for kind in HEAD_TYPES)),
         table,
@@ -252,14 +258,18 @@ def _heads(live: LiveRun, snapshot: Snapshot) -> None:
     )
 
 
+def _kept_per_head(layout: EncoderLayout, snapshot: Snapshot, label: str) -> pd.DataFrame:
+    layers = range(layout.n_layers)
+    kept = [[snapshot.masks.kept_per_head(MatrixId(layer, kind)) for kind in HEAD_TYPES] for layer in layers]
+    table = sparsity.remaining_per_head(np.array(kept), layout)
+    return table.assign(run=f"{label} · after step {snapshot.step:,}")
+
+
 def _scores(live: LiveRun, snapshot: Snapshot) -> None:
     with st.container(horizontal=True):
         kind = str(st.selectbox("Matrix type", MATRIX_TYPES, key="live_type", width=220))
         layer = int(st.selectbox("Layer", range(live.layout.n_layers), key="live_layer", width=100))
-    at = np.array([snapshot.step])
-    kept, removed = snapshot.kept[np.newaxis], snapshot.removed[np.newaxis]
-    table = score_analysis.score_distribution(at, snapshot.edges, kept, removed, live.layout, kind, layer)
-    cuts = score_analysis.score_cuts(at, snapshot.score_cut[np.newaxis], live.layout, kind, layer)
+    table, cuts = cache.computed(_scores_and_cuts, live.layout, snapshot, kind, layer)
     scores, densities = score_figures.score_range([table]), score_figures.density_range([table])
     name = f"{MATRIX_TITLES[kind]}, layer {layer}, after step {snapshot.step:,}"
     controls.show_figure(
@@ -270,6 +280,15 @@ def _scores(live: LiveRun, snapshot: Snapshot) -> None:
         key="live-scores",
         alt=f"Scores of kept and of removed weights: {name}.",
     )
+
+
+def _scores_and_cuts(
+    layout: EncoderLayout, snapshot: Snapshot, kind: str, layer: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    at = np.array([snapshot.step])
+    kept, removed = snapshot.kept[np.newaxis], snapshot.removed[np.newaxis]
+    table = score_analysis.score_distribution(at, snapshot.edges, kept, removed, layout, kind, layer)
+    return table, score_analysis.score_cuts(at, snapshot.score_cut[np.newaxis], layout, kind, layer)
 
 
 def without_job(runs: Path, jobs: Sequence[Job]) -> tuple[list[Whereabouts], list[Whereabouts]]:

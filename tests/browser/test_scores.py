@@ -30,13 +30,22 @@ def test_view_is_drawn(visit, records, view, scheme):
 def test_slider_moves_with_the_keyboard_and_its_link_opens_elsewhere(visit, records):
     page = visit(link(records["rte"], "distribution"), 1)
     assert "step 30 of 30" in page.locator(_SUBTITLE).text_content()
+    plot = page.locator(".st-key-score-distribution .nsewdrag").bounding_box()
+    page.mouse.move(plot["x"] + 0.2 * plot["width"], plot["y"] + 0.5 * plot["height"])
+    page.mouse.down()
+    page.mouse.move(plot["x"] + 0.6 * plot["width"], plot["y"] + 0.5 * plot["height"], steps=3)
+    page.mouse.up()
+    zoomed = page.evaluate(_RANGES, "score-distribution")
     slider = page.get_by_role("slider")
     slider.focus()
     for _ in range(6):
         slider.press("ArrowLeft")
     page.wait_for_function("() => location.search.includes('snapshot=70')")
     page.get_by_text("step 20 of 30", exact=False).wait_for()
+    # Another figure, zoomed into as the one before.
+    page.wait_for_function(f"ranges => String(({_RANGES})('score-distribution')) === String(ranges)", arg=zoomed)
     copied = visit(page.url, 1)
+    assert copied.evaluate(_RANGES, "score-distribution") != zoomed
     assert "step 20 of 30" in copied.locator(_SUBTITLE).text_content()
 
 

@@ -151,6 +151,15 @@ def test_what_contradicts_itself_is_refused_while_one_types(open_page, local, ru
     assert "Start" not in labels(app)
 
 
+def test_the_papers_value_stands_beside_each_field(open_page, local, runs):
+    app = open_page("train.py")
+    app.selectbox(key="new_task").set_value("rte").run()
+    # Section 5.2 and the authors' scripts contradict each other.
+    assert app.number_input(key="new_batch_size").label == "Batch size, paper's code: 32, text: 64"
+    assert app.number_input(key="new_regularizer").label == "Regularizer, paper: 400"
+    assert app.number_input(key="new_train_examples").label == "Train examples"
+
+
 @pytest.mark.parametrize("preset", list(forms.PRESETS))
 def test_presets_fill_the_form(open_page, local, preset):
     app = open_page("train.py")
