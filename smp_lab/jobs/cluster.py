@@ -12,6 +12,7 @@ import logging
 import os
 import platform
 import signal
+import socket
 import sys
 import time
 from collections import defaultdict
@@ -25,6 +26,7 @@ from smp_lab.jobs.runners import DONE, FAILED, LOST, STOPPED, TRAIN, start_proce
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 _POLL_SECONDS = 0.1
+_ANSWER_SECONDS = 10.0
 # Where encoders and data lie that the driver has fetched; no token goes over the network.
 _HUB = ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
 
@@ -66,8 +68,12 @@ class RayRunner:
         self._wants = {name: amount for name, amount in self._wants.items() if amount}
         try:
             if not ray.is_initialized():
+                if address:
+                    # Ray itself asks for a minute and more.
+                    host, _, port = address.rpartition(":")
+                    socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
                 ray.init(address or "auto", log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ConfigError(
                 f"No Ray cluster answers at {address or 'this machine'} ({first_line(error)[:200]}). Start one with "
                 "`ray start --head`, and name the address that it prints: --on ray://HOST:PORT"

@@ -100,14 +100,16 @@ if (!window.figureLinks) {
                 if (name.endsWith('autorange') || same(range, [_rangeInitial0, _rangeInitial1])) delete ranges[axis];
             }
         });
-        // Heard once it is mounted, which takes some frames.
+        // While it is mounted its own state is not heard of this yet, and is drawn over it.
         const zoom = tries => {
+            if (!tries || !Object.keys(ranges).length) return;
             const drawn = axis => chart._fullLayout[axis]?.range ?? ranges[axis];
             const away = Object.entries(ranges).filter(([axis, range]) => !same(drawn(axis), range));
-            if (!away.length || !tries) return;
-            const zoomed = away.map(([axis, range]) => [axis, {...chart.layout[axis], range, autorange: false}]);
-            chart.layout = {...chart.layout, ...Object.fromEntries(zoomed)};
-            chart.emit('plotly_relayout', {});
+            if (away.length) {
+                const zoomed = away.map(([axis, range]) => [axis, {...chart.layout[axis], range, autorange: false}]);
+                chart.layout = {...chart.layout, ...Object.fromEntries(zoomed)};
+                chart.emit('plotly_relayout', {});
+            }
             requestAnimationFrame(() => zoom(tries - 1));
         };
         zoom(60);

@@ -1,6 +1,7 @@
 """Processes of this machine: known by more than their pid, reaped, woken to be stopped."""
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -8,6 +9,8 @@ import time
 import psutil
 import pytest
 
+from smp_lab.errors import ConfigError
+from smp_lab.jobs.cluster import RayRunner
 from smp_lab.jobs.runners import LocalRunner
 from smp_lab.processes import this_process
 
@@ -109,3 +112,12 @@ def test_a_process_outlives_the_one_that_started_it(tmp_path):
         assert LocalRunner().is_alive(handle)
     finally:
         LocalRunner().stop(handle)
+
+
+def test_a_cluster_that_is_not_there_is_told_soon():
+    pytest.importorskip("ray", reason="needs the extra: pip install -e '.[cluster]'")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    for nowhere in (address, "a machine without a port"):
+        with pytest.raises(ConfigError, match=f"No Ray cluster answers at {nowhere}.*ray start --head"):
+            RayRunner(nowhere)

@@ -155,9 +155,9 @@ def test_the_papers_value_stands_beside_each_field(open_page, local, runs):
     app = open_page("train.py")
     app.selectbox(key="new_task").set_value("rte").run()
     # Section 5.2 and the authors' scripts contradict each other.
-    assert app.number_input(key="new_batch_size").label == "Batch size, paper's code: 32, text: 64"
+    assert app.number_input(key="new_batch_size").label == "Batch size (examples), paper's code: 32, text: 64"
     assert app.number_input(key="new_regularizer").label == "Regularizer, paper: 400"
-    assert app.number_input(key="new_train_examples").label == "Train examples"
+    assert app.number_input(key="new_train_examples").label == "Train examples (examples)"
 
 
 @pytest.mark.parametrize("preset", list(forms.PRESETS))
