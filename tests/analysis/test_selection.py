@@ -40,6 +40,12 @@ def test_of_equally_many_tasks_and_runs_the_fewest_weights():
     assert one_per_task(CORPUS.drop(index=[1, 2])) == ["run3", "run7"]
 
 
+def test_one_task_more_at_another_level_does_not_move_the_first_picture():
+    more = pd.concat([CORPUS, runs(("squad", "smp_s", 0.5, 0)).assign(run_id="more")], ignore_index=True)
+    assert one_per_task(more) == ["run2", "run6"]
+    assert one_per_task(more.drop(index=[1, 2])) == ["run3", "run7", "more"]
+
+
 def test_an_ablation_and_another_encoder_stand_aside():
     table = CORPUS.copy()
     table.loc[[1, 2], "variant"] = "linear head"
