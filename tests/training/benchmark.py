@@ -1,12 +1,13 @@
 """What mask training costs, beside dense fine-tuning and beside a textbook implementation, measured in one run.
 
-    python -m tests.training.benchmark --glue-dir DIR
+    python -m tests.training.benchmark --glue-dir DIR [--device cuda]
 
 Run it on an otherwise idle machine. Methods take turns at each batch, the textbook on its few batches too, so that a
 slow moment of the machine falls on all of them; every batch is one of a real epoch, padded to its longest example. A
 time is that of a whole step: masks, forward, backward, optimiser. A ratio is the median over batches of the ratio at
 each batch; against the textbook it is of the means, since its time does not follow the length of a batch. Memory is the
-peak of a process of its own.
+peak of a process of its own, on an accelerator that of its allocator; there the textbook is left out, and the waits of
+the host in a step are counted.
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ WARM_UP = 5
 
 @dataclass(frozen=True)
 class Setting:
-    """An encoder on the batches of a task."""
+    """An encoder on the batches of a task, on a device."""
 
     encoder: str
     task: str
+    device: str = "cpu"
 
     def __str__(self) -> str:
         return f"{Path(self.encoder).name}, {self.task}"
@@ -62,8 +64,8 @@ class Steps:
         )
         torch.manual_seed(0)
         encoder = load_encoder(prepared.files, dropout=prepared.config.dropout)
-        self.model = build_model(prepared.config, encoder, TOTAL_STEPS).train()
-        self.bf16 = prepared.config.precision == "bf16"
+        self.model = build_model(prepared.config, encoder, TOTAL_STEPS).train().to(setting.device)
+        self.device, self.bf16 = setting.device, prepared.config.precision == "bf16"
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
             trained, lr=prepared.config.score_learning_rate or 3e-5, weight_decay=0.0, fused=True
@@ -73,7 +75,7 @@ class Steps:
     def __call__(self, batch: dict[str, Tensor]) -> None:
         """One step."""
         self.model.pruned.update(self.step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.bf16):
             loss = self.model(**batch)["loss"]
         loss.backward()
         self.optimizer.step()
@@ -152,13 +154,16 @@ def make_batches(setting: Setting, glue: Path | None, count: int) -> list[dict[s
     collate = DataCollatorWithPadding(tokenizer)
     whole = len(order) // 32
     picked = np.random.default_rng(0).permutation(whole)[:count]
-    return [dict(collate([examples[i] for i in order[32 * k : 32 * (k + 1)]])) for k in picked]
+    batches = [collate([examples[i] for i in order[32 * k : 32 * (k + 1)]]) for k in picked]
+    return [{name: values.to(setting.device) for name, values in batch.items()} for batch in batches]
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """Wall time of one call."""
+    """Wall time of one call, until an accelerator has done what it was given."""
     start = time.perf_counter()
     action()
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
@@ -201,9 +206,17 @@ def share_of_parts(setting: Setting, glue: Path, n_batches: int) -> dict[str, fl
     for batch in batches[:WARM_UP]:
         step(batch)
     whole = np.mean([seconds(lambda batch=batch: step(batch)) for batch in batches])
-    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+    on_gpu = setting.device != "cpu"
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as profiler:
         profiled = sum(seconds(lambda batch=batch: step(batch)) for batch in batches)
-    products = sum(event.self_cpu_time_total for event in profiler.key_averages() if event.key in MATRIX_PRODUCTS)
+    events = profiler.key_averages()
+    products = sum(
+        event.self_device_time_total if on_gpu else event.self_cpu_time_total
+        for event in events
+        if event.key in MATRIX_PRODUCTS
+    )
+    # One of them is this benchmark's own, at the end of each step.
+    waits = sum(event.count for event in events if event.key.endswith("Synchronize")) / len(batches) - 1
     pruned = step.model.pruned
 
     def update() -> None:
@@ -233,6 +246,7 @@ def share_of_parts(setting: Setting, glue: Path, n_batches: int) -> dict[str, fl
         "masking": masking,
         "regulariser": max(masking_and_regularizer - masking, 0.0),
         "optimiser": median(optimize),
+        **({"waits of the host, a step": waits} if on_gpu else {}),
     }
 
 
@@ -250,7 +264,8 @@ def peak_megabytes(setting: Setting, method: str, glue: Path, n_batches: int) ->
     """Peak resident memory of a process that trains a few steps with one method."""
     # As numbers: a tensor would be handed over in shared memory.
     batches = [
-        {name: values.numpy() for name, values in batch.items()} for batch in make_batches(setting, glue, n_batches)
+        {name: values.cpu().numpy() for name, values in batch.items()}
+        for batch in make_batches(setting, glue, n_batches)
     ]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_peak_of_this_process, (setting, method, glue, batches))
@@ -259,7 +274,9 @@ def peak_megabytes(setting: Setting, method: str, glue: Path, n_batches: int) ->
 def _peak_of_this_process(setting: Setting, method: str, glue: Path, batches: list[dict[str, np.ndarray]]) -> float:
     step = Steps(setting, method, glue)
     for batch in batches:
-        step({name: torch.from_numpy(values) for name, values in batch.items()})
+        step({name: torch.from_numpy(values).to(setting.device) for name, values in batch.items()})
+    if setting.device != "cpu":
+        return torch.cuda.max_memory_allocated() / 2**20
     # Not from getrusage: its peak begins with the parent's.
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
@@ -278,6 +295,7 @@ def main() -> None:
     parser.add_argument("--glue-dir", type=Path, required=True)
     parser.add_argument("--batches", type=int, default=40, help="of each encoder and task")
     parser.add_argument("--textbook-batches", type=int, default=10)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     arguments = parser.parse_args()
     glue, n_batches = arguments.glue_dir, arguments.batches
 
@@ -288,8 +306,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary) / "bert-base-shaped"
         save_random_bert_base(base)
-        settings = [Setting(PACKAGED_ENCODER, "sst2"), Setting(PACKAGED_ENCODER, "mrpc"), Setting(str(base), "mrpc")]
-        write(f"threads: {torch.get_num_threads()}, torch {torch.__version__}, batches of 32, {n_batches} of a kind\n")
+        device = arguments.device
+        settings = [
+            Setting(encoder, task, device)
+            for encoder, task in ((PACKAGED_ENCODER, "sst2"), (PACKAGED_ENCODER, "mrpc"), (str(base), "mrpc"))
+        ]
+        name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} threads"
+        write(f"{name}, torch {torch.__version__}, batches of 32, {n_batches} of a kind\n")
         write("| encoder, task | method | ms a step (middle half) | times dense (middle half) | peak MB | of dense |")
         write("| --- | --- | ---: | ---: | ---: | ---: |")
         for setting in settings:
@@ -303,9 +326,10 @@ def main() -> None:
                     f"| {peaks[method]:.0f} | {peaks[method] / peaks['dense']:.2f} |"
                 )
             write(f"smp_g / smp_s: {quartiles(times['smp_g'] / times['smp_s'])}")
-        write("\n| encoder, task | textbook, ms a step | smp_l, same batches | mean / mean |")
-        write("| --- | ---: | ---: | ---: |")
-        for setting in settings[:2]:
+        if device == "cpu":
+            write("\n| encoder, task | textbook, ms a step | smp_l, same batches | mean / mean |")
+            write("| --- | ---: | ---: | ---: |")
+        for setting in settings[:2] if device == "cpu" else ():
             textbook, engine = compare_textbook(setting, glue, arguments.textbook_batches)
             ratio = textbook.mean() / engine.mean()
             write(f"| {setting} | {quartiles(textbook, 1e3, 0)} | {quartiles(engine, 1e3, 0)} | {ratio:.1f} |")
@@ -313,7 +337,10 @@ def main() -> None:
         for setting in settings:
             parts = share_of_parts(setting, glue, 10)
             for part, value in parts.items():
-                write(f"| {setting} | {part} | {1e3 * value:.1f} | {value / parts['whole step']:.1%} |")
+                share = (
+                    f"{1e3 * value:.1f} | {value / parts['whole step']:.1%}" if "waits" not in part else f"{value:g} | "
+                )
+                write(f"| {setting} | {part} | {share} |")
 
 
 if __name__ == "__main__":
