@@ -25,7 +25,7 @@ def start_demo(page: Page, address: str, runs: Path, train_examples: int | None 
     Queue(runs).set_slots(2)
     page.goto(f"{address}/train")
     page.get_by_role("radio", name=_PRESET).or_(page.get_by_role("button", name=_PRESET)).click()
-    page.get_by_text("--train-examples 1600").wait_for()
+    page.get_by_text("--train-examples 1000").wait_for()
     if train_examples is not None:
         page.get_by_text("All other settings").click()
         field = page.get_by_role("spinbutton", name="Train examples")
