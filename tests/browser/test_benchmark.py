@@ -30,22 +30,8 @@ def test_finer_bins_hold_the_same_counts():
 @pytest.mark.browser
 def test_every_number_is_measured(chromium, records):
     command = [sys.executable, "-m", "tests.browser.benchmark", "--runs", str(records["rte"].path.parent)]
-    command += [
-        "--starts",
-        "1",
-        "--rounds",
-        "1",
-        "--reruns",
-        "1",
-        "--moves",
-        "4",
-        "--sessions",
-        "2",
-        "--seconds",
-        "20",
-        "--presses",
-        "2",
-    ]
+    few = "--starts 1 --rounds 1 --reruns 1 --moves 4 --sessions 2 --browsers 2 --seconds 10 --presses 2"
+    command += few.split()
     done = subprocess.run(command, cwd=project_folder(), capture_output=True, text=True, timeout=HANGS)
     assert (done.returncode, done.stderr) == (0, "")
     rows = [line.split(" | ") for line in done.stdout.splitlines()[2:]]
