@@ -132,5 +132,5 @@ def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, An
         showgrid=False,
         showline=False,
     )
-    figure.update_yaxes(title_text="Layer", dtick=1, showgrid=False, showline=False)
+    figure.update_yaxes(title_text="Layer", tickvals=layers, showgrid=False, showline=False)
     return figure

@@ -111,8 +111,8 @@ def _add_published(figure: go.Figure, heights: Sequence[float], symbols: Mapping
         customdata=PUBLISHED,
         mode="lines+markers",
         name="MNLI, BERT-base at 3 %, published",
-        line={"color": TASK_COLORS["mnli"], "dash": "dash"},
-        marker={"color": TASK_COLORS["mnli"], "symbol": [f"{symbols[row[0]]}-open" for row in PUBLISHED], "size": 9},
+        line={"color": REMOVED_COLOR, "dash": "dash"},
+        marker={"color": REMOVED_COLOR, "symbol": [f"{symbols[row[0]]}-open" for row in PUBLISHED], "size": 9},
         hovertemplate="K = %{customdata[0]}: %{customdata[2]:+.1f} points, %{x:.1f} % left, %{customdata[3]} times as "
         "fast (published: Jiang et al. 2023, section 8)",
     )

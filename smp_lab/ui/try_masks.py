@@ -33,7 +33,7 @@ EXAMPLES = (
     ("A man is playing the guitar.", "Somebody makes music."),
     ("The museum was opened in 1974.", "The museum has been open since the seventies."),
 )
-_MEGABYTE, _HISTORY = 1e6, 10
+_MEGABYTE, _HISTORY, _MOST_NAMED = 1e6, 10, 6
 _UNKNOWN, _SPECIAL = {"[UNK]", "<unk>"}, {"[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>"}
 
 
@@ -253,12 +253,13 @@ def _say_out(out: Sequence[tuple[int, Any]], quantity: str, change: float) -> No
             "answer move."
         )
         return
+    more = f" and {len(out) - _MOST_NAMED} more" if len(out) > _MOST_NAMED else ""
     named = [
         f"{MATRIX_TITLES[part].lower()} of layer {layer}" if isinstance(part, str) else f"head {layer}.{part}"
-        for layer, part in out
+        for layer, part in out[:_MOST_NAMED]
     ]
     left, right = st.columns([4, 1], vertical_alignment="center")
-    left.markdown(f"Without {', '.join(named)}, {quantity} changes by **{change:+.3f}**.")
+    left.markdown(f"Without {', '.join(named)}{more}, {quantity} changes by **{change:+.3f}**.")
     if right.button("Put all back", width="stretch"):
         st.session_state["try_out"] = []
         st.rerun(scope="fragment")

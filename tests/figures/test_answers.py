@@ -27,6 +27,7 @@ def test_cells_and_the_squares_to_click_are_those_of_the_table():
     assert [float(text) for text in squares.text] == pytest.approx([0.1, -0.2, 0.3, -0.4])
     assert [tuple(facts) for facts in rings.customdata] == [(0, None), (1, None), (None, 0), (None, 1)]
     assert list(zip(rings.x, rings.y, strict=True)) == [(2, 0), (2, 1), (0, 2), (1, 2)]
+    assert list(figure.layout.yaxis.tickvals) == [0, 1]
     assert {(shape.x0, shape.y0) for shape in figure.layout.shapes} == {(-0.5, 0.5)}
     assert figure.layout.coloraxis.cmin == -figure.layout.coloraxis.cmax == -0.4
 
