@@ -77,7 +77,7 @@ def plot_kept_by_matrix(table: pd.DataFrame, step: int) -> go.Figure:
     kinds, layers = table["matrix_type"].unique(), table["layer"].unique()
     shape = len(kinds), len(layers)
     percent = 100 * table["remaining"].to_numpy().reshape(shape).T
-    figure = new_figure(title, f"Kept weights (% of each matrix) after step {step:,}; scope: encoder", height=360)
+    figure = new_figure(title, f"Kept weights (% of each matrix) after step {step:,}", height=360)
     figure.add_heatmap(
         x=[MATRIX_TITLES[kind] for kind in kinds],
         y=layers,

@@ -160,7 +160,7 @@ def plot_pairs(
         frame_cell(figure, one, other, row=2, col=1)
         frame_cell(figure, other, one, row=2, col=1)
     height = 150 + _DENDROGRAM_PIXELS + _row_pixels(n) * n
-    dress(figure, title, f"{SCALES[measure].title}, {_middle_in_words(measure)}; scope: encoder", height=height)
+    dress(figure, title, f"{SCALES[measure].title}, {_middle_in_words(measure)}", height=height)
     # A click anywhere in a cell takes its point.
     figure.update_layout(coloraxis=axis, showlegend=False, hoverdistance=-1)
     figure.update_coloraxes(colorbar_len=0.85, colorbar_y=0, colorbar_yanchor="bottom")
@@ -204,7 +204,7 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
     table = table.assign(x=table["kind"].map(places) + 0.5 * ((rank * 0.618) % 1 - 0.5), shared=shared)
     figure = new_figure(
         title,
-        "A dot per pair, a bar at the median; triangles: very unequal shares kept of the same matrices; scope: encoder",
+        "A dot per pair, a bar at the median; triangles: very unequal shares kept of the same matrices",
         height=400 + legend_room(shared.nunique() + 1),
     )
     if f"{measure}_chance" in table:
@@ -366,7 +366,7 @@ def plot_shared(counts: pd.DataFrame, name_a: str, name_b: str) -> go.Figure:
                 align=anchor,
                 **cell,
             )
-    dress(figure, title, f"Areas are weights, scope: encoder; A: {name_a}; B: {name_b}", height=360)
+    dress(figure, title, f"Areas are prunable weights of the encoder; A: {name_a}; B: {name_b}", height=360)
     figure.update_xaxes(visible=False, range=[-1.02 * widest, 1.02 * widest])
     for column in range(1, len(counts) + 1):
         figure.update_yaxes(
@@ -431,7 +431,7 @@ def plot_regions(table: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
     dress(
         figure,
         title,
-        "Each weight is counted once; dots name the runs that keep it; scope: encoder",
+        "Each prunable weight is counted once; dots name the runs that keep it",
         height=400 + 26 * len(runs),
     )
     figure.update_layout(barmode="overlay")

@@ -52,7 +52,7 @@ def plot_remaining_per_layer(table: pd.DataFrame, color_by: str = TASK) -> go.Fi
             **panel_of(str(kind)),
             **marks[run],
         )
-    dress(figure, title, "Kept weights (% of the weights of that type in the layer); scope: encoder", height=500)
+    dress(figure, title, "Kept weights (% of the weights of that type in the layer)", height=500)
     name_panel_axes(figure, "Layer", "Remaining weights (%)")
     figure.update_xaxes(dtick=1 if table["layer"].max() < 12 else 2)
     figure.update_yaxes(rangemode="tozero")
@@ -111,7 +111,7 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
     dress(
         figure,
         title,
-        f"Kept weights (% of the head's weights in {matrices}); scope: encoder",
+        f"Kept weights (% of the head's weights in {matrices})",
         height=120 + rows * (108 + 22 * (int(table["layer"].max()) + 1)),
     )
     figure.update_layout(margin_t=100)

@@ -43,7 +43,8 @@ _STYLE_SHEET = """<style>
 [data-testid=stMain] :is([data-testid=stCaptionContainer], [data-testid=stImageCaption]) {opacity: 0.85}
 [data-testid=stCode] .token {color: inherit !important}
 :is([data-tag], button[kind^=primary]:enabled) {background-color: #00639B !important}
-:is(button, a, input, [role=slider], [role=button], summary):focus-visible {
+:is(button, a, input, summary, pre, [role=slider], [role=button], [data-tag], [data-testid=stCode] div):focus-visible,
+[data-testid=stSlider] [data-focus-visible] {
     outline: 2px solid currentColor !important; outline-offset: 2px
 }
 .figure-link {font-size: 0.93rem; color: inherit; text-decoration: underline}

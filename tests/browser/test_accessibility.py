@@ -23,6 +23,43 @@ _MARKED = r"""() => [...document.querySelectorAll('[aria-label], [alt]')]
     .map(part => part.getAttribute('aria-label') ?? part.alt).filter(name => /\*\*|`/.test(name))"""
 
 
+# Of what has the focus: its name, and the contrast of the ring around it or around the thumb that it moves.
+_RING = r"""() => {
+    const part = document.activeElement;
+    if (part === document.body) return null;
+    const channels = color => color.match(/[\d.]+/g).slice(0, 3).map(value => value / 255);
+    const light = color => channels(color)
+        .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, value, place) => sum + value * [0.2126, 0.7152, 0.0722][place], 0.05);
+    const ring = getComputedStyle(part.closest('[data-testid=stSlider] [data-focus-visible]') ?? part);
+    const paper = light(getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor);
+    const ink = light(ring.outlineColor);
+    const seen = ring.outlineStyle === 'solid' && parseFloat(ring.outlineWidth) >= 2;
+    return [part.tagName + ' ' + (part.getAttribute('aria-label') ?? part.innerText),
+        seen ? Math.max(ink, paper) / Math.min(ink, paper) : 0];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_has_the_focus_is_ringed(chromium, address, records, scheme):
+    page = chromium.new_context(color_scheme=scheme).new_page()
+    page.set_default_timeout(harness.PATIENCE_MS)
+    rings = {}
+    for name in ("scores", "curves"):
+        page.goto(f"{address}/{name}?runs={records['rte'].run_id}&runs={records['cola'].run_id}")
+        page.wait_for_function(_READ)
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if (found := page.evaluate(_RING)) is None:
+                break
+            rings[found[0]] = found[1]
+    page.context.close()
+    # A table draws its own ring, on its canvas.
+    rings = {name: contrast for name, contrast in rings.items() if not name.startswith("CANVAS")}
+    assert any(name.startswith("INPUT Snapshot") for name in rings)
+    assert {name: contrast for name, contrast in rings.items() if contrast < 3} == {}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_is_clean(chromium, address, records, scheme):
     page = chromium.new_context(color_scheme=scheme).new_page()

@@ -56,7 +56,7 @@ GUESSES = [
     (6, {"mean1": "2", "mean2": "-2", "v6": "80"}, "guess_share", "all of it"),
     (6, {"mean1": "-1", "mean2": "1"}, "guess_share", "less than v"),
     (7, {}, "guess_decided", "more than half"),
-    (7, {"look": "weight and score"}, "guess_magnitude", "less than half"),
+    (7, {"look": "weight and score"}, "guess_magnitude", "about half"),
     (7, {"look": "whose mask?"}, "guess_whose", "B"),
     (7, {"look": "seeds and tasks"}, "guess_seeds", "two seeds"),
     (7, {"look": "a random mask"}, "guess_random", "like the majority class"),

@@ -83,6 +83,7 @@ def plot_neuron(
         mode="markers+text",
         marker={"size": 58, "color": "#56B4E9", "line": {"color": "#3D6272", "width": 2}},
         text=[f"y={output:.1f}"],
+        cliponaxis=False,
         textfont={"color": "#10222E"},
         hovertemplate="output y = %{text}<extra></extra>",
         showlegend=False,

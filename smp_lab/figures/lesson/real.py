@@ -9,9 +9,9 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from smp_lab.figures.lesson.play import HEIGHT, add_heads, add_play, caption
+from smp_lab.figures.lesson.play import add_heads, add_play, caption
 from smp_lab.figures.scores import CUT_COLOR
-from smp_lab.figures.style import FRACTION_SCALE, KEPT_COLOR, METHOD_COLORS, REMOVED_COLOR, new_figure
+from smp_lab.figures.style import FRACTION_SCALE, KEPT_COLOR, METHOD_COLORS, REMOVED_COLOR
 
 Floats = npt.NDArray[np.floating]
 
@@ -96,19 +96,19 @@ def plot_three(heads: Mapping[str, Floats]) -> go.Figure:
     return figure
 
 
-def plot_bars(values: Mapping[str, float], title: str, subtitle: str, unit: str, line: tuple[str, float]) -> go.Figure:
+def plot_bars(values: Mapping[str, float], words: str, unit: str, line: tuple[str, float]) -> go.Figure:
     """A bar for each value, and a level line to compare with.
 
     Parameters
     ----------
     values
         Name -> value.
-    title, subtitle, unit
-        Words.
+    words, unit
+        What is seen, and the title of the upright axis.
     line
         Name and height of the line.
     """
-    figure = new_figure(title, subtitle, height=HEIGHT)
+    figure = go.Figure()
     figure.add_bar(
         x=list(values),
         y=list(values.values()),
@@ -122,5 +122,6 @@ def plot_bars(values: Mapping[str, float], title: str, subtitle: str, unit: str,
     figure.add_hline(
         y=line[1], line={"dash": "dash", "width": 1.5, "color": REMOVED_COLOR}, annotation={"text": line[0]}
     )
+    caption(figure, words, left=54)
     figure.update_yaxes(title_text=unit, range=[min(0.0, *values.values()), 1.15 * max(values.values())])
     return figure

@@ -49,7 +49,7 @@ _LECTURE_STYLE = """<style>
 }
 .st-key-lesson [data-testid=stCaptionContainer] p {font-size: 1rem}
 .st-key-lesson-picture [data-testid=stElementContainer]:has(.js-plotly-plot) {
-    height: max(22rem, 100vh - 11.75rem) !important
+    height: max(22rem, 100vh - 12.1rem) !important
 }
 [data-testid=stMain] :is(.st-key-lesson, .st-key-lesson-head) [data-testid=stElementContainer] {
     display: block !important; min-width: 0

@@ -110,7 +110,7 @@ def _plane(left: DeltaGenerator, right: DeltaGenerator) -> None:
     both, all_kept = int(shares["both"].sum()), int(shares["kept"].sum())
     chance = float((shares["kept"] * shares["chance"]).sum()) / all_kept
     with left:
-        answer = "less than half" if both < 0.5 * all_kept else "about half" if both < 0.6 * all_kept else "nearly all"
+        answer = "less than half" if both < 0.4 * all_kept else "about half" if both < 0.6 * all_kept else "nearly all"
         guessed = frame.guess(
             "guess_magnitude",
             "How much of this mask would magnitude pruning have kept too?",
@@ -180,8 +180,7 @@ def _seeds(left: DeltaGenerator, right: DeltaGenerator) -> None:
             frame.picture(
                 plot_bars,
                 phi,
-                "How far two masks agree",
-                "MiniLM, SMP-S, 10 % kept. Phi, chance taken out within each matrix",
+                "MiniLM, SMP-S, 10 % kept. Phi of two masks, chance taken out within each matrix",
                 "Phi (no unit)",
                 ("chance", 0.0),
                 alt=f"Bars: phi {', '.join(f'{value:.2f} between {name}' for name, value in phi.items())}.",
@@ -225,8 +224,7 @@ def _random(left: DeltaGenerator, right: DeltaGenerator) -> None:
             frame.picture(
                 plot_bars,
                 values,
-                "A learned mask and a random one of the same size",
-                "MiniLM on SST-2, 50 % kept. Accuracy on the 872 development examples (%)",
+                "MiniLM on SST-2, 50 % kept by either mask. Accuracy on the 872 development examples",
                 "Accuracy (%)",
                 ("majority class", 100 * majority),
                 alt=" and ".join(f"{name} {value:.1f} %" for name, value in values.items()) + " accuracy, as two bars.",
