@@ -52,7 +52,7 @@ def plot_remaining_per_layer(table: pd.DataFrame, color_by: str = TASK) -> go.Fi
             **panel_of(str(kind)),
             **marks[run],
         )
-    dress(figure, title, "Kept weights (% of the weights of that type in the layer)", height=500)
+    dress(figure, title, "Kept weights (% of the encoder's weights of that type in the layer)", height=500)
     name_panel_axes(figure, "Layer", "Remaining weights (%)")
     figure.update_xaxes(dtick=1 if table["layer"].max() < 12 else 2)
     figure.update_yaxes(rangemode="tozero")
