@@ -93,8 +93,7 @@ def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> 
     title = "Remaining weights over training"
     if table.empty:
         return empty_figure(title, _NO_RUN)
-    words = "Of the prunable weights of the encoder. Line: kept. Circles: asked to keep by the schedule"
-    figure = new_figure(title, words, height=320)
+    figure = new_figure(title, "Of the encoder's weights. Line: kept; circles: asked to keep", height=320)
     _add_lines(figure, table, x, "remaining", color_by, "kept %{y:.2f} %", factor=100)
     marks = line_marks(table, color_by)
     for run, lines in table.groupby("run", sort=False):

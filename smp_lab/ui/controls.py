@@ -47,6 +47,7 @@ _STYLE_SHEET = """<style>
 [data-testid=stSlider] [data-focus-visible] {
     outline: 2px solid currentColor !important; outline-offset: 2px
 }
+[data-tag]:focus-visible {outline-color: #808A94 !important}
 [data-testid=stMain]:focus-visible {outline: 2px solid currentColor; outline-offset: -2px}
 .figure-link {font-size: 0.93rem; color: inherit; text-decoration: underline}
 [data-testid=stButtonGroup] > div {flex-wrap: wrap}
