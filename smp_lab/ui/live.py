@@ -76,7 +76,13 @@ def answer(jobs: Sequence[Job], n_elsewhere: int = 0) -> str:
 
 def live_run(queue: Queue, job: Job) -> LiveRun | None:
     """What the run of a job has told so far; None before it has, and once it is done."""
-    return _follower(queue.runs, job.run_id).run() if job.run_id else None
+    return _live_run(queue.runs, job.run_id) if job.run_id else None
+
+
+# All who watch within a second see the same, which is drawn once.
+@st.cache_resource(max_entries=64, ttl=1.0, show_spinner=False)
+def _live_run(runs: Path, run_id: str) -> LiveRun | None:
+    return _follower(runs, run_id).run()
 
 
 def newest_snapshot(queue: Queue, live: LiveRun) -> Snapshot | None:

@@ -28,11 +28,14 @@ STEPS_BETWEEN_FRAMES = 4
 WIDTH_OF_A_FRAME = 820
 _RUN_AND_ITS_FIRST_PICTURES = """() => {
     const [heading] = document.querySelectorAll('[data-testid=stMain] h2');
-    const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart]')].slice(0, 2);
-    if (!heading || charts.length < 2) return null;
+    const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart] .svg-container')].slice(0, 2);
+    const boxes = charts.map(chart => chart.getBoundingClientRect());
+    if (!heading || boxes.length < 2 || boxes.some(box => box.height < 300)) return null;
     const y = heading.getBoundingClientRect().top - 12;
-    return {x: 0, y, width: innerWidth, height: charts[1].getBoundingClientRect().bottom - y};
+    const bottom = Math.max(...boxes.map(box => box.bottom));
+    return {x: 0, y, width: innerWidth, height: bottom - y};
 }"""
+FEW_COLORS = 16
 MS_A_FRAME, MS_OF_THE_LAST = 350, 3000
 
 
@@ -76,15 +79,20 @@ def film(browser: Browser, address: str, runs: Path, picture: Path) -> None:
     page.set_default_timeout(PATIENCE_MS)
     start_demo(page, address, runs)
     page.goto(f"{address}/train?job=1&lecture=1")
-    finished, frames, step = page.get_by_text("The run is finished"), [], 0
+    finished, frames, step, shown = page.get_by_text("The run is finished"), [], 0, None
     while not finished.count():
-        shown = page.evaluate(_RUN_AND_ITS_FIRST_PICTURES)
-        if shown and step_of(page) >= step + STEPS_BETWEEN_FRAMES:
-            step = step_of(page)
+        drawn, now = page.evaluate(_RUN_AND_ITS_FIRST_PICTURES), step_of(page)
+        # The same part of the page from then on: a film has one size.
+        shown = shown or drawn
+        if drawn and now >= step + STEPS_BETWEEN_FRAMES:
             frame = Image.open(BytesIO(page.screenshot(clip=shown))).convert("RGB")
-            # As high as the first: a film has one size.
-            height = frames[0].height if frames else frame.height * WIDTH_OF_A_FRAME // frame.width
-            frames.append(frame.resize((WIDTH_OF_A_FRAME, height)))
+            left, lower = frame.width // 2, frame.height // 2
+            charts = (frame.crop((x, lower, x + left, frame.height)) for x in (0, left))
+            if any(chart.getcolors(FEW_COLORS) for chart in charts):
+                # Taken while a chart was drawn anew: its place is empty.
+                continue
+            step = now
+            frames.append(frame.resize((WIDTH_OF_A_FRAME, frame.height * WIDTH_OF_A_FRAME // frame.width)))
         page.wait_for_timeout(300)
     page.context.close()
     # All frames have the colours of the last one, which shows all that the others do.
