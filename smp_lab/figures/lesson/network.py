@@ -139,9 +139,10 @@ def plot_network(
             figure.add_scatter(
                 x=list(x_values),
                 y=values[: len(x_values)],
-                mode="lines+markers",
+                # A marker is an element of the page, and the loss has 300 steps.
+                mode="lines" if row == 2 and plays else "lines+markers",
                 line={"color": _SIDES[column - 1], "width": 2.5, "dash": "solid" if column == 1 else "dot"},
-                marker={"size": 5 if row == 1 else 1},
+                marker={"size": 5},
                 name=side.name,
                 hovertemplate="step %{x}: %{y:.2f}<extra></extra>",
                 row=row,
