@@ -26,10 +26,10 @@ def main() -> None:
     )
     histories = messages.readable(runs, cache.history)
     progress = controls.tables_of_runs(
-        [(run, analysis.progress(history, run.layout.n_weights)) for run, history in histories]
+        [(run, cache.computed(analysis.progress, history, run.layout.n_weights)) for run, history in histories]
     )
-    flips = controls.tables_of_runs([(run, analysis.flips(history)) for run, history in histories])
-    metrics = controls.tables_of_runs([(run, analysis.evaluations_of(run)) for run in runs])
+    flips = controls.tables_of_runs([(run, cache.computed(analysis.flips, history)) for run, history in histories])
+    metrics = controls.tables_of_runs([(run, cache.computed(analysis.evaluations_of, run)) for run in runs])
     with answer:
         if words := analysis.settled(flips, progress):
             st.markdown(words, help=explain("kept", "schedule", "true swap"))

@@ -26,9 +26,11 @@ def main() -> None:
         *controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK),
         *controls.chosen_masks(),
     ]
-    per_layer = controls.tables_of_runs([(run, sparsity.remaining_per_layer(run.kept, run.layout)) for run in runs])
+    per_layer = controls.tables_of_runs(
+        [(run, cache.computed(sparsity.remaining_per_layer, run.kept, run.layout)) for run in runs]
+    )
     per_head = controls.tables_of_runs(
-        [(run, sparsity.remaining_per_head(run.kept_per_head, run.layout)) for run in runs]
+        [(run, cache.computed(sparsity.remaining_per_head, run.kept_per_head, run.layout)) for run in runs]
     )
     answer.markdown(sparsity.answer(per_layer, per_head), help=explain("kept", "share"))
     if not controls.seeds_apart(per_layer):
@@ -62,7 +64,7 @@ def _heads(runs: Sequence[Masked]) -> None:
     controls.show(
         figures.plot_remaining_per_head,
         controls.tables_of_runs(
-            [(run, sparsity.remaining_per_head(run.kept_per_head, run.layout, types)) for run in runs]
+            [(run, cache.computed(sparsity.remaining_per_head, run.kept_per_head, run.layout, types)) for run in runs]
         ),
         words,
         key="remaining-per-head",
@@ -81,7 +83,7 @@ def _counts(runs: Sequence[Masked]) -> None:
     st.header("Counts")
     table = controls.tables_of_runs(
         [
-            (run, sparsity.count_table(run.kept, run.layout, run.config.remaining if run.config else None))
+            (run, cache.computed(sparsity.count_table, run.kept, run.layout, run.config and run.config.remaining))
             for run in runs
         ]
     )

@@ -294,7 +294,7 @@ def computed(compute: Callable[..., Computed], *args: Any) -> Computed:
     return cast(Computed, _computed(compute.__module__, compute.__name__, compute, args))
 
 
-@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=_KEYS)
+@st.cache_resource(max_entries=1024, show_spinner=False, hash_funcs=_KEYS)
 def _computed(module: str, name: str, _compute: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     return _compute(*args)
 
@@ -332,7 +332,12 @@ def _figure(
     style.write_in_cells(figure)
     if settled:
         style.settle(figure)
-    return figure if scale == 1 else style.enlarge(figure, scale)
+    if scale != 1:
+        figure = style.enlarge(figure, scale)
+    # Nobody changes it from now on: what is sent is made once, where Streamlit would copy it in every rerun.
+    sent = figure.to_dict()
+    vars(figure)["to_dict"] = lambda: sent
+    return figure
 
 
 # 30 kB each.

@@ -148,7 +148,7 @@ def rows_of(runs: Sequence[RunRecord]) -> pd.DataFrame:
 
 def tables_of_runs(contents: Sequence[tuple[Masked, pd.DataFrame]]) -> pd.DataFrame:
     """One table of several, with the columns run_id, run (label), task, method, level and seed in front."""
-    return run_table.tables_of_runs(contents, run_labels([run for run, _ in contents]))
+    return cache.computed(run_table.tables_of_runs, contents, run_labels([run for run, _ in contents]))
 
 
 def pick_runs(index: RunIndex, page: str) -> None:
