@@ -183,7 +183,7 @@ def test_what_was_left_behind_goes_but_not_what_a_job_or_a_process_has(queue, ru
         queue.remove_left_behind(config.run_id)
     with held(folder), pytest.raises(RunExistsError, match="another process"):
         queue.remove_left_behind(config.run_id)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True)
     trained(queue, number)
     with pytest.raises(JobError, match="is of a job"):
         queue.remove_left_behind(config.run_id)
@@ -192,7 +192,7 @@ def test_what_was_left_behind_goes_but_not_what_a_job_or_a_process_has(queue, ru
         queue.delete(number)
     assert states(queue) == ["lost"]
     queue.delete(number)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True)
     queue.remove_left_behind(config.run_id)
     assert not folder.exists()
 
