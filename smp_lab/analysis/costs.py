@@ -227,7 +227,7 @@ def cut_cells(cuts: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
             [
                 f"{100 * left:.0f} %",
                 # Not -0.0.
-                *([f"{round(100 * change, 1) + 0.0:+.1f}"] if cut else []),
+                *([f"{100 * change:+z.1f}"] if cut else []),
                 *([f"{faster:.2f} x"] if faster == faster else []),
             ]
         )

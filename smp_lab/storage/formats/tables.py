@@ -24,7 +24,7 @@ from smp_lab.layout import MatrixId
 from smp_lab.storage.archives import from_npy, from_npz
 from smp_lab.storage.sealed import read_regular, why
 from smp_lab.storage.store import cut
-from smp_lab.tasks.rows import LFS_POINTER, lfs_error
+from smp_lab.tasks.rows import is_lfs_pointer, lfs_error
 
 Array = npt.NDArray[Any]
 
@@ -158,10 +158,10 @@ def _arrays(file: Path, torch_file: TorchFile) -> Mapping[str, Stored]:
     if file.exists() and not file.is_file():
         # To open a pipe would wait for somebody to write into it.
         raise MaskFormatError(f"{file.name} is no regular file.")
-    with file.open("rb") as opened:
-        first = opened.read(len(LFS_POINTER))
-    if first == LFS_POINTER.encode():
+    if is_lfs_pointer(file):
         raise lfs_error(file.name)
+    with file.open("rb") as opened:
+        first = opened.read(16)
     if first.startswith(b"\x93NUMPY"):
         return {"": _stored(from_npy(read_regular(file, MAX_BYTES)))}
     # Before the others: the length of its header may begin as they do.
