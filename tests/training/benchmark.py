@@ -219,7 +219,7 @@ def share_of_parts(setting: Setting, glue: Path, n_batches: int) -> tuple[dict[s
         if event.key in MATRIX_PRODUCTS
     )
     # One of them is this benchmark's own, at the end of each step.
-    waits = sum(event.count for event in events if event.key.endswith("Synchronize")) / len(batches) - 1
+    waits = sum(event.count for event in events if event.key.endswith("Synchronize")) / len(batches) - on_gpu
     pruned = step.model.pruned
 
     def update() -> None:
