@@ -45,6 +45,10 @@ class TrainingError(SmpLabError):
     """Training cannot start or continue."""
 
 
+class NeededFirstError(TrainingError):
+    """A run that another one, or a measurement, needs is not there yet."""
+
+
 class JobError(SmpLabError):
     """A job is not there or not in a state for what is asked of it, or the queue cannot be written."""
 

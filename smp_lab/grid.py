@@ -12,6 +12,8 @@
     remaining = [0.5, 0.1]                  # left out where the method measures it or has none
     seeds = [0, 1]
     settings = [{}, {regularizer = 0}]      # options of `smp-lab train`, a table for each variant; left out for none
+    measure = ["score", "heads", "transfer"]  # of each finished mask, see `GridMeasurement`; left out for nothing
+    cuts = [5, 10]                          # for "score"; left out for none
 
 Settings of a group go before those of all groups. The seed varies slowest and the task fastest, so that a grid that is
 cut off holds whole levels.
@@ -21,8 +23,8 @@ from __future__ import annotations
 
 import itertools
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,14 @@ _LISTS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "remaining": ((int, float), "numbers"),
     "seeds": (int, "whole numbers"),
     "settings": (dict, "tables"),
+    "measure": (str, "names"),
+    "cuts": (int, "whole numbers"),
 }
 _KEYS = ("name", *_LISTS)
+
+# What can be measured of finished masks. Times are not: the machines of a grid are busy.
+TRANSFER = "transfer"
+MEASUREMENTS = ("score", "heads", TRANSFER)
 _NEEDED = ("name", "tasks", "methods", "seeds")
 
 # What a group's settings can name.
@@ -77,12 +85,56 @@ class GridRun:
 
     def options(self) -> list[str]:
         """Options of `smp-lab train` that ask for this run."""
-        task = {"task": self.task} if self.task_file is None else {"task_file": self.task_file}
-        asked = {**task, "method": self.method, "remaining": self.remaining, "seed": self.seed}
+        asked = {**self.named_task, "method": self.method, "remaining": self.remaining, "seed": self.seed}
         return as_options(asked | dict(self.settings))
+
+    @property
+    def named_task(self) -> dict[str, str]:
+        """Its task as an option of any command: by name, or by its file."""
+        return {"task": self.task} if self.task_file is None else {"task_file": self.task_file}
 
     def __str__(self) -> str:
         return " ".join(self.options())
+
+
+@dataclass(frozen=True)
+class GridMeasurement:
+    """What is measured of finished runs of a grid.
+
+    Parameters
+    ----------
+    group
+        As in `GridRun`.
+    kind
+        "score": the mask of one run on its task, whole and with rows cut. "heads": the same without each attention head
+        in turn. "transfer": the masks of runs that differ in their task alone, all on the task of one of them.
+    runs
+        Whose masks.
+    on
+        The one of them whose task they are scored on.
+    cuts
+        As of ``smp-lab evaluate``, for "score".
+    """
+
+    group: int
+    kind: str
+    runs: tuple[GridRun, ...]
+    on: GridRun
+    cuts: tuple[int, ...] = ()
+
+    def options(self) -> list[str]:
+        """Options of `smp-lab evaluate` or `smp-lab transfer`, but for the runs and the folders."""
+        task = self.on.named_task | ({"task": self.on.task} if self.kind == TRANSFER else {})
+        where = {name: self.on.settings.get(name) for name in ("encoder", "source")}
+        cuts = [word for cut in self.cuts for word in ("--cut", str(cut))]
+        return [*as_options(task | where), *["--heads"] * (self.kind == "heads"), *cuts]
+
+    def __str__(self) -> str:
+        many = f"{len(self.runs)} masks to the task of " if self.kind == TRANSFER else ""
+        return f"{self.kind} of {many}{self.on}"
+
+
+GridItem = GridRun | GridMeasurement
 
 
 def as_options(settings: Mapping[str, Any]) -> list[str]:
@@ -103,16 +155,29 @@ class Grid:
     ----------
     groups
         Name of each group.
-    runs
-        In the order in which they should be made.
+    runs, measurements
+        In the order in which they should be made, runs first.
     """
 
     groups: tuple[str, ...]
     runs: tuple[GridRun, ...]
+    measurements: tuple[GridMeasurement, ...] = ()
+
+    @property
+    def items(self) -> tuple[GridItem, ...]:
+        """All that is asked for."""
+        return (*self.runs, *self.measurements)
 
 
-def load_grid(path: Path) -> Grid:
+def load_grid(path: Path, over: Mapping[str, Any] | None = None) -> Grid:
     """Read and check a grid.
+
+    Parameters
+    ----------
+    path
+        Its file.
+    over
+        Settings that take the place of what the file says.
 
     Raises
     ------
@@ -134,11 +199,20 @@ def load_grid(path: Path) -> Grid:
     if not isinstance(shared, dict):
         raise ConfigError(f"Grid {path}: 'settings' should be a table; got {shared!r}.")
     _check_known(shared, f"Grid {path}")
-    runs = [run for number, group in enumerate(groups, 1) for run in _runs_of(number, group, shared, path)]
+    runs = [
+        replace(run, settings={**run.settings, **(over or {})})
+        for number, group in enumerate(groups, 1)
+        for run in _runs_of(number, group, shared, path)
+    ]
     if len(set(map(str, runs))) < len(runs):
         twice = next(text for text in map(str, runs) if sum(text == str(run) for run in runs) > 1)
         raise ConfigError(f"Grid {path} asks twice for: {twice}.")
-    return Grid(tuple(group["name"] for group in groups), tuple(runs))
+    measurements = [
+        measurement
+        for number, group in enumerate(groups, 1)
+        for measurement in _measurements_of(number, group, [run for run in runs if run.group == number])
+    ]
+    return Grid(tuple(group["name"] for group in groups), tuple(runs), tuple(measurements))
 
 
 def _check_known(settings: Mapping[str, Any], where: str) -> None:
@@ -169,6 +243,15 @@ def _runs_of(number: int, group: Any, shared: Mapping[str, Any], path: Path) -> 
             raise ConfigError(
                 f"{where}: method {method.name!r} {'needs' if method.remaining == SET else 'takes no'} 'remaining'."
             )
+        if method.trains_weights and "measure" in group:
+            raise ConfigError(
+                f"{where}: method {method.name!r} trains weights, which no record holds. Only masks over frozen "
+                "weights can be measured."
+            )
+    if wrong := sorted(set(group.get("measure", [])) - {*MEASUREMENTS}):
+        raise ConfigError(f"{where} measures {wrong[0]!r}, which is unknown. Known: {', '.join(MEASUREMENTS)}.")
+    if "cuts" in group and "score" not in group.get("measure", []):
+        raise ConfigError(f"{where} has 'cuts', which say something beside measure = [\"score\"] alone.")
     return [
         GridRun(number, name, method, remaining, seed, {**shared, **settings}, file)
         for seed, method, remaining, settings, (name, file) in itertools.product(
@@ -179,6 +262,17 @@ def _runs_of(number: int, group: Any, shared: Mapping[str, Any], path: Path) -> 
             [_task(named, path) for named in group["tasks"]],
         )
     ]
+
+
+def _measurements_of(number: int, group: Mapping[str, Any], runs: Sequence[GridRun]) -> Iterator[GridMeasurement]:
+    alike: dict[str, list[GridRun]] = {}
+    for run in runs:
+        alike.setdefault(str(replace(run, task="", task_file=None)), []).append(run)
+    for kind in group.get("measure", []):
+        for masks in alike.values():
+            for run in masks:
+                of = tuple(masks) if kind == TRANSFER else (run,)
+                yield GridMeasurement(number, kind, of, run, tuple(group.get("cuts", [])) if kind == "score" else ())
 
 
 def _task(named: str, grid: Path) -> tuple[str, str | None]:

@@ -33,6 +33,8 @@ from smp_lab.errors import RunExistsError, TrainingError
 from smp_lab.processes import find_process, has_ended, is_suspended, this_machine, this_process
 
 LEASE_VARIABLE = "SMP_LAB_LEASE_SECONDS"
+# Tells a process which run or measurement of a sweep it makes.
+ITEM_VARIABLE = "SMP_LAB_ITEM"
 # Without a heartbeat for so long a lease is lost. Network file systems may show a change a minute late.
 DEFAULT_SECONDS = 120.0
 _BEATS = 12

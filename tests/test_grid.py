@@ -79,6 +79,9 @@ def test_seeds_vary_slowest_and_tasks_fastest(write) -> None:
         ('"smp_s"', '"soft_movement"', "method 'soft_movement' takes no 'remaining'"),
         ("name = ", "nam = ", "unknown keys: nam"),
         ('name = "first"', "", "group 1 lacks 'name'"),
+        ('name = "first"', 'name = "a"\nmeasure = ["heads"]', "method 'dense' trains weights, which no record holds"),
+        ('name = "second"', 'name = "a"\nmeasure = ["size"]', "measures 'size', which is unknown. Known: score, heads"),
+        ('name = "second"', 'name = "a"\ncuts = [5]', "has 'cuts', which say something beside measure = [\"score\"]"),
         ("[[group]]", "[settings]\nfoo = 1\n\n[[group]]", "Grid {path} has unknown settings: foo. Known: batch_size, "),
         ("[[group]]", "settings = 1\n\n[[group]]", "'settings' should be a table; got 1"),
         ("[[group]]", "[group", "is not TOML"),
@@ -91,10 +94,25 @@ def test_what_is_wrong_is_said(write, before: str, after: str, sentence: str) ->
     assert sentence.replace("{path}", str(path)) in str(caught.value)
 
 
+def test_measurements_follow_all_runs_and_masks_alike_but_for_their_task_go_together(write) -> None:
+    measured = 'name = "second"\nmeasure = ["score", "transfer"]\ncuts = [5]'
+    grid = load_grid(write('[settings]\nencoder = "tiny"\n' + GOOD.replace('name = "second"', measured)))
+    assert grid.items == (*grid.runs, *grid.measurements)
+    scores, transfers = grid.measurements[:16], grid.measurements[16:]
+    assert [item.on for item in scores] == [*grid.runs[2:]] and all(item.runs == (item.on,) for item in scores)
+    assert scores[0].options() == ["--task", "rte", "--encoder", "tiny", "--cut", "5"]
+    # Two tasks, eight pairs of masks.
+    assert len(transfers) == 16 and len({str(item) for item in transfers}) == 16
+    for item in transfers:
+        assert [run.task for run in item.runs] == ["rte", "cola"] and item.on in item.runs and not item.cuts
+        assert len({(run.seed, run.remaining, str(run.settings)) for run in item.runs}) == 1
+
+
 def test_settings_of_all_groups_give_way_to_those_of_a_group(write) -> None:
     grid = load_grid(write('[settings]\nregularizer = 7\nprecision = "bf16"\n' + GOOD))
     assert dict(grid.runs[0].settings) == {"regularizer": 7, "precision": "bf16"}
     assert [run.settings["regularizer"] for run in grid.runs[2:6]] == [7, 7, 0, 0]
+    assert {run.settings["precision"] for run in load_grid(write(GOOD), {"precision": "fp32"}).runs} == {"fp32"}
 
 
 def test_all_settings_are_options_of_train_in_its_spelling(write) -> None:

@@ -14,6 +14,7 @@ from smp_lab.cli.options import (
     GlueFolder,
     MeasurementFolder,
     Source,
+    SquadFolder,
     TaskFilePath,
     asked_task,
     extras_for,
@@ -79,6 +80,7 @@ def command(
     ] = None,
     task_file: TaskFilePath = None,
     glue_dir: GlueFolder = None,
+    squad_dir: SquadFolder = None,
     source: Source = None,
     runs: MeasurementFolder = None,
     as_json: AsJson = False,
@@ -97,12 +99,14 @@ def command(
     get_task(chosen)
     with extras_for("Evaluating a mask"):
         from smp_lab.inference.evaluate import evaluate, evaluate_heads
+        from smp_lab.training.environment import made_for_sweep
     asked: dict[str, Any] = {
         "encoder": encoder or mask.encoder,
         "command": shlex.join(["smp-lab", *sys.argv[1:]]),
         "own_weights": own_weights or own_head,
         "task_file": file,
         "glue_folder": glue_dir,
+        "squad_folder": squad_dir,
         "source": source,
     }
     if label_words is not None:
@@ -111,10 +115,11 @@ def command(
         asked["label_words"] = MNLI_WORDS
     if heads and own_head:
         raise ConfigError("--heads empties heads under label words alone. Leave out --own-head.")
-    if heads:
-        _print_heads(evaluate_heads(mask, chosen, folder, **asked), as_json)
-        return
-    scored, sized = evaluate(mask, chosen, folder, cuts=(0, *(cut or ())), own_head=own_head, **asked)
+    with made_for_sweep(folder):
+        if heads:
+            _print_heads(evaluate_heads(mask, chosen, folder, **asked), as_json)
+            return
+        scored, sized = evaluate(mask, chosen, folder, cuts=(0, *(cut or ())), own_head=own_head, **asked)
     if as_json:
         print_json({record.measurement_id: record.table for record in (scored, sized)})
         return

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +17,8 @@ import typer
 
 from smp_lab.cli.options import AsJson, GlueFolder, SquadFolder, extras_for, print_json
 from smp_lab.config import RunConfig
-from smp_lab.errors import ConfigError, SmpLabError
-from smp_lab.grid import GridRun, load_grid
+from smp_lab.errors import ConfigError, NeededFirstError, SmpLabError
+from smp_lab.grid import GridItem, GridRun, load_grid
 from smp_lab.jobs.cluster import RayRunner
 from smp_lab.jobs.runners import DONE, LocalRunner, Runner
 from smp_lab.jobs.whereabouts import whereabouts
@@ -95,13 +94,12 @@ def command(
     the same command resumes. What each run prints lies in the hidden folder .logs of the folder of runs.
     """
     folder = cached_runs_folder() if runs is None else runs
-    asked = load_grid(grid_file() if grid is None else grid)
-    if unknown := sorted(set(group or ()) - set(range(1, len(asked.groups) + 1))):
-        raise ConfigError(f"The grid has groups 1 to {len(asked.groups)}; got {', '.join(map(str, unknown))}.")
-    wanted = [run for run in asked.runs if not group or run.group in group]
     if precision is not None:
         SETTINGS["precision"].check_range(precision)
-        wanted = [replace(run, settings={**run.settings, "precision": precision}) for run in wanted]
+    asked = load_grid(grid_file() if grid is None else grid, {} if precision is None else {"precision": precision})
+    if unknown := sorted(set(group or ()) - set(range(1, len(asked.groups) + 1))):
+        raise ConfigError(f"The grid has groups 1 to {len(asked.groups)}; got {', '.join(map(str, unknown))}.")
+    wanted = [item for item in asked.items if not group or item.group in group]
     if prefetch:
         # Before a library reads it.
         os.environ.setdefault("HF_HOME", str((folder / HUB_FOLDER).absolute()))
@@ -135,7 +133,7 @@ def command(
 
 def _place(
     on: str, jobs: int, cpus: int, gpus: float, memory: float, device: str | None
-) -> tuple[Runner, Callable[[RunConfig], Mapping[str, str]]]:
+) -> tuple[Runner, Callable[[RunConfig | None], Mapping[str, str]]]:
     """Where runs are trained, and the variables of the process of a run there."""
     if on == "local":
         # They share the cores evenly.
@@ -150,14 +148,14 @@ def _place(
 
     runner = RayRunner(address, cpus=cpus, gpus=gpus, memory=int(memory * 2**30))
 
-    def environment(config: RunConfig) -> Mapping[str, str]:
+    def environment(config: RunConfig | None) -> Mapping[str, str]:
         expected = facts(config) | {"threads": cpus}
         return pinned(expected | ({"device": device, "instructions": "-"} if gpus else {}))
 
     return runner, environment
 
 
-def _prefetch(sweep: Sweep, wanted: Iterable[GridRun]) -> None:
+def _prefetch(sweep: Sweep, wanted: Iterable[GridItem]) -> None:
     for run in wanted:
         with suppress(SmpLabError):
             # It is said when the run's turn comes.
@@ -166,25 +164,29 @@ def _prefetch(sweep: Sweep, wanted: Iterable[GridRun]) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-def _listed(sweep: Sweep, wanted: Iterable[GridRun]) -> Iterator[dict[str, Any]]:
-    """A row per run: group, task, method, remaining, seed and settings as asked for, state, and what is there.
+def _listed(sweep: Sweep, wanted: Iterable[GridItem]) -> Iterator[dict[str, Any]]:
+    """A row per run or measurement: group, kind, task, method, remaining, seed and settings as asked for, and state.
 
-    state is "done", "running", "unfinished", "missing" or "impossible"; run_id and precision are those of the run as it
-    is there or would be, None where it is impossible; problem says why it is. node, step, total_steps, seconds_left and
-    last_line are those of `Whereabouts`.
+    kind is "run" or that of a measurement, whose other words are those of the run it is on. state is "done", "running",
+    "unfinished", "missing", "waiting" (for a run that it needs) or "impossible"; run_id and precision are those of the
+    run as it is there or would be, None where that is not known; problem says why it is impossible. node, step,
+    total_steps, seconds_left and last_line are those of `Whereabouts`.
     """
-    for run in wanted:
-        row = {**vars(run), "asked": str(run), "state": "impossible", "run_id": None, "precision": None}
+    for item in wanted:
+        run, kind = (item, "run") if isinstance(item, GridRun) else (item.on, item.kind)
+        row = {**vars(run), "kind": kind, "asked": str(item), "state": "impossible", "run_id": None, "precision": None}
         row |= {"in_other_precision": False, "problem": None, **dict.fromkeys(_WHERE)}
         try:
-            state = sweep.state(run)
+            state = sweep.state(item)
+        except NeededFirstError:
+            row["state"] = "waiting"
         except SmpLabError as error:
             row["problem"] = str(error)
         else:
-            row |= {"state": state.name, "run_id": state.config.run_id, "precision": state.config.precision}
+            row |= {"state": state.name, "run_id": state.item_id, "precision": state.config and state.config.precision}
             row["in_other_precision"] = state.in_other_precision
             if state.name != DONE:
-                found = vars(whereabouts(sweep.runs, state.config.run_id))
+                found = vars(whereabouts(sweep.runs, state.item_id))
                 row |= found | ({"state": "running"} if found["node"] else {})
         yield row
 
@@ -210,7 +212,7 @@ def _where(row: Mapping[str, Any]) -> str:
     return f"\n{'':14}step {row['step']} of {row['total_steps']}{on}{left}: {row['last_line'][:100]}"
 
 
-def _watch(sweep: Sweep, wanted: Sequence[GridRun], as_json: bool) -> None:
+def _watch(sweep: Sweep, wanted: Sequence[GridItem], as_json: bool) -> None:
     """Print the states until nothing trains; over the ones before, where that is a terminal."""
     while True:
         rows = [*_listed(sweep, wanted)]

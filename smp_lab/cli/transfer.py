@@ -55,30 +55,32 @@ def command(
     page shows the matrix.
     """
     folder = own_runs_folder() if runs is None else runs
+    files = [read_task_file(path) for path in task_file or ()]
     for name in task or ():
         get_task(name)
-    files = [read_task_file(path) for path in task_file or ()]
     chosen = list({run.run_id: run for run in (named_run(name, folder) for name in names)}.values())
     with extras_for("Evaluating a mask"):
+        from smp_lab.training.environment import made_for_sweep
         from smp_lab.training.transfer import transfer
-    transfer(
-        chosen,
-        # A file that is named beside no --task brings the data of a run's task, or one more task.
-        list(dict.fromkeys([*(task or (run.config.task for run in chosen)), *(file.task.name for file in files)])),
-        folder,
-        command=" ".join(
-            [
-                "smp-lab transfer",
-                *(run.run_id for run in chosen),
-                *(f"--task {name}" for name in task or ()),
-                *(f"--task-file {file.path.name}" for file in files),
-            ]
-        ),
-        encoder=encoder,
-        task_files=files,
-        glue_folder=glue_dir,
-        squad_folder=squad_dir,
-        source=source,
-        write=typer.echo,
-    )
+    with made_for_sweep(folder):
+        transfer(
+            chosen,
+            # A file that is named beside no --task brings the data of a run's task, or one more task.
+            list(dict.fromkeys([*(task or (run.config.task for run in chosen)), *(file.task.name for file in files)])),
+            folder,
+            command=" ".join(
+                [
+                    "smp-lab transfer",
+                    *(run.run_id for run in chosen),
+                    *(f"--task {name}" for name in task or ()),
+                    *(f"--task-file {file.path.name}" for file in files),
+                ]
+            ),
+            encoder=encoder,
+            task_files=files,
+            glue_folder=glue_dir,
+            squad_folder=squad_dir,
+            source=source,
+            write=typer.echo,
+        )
     typer.echo(f"kept in {transfers_folder(folder)}")

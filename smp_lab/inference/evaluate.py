@@ -72,7 +72,7 @@ def evaluate(
     cuts
         With rows of fewer kept weights than each of these emptied; see `cut_rows`.
     **data
-        glue_folder, source and task_file, as in `load_task_data`.
+        glue_folder, squad_folder, source and task_file, as in `load_task_data`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Runs on a Ray cluster: a task for each, which starts ``smp-lab train`` on whatever machine has room.
+"""Runs on a Ray cluster: a task for each, which starts ``smp-lab`` on whatever machine has room.
 
 All machines see the folder of runs. A run's own process checks that it is what the driver asked for: see
 `smp_lab.training.environment`. Should its machine be lost, the run resumes elsewhere; that two never write one is the
@@ -22,7 +22,7 @@ from typing import Any
 
 from smp_lab.errors import ConfigError, MissingDependencyError, first_line
 from smp_lab.jobs.queue import JOB_VARIABLE, NO_JOB
-from smp_lab.jobs.runners import DONE, FAILED, LOST, STOPPED, TRAIN, start_process
+from smp_lab.jobs.runners import DONE, FAILED, LOST, SMP_LAB, STOPPED, start_process
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 _POLL_SECONDS = 0.1
@@ -160,7 +160,7 @@ def work(words: list[str], cwd: str, environment: dict[str, str], log: str) -> t
             node_id,
             f"Machine {node} sees no folder {missing[0]}. All machines must share it, under one name.",
         )
-    child = start_process([*TRAIN, *words], Path(cwd), environment, Path(log), _die_with_parent)
+    child = start_process([*SMP_LAB, *words], Path(cwd), environment, Path(log), _die_with_parent)
     while child.poll() is None:
         try:
             time.sleep(_POLL_SECONDS)

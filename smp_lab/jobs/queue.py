@@ -453,7 +453,7 @@ class Queue:
             environment["CUDA_VISIBLE_DEVICES"] = str(device)
         try:
             handle = self.runner.start(
-                [*job.words, "--runs", str(self.runs)], Path(job.cwd), environment, self.log_file(job.id)
+                ["train", *job.words, "--runs", str(self.runs)], Path(job.cwd), environment, self.log_file(job.id)
             )
         except OSError as error:
             with self._writing() as connection:

@@ -17,7 +17,7 @@ from smp_lab.processes import boot_id, find_process, handle_of, has_ended, is_su
 
 # How a process ended, as far as its runner knows: LOST says nothing against the run, but its machine is gone.
 DONE, FAILED, STOPPED, LOST = "done", "failed", "stopped", "lost"
-TRAIN = (sys.executable, "-m", "smp_lab.cli", "train")
+SMP_LAB = (sys.executable, "-m", "smp_lab.cli")
 
 
 class Runner(Protocol):
@@ -36,7 +36,7 @@ class Runner(Protocol):
         """How many there is room for."""
 
     def start(self, words: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path) -> str:
-        """Start ``smp-lab train`` with these words and return its handle; what it prints goes to the log."""
+        """Start ``smp-lab`` with these words and return its handle; what it prints goes to the log."""
 
     def is_alive(self, handle: str) -> bool:
         """Whether the process runs, or stands still and may run again."""
@@ -90,7 +90,7 @@ class LocalRunner:
     attempts = 1
     is_far = False
 
-    def __init__(self, command: Sequence[str] = TRAIN, slots: int = 1) -> None:
+    def __init__(self, command: Sequence[str] = SMP_LAB, slots: int = 1) -> None:
         self._command = list(command)
         self.slots = slots
         self._children: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}

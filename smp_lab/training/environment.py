@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,22 @@ import torch
 
 from smp_lab.config import RunConfig
 from smp_lab.errors import TrainingError
-from smp_lab.training.checkpoints import conditions
+from smp_lab.lease import ITEM_VARIABLE, held
+from smp_lab.paths import unfinished_folder
+from smp_lab.training.checkpoints import conditions, conditions_of_process
 
 EXPECTED_VARIABLE = "SMP_LAB_EXPECTED"
 _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "scikit-learn", "scipy")
 
 
-def facts(config: RunConfig) -> dict[str, Any]:
-    """What this process is: run, code, versions, threads, device and precision."""
+def facts(config: RunConfig | None = None) -> dict[str, Any]:
+    """What this process is: code, versions, threads and device; of a run also its id and precision."""
     return {
-        "run": config.run_id,
+        **({} if config is None else {"run": config.run_id}),
         "code": code_sha256(),
         "python": platform.python_version(),
         **{name: version(name) for name in _PACKAGES},
-        **conditions(config),
+        **(conditions_of_process() if config is None else conditions(config)),
         # Products in bf16 take other instructions where there are some.
         "instructions": _instructions(),
     }
@@ -59,7 +62,7 @@ def pinned(expected: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def require_expected(config: RunConfig) -> None:
+def require_expected(config: RunConfig | None = None) -> None:
     """Compare this process with what a driver expects; nothing where none does.
 
     Raises
@@ -73,9 +76,26 @@ def require_expected(config: RunConfig) -> None:
     if differing := [name for name in expected if expected[name] != found.get(name)]:
         changes = ", ".join(f"{name} {found.get(name)} here, {expected[name]} there" for name in differing)
         raise TrainingError(
-            f"Machine {platform.node()} is not as the one that asked for the run: {changes}. The mask could be another "
-            "one. Install the same clone and versions on both, or take that machine out of the cluster."
+            f"Machine {platform.node()} is not as the one that asked for this: {changes}. The result could be "
+            "another one. Install the same clone and versions on both, or take that machine out of the cluster."
         )
+
+
+@contextmanager
+def made_for_sweep(runs: Path) -> Iterator[None]:
+    """Be what a sweep expects of this process, and hold what it measures for it; nothing where none asks.
+
+    Raises
+    ------
+    TrainingError
+        If this process is not as expected.
+    RunExistsError
+        If another one measures the same.
+    """
+    require_expected()
+    name = os.environ.get(ITEM_VARIABLE)
+    with held(unfinished_folder(runs, name)) if name else nullcontext():
+        yield
 
 
 def _instructions() -> str:

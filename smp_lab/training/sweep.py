@@ -1,7 +1,7 @@
-"""All runs of a grid: what is there is skipped, what was cut off is resumed, what is missing is trained.
+"""All of a grid: what is there is skipped, what was cut off is resumed, what is missing is trained, then measured.
 
-Each run is a process of its own with the command that a person would give, so that one that fails or is killed takes no
-other with it. Where it is, is the business of a runner: see `smp_lab.jobs.runners`.
+Each run, and each measurement, is a process of its own with the command that a person would give, so that one that
+fails or is killed takes no other with it. Where it is, is the business of a runner: see `smp_lab.jobs.runners`.
 """
 
 from __future__ import annotations
@@ -16,20 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from smp_lab.config import RunConfig
-from smp_lab.errors import RunFormatError, SmpLabError, TrainingError
-from smp_lab.grid import DENSE_TEACHER, SHARED_WITH_TEACHER, GridRun
+from smp_lab.errors import NeededFirstError, RunFormatError, SmpLabError, TrainingError
+from smp_lab.grid import DENSE_TEACHER, SHARED_WITH_TEACHER, TRANSFER, GridItem, GridMeasurement, GridRun
 from smp_lab.jobs.runners import DONE, LOST, Runner
 from smp_lab.jobs.whereabouts import last_line
-from smp_lab.lease import holder_of, lease_seconds
+from smp_lab.lease import ITEM_VARIABLE, holder_of, lease_seconds
 from smp_lab.paths import LOGS_FOLDER, unfinished_folder
 from smp_lab.recipes import PACKAGED_ENCODER, draft
-from smp_lab.storage.runs import load_run
+from smp_lab.storage.measurements import MEASUREMENTS
+from smp_lab.storage.runs import RunRecord, load_run
 from smp_lab.storage.sealed import replace_durably
+from smp_lab.storage.transfers import list_transfers
 from smp_lab.tasks.own import read_task_file
 from smp_lab.training.checkpoints import step_of
 from smp_lab.training.data import load_task_data
 from smp_lab.training.encoders import EncoderFiles, find_encoder
 from smp_lab.training.teachers import find_teacher
+from smp_lab.training.transfer import is_transferred
 
 UNFINISHED, MISSING = "unfinished", "missing"
 # To end with checkpoints; to start nothing more.
@@ -40,12 +43,6 @@ MAX_LOSSES = 10
 PATIENCE = 1.5
 _ASKED = "sweep.ask"
 _POLL_SECONDS = 0.2
-
-
-class _TeacherMissingError(TrainingError):
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"Its teacher {run_id} is not there yet.")
-        self.run_id = run_id
 
 
 class Fingerprints:
@@ -99,23 +96,26 @@ class Fingerprints:
 
 @dataclass(frozen=True)
 class State:
-    """What there is of a run of a grid.
+    """What there is of a run of a grid, or of a measurement.
 
     Parameters
     ----------
     name
         "done", "unfinished" (it has a checkpoint) or "missing".
+    item_id
+        Of the run; of a measurement a name that no other one has.
+    words
+        Of ``smp-lab``: what makes it, on whatever machine.
     config
-        Of the run as it is there, else as it would be trained.
-    asked
-        The run with its teacher by id.
+        Of the run as it is there, else as it would be trained; None for a measurement.
     in_other_precision
         Whether the run that is there has another precision than the one asked for.
     """
 
     name: str
-    config: RunConfig
-    asked: GridRun
+    item_id: str
+    words: tuple[str, ...]
+    config: RunConfig | None = None
     in_other_precision: bool = False
 
 
@@ -146,15 +146,19 @@ class Sweep:
         self.runs = runs
         self._folders = {"glue_folder": glue_folder, "squad_folder": squad_folder}
         self.fingerprints = fingerprints or Fingerprints(self._folders)
+        self._transfers, self._measured = list_transfers([]), MEASUREMENTS.list([])
 
-    def state(self, run: GridRun) -> State:
-        """What there is of a run.
+    def state(self, item: GridItem) -> State:
+        """What there is of a run or a measurement.
 
         Raises
         ------
         SmpLabError
-            If it is not there and cannot be trained.
+            If it is not there and cannot be made.
         """
+        return self._of_run(item) if isinstance(item, GridRun) else self._of_measurement(item)
+
+    def _of_run(self, run: GridRun) -> State:
         asked = self._with_teacher(run)
         config, no_teacher = self._config(asked), None
         if config.teacher is not None:
@@ -165,13 +169,38 @@ class Sweep:
             except SmpLabError as error:
                 # A run that it has taught is there all the same.
                 no_teacher = error
-        there = find_made(self.runs, config)
-        if there is not None:
-            return State(DONE, there, asked, there.precision != config.precision)
+        if (there := find_made(self.runs, config)) is not None:
+            return State(DONE, there.run_id, (), there, there.precision != config.precision)
         if no_teacher is not None:
             raise no_teacher
         unfinished = any(unfinished_folder(self.runs, config.run_id).glob("checkpoint-*"))
-        return State(UNFINISHED if unfinished else MISSING, config, asked)
+        named = replace(asked, settings={**asked.settings, "precision": config.precision})
+        words = ("train", *named.options(), *self._places())
+        return State(UNFINISHED if unfinished else MISSING, config.run_id, words, config)
+
+    def _of_measurement(self, asked: GridMeasurement) -> State:
+        made = [self._made(run) for run in asked.runs]
+        on = made[asked.runs.index(asked.on)]
+        if asked.kind == TRANSFER:
+            ids = [run.run_id for run in made]
+            item_id, words = f"{ids[0]}-on-{on.config.task}", ("transfer", *ids)
+            self._transfers = list_transfers([self.runs], self._transfers)
+            done = is_transferred(made, on.config.task, self._transfers.transfers.values())
+        else:
+            item_id, words = f"{on.run_id}-{asked.kind}", ("evaluate", on.run_id)
+            self._measured = MEASUREMENTS.list([self.runs], self._measured.seen.get)
+            done = any(
+                (record.settings.kind, record.settings.mask_id) == (asked.kind, on.run_id)
+                and {*asked.cuts} <= {*record.settings.options.get("cuts", ())}
+                for record in self._measured.records.values()
+            )
+        return State(DONE if done else MISSING, item_id, (*words, *asked.options(), *self._places()))
+
+    def _made(self, run: GridRun) -> RunRecord:
+        state = self.state(run)
+        if state.name != DONE:
+            raise NeededFirstError(f"Its run {state.item_id} is not there yet.")
+        return load_run(self.runs / state.item_id)
 
     def _with_teacher(self, run: GridRun) -> GridRun:
         """The run with its dense teacher by id; another run as it is."""
@@ -181,7 +210,7 @@ class Sweep:
         wanted = self._config(replace(run, method="dense", remaining=None, settings=shared))
         teacher = find_made(self.runs, wanted)
         if teacher is None:
-            raise _TeacherMissingError(wanted.run_id)
+            raise NeededFirstError(f"Its teacher {wanted.run_id} is not there yet.")
         return replace(run, settings={**run.settings, "teacher": teacher.run_id})
 
     def _config(self, run: GridRun) -> RunConfig:
@@ -196,39 +225,38 @@ class Sweep:
             asked = draft(run.task, run.method, **changes, examples=examples)
         return replace(asked, base_model=files.name, base_model_sha256=files.sha256, data_sha256=data_sha256)
 
-    def words(self, run: GridRun, config: RunConfig) -> list[str]:
-        """Options of ``smp-lab train`` that make a run whose teacher is named by id, on whatever machine."""
+    def _places(self) -> list[str]:
         folders = ["--runs", str(self.runs.absolute())]
         for name, folder in self._folders.items():
             if folder is not None:
                 folders += [f"--{name.removesuffix('_folder')}-dir", str(folder.absolute())]
-        named = replace(run, settings={**run.settings, "precision": config.precision})
-        return [*named.options(), *folders]
+        return folders
 
     def make(
         self,
-        wanted: Sequence[GridRun],
+        wanted: Sequence[GridItem],
         runner: Runner,
         *,
         write: Callable[[str], Any],
-        environment: Callable[[RunConfig], Mapping[str, str]] = lambda config: {},
+        environment: Callable[[RunConfig | None], Mapping[str, str]] = lambda config: {},
     ) -> None:
-        """Train what is not done, in order, as many at a time as the runner has room for.
+        """Make what is not done, in order, as many at a time as the runner has room for.
 
-        A run whose teacher is not made yet waits for it. One whose machine is lost goes on elsewhere; one that has
-        failed as often as the runner allows is set aside. A signal to stop (Ctrl-C, or a polite kill) is passed on, so
-        that each run in work leaves a checkpoint; what `ask` leaves in the folder of runs is heard too.
+        What needs a run that is not made yet, as its teacher or to be measured, waits for it. A run whose machine is
+        lost goes on elsewhere; one that has failed as often as the runner allows is set aside. A signal to stop
+        (Ctrl-C, or a polite kill) is passed on, so that each run in work leaves a checkpoint; what `ask` leaves in the
+        folder of runs is heard too.
 
         Parameters
         ----------
         wanted
-            Runs of a grid.
+            Runs of a grid, and what is measured of them.
         runner
-            Where they are trained.
+            Where they are made.
         write
             Prints a line.
         environment
-            Variables for the process of a run.
+            Variables for the process of a run, or of a measurement.
 
         Raises
         ------
@@ -236,9 +264,9 @@ class Sweep:
             If runs failed, after all others are made; or after a stop.
         """
         waiting = list(wanted)
-        # Until the next run in work ends.
-        postponed: list[GridRun] = []
-        working: dict[str, tuple[GridRun, str, float]] = {}
+        # Until the next run in work ends, with what each needs.
+        postponed: list[tuple[GridItem, SmpLabError]] = []
+        working: dict[str, tuple[GridItem, str, float]] = {}
         pulses = _Pulses()
         failures: Counter[str] = Counter()
         losses: dict[str, tuple[int, int]] = {}
@@ -254,28 +282,24 @@ class Sweep:
                     run = waiting.pop(0)
                     try:
                         state = self.state(run)
+                    except NeededFirstError as error:
+                        postponed.append((run, error))
+                        continue
                     except SmpLabError as error:
-                        if isinstance(error, _TeacherMissingError):
-                            if error.run_id in {run_id for _, run_id, _ in working.values()}:
-                                postponed.append(run)
-                                continue
-                            if any(other.method == DENSE_TEACHER and other.task == run.task for other in waiting):
-                                waiting.append(run)
-                                continue
                         n_failed += 1
                         write(f"failed  {run}: {error}")
                         continue
-                    run_id = state.config.run_id
+                    run_id = state.item_id
                     if state.name == DONE:
                         n_done += 1
-                        if state.in_other_precision:
+                        if state.config is not None and state.in_other_precision:
                             write(f"there   {run}, in {state.config.precision}; it is not trained anew")
                         continue
                     write(f"start   {run_id}")
-                    words = self.words(state.asked, state.config)
                     log = (logs / f"{run_id}.txt").absolute()
                     pulses.begin(unfinished_folder(self.runs, run_id))
-                    handle = runner.start(words, Path.cwd(), environment(state.config), log)
+                    variables = {**environment(state.config), ITEM_VARIABLE: run_id}
+                    handle = runner.start(state.words, Path.cwd(), variables, log)
                     working[handle] = run, run_id, time.monotonic()
                 for handle, (run, run_id, start) in list(working.items()):
                     folder = unfinished_folder(self.runs, run_id)
@@ -288,7 +312,8 @@ class Sweep:
                     else:
                         continue
                     del working[handle]
-                    waiting[:0], postponed = postponed, []
+                    waiting[:0] = [run for run, _ in postponed]
+                    postponed.clear()
                     if outcome == DONE:
                         n_done += 1
                         minutes = (time.monotonic() - start) / 60
@@ -323,7 +348,12 @@ class Sweep:
                     write("waits   no machine has room for a run")
                 if working or waiting:
                     time.sleep(_POLL_SECONDS)
-        sentence = f"{n_done} of {len(wanted)} runs are done"
+        for run, error in [] if stop or drain else postponed:
+            # What they need could not be made.
+            n_failed += 1
+            write(f"failed  {run}: {error}")
+        things = "runs" if all(isinstance(item, GridRun) for item in wanted) else "runs and measurements"
+        sentence = f"{n_done} of {len(wanted)} {things} are done"
         if n_failed or stop:
             raise TrainingError(
                 f"{sentence}, {n_failed} failed{', stopped on request' if stop else ''}. Their output is in {logs}; "

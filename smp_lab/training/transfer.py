@@ -6,7 +6,8 @@ Where weights are frozen, a mask, the encoder and a task's label words are a who
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
@@ -36,6 +37,7 @@ from smp_lab.training.trainer import Log, PruningTrainer, training_arguments
 RANDOM, MAGNITUDE = "random", "magnitude_frozen"
 # One draw says little: some draws answer one class for all, others the other.
 RANDOM_SEEDS = (0, 1, 2)
+_CONTROLS = (*((RANDOM, seed) for seed in RANDOM_SEEDS), (MAGNITUDE, 0))
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,19 @@ def transfer(
     return found
 
 
+def is_transferred(runs: Sequence[RunRecord], task: str, made: Iterable[TransferRecord]) -> bool:
+    """Whether the mask of every run, and every control, is scored on a task already, by one classifier."""
+    levels = dict.fromkeys(map(_level, runs))
+    wanted = {(run.run_id, run.config.method, _level(run), run.config.seed) for run in runs}
+    wanted |= {(None, method, level, seed) for level in levels for method, seed in _CONTROLS}
+    there: defaultdict[str, set[tuple[str | None, str, float, int]]] = defaultdict(set)
+    for settings in (record.settings for record in made):
+        if settings.task == task:
+            mask = settings.mask_run, settings.mask_method, settings.mask_remaining, settings.mask_seed
+            there[settings.classifier].add(mask)
+    return any(wanted <= masks for masks in there.values())
+
+
 def require_mask_alone(run: RunRecord) -> None:
     """Refuse a run whose mask is no classifier by itself.
 
@@ -208,7 +223,7 @@ def _level(run: RunRecord) -> float:
 def _controls(runs: Sequence[RunRecord], prepared: Prepared, encoder: Encoder) -> Iterator[_Mask]:
     """Random and magnitude masks at every remaining fraction of the runs, as control runs have them."""
     for remaining in dict.fromkeys(map(_level, runs)):
-        for method, seed in (*((RANDOM, seed) for seed in RANDOM_SEEDS), (MAGNITUDE, 0)):
+        for method, seed in _CONTROLS:
             control = replace(prepared.config, method=method, remaining=remaining, seed=seed)
             pruned = build_model(control, encoder, total_steps=0).pruned
             pruned.update(0)

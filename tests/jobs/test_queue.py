@@ -69,7 +69,7 @@ def test_a_job_from_queued_to_done_with_every_change(queue, runner, runs):
     number = submit(queue)
     assert states(queue) == ["queued"]
     assert queue.start_next() and not queue.start_next()
-    assert runner.started == [["--task", "rte", "--seed", "0", "--runs", str(runs)]]
+    assert runner.started == [["train", "--task", "rte", "--seed", "0", "--runs", str(runs)]]
     trained(queue, number)
     queue.ends(number, "done")
     assert [state for _, state, _ in queue.changes(number)] == ["queued", "starting", "running", "done"]
@@ -222,7 +222,7 @@ def test_many_who_start_at_once_start_each_job_once(runs, runner):
         thread.start()
     for thread in threads:
         thread.join()
-    seeds = [words[3] for words in runner.started]
+    seeds = [words[4] for words in runner.started]
     assert sorted(seeds) == ["0", "1", "2", "3"]
 
 
@@ -311,7 +311,7 @@ def test_a_run_id_names_no_place_outside(queue, run_id):
 def test_words_are_never_a_shells(queue, runner):
     queue.submit(["--task", "rte; touch harm", "--encoder", "$(touch harm)"], "harmless")
     queue.start_next()
-    assert runner.started[0][:4] == ["--task", "rte; touch harm", "--encoder", "$(touch harm)"]
+    assert runner.started[0][1:5] == ["--task", "rte; touch harm", "--encoder", "$(touch harm)"]
 
 
 def test_five_hundred_finished_and_fifty_waiting(queue, runner):

@@ -21,9 +21,11 @@ from smp_lab import cli
 from smp_lab.config import RunConfig
 from smp_lab.errors import DataError, SmpLabError, TrainingError
 from smp_lab.grid import GridRun, load_grid
-from smp_lab.jobs.runners import DONE, LocalRunner
+from smp_lab.jobs.runners import DONE, FAILED, LocalRunner
 from smp_lab.paths import LOGS_FOLDER, UNFINISHED_FOLDER, cached_runs_folder, grid_file
+from smp_lab.storage.measurements import MEASUREMENTS
 from smp_lab.storage.runs import list_runs
+from smp_lab.storage.transfers import list_transfers
 from smp_lab.training.encoders import EncoderFiles
 from smp_lab.training.sweep import MISSING, Fingerprints, Sweep
 
@@ -105,6 +107,51 @@ def test_a_run_waits_for_its_teacher_in_work(arguments, runs: Path, tmp_path: Pa
     assert invoke(asked).stdout.splitlines()[-1] == "2 of 2 runs are done."
     made = {run.config.method: run for run in list_runs([runs]).runs.values()}
     assert made["smp_s"].config.teacher.startswith(f"{made['dense'].run_id}@")
+
+
+class Here:
+    """A runner whose processes are calls in this one."""
+
+    attempts, is_far, slots = 1, False, 1
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+
+    def start(self, words, cwd, environment, log) -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            self.results.append(invoke(list(words)))
+        return str(len(self.results) - 1)
+
+    def is_alive(self, handle: str) -> bool:
+        return False
+
+    def outcome(self, handle: str) -> tuple[str, str]:
+        error = self.results[int(handle)].exception
+        return (DONE, "") if error is None else (FAILED, str(error))
+
+
+def test_masks_are_measured_once_they_are_made(arguments, runs: Path, glue: Path, tmp_path: Path) -> None:
+    arguments(epochs=1)
+    masks, fails = (tmp_path / "grid.toml").read_text().replace("0.5, 0.1", "0.5").split("[[group]]")[2:]
+    measured = f'[[group]]\nmeasure = ["score", "heads", "transfer"]\ncuts = [2]{masks}'
+    (tmp_path / "grid.toml").write_text(f'{measured}[[group]]\nmeasure = ["score"]{fails}')
+    sweep, wanted = Sweep(runs, glue), load_grid(tmp_path / "grid.toml").items
+    for first in (True, False):
+        lines, runner = [], Here()
+        with pytest.raises(TrainingError, match="4 of 6 runs and measurements are done, 2 failed"):
+            # Measurements before what they need.
+            sweep.make(wanted[::-1], runner, write=lines.append)
+        assert lines[-1].startswith("failed  score of --task rte --method random") and "is not there yet" in lines[-1]
+        assert len(runner.results) == (5 if first else 1)
+    (made,) = list_runs([runs]).runs
+    kinds = [record.settings.kind for record in MEASUREMENTS.list([runs]).records.values()]
+    assert sorted(kinds) == ["heads", "score", "size"]
+    # Its own mask and four controls.
+    assert [record.settings.mask_run for record in list_transfers([runs]).transfers.values()].count(made) == 1
+    assert len(list_transfers([runs]).transfers) == 5
+    assert not list((runs / UNFINISHED_FOLDER).glob("*"))
 
 
 def test_a_stop_leaves_a_checkpoint_that_the_same_command_resumes(arguments, runs: Path) -> None:
