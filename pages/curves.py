@@ -28,7 +28,7 @@ def main() -> None:
     runs = controls.chosen_runs(cache.run_index())
     table = controls.rows_of(runs)
     with answer:
-        if words := overview.answer(cache.computed(overview.over_tasks, table)):
+        if words := cache.computed(overview.answer, cache.computed(overview.over_tasks, table)):
             st.markdown(words, help=explain("remaining weights", "kept"))
     with messages.slot():
         shown, means = _curves(runs, table)

@@ -52,7 +52,7 @@ def main() -> None:
 
 def _answer(place: DeltaGenerator, runs: pd.DataFrame) -> None:
     table = cache.computed(analysis.over_tasks, runs)
-    if words := analysis.answer(table):
+    if words := cache.computed(analysis.answer, table):
         place.markdown(words, help=explain("remaining weights", "kept"))
     controls.show_figure(
         controls.drawn(plot_answer, table),
@@ -91,9 +91,9 @@ def _choose(index: RunIndex, table: pd.DataFrame) -> None:
         "Search", key="search", bind="query-params", placeholder="Any words: cola 10 % regularizer"
     )
     shown = search(table, names, words)
+    written = cache.computed(columns.in_words, table)
     for place, (column, label) in zip(places[1:], _FILTERS.items(), strict=True):
-        written = columns.in_words(table[[column]])[column]
-        names_of = dict(sorted(zip(table[column], written, strict=True)))
+        names_of = dict(sorted(zip(table[column], written[column], strict=True)))
         with place:
             wanted = controls.pick_several(
                 label, names_of, key=f"filter_{column}", first=[], most=len(names_of), placeholder="All"

@@ -32,7 +32,7 @@ def main() -> None:
     per_head = controls.tables_of_runs(
         [(run, cache.computed(sparsity.remaining_per_head, run.kept_per_head, run.layout)) for run in runs]
     )
-    answer.markdown(sparsity.answer(per_layer, per_head), help=explain("kept", "share"))
+    answer.markdown(cache.computed(sparsity.answer, per_layer, per_head), help=explain("kept", "share"))
     if not controls.seeds_apart(per_layer):
         per_layer = along_lines(per_layer, ["layer", "matrix_type"], ["remaining"])
     controls.show(

@@ -173,12 +173,12 @@ def search(table: pd.DataFrame, labels: Mapping[str, str], words: str) -> pd.Dat
     words
         With blanks between; none for all rows.
     """
+    wanted = words.casefold().split()
+    if not wanted:
+        return table
     parts = zip(table["run_id"], table["metric"], table["base_model"], table["seed"], strict=True)
     texts = [
         f"{labels[run_id]} {run_id} {metric} {base_model} seed {seed}".casefold()
         for run_id, metric, base_model, seed in parts
     ]
-    wanted = words.casefold().split()
-    if not wanted:
-        return table
     return table[[all(word in (text.split() if word.isdigit() else text) for word in wanted) for text in texts]]

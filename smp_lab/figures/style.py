@@ -430,8 +430,10 @@ def add_play(
     )
 
 
-def settle(figure: go.Figure) -> None:
-    """Write out the template of a figure, and make lists of its arrays.
+def settled(figure: go.Figure, factor: float = 1) -> dict[str, Any]:
+    """The plain form of a figure with its template written out and its arrays as lists, as many times larger.
+
+    It takes the traces from the figure, whose height becomes that of the form.
 
     Streamlit hands a figure to plotly twice, and the second copy has objects of its own. Where one of them is a
     template or a typed array plotly draws all again; of numbers, text and lists it sees that they are the same.
@@ -439,11 +441,14 @@ def settle(figure: go.Figure) -> None:
     known, layout = (part.to_plotly_json() for part in (figure.layout.template.layout, figure.layout))
     axes = {kind: known.pop(kind) for kind in ("xaxis", "yaxis")}
     layout = {name: _over(axes.get(name[:5], {}), part) for name, part in _over(known, layout).items()}
+    layout = {**{name: part for name, part in layout.items() if name != "template"}, "datarevision": 1}
     data = [_listed(trace.to_plotly_json()) for trace in figure.data]
     figure.data = ()
-    figure.add_traces(data)
-    figure.layout = {**layout, "datarevision": 1}
-    figure.layout.template = None
+    form = {**figure.to_dict(), "data": data, "layout": layout}
+    if factor != 1:
+        form = _enlarged(form, factor)
+        figure.layout.height = form["layout"]["height"]
+    return form
 
 
 def _over(below: Any, above: Any) -> Any:

@@ -197,6 +197,7 @@ _KEYS: dict[str | type[Any], Callable[[Any], Any]] = {
     RunRecord: lambda run: _stamp(run.path),
     TransferRecord: lambda transfer: _file_stamp(transfer.path),
     MaskRecord: lambda mask: (mask.mask_id, mask.digest),
+    MeasurementRecord: lambda measured: _file_stamp(measured.path),
     pd.DataFrame: _table_key,
     # Its rows are only ever added to.
     LiveRun: lambda run: (run.config.run_id, run.from_step, len(run.history), len(run.evaluations)),
@@ -236,10 +237,16 @@ def predictions(run: RunRecord) -> pd.DataFrame:
     return load_run(run.path).predictions
 
 
-@st.cache_data(max_entries=1024, show_spinner=False, hash_funcs=_KEYS)
 def reliability(run: RunRecord, metric: str) -> sampling.Reliability:
     """What a metric of a run is to be compared with; raises what `RunRecord.predictions` raises."""
-    return sampling.reliability(load_run(run.path).predictions, run.config.task_info, metric)
+    return _reliability(_stamp(run.path), metric)
+
+
+# Asked for a hundred runs at a time, where Streamlit's caches take a tenth of a millisecond each.
+@functools.lru_cache(maxsize=4096)
+def _reliability(stamp: Stamp, metric: str) -> sampling.Reliability:
+    run = load_run(Path(stamp[0]))
+    return sampling.reliability(run.predictions, run.config.task_info, metric)
 
 
 @st.cache_resource(max_entries=32, show_spinner="Resampling the development sets", show_time=True, hash_funcs=_KEYS)
@@ -310,7 +317,7 @@ def figure(
 ) -> go.Figure:
     """What a function of `smp_lab.figures` draws from its arguments, in a theme and as many times larger.
 
-    Settled it is drawn faster, and takes no other theme: see `style.settle`.
+    Settled it is drawn faster, and takes no other theme: see `style.settled`.
     """
     return _figure(plot.__module__, plot.__name__, theme, scale, settled, plot, args, settings)
 
@@ -330,12 +337,12 @@ def _figure(
     figure = _plot(*args, **settings)
     figure.update_layout(template=style.template(theme), uirevision=name)
     style.write_in_cells(figure)
-    if settled:
-        style.settle(figure)
-    if scale != 1:
-        figure = style.enlarge(figure, scale)
     # Nobody changes it from now on: what is sent is made once, where Streamlit would copy it in every rerun.
-    sent = figure.to_dict()
+    if settled:
+        sent = style.settled(figure, scale)
+    else:
+        figure = figure if scale == 1 else style.enlarge(figure, scale)
+        sent = figure.to_dict()
     vars(figure)["to_dict"] = lambda: sent
     return figure
 

@@ -43,9 +43,9 @@ def answer(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str,
 def _fastest(labels: Mapping[str, str]) -> str:
     """The fastest form that loses at most a point, in a sentence; empty where none was timed."""
     measured = list(cache.measurements().records.values())
-    times = analysis.time_table(measured, labels)
+    times = cache.computed(analysis.time_table, measured, labels)
     one = times[(times["threads"] == 1) & (times["length"] == 32) & (times["batch"] == 32)]
-    best = analysis.best_cut(analysis.cut_table(measured, labels), one)
+    best = cache.computed(analysis.best_cut, cache.computed(analysis.cut_table, measured, labels), one)
     if best is None:
         return ""
     cut = f"Without rows of fewer than {best['cut']} weights" if best["cut"] else "Without its empty rows alone"
@@ -67,7 +67,7 @@ def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     known = cache.measurements()
     for _, sentence in known.problems:
         messages.warning(sentence)
-    table = analysis.cut_table(list(known.records.values()), labels)
+    table = cache.computed(analysis.cut_table, list(known.records.values()), labels)
     missing = [run for run in runs if run.has_masks and run.run_id not in set(table["run_id"])]
     if table.empty:
         st.info("No mask of these runs was measured yet.")
@@ -82,9 +82,9 @@ def times(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     """How long forms of the model take, from measurement records, beside what a cut leaves of the metric."""
     st.header("How fast is what is left?")
     measured = list(cache.measurements().records.values())
-    table = analysis.time_table(measured, labels)
+    table = cache.computed(analysis.time_table, measured, labels)
     if not table.empty:
-        _times(table, analysis.cut_table(measured, labels))
+        _times(table, cache.computed(analysis.cut_table, measured, labels))
     timed = set(table["run_id"])
     if missing := [run for run in runs if run.has_masks and run.run_id not in timed]:
         st.caption("Not timed yet for all of these runs. What is missing is filled, on an idle machine, by:")
@@ -270,7 +270,9 @@ def _many_tasks(runs: list[RunRecord], sizes: Mapping[str, int]) -> None:
 def _crossings(runs: list[RunRecord], stored: float) -> str:
     """From how many tasks on one encoder and masks take less than models of their own, exact compact ones too."""
     layout = runs[0].layout
-    measured = analysis.cut_table(list(cache.measurements().records.values()), {run.run_id: "" for run in runs})
+    measured = cache.computed(
+        analysis.cut_table, list(cache.measurements().records.values()), {run.run_id: "" for run in runs}
+    )
     sizes = {"fine-tuned models": 1.0, "compact models": measured.loc[measured["cut"] == 0, "left"].mean()}
     froms = {
         way: analysis.tasks_until_masks_are_smaller(

@@ -136,7 +136,7 @@ def spread(means: pd.DataFrame) -> None:
 def paper_tables(runs: pd.DataFrame) -> None:
     """What is shown as Markdown and as LaTeX, to copy; columns of `runs` as `summarize` takes them."""
     with st.expander("Table for a paper: Markdown and LaTeX"):
-        cells, words = cache.computed(summary_cells, cache.computed(summarize, runs)), caption(runs)
+        cells, words = cache.computed(summary_cells, cache.computed(summarize, runs)), cache.computed(caption, runs)
         markdown, latex = st.tabs(["Markdown", "LaTeX"])
         markdown.code(f"{as_markdown(cells)}\n\n{words}", language="markdown")
         latex.code(as_latex(cells, words), language="latex")

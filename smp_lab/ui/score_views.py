@@ -15,7 +15,7 @@ from smp_lab.figures import scores as figures
 from smp_lab.figures import style
 from smp_lab.figures.style import MATRIX_TITLES
 from smp_lab.storage.runs import RunRecord, ScoreHistory
-from smp_lab.ui import controls, messages
+from smp_lab.ui import cache, controls, messages
 from smp_lab.ui.glossary import explain
 
 # Runs with their scores and labels: one, or two that stand side by side.
@@ -30,11 +30,15 @@ def distribution(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
     tables, cuts, steps = [], [], []
     for run, scores, _ in chosen:
         histograms = scores.kept_histogram, scores.removed_histogram
-        tables.append(analysis.score_distribution(scores.steps, scores.edges, *histograms, run.layout, kind, layer))
+        tables.append(
+            cache.computed(
+                analysis.score_distribution, scores.steps, scores.edges, *histograms, run.layout, kind, layer
+            )
+        )
         cuts.append(analysis.score_cuts(scores.steps, scores.score_cut, run.layout, kind, layer))
         steps.append(int(scores.steps[analysis.snapshot_at(scores.steps, share)]))
     now = [table[table["step"] == step] for table, step in zip(tables, steps, strict=True)]
-    scales = {"scores": figures.score_range(tables), "densities": figures.density_range(now)}
+    scales = {"scores": cache.computed(figures.score_range, tables), "densities": figures.density_range(now)}
     _side_by_side(
         chosen,
         [

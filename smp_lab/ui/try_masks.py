@@ -180,7 +180,11 @@ def parts(runs: Sequence[RunRecord], labels: Mapping[str, str], texts: Sequence[
         *({**base, "matrices": [*base["matrices"], matrix]} for matrix in matrices),
     ]
     with messages.sentence_on_error(), st.spinner("Emptying one part after the other", show_time=True):
-        found = models().ask("outcomes", folder=str(run.path), texts=texts, variants=variants)
+        found = session.last(
+            "try_parts",
+            (run.run_id, texts, tuple(out)),
+            lambda: models().ask("outcomes", folder=str(run.path), texts=texts, variants=variants),
+        )
     first, without, *others = found["outcomes"]
     _say_out(out, quantity, answers.changes([first, without]).iloc[0])
     tables = (

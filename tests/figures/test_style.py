@@ -231,18 +231,22 @@ def test_a_settled_figure_looks_the_same_without_template_and_arrays():
     figure.update_layout(xaxis={"range": [0, 9], "tickfont_size": 20}, yaxis2={"side": "right"})
     known = style.template(style.DARK).layout
     figure.update_layout(template=style.template(style.DARK))
-    style.settle(figure)
-    parts = json.loads(figure.to_json())
+    parts = json.loads(json.dumps(style.settled(figure)))
     assert "template" not in parts["layout"]
     assert (parts["data"][0]["x"], parts["data"][0]["marker"]["color"]) == ([0, 1, 2], [0.5, 1, 2])
     # What the figure says stands above what the template says.
-    layout = figure.layout
+    layout = go.Figure(parts).layout
     assert (layout.title.text, layout.title.font.size, layout.height) == ("A title", known.title.font.size, 300)
     assert (layout.xaxis.tickfont.size, layout.xaxis.tickfont.color) == (20, known.xaxis.tickfont.color)
     assert (layout.yaxis2.side, layout.yaxis2.gridcolor) == ("right", known.yaxis.gridcolor)
     assert layout.font.color == known.font.color
-    # A larger one gets no template either.
-    assert style.enlarge(figure, 2).layout.template.layout.font.size is None
+
+
+def test_a_settled_figure_is_larger_and_knows_its_height():
+    figure = style.new_figure("A title", "", height=300).add_scatter(y=[1, 2], marker={"size": 5})
+    parts = style.settled(figure, 2)
+    assert (parts["data"][0]["marker"]["size"], parts["layout"]["height"], figure.layout.height) == (10, 600, 600)
+    assert "template" not in parts["layout"]
 
 
 def test_a_figure_for_print_has_light_ink_safe_fonts_and_nothing_to_press():
