@@ -78,9 +78,12 @@ def test_random_masks_compute_the_same(seed):
 @pytest.mark.parametrize(
     ("matrix_type", "empty", "lost"),
     [
-        # Units 3 and 5 of U go with their biases and columns of D, and so they do where nobody reads them.
-        (INTERMEDIATE, np.s_[[3, 5]], 2 * (24 + 1 + 24)),
-        (OUTPUT, np.s_[:, [3, 5]], 2 * (24 + 1 + 24)),
+        # Four of 20 units of U go with their biases and columns of D, and so they do where nobody reads them.
+        (INTERMEDIATE, np.s_[[3, 5, 7, 8]], 4 * (24 + 1 + 24)),
+        (OUTPUT, np.s_[:, [3, 5, 7, 8]], 4 * (24 + 1 + 24)),
+        # The widths of 18 units and of a head of 5 would not be multiples of 8.
+        (INTERMEDIATE, np.s_[[3, 5]], 0),
+        (VALUE, np.s_[8:11], 0),
         # A head of 8 with no values or no readers goes whole: rows and biases of Q, K and V, columns of O.
         (VALUE, np.s_[8:16], 3 * 8 * (24 + 1) + 8 * 24),
         (ATTENTION_OUTPUT, np.s_[:, 8:16], 3 * 8 * (24 + 1) + 8 * 24),
