@@ -442,7 +442,8 @@ def settled(figure: go.Figure, factor: float = 1) -> dict[str, Any]:
     axes = {kind: known.pop(kind) for kind in ("xaxis", "yaxis")}
     layout = {name: _over(axes.get(name[:5], {}), part) for name, part in _over(known, layout).items()}
     layout = {**{name: part for name, part in layout.items() if name != "template"}, "datarevision": 1}
-    data = [_listed(trace.to_plotly_json()) for trace in figure.data]
+    usual = figure.layout.template.data.to_plotly_json()
+    data = [_listed(_over(usual.get(trace.type, [{}])[0], trace.to_plotly_json())) for trace in figure.data]
     figure.data = ()
     form = {**figure.to_dict(), "data": data, "layout": layout}
     if factor != 1:

@@ -7,9 +7,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from smp_lab.analysis import scores as score_analysis
@@ -180,15 +182,24 @@ def show_pictures(queue: Queue, live: LiveRun, index: RunIndex) -> None:
     _progress(live, ghost, figures.FLIPS)
 
 
+def _picture(plot: Callable[..., go.Figure], *args: Any, key: str, alt: str, **settings: Any) -> None:
+    """A figure that the next step draws anew: nothing of it is saved, the finished run's are on the other pages."""
+    figure = controls.settled(plot, *args, **settings)
+    st.plotly_chart(figure, key=key, theme=None, config={"displayModeBar": False}, alt=alt)
+
+
 def _label(live: LiveRun) -> str:
     return f"this run, seed {live.config.seed}"
 
 
 def _progress(live: LiveRun, ghost: RunRecord | None, kind: str) -> None:
     table, beside = cache.computed(_beside_ghost, live, ghost, kind)
-    controls.show_figure(
-        controls.drawn(figures.plot_progress, table, kind, live.total_steps, beside),
+    _picture(
+        figures.plot_progress,
         table,
+        kind,
+        live.total_steps,
+        beside,
         key=f"live-{kind}",
         alt=f"{kind.capitalize()} of the run that trains, by step, up to step {live.step} of {live.total_steps}.",
     )
@@ -237,9 +248,10 @@ def _rows_of_record(run: RunRecord, kind: str) -> pd.DataFrame:
 
 def _kept_by_matrix(live: LiveRun) -> None:
     table, step = cache.computed(_newest_kept, live)
-    controls.show_figure(
-        controls.drawn(figures.plot_kept_by_matrix, table, step),
+    _picture(
+        figures.plot_kept_by_matrix,
         table,
+        step,
         key="live-matrices",
         alt="Kept weights of each matrix, layer by matrix type, in percent.",
     )
@@ -256,9 +268,10 @@ def _newest_kept(live: LiveRun) -> tuple[pd.DataFrame, int]:
 
 def _heads(live: LiveRun, snapshot: Snapshot) -> None:
     table = cache.computed(_kept_per_head, live.layout, snapshot, _label(live))
-    controls.show_figure(
-        controls.drawn(plot_remaining_per_head, table, ", ".join(MATRIX_TITLES[kind].lower() for kind in HEAD_TYPES)),
+    _picture(
+        plot_remaining_per_head,
         table,
+        ", ".join(MATRIX_TITLES[kind].lower() for kind in HEAD_TYPES),
         key="live-heads",
         alt=f"Kept weights of each attention head after step {snapshot.step}, in percent.",
     )
@@ -278,13 +291,16 @@ def _scores(live: LiveRun, snapshot: Snapshot) -> None:
     table, cuts = cache.computed(_scores_and_cuts, live.layout, snapshot, kind, layer)
     scores, densities = score_figures.score_range([table]), score_figures.density_range([table])
     name = f"{MATRIX_TITLES[kind]}, layer {layer}, after step {snapshot.step:,}"
-    controls.show_figure(
-        controls.drawn(
-            score_figures.plot_distribution, table, cuts, name, snapshot.step, scores=scores, densities=densities
-        ),
+    _picture(
+        score_figures.plot_distribution,
         table,
+        cuts,
+        name,
+        snapshot.step,
         key="live-scores",
         alt=f"Scores of kept and of removed weights: {name}.",
+        scores=scores,
+        densities=densities,
     )
 
 

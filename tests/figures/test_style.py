@@ -244,7 +244,10 @@ def test_a_settled_figure_looks_the_same_without_template_and_arrays():
 
 def test_a_settled_figure_is_larger_and_knows_its_height():
     figure = style.new_figure("A title", "", height=300).add_scatter(y=[1, 2], marker={"size": 5})
+    figure.add_heatmap(z=[[1]])
     parts = style.settled(figure, 2)
+    # What the template says of a kind of trace is written out too.
+    assert parts["data"][1]["textfont"] == {"size": 22}
     assert (parts["data"][0]["marker"]["size"], parts["layout"]["height"], figure.layout.height) == (10, 600, 600)
     assert "template" not in parts["layout"]
 
