@@ -26,10 +26,7 @@ def main() -> None:
             f"{len(chosen) - len(runs)} of the chosen runs train weights or a head, which no record holds: left out."
         )
     if not runs:
-        st.info(
-            "None of these runs has a mask that answers with a class or a number by label words on frozen weights. "
-            "Choose others."
-        )
+        st.info("None of these runs has a mask that answers by label words on frozen weights. Choose others.")
         return
     labels = controls.run_labels(runs)
     st.pills(
@@ -42,7 +39,11 @@ def main() -> None:
     first, second = try_masks.EXAMPLES[0]
     text = st.text_area("Text", first, key="try_text", height=80)
     pairs = any(len(run.config.task_info.text_fields) > 1 for run in runs)
-    other = st.text_area("Second text, of tasks on pairs", second, key="try_second", height=80) if pairs else ""
+    other = (
+        st.text_area("Second text, of tasks on pairs and of questions", second, key="try_second", height=80)
+        if pairs
+        else ""
+    )
     beside = controls.pick_several("Beside each mask", try_masks.BESIDE, key="try_beside", first=[], most=2)
     if not text.strip():
         st.info("Type a text.")

@@ -39,7 +39,7 @@ def answer_table(answers: Mapping[str, Mapping[str, Any] | str], baselines: Mapp
     Returns
     -------
     DataFrame
-        Columns mask, answer (class, or the number that is predicted), word (label word of the highest probability),
+        Columns mask, answer (class, span, or predicted number), word (label word of the highest probability),
         probability (of it, a fraction), baseline, as_baseline ("yes" or "no"), tokens and problem; empty or NaN where
         there is none.
     """
@@ -53,7 +53,8 @@ def answer_table(answers: Mapping[str, Mapping[str, Any] | str], baselines: Mapp
         rows.append(
             {
                 "mask": name,
-                "answer": said["label"] or f"{said['prediction']:.2f}",
+                # Of a span there may be none.
+                "answer": f"{said['prediction']:.2f}" if said["label"] is None else said["label"] or "no answer",
                 "word": word,
                 "probability": said["probabilities"].get(word, np.nan),
                 "baseline": baseline or "",

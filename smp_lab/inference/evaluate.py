@@ -16,8 +16,8 @@ from smp_lab.errors import EncoderError
 from smp_lab.inference.compact import cut_rows
 from smp_lab.inference.export import compact_encoder
 from smp_lab.inference.knock_out import head_changes
-from smp_lab.inference.pruned import Pruned
-from smp_lab.inference.scoring import Model, predict, score_table
+from smp_lab.inference.pruned import Model, Pruned
+from smp_lab.inference.scoring import predict, score_table
 from smp_lab.masks import MaskSet
 from smp_lab.storage.formats import named_base
 from smp_lab.storage.mask_records import MaskRecord

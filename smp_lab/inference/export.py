@@ -24,13 +24,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForMaskedLM
 
-from smp_lab.errors import MissingDependencyError, RunWriteError, first_line
+from smp_lab.errors import ConfigError, MissingDependencyError, RunWriteError, first_line
 from smp_lab.inference.compact import compact
-from smp_lab.inference.pruned import Pruned
-from smp_lab.inference.scoring import Model
+from smp_lab.inference.pruned import Model, Pruned
 from smp_lab.paths import TEMPORARY_PREFIX
 from smp_lab.storage.formats.tables import BITS_FACTS, BITS_FILE, DICTIONARY_FILE, WEIGHTS_FILE
 from smp_lab.training.encoders import LOCAL
+from smp_lab.training.kinds import trained_kind
 
 ONNX_OPSET = 20
 REPORT_FILE = "report.json"
@@ -113,7 +113,9 @@ def _write_compact(pruned: Pruned, folder: Path) -> str:
 
 def _write_onnx(pruned: Pruned, folder: Path, encoder_of: Callable[[Pruned], nn.Module] = compact_encoder) -> str:
     try:
-        import onnxscript  # noqa: F401 - torch's exporter needs it
+        # The one opens what torch's exporter writes with the other.
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"ONNX needs the package {error.name!r}, which is not installed. Install the extra in the clone with: "
@@ -229,9 +231,11 @@ FORMS: Mapping[str, Form] = {
     "compact": Form(
         "Encoder and head without empty rows, columns and heads, for torch alone.", _write_compact, open=_open_compact
     ),
-    "onnx": Form("The compact form for ONNX Runtime.", _write_onnx, open=_open_onnx),
+    "onnx": Form(f"The compact form for ONNX Runtime, opset {ONNX_OPSET}.", _write_onnx, open=_open_onnx),
     "onnx-masked": Form(
-        "The masked form for ONNX Runtime.", partial(_write_onnx, encoder_of=masked_encoder), open=_open_onnx
+        f"The masked form for ONNX Runtime, opset {ONNX_OPSET}.",
+        partial(_write_onnx, encoder_of=masked_encoder),
+        open=_open_onnx,
     ),
     "bits": Form("The mask alone, one bit a weight: the frozen encoder is not in it.", _write_bits, False),
     "prune": Form("The encoder with the names of torch.nn.utils.prune: weight_orig and weight_mask.", _write_prune),
@@ -262,11 +266,18 @@ def export(
     ------
     RunWriteError
         If the folder is there already, cannot be written, or the disk is full. Nothing is left behind.
+    ConfigError
+        If the form is a whole model, and the task asks for spans.
     MissingDependencyError
         If the form needs a package that is not installed.
     EncoderError
         If the encoder has no such form.
     """
+    if FORMS[form].open is not None and trained_kind(pruned.config.task_info).by_token:
+        raise ConfigError(
+            f"Form {form} scores the first token, and task {pruned.config.task!r} asks for a span of tokens. Choose "
+            f"one of: {', '.join(name for name, each in FORMS.items() if each.open is None)}."
+        )
     if folder.exists():
         raise RunWriteError(f"{folder} is there already. Name a folder that is not there yet.")
     scratch = folder.parent / f"{TEMPORARY_PREFIX}{folder.name}-{secrets.token_hex(4)}"

@@ -16,8 +16,8 @@ from torch import Tensor
 from smp_lab.errors import RunWriteError
 from smp_lab.inference.evaluate import n_parameters
 from smp_lab.inference.export import FORMS, MODEL_FILE, Classifier, compact_encoder, export, masked_encoder
-from smp_lab.inference.pruned import Pruned
-from smp_lab.inference.scoring import Model, predict, score_table
+from smp_lab.inference.pruned import Model, Pruned
+from smp_lab.inference.scoring import predict, score_table
 from smp_lab.inference.timing import MASKED, Form, example_batch, time_forms, time_settings, with_onnx_version
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.measurements import FORM, KINDS, save_measurement

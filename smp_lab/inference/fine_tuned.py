@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from smp_lab.errors import ConfigError
 from smp_lab.inference.pruned import Answer, answer_from
 from smp_lab.storage.runs import RunRecord
 from smp_lab.training.encoders import Encoder
@@ -24,12 +25,14 @@ class FineTuned:
     Raises
     ------
     ConfigError
-        If its weights are not kept, or it is no dense run.
+        If its weights are not kept, it is no dense run, or its task asks for spans.
     TrainingError
         If they cannot be read.
     """
 
     def __init__(self, run: RunRecord, encoder: Encoder) -> None:
+        if trained_kind(run.config.task_info).by_token:
+            raise ConfigError("Fine-tuned weights answer by a class or a number here, not by a span of a text.")
         self.config = run.config
         found = find_teacher(str(run.path), run.config.task_info, runs=[run.path.parent], encoder=encoder.files)
         self.model = load_teacher(found, run.config, encoder)

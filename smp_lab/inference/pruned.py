@@ -5,22 +5,34 @@ Many tasks share one encoder in memory: `Pruned.load` takes one that is loaded a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
-from transformers import BatchEncoding
+from torch.nn.functional import pad
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, EncoderError
 from smp_lab.masks import MaskSet
 from smp_lab.storage.runs import RunRecord
+from smp_lab.tasks import spans
+from smp_lab.training.data import Examples
 from smp_lab.training.encoders import Encoder, find_encoder, load_encoder
-from smp_lab.training.heads import Target
+from smp_lab.training.examples import DevelopmentSplit
+from smp_lab.training.heads import PADDING_SCORE, Target
 from smp_lab.training.kinds import trained_kind
 from smp_lab.training.model import PruningModel, build_model
+from smp_lab.training.squad import column
 from smp_lab.training.transfer import require_mask_alone
+from smp_lab.training.windows import question_split
+
+BATCH_SIZE = 64
+
+Model = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -30,11 +42,11 @@ class Answer:
     Parameters
     ----------
     prediction
-        Class number, or the predicted target of a regression task.
+        Class number, the predicted target of a regression task, or the character at which a span begins.
     label
-        Name of the class; None for a regression task.
+        Name of the class, or the words of the span; None for a regression task.
     probabilities
-        Label word -> softmax over the words' scores; empty where one word alone is scored.
+        Label word -> softmax over the words' scores; empty for a span, and where one word alone is scored.
     n_tokens
         Tokens that were read.
     cut
@@ -66,11 +78,6 @@ class Pruned:
     """
 
     def __init__(self, config: RunConfig, encoder: Encoder, masks: MaskSet) -> None:
-        if trained_kind(config.task_info).by_token:
-            raise ConfigError(
-                f"Task {config.task!r} asks for a span of a text, and typed text is answered by a class or a number "
-                "alone here. Name a run of another task; smp-lab transfer scores masks on this one."
-            )
         self.config = config
         self.encoder = encoder
         self.masks = masks
@@ -126,16 +133,17 @@ class Pruned:
 
     def batch(self, *columns: Sequence[str]) -> BatchEncoding:
         """Token numbers by name, ``(n, tokens)`` each, of texts as `scores` takes them; raises what it raises."""
-        fields = self.config.task_info.text_fields
-        if len(columns) != len(fields):
-            raise ConfigError(f"Task {self.config.task!r} reads {' and '.join(fields)}; got {len(columns)} texts.")
+        self._require_fields(len(columns))
         return self.encoder.tokenizer(
             *map(list, columns), truncation=True, max_length=self.config.max_length, padding=True, return_tensors="pt"
         )
 
     @torch.inference_mode()
     def forward(self, **batch: Tensor) -> Tensor:
-        """Scores of the label words, ``(n, n_words)``, from token numbers by name, ``(n, tokens)`` each."""
+        """Scores of the label words from token numbers by name, ``(n, tokens)`` each.
+
+        They are ``(n, n_words)``, and of a task that asks for spans ``(n, tokens, n_words)``.
+        """
         self.model.pruned.update(0)
         return self.model(**batch)["logits"]
 
@@ -145,9 +153,46 @@ class Pruned:
 
     def __call__(self, *texts: str) -> Answer:
         """Answer one example, a text for each text field of the task; raises what `scores` raises."""
+        self._require_fields(len(texts))
+        if trained_kind(self.config.task_info).by_token:
+            return self._span(*texts)
         scores = self.scores(*([text] for text in texts))
         n_tokens = len(self.encoder.tokenizer(*texts)["input_ids"])
         return answer_from(self.config, scores, self.model.target, self.config.label_words or (), n_tokens)
+
+    def _span(self, question: str, context: str) -> Answer:
+        """The best span of all of a text, which is read in windows; a long question is cut."""
+        tokenizer, most = self.encoder.tokenizer, self.config.max_length
+        if not tokenizer.tokenize(context):
+            raise ConfigError(f"Task {self.config.task!r} finds its answer in the second text, which is empty.")
+        asked = Examples(([question], [context]), column([(spans.Answer("", 0),)]))
+        split = question_split("", asked, tokenizer, most)
+        (said,) = split.predictions(scores_of(split, tokenizer, self.forward), self.model.target)
+        n_cut = max(0, len(tokenizer.tokenize(question)) - most // 3)
+        return Answer(said.start, said.text, {}, len(tokenizer(question, context)["input_ids"]) - n_cut, n_cut > 0)
+
+    def _require_fields(self, n_texts: int) -> None:
+        fields = self.config.task_info.text_fields
+        if n_texts != len(fields):
+            raise ConfigError(f"Task {self.config.task!r} reads {' and '.join(fields)}; got {n_texts} texts.")
+
+
+def scores_of(split: DevelopmentSplit, tokenizer: PreTrainedTokenizerBase, model: Model) -> npt.NDArray[np.float32]:
+    """Scores of the examples of a split, in its order, as `DevelopmentSplit.predictions` takes them.
+
+    `model` makes them of token numbers by name.
+    """
+    columns, n = split.examples.columns, len(split.examples)
+    batches = (
+        {name: column[start : start + BATCH_SIZE] for name, column in columns.items()}
+        for start in range(0, n, BATCH_SIZE)
+    )
+    scores = [model(**tokenizer.pad(batch, return_tensors="pt")) for batch in batches]
+    if scores[0].dim() > 2:
+        # Of tokens: the batches are of several lengths.
+        longest = max(each.shape[1] for each in scores)
+        scores = [pad(each, (0, 0, 0, longest - each.shape[1]), value=PADDING_SCORE) for each in scores]
+    return torch.cat(scores).numpy()
 
 
 def answer_from(config: RunConfig, scores: Tensor, target: Target, names: Sequence[str], n_tokens: int) -> Answer:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pandas as pd
 import torch
-from torch import Tensor
 
 from smp_lab.analysis.sampling import reliability
 from smp_lab.errors import ConfigError
-from smp_lab.inference.pruned import Pruned
+from smp_lab.inference.pruned import Model, Pruned, scores_of
 from smp_lab.training.data import TaskData
-from smp_lab.training.examples import DevelopmentSplit
 from smp_lab.training.kinds import development_splits
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.results import predictions_of
-
-BATCH_SIZE = 64
-
-Model = Callable[..., Tensor]
 
 
 @torch.inference_mode()
@@ -48,21 +40,12 @@ def predict(pruned: Pruned, data: TaskData, model: Model | None = None) -> pd.Da
     """
     if data.task.name != pruned.config.task:
         raise ConfigError(f"The mask answers task {pruned.config.task!r}; the examples are of {data.task.name!r}.")
-    splits = development_splits(data, pruned.encoder.tokenizer, pruned.config.max_length)
+    tokenizer = pruned.encoder.tokenizer
+    splits = development_splits(data, tokenizer, pruned.config.max_length)
     predicted = [
-        split.predictions(torch.cat(_scores(pruned, split, model)).numpy(), pruned.model.target) for split in splits
+        split.predictions(scores_of(split, tokenizer, model or pruned.forward), pruned.model.target) for split in splits
     ]
     return predictions_of(data.task, splits, predicted)
-
-
-def _scores(pruned: Pruned, split: DevelopmentSplit, model: Model | None) -> list[Tensor]:
-    columns, n = split.examples.columns, len(split.examples)
-    batches = (
-        {name: column[start : start + BATCH_SIZE] for name, column in columns.items()}
-        for start in range(0, n, BATCH_SIZE)
-    )
-    answer = model or pruned.forward
-    return [answer(**pruned.encoder.tokenizer.pad(batch, return_tensors="pt")) for batch in batches]
 
 
 def score_table(predictions: pd.DataFrame, data: TaskData) -> pd.DataFrame:

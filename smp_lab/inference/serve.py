@@ -22,8 +22,7 @@ import torch
 from smp_lab.errors import DataError, sentence_of
 from smp_lab.inference.fine_tuned import FineTuned
 from smp_lab.inference.knock_out import Variant, knock_out
-from smp_lab.inference.pruned import Pruned
-from smp_lab.inference.scoring import BATCH_SIZE
+from smp_lab.inference.pruned import BATCH_SIZE, Pruned
 from smp_lab.layout import MatrixId
 from smp_lab.masks import random_like, whole
 from smp_lab.storage.runs import RunRecord, load_run

@@ -24,8 +24,7 @@ from torch import Tensor, nn
 
 from smp_lab.inference.compact import cut_rows
 from smp_lab.inference.export import MODEL_FILE, Classifier, compact_encoder, export, masked_encoder, onnx_session
-from smp_lab.inference.pruned import Pruned
-from smp_lab.inference.scoring import Model
+from smp_lab.inference.pruned import Model, Pruned
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.measurements import (
     KINDS,

@@ -32,6 +32,7 @@ EXAMPLES = (
     ("The books was on the table.", "The books were on the table."),
     ("A man is playing the guitar.", "Somebody makes music."),
     ("The museum was opened in 1974.", "The museum has been open since the seventies."),
+    ("Who plays the guitar?", "A man is playing the guitar in the museum, and his friends are dancing."),
 )
 _MEGABYTE, _HISTORY, _MOST_NAMED = 1e6, 10, 6
 _UNKNOWN, _SPECIAL = {"[UNK]", "<unk>"}, {"[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>"}
@@ -44,14 +45,11 @@ def models() -> ModelProcess:
 
 
 def able(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """Runs whose mask makes a classifier of the frozen encoder by itself."""
+    """Runs whose mask answers with the frozen encoder by itself."""
     return [
         run
         for run in runs
-        if run.has_masks
-        and run.config.head == "label_words"
-        and not run.config.method_info.trains_weights
-        and run.config.task_info.kind is not SPAN
+        if run.has_masks and run.config.head == "label_words" and not run.config.method_info.trains_weights
     ]
 
 
@@ -86,7 +84,9 @@ def answer(
         table[shown],
         column_config={
             "mask": "Mask",
-            "answer": st.column_config.TextColumn("Answer", help="A class, or the number that is predicted."),
+            "answer": st.column_config.TextColumn(
+                "Answer", help="A class, the number that is predicted, or words of the second text."
+            ),
             "word": st.column_config.TextColumn("Label word", help="The task's word with the highest probability."),
             "probability": columns.percent("Probability", "Among the label words."),
             "baseline": st.column_config.TextColumn("Most frequent class", help="Of the development set."),
@@ -143,8 +143,10 @@ def _remember(texts: Sequence[str], table: Any) -> None:
 @st.fragment
 def parts(runs: Sequence[RunRecord], labels: Mapping[str, str], texts: Sequence[str]) -> None:
     """What one mask's answer rests on: tokens, heads, matrices; a click on a head or matrix takes it out."""
+    by_id = {run.run_id: run for run in runs if run.config.task_info.kind is not SPAN}
+    if not by_id:
+        return
     st.header("What carries the answer?")
-    by_id = {run.run_id: run for run in runs}
     run = by_id[controls.pick("Mask", {run_id: labels[run_id] for run_id in by_id}, key="try_run", width=420)]
     with messages.sentence_on_error(), st.spinner("Hiding one token after the other", show_time=True):
         # A click below asks for other parts, and hides the same tokens.

@@ -3,6 +3,7 @@
 import json
 import re
 import resource
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from smp_lab.cli import commands
-from smp_lab.errors import RunWriteError
+from smp_lab.errors import MissingDependencyError, RunWriteError
 from smp_lab.inference.compact import cut_rows
 from smp_lab.inference.export import FORMS, export, masked_encoder
 from smp_lab.inference.export_report import export_with_report
@@ -98,6 +99,13 @@ def test_zeros_of_the_masked_form_are_the_mask(pruned, tmp_path):
     weights = load_file(export(pruned, tmp_path / "masked", "masked") / "model.safetensors")
     for matrix, (name, _) in pruned.encoder.matrix_parameters().items():
         np.testing.assert_array_equal(weights[name].numpy() != 0, pruned.masks.dense(matrix))
+
+
+@pytest.mark.parametrize("package", ["onnxscript", "onnxruntime"])
+def test_a_package_that_is_missing_is_named(package, pruned, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependencyError, match=f"'{package}', which is not installed"):
+        export(pruned, tmp_path / "out", "onnx")
 
 
 def test_nothing_is_written_over_or_left_behind(pruned, tmp_path):

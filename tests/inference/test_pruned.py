@@ -1,10 +1,13 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from smp_lab.errors import ConfigError, EncoderError, TrainingError
+from smp_lab.inference.export import export
 from smp_lab.inference.pruned import Pruned
+from smp_lab.inference.scoring import predict
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.run import train
 
@@ -21,6 +24,27 @@ def test_a_mask_answers_as_its_run_did(prepared, tmp_path, task):
         assert sum(answer.probabilities.values()) == pytest.approx(1)
         assert list(answer.probabilities) == list(record.config.label_words)
         assert answer.label == (made.data.task.classes[int(answer.prediction)] if task == "rte" else None)
+
+
+def test_a_question_is_answered_from_all_of_a_text(prepared, tmp_path):
+    made = prepared(task="toy-span", epochs=1)
+    record = train(made, tmp_path, command="smp-lab train")
+    pruned = Pruned.load(record, encoder=load_encoder(made.files))
+    questions, contexts = made.data.development["validation"].texts
+    answers = [pruned(*texts) for texts in zip(questions, contexts, strict=True)]
+    spans = record.predictions[["start", "end"]].itertuples(index=False)
+    for answer, context, (start, end) in zip(answers, contexts, spans, strict=True):
+        assert (answer.prediction, answer.label) == (start, context[start:end])
+    pd.testing.assert_frame_equal(predict(pruned, made.data), record.predictions)
+    # Far more than a window.
+    long = pruned(questions[0], f"{contexts[0]} " * 40)
+    assert long.n_tokens > 40 and not long.cut and long.label
+    assert pruned("who " * 30, contexts[0]).cut
+    with pytest.raises(ConfigError, match="second text, which is empty"):
+        pruned(questions[0], " ")
+    with pytest.raises(ConfigError, match="asks for a span of tokens. Choose one of: bits"):
+        export(pruned, tmp_path / "compact", "compact")
+    assert export(pruned, tmp_path / "bits", "bits").is_dir()
 
 
 def test_one_encoder_serves_many_masks(pruned):
