@@ -111,9 +111,11 @@ class Setting:
             if self.optional:
                 return None
             raise ConfigError(f"Setting {self.name} is missing.")
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        # The bound keeps out NaN, infinities, and whole numbers that are not floats.
-        if number and self.type in (int, float) and abs(value) < 2**63:
+        got = textwrap.shorten(repr(value), 60, placeholder=" ...")
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and self.type in (int, float):
+            # The bound keeps out NaN, infinities, and whole numbers that are not floats.
+            if not abs(value) < 2**63:
+                raise ConfigError(f"Setting {self.name} = {got} is no number between {-(2**63):.2g} and {2**63:.2g}.")
             if self.type is float:
                 return float(value) + 0.0  # -0.0 equals 0.0 and must not have another id
             if value == math.floor(value):
@@ -122,7 +124,6 @@ class Setting:
             return tuple(value)
         elif self.type is str and isinstance(value, str):
             return value
-        got = textwrap.shorten(repr(value), 60, placeholder=" ...")
         raise ConfigError(f"Setting {self.name} = {got} is not of type {self.type.__name__}.")
 
     def check_range(self, value: Any) -> None:

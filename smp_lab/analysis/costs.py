@@ -93,8 +93,8 @@ def plain_mask_bytes(layout: EncoderLayout) -> int:
     return -(-layout.n_weights // 8)
 
 
-def storage_of_tasks(layout: EncoderLayout, n_tasks: int, mask_bytes: float) -> pd.DataFrame:
-    """Bytes that several tasks take, with float32 weights: fine-tuned models against masks over one shared encoder.
+def storage_of_tasks(layout: EncoderLayout, n_tasks: int, mask_bytes: float, compact: float = math.nan) -> pd.DataFrame:
+    """Bytes that several tasks take, with float32 weights: models of their own against masks over one shared encoder.
 
     Parameters
     ----------
@@ -104,19 +104,24 @@ def storage_of_tasks(layout: EncoderLayout, n_tasks: int, mask_bytes: float) -> 
         How many.
     mask_bytes
         Of one stored mask.
+    compact
+        Fraction of the encoder's parameters in a compact model.
 
     Returns
     -------
     DataFrame
-        Rows "fine-tuned", "masks, one bit a weight" and "masks, as stored": bytes, and times (how many of these the
-        fine-tuned models would take).
+        Rows "fine-tuned", "masks, one bit a weight", "masks, as stored" and, where its size is known, "compact": bytes,
+        and times (how many of these the fine-tuned models would take).
     """
     model = BYTES_PER_PARAMETER * layout.n_parameters
-    n_bytes = np.array(
-        [n_tasks * model, model + n_tasks * plain_mask_bytes(layout), model + n_tasks * mask_bytes], np.float64
-    )
-    ways = ["fine-tuned", "masks, one bit a weight", "masks, as stored"]
-    return pd.DataFrame({"way": ways, "n_tasks": n_tasks, "bytes": n_bytes, "times": n_bytes[0] / n_bytes})
+    ways = {
+        "fine-tuned": n_tasks * model,
+        "masks, one bit a weight": model + n_tasks * plain_mask_bytes(layout),
+        "masks, as stored": model + n_tasks * mask_bytes,
+        "compact": n_tasks * compact * model,
+    }
+    table = pd.DataFrame({"way": list(ways), "n_tasks": n_tasks, "bytes": list(map(float, ways.values()))}).dropna()
+    return table.assign(times=table["bytes"].iloc[0] / table["bytes"])
 
 
 def cut_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) -> pd.DataFrame:

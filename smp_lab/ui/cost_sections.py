@@ -9,6 +9,7 @@ import streamlit as st
 
 from smp_lab.analysis import costs as analysis
 from smp_lab.figures.costs import plot_cuts, plot_times
+from smp_lab.layout import EncoderLayout
 from smp_lab.storage.published import SOURCE
 from smp_lab.storage.runs import RunRecord
 from smp_lab.ui import cache, columns, controls, messages
@@ -164,8 +165,9 @@ def _times(table: pd.DataFrame, cuts: pd.DataFrame) -> None:
     machines = ", ".join(sorted(set(table["machine"]) - {""}))
     st.caption(
         f"Measured on {messages.plain(machines)}. Zeros in a matrix take as long as any number: masked weights are as "
-        f"slow as dense ones.{_sparse_rows(table)} DeepSparse, the runtime for sparse weights on CPUs, was given up by "
-        "its makers in June 2025."
+        f"slow as dense ones.{_sparse_rows(table)} No runtime for sparse weights is used: those "
+        "for CPUs were given up by their makers, Intel Extension for Transformers in October 2024 and DeepSparse in "
+        "June 2025."
     )
 
 
@@ -246,7 +248,11 @@ def _many_tasks(runs: list[RunRecord], sizes: Mapping[str, int]) -> None:
     first = runs[0]
     same = [run for run in runs if run.layout == first.layout]
     stored = sum(sizes[run.run_id] for run in same) / len(same)
-    table = analysis.storage_of_tasks(first.layout, n_tasks, stored)
+    measured = cache.computed(
+        analysis.cut_table, list(cache.measurements().records.values()), {run.run_id: "" for run in same}
+    )
+    compact = measured.loc[measured["cut"] == 0, "left"].mean()
+    table = analysis.storage_of_tasks(first.layout, n_tasks, stored, compact)
     with st.container(horizontal=True):
         for place, row in enumerate(table.to_dict("records")):
             gain = f"{row['times']:.2f} times less" if row["times"] >= 1 else "more than fine-tuned"
@@ -262,18 +268,14 @@ def _many_tasks(runs: list[RunRecord], sizes: Mapping[str, int]) -> None:
     st.caption(
         f"{n_tasks} task{'s' * (n_tasks > 1)} on {messages.plain(first.config.base_model)} with weights in 32 bits, "
         f"heads left out: {n_tasks} fine-tuned model{'s' * (n_tasks > 1)} against one encoder and a mask each "
-        f"({stored / _MEGABYTE:.3f} MB as stored{several}). {_crossings(same, stored)}"
+        f"({stored / _MEGABYTE:.3f} MB as stored{several}). {_crossings(first.layout, stored, compact)}"
     )
     controls.data_downloads(table, "storage-of-tasks")
 
 
-def _crossings(runs: list[RunRecord], stored: float) -> str:
+def _crossings(layout: EncoderLayout, stored: float, compact: float) -> str:
     """From how many tasks on one encoder and masks take less than models of their own, exact compact ones too."""
-    layout = runs[0].layout
-    measured = cache.computed(
-        analysis.cut_table, list(cache.measurements().records.values()), {run.run_id: "" for run in runs}
-    )
-    sizes = {"fine-tuned models": 1.0, "compact models": measured.loc[measured["cut"] == 0, "left"].mean()}
+    sizes = {"fine-tuned models": 1.0, "compact models": compact}
     froms = {
         way: analysis.tasks_until_masks_are_smaller(
             layout, stored, share * analysis.BYTES_PER_PARAMETER * layout.n_parameters
