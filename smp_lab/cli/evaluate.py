@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -125,10 +126,12 @@ def command(
         return
     parameters = sized.table.set_index("cut")
     for row in scored.table.to_dict("records"):
-        size = parameters.loc[row["cut"]]
+        size, majority = parameters.loc[row["cut"]], row["majority"]
+        # A correlation, or a span, has none.
+        beside = "" if math.isnan(majority) else f"; majority-class baseline {majority:.4f}"
         typer.echo(
             f"cut {row['cut']}: {row['metric']} {row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f} on "
-            f"{row['n_examples']:,} examples; majority-class baseline {row['majority']:.4f}), "
+            f"{row['n_examples']:,} examples{beside}), "
             f"{size['parameters'] / size['published']:.1%} of the encoder's parameters"
         )
     typer.echo(f"Kept as {scored.path.name} and {sized.path.name} in {scored.path.parent}")

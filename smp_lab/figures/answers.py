@@ -86,7 +86,7 @@ def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, An
         x=list(range(len(parts))),
         y=layers,
         z=grid,
-        hovertext=[[f"{value:+.2f}" for value in row] for row in grid],
+        hovertext=[[f"{value:+z.2f}" for value in row] for row in grid],
         coloraxis="coloraxis",
         xgap=1,
         ygap=1,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy.typing as npt
 import pandas as pd
 import torch
 
 from smp_lab.analysis.sampling import reliability
 from smp_lab.errors import ConfigError
 from smp_lab.inference.pruned import Model, Pruned, scores_of
-from smp_lab.training.data import TaskData
+from smp_lab.tasks.spans import Answer
+from smp_lab.training.data import Examples, TaskData
 from smp_lab.training.kinds import development_splits
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.results import predictions_of
+from smp_lab.training.squad import column
 
 
 @torch.inference_mode()
@@ -66,8 +71,16 @@ def score_table(predictions: pd.DataFrame, data: TaskData) -> pd.DataFrame:
     """
     rows = []
     for (suffix, name), (_, said) in zip(data.task.splits, predictions.groupby("split"), strict=True):
-        column = said["prediction"].to_numpy()
-        for metric, value in compute_metrics(data.task, suffix, data.development[name].targets, column).items():
+        examples = data.development[name]
+        for metric, value in compute_metrics(data.task, suffix, examples.targets, _predicted(said, examples)).items():
             known = reliability(predictions, data.task, metric)
             rows.append((metric, value, known.low, known.high, known.n_examples, known.majority_baseline))
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n_examples", "majority"])
+
+
+def _predicted(said: pd.DataFrame, examples: Examples) -> npt.NDArray[Any]:
+    """Predictions as `compute_metrics` takes them."""
+    if "prediction" in said:
+        return said["prediction"].to_numpy()
+    spans = zip(examples.texts[1], said["start"], said["end"], strict=True)
+    return column([Answer(context[start:end], start) for context, start, end in spans])

@@ -262,7 +262,7 @@ def _many_tasks(runs: list[RunRecord], sizes: Mapping[str, int]) -> None:
                 gain if place else None,
                 delta_color="off",
                 delta_arrow="off",
-                width=240,
+                width=200,
             )
     several = f", the mean of {len(same)} runs" if len(same) > 1 else ""
     st.caption(

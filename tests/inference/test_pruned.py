@@ -7,7 +7,7 @@ import pytest
 from smp_lab.errors import ConfigError, EncoderError, TrainingError
 from smp_lab.inference.export import export
 from smp_lab.inference.pruned import Pruned
-from smp_lab.inference.scoring import predict
+from smp_lab.inference.scoring import predict, score_table
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.run import train
 
@@ -35,7 +35,10 @@ def test_a_question_is_answered_from_all_of_a_text(prepared, tmp_path):
     spans = record.predictions[["start", "end"]].itertuples(index=False)
     for answer, context, (start, end) in zip(answers, contexts, spans, strict=True):
         assert (answer.prediction, answer.label) == (start, context[start:end])
-    pd.testing.assert_frame_equal(predict(pruned, made.data), record.predictions)
+    said = predict(pruned, made.data)
+    pd.testing.assert_frame_equal(said, record.predictions)
+    scored = score_table(said, made.data).set_index("metric")["value"]
+    assert scored.to_dict() == pytest.approx(record.results["metrics"])
     # Far more than a window.
     long = pruned(questions[0], f"{contexts[0]} " * 40)
     assert long.n_tokens > 40 and not long.cut and long.label
