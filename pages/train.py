@@ -55,10 +55,13 @@ def _new_run(jobs: list[Job]) -> None:
         asked, own = filled
         words = forms.words_of(asked, data := forms.data_folder(asked), own)
         estimate.show(words, asked, data, own, index, can_measure=not missing)
-        st.code(shlex.join(["smp-lab", "train", *words]), language="shell", wrap_lines=True)
+        place = safety.cluster()
+        on_cluster = bool(place) and st.toggle("Train on the cluster", key="on_cluster", help=shlex.join(place))
+        command = ["smp-lab", "train", *words, *(place if on_cluster else [])]
+        st.code(shlex.join(command), language="shell", wrap_lines=True)
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=missing):
             try:
-                st.query_params[_JOB] = str(actions.submit(words, asked, own))
+                st.query_params[_JOB] = str(actions.submit(words, asked, own, on_cluster=on_cluster))
                 st.query_params.pop(_LIKE, None)
             except SmpLabError as error:
                 messages.error(str(error))

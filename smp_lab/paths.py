@@ -28,6 +28,8 @@ SQUAD_VARIABLE = "SMP_LAB_SQUAD_DIR"
 # Of the app: nothing can be changed through it; and that it can where other machines reach it.
 READ_ONLY_VARIABLE = "SMP_LAB_READ_ONLY"
 ALLOW_TRAINING_VARIABLE = "SMP_LAB_ALLOW_TRAINING"
+# Options of `smp-lab train` that name a cluster; whoever starts the app gives them.
+CLUSTER_VARIABLE = "SMP_LAB_CLUSTER"
 
 # Hidden folders inside a folder of runs: never listed as runs.
 UNFINISHED_FOLDER = ".unfinished"

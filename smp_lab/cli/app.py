@@ -12,6 +12,7 @@ import typer
 from smp_lab.cli.options import existing
 from smp_lab.paths import (
     ALLOW_TRAINING_VARIABLE,
+    CLUSTER_VARIABLE,
     READ_ONLY_VARIABLE,
     RUNS_VARIABLE,
     app_file,
@@ -47,6 +48,14 @@ def command(
             help="Let other machines start, stop and delete too, where the app listens to them.",
         ),
     ] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OPTIONS",
+            help="Let the page Train queue runs for a Ray cluster too: options of train that say where it is and what "
+            f"a run gets there, such as '--on ray://HOST:PORT --cpus 4' ({CLUSTER_VARIABLE}).",
+        ),
+    ] = None,
 ) -> None:
     """Open the app in a browser.
 
@@ -67,6 +76,7 @@ def command(
         RUNS_VARIABLE: str(folder.absolute()),
         **({READ_ONLY_VARIABLE: "1"} if read_only else {}),
         **({ALLOW_TRAINING_VARIABLE: "1"} if allow_training else {}),
+        **({CLUSTER_VARIABLE: cluster} if cluster else {}),
     }
     # Streamlit takes the theme from the folder it is started in.
     os.chdir(project_folder())

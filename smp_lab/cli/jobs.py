@@ -78,17 +78,18 @@ def command(
         ensure_supervisor(queue)
     jobs = queue.jobs()
     if as_json:
-        typer.echo(json.dumps([_plain(job) for job in jobs], indent=1))
+        typer.echo(json.dumps([_plain(queue, job) for job in jobs], indent=1))
         return None
     for job in jobs:
-        typer.echo(f"{job.id:>4}  {job.state:<9} {job.run_id or job.title}{f'  {job.reason}' * bool(job.reason)}")
+        on = f"  on {node}" if (node := queue.node_of(job)) else ""
+        typer.echo(f"{job.id:>4}  {job.state:<9} {job.run_id or job.title}{on}{f'  {job.reason}' * bool(job.reason)}")
     waiting = sum(job.state == "queued" for job in jobs)
     typer.echo(f"{waiting} waiting, {queue.slots} at once{', the queue is paused' * queue.paused}")
     return None
 
 
-def _plain(job: Job) -> dict[str, Any]:
-    return vars(job) | {"words": list(job.words)}
+def _plain(queue: Queue, job: Job) -> dict[str, Any]:
+    return vars(job) | {"words": list(job.words), "node": queue.node_of(job)}
 
 
 def _follow(queue: Queue, number: int, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smp_lab.cli.options import AsJson, GlueFolder, SquadFolder, extras_for, print_json
-from smp_lab.config import RunConfig
+from smp_lab.cli.place import Cpus, Device, Gpus, Memory, On, the_place
 from smp_lab.errors import ConfigError, NeededFirstError, SmpLabError
 from smp_lab.grid import GridItem, GridRun, load_grid
-from smp_lab.jobs.cluster import RayRunner
-from smp_lab.jobs.runners import DONE, LocalRunner, Runner
+from smp_lab.jobs.runners import DONE
 from smp_lab.jobs.whereabouts import whereabouts
 from smp_lab.paths import HUB_FOLDER, LOGS_FOLDER, cached_runs_folder, grid_file
 from smp_lab.settings import SETTINGS
@@ -58,23 +57,11 @@ def command(
     jobs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Runs at a time; on a CPU as many as it has cores is fastest.")
     ] = 1,
-    on: Annotated[
-        str,
-        typer.Option(
-            metavar="local|ray[://HOST:PORT]",
-            help="Where runs are trained: here, or on a Ray cluster (extra: cluster) whose machines share the folder "
-            "of runs.",
-        ),
-    ] = "local",
-    cpus: Annotated[int, typer.Option(min=1, metavar="N", help="On a cluster: cores of a run, and its threads.")] = 1,
-    gpus: Annotated[
-        float, typer.Option(min=0, metavar="X", help="On a cluster: accelerators of a run, or a fraction of one.")
-    ] = 0.0,
-    memory: Annotated[float, typer.Option(min=0, metavar="GIB", help="On a cluster: memory that a run needs.")] = 2.0,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="On a cluster: accelerator that runs are meant for, as its driver names it."),
-    ] = None,
+    on: On = "local",
+    cpus: Cpus = 1,
+    gpus: Gpus = 0.0,
+    memory: Memory = 2.0,
+    device: Device = None,
     prefetch: Annotated[
         bool,
         typer.Option("--prefetch", help="First bring each encoder and data set into the folder of runs, for all."),
@@ -101,8 +88,10 @@ def command(
         raise ConfigError(f"The grid has groups 1 to {len(asked.groups)}; got {', '.join(map(str, unknown))}.")
     wanted = [item for item in asked.items if not group or item.group in group]
     if prefetch:
-        # Before a library reads it.
-        os.environ.setdefault("HF_HOME", str((folder / HUB_FOLDER).absolute()))
+        # Before a library reads it; what is named beside it would lie elsewhere.
+        os.environ["HF_HOME"] = str((folder / HUB_FOLDER).absolute())
+        for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE"):
+            os.environ.pop(name, None)
     with extras_for("Training"):
         from smp_lab.training.sweep import DRAIN, STOP, Sweep, ask
     if stop or drain:
@@ -125,34 +114,10 @@ def command(
             )
         typer.echo(f"process {process.pid} continues by itself and writes to {log}; `kill {process.pid}` stops it")
     else:
-        runner, environment = _place(on, jobs, cpus, gpus, memory, device)
+        runner, environment = the_place(on, folder, jobs, cpus=cpus, gpus=gpus, memory=memory, device=device)
         if prefetch:
             _prefetch(sweep, wanted)
         sweep.make(wanted, runner, write=typer.echo, environment=environment)
-
-
-def _place(
-    on: str, jobs: int, cpus: int, gpus: float, memory: float, device: str | None
-) -> tuple[Runner, Callable[[RunConfig | None], Mapping[str, str]]]:
-    """Where runs are trained, and the variables of the process of a run there."""
-    if on == "local":
-        # They share the cores evenly.
-        threads = {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // jobs, 1))} if jobs > 1 else {}
-        return LocalRunner(slots=jobs), lambda config: threads
-    name, _, address = on.partition("://")
-    if name != "ray":
-        raise ConfigError(f"Unknown place {on!r}. Choose local, ray, or ray://HOST:PORT.")
-    if gpus and device is None:
-        raise ConfigError("Say with --device which accelerator the runs are meant for: another one makes other masks.")
-    from smp_lab.training.environment import facts, pinned
-
-    runner = RayRunner(address, cpus=cpus, gpus=gpus, memory=int(memory * 2**30))
-
-    def environment(config: RunConfig | None) -> Mapping[str, str]:
-        expected = facts(config) | {"threads": cpus}
-        return pinned(expected | ({"device": device, "instructions": "-"} if gpus else {}))
-
-    return runner, environment
 
 
 def _prefetch(sweep: Sweep, wanted: Iterable[GridItem]) -> None:

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from smp_lab.cli.options import GlueFolder, Source, SquadFolder, TaskFilePath, asked_task, extras_for
+from smp_lab.cli.place import Cpus, Device, Gpus, Memory, On, the_place
 from smp_lab.cli.this_job import told_to_queue
 from smp_lab.config import RunConfig
-from smp_lab.grid import as_options
+from smp_lab.grid import GridRun, as_options
 from smp_lab.methods import METHODS, SET
 from smp_lab.paths import RUNS_VARIABLE, cached_runs_folder, own_runs_folder
 from smp_lab.recipes import PACKAGED_ENCODER, draft
@@ -93,6 +94,11 @@ def command(
             "accelerator), paper-code (the authors' scripts; also: paper) or paper-text (what the paper says).",
         ),
     ] = "desk",
+    on: On = "local",
+    cpus: Cpus = 1,
+    gpus: Gpus = 0.0,
+    memory: Memory = 2.0,
+    device: Device = None,
     report_to: Annotated[
         str, typer.Option(metavar="NAME", help="Logger of transformers to report to: tensorboard, wandb and so on.")
     ] = "none",
@@ -144,7 +150,7 @@ def command(
         from smp_lab.training.prepare import prepare
         from smp_lab.training.run import train as train_run
         from smp_lab.training.stop import Interrupted
-        from smp_lab.training.sweep import find_made
+        from smp_lab.training.sweep import Sweep, find_made
     folder = own_runs_folder() if runs is None else runs
     folders = [folder, cached_runs_folder()]
     with told_to_queue(context, folder, Interrupted) as run_begins:
@@ -167,6 +173,19 @@ def command(
                 )
         require_expected(prepared.config)
         run_begins(prepared.config)
+        if on != "local":
+            # A grid of one.
+            of_all = {"remaining", "seed"}
+            named = {word: value for word, value in settings.items() if word not in of_all and value is not None}
+            own = None if task_file is None else str(task_file.absolute())
+            asked = GridRun(1, name, method, remaining, seed, named | {"source": source}, own)
+            flags = {"--resume-anyway": resume_anyway, "--allow-unknown-tokens": allow_unknown_tokens}
+            flags |= {"--allow-broken-rows": allow_broken_rows}
+            more = [*as_options({"report_to": report_to}), *(flag for flag, given in flags.items() if given)]
+            runner, environment = the_place(on, folder, cpus=cpus, gpus=gpus, memory=memory, device=device)
+            sweep = Sweep(folder, glue_dir, squad_dir, more=more)
+            sweep.make([asked], runner, write=typer.echo, environment=environment)
+            return
         record = train_run(
             prepared,
             folder,

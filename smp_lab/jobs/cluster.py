@@ -7,26 +7,32 @@ business of `smp_lab.lease`.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import logging
 import os
 import platform
+import secrets
 import signal
 import socket
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from smp_lab.errors import ConfigError, MissingDependencyError, first_line
 from smp_lab.jobs.queue import JOB_VARIABLE, NO_JOB
 from smp_lab.jobs.runners import DONE, FAILED, LOST, SMP_LAB, STOPPED, start_process
+from smp_lab.paths import LOGS_FOLDER
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 10.0
+_LOOK_SECONDS = 60.0
+_PROBE = "shared-"
 # Where encoders and data lie that the driver has fetched; no token goes over the network.
 _HUB = ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
 
@@ -38,6 +44,8 @@ class RayRunner:
     ----------
     address
         As ``ray start`` prints it, HOST:PORT; empty for the cluster of this machine (RAY_ADDRESS).
+    shared
+        A folder that every machine must see: the runs', since Ray carries no files between machines.
     cpus, gpus, memory
         What a run is given: cores, accelerators or a fraction of one, bytes.
 
@@ -46,13 +54,13 @@ class RayRunner:
     MissingDependencyError
         If Ray is not installed.
     ConfigError
-        If there is no cluster.
+        If there is no cluster, or a machine of it does not see the folder.
     """
 
     attempts = 3
     is_far = True
 
-    def __init__(self, address: str = "", *, cpus: int = 1, gpus: float = 0, memory: int = 0) -> None:
+    def __init__(self, address: str, shared: Path, *, cpus: int = 1, gpus: float = 0, memory: int = 0) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # Else no machine without an accelerator would be told that it has none to use.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -82,6 +90,22 @@ class RayRunner:
         self._tasks: dict[str, tuple[Any, str]] = {}
         # Log of a run -> machines on which it failed.
         self._failed_on: defaultdict[str, set[str]] = defaultdict(set)
+        # A folder of the same name may be another one; of a file that was not there before this is not so.
+        self._probe = shared.absolute() / LOGS_FOLDER / f"{_PROBE}{secrets.token_hex(8)}"
+        self._probe.parent.mkdir(parents=True, exist_ok=True)
+        self._probe.touch()
+        atexit.register(self._probe.unlink, missing_ok=True)
+        self._require_shared()
+
+    def _require_shared(self) -> None:
+        nodes = [node["NodeID"] for node in self._ray.nodes() if node["Alive"] and self._room_on(node)]
+        look = self._ray.remote(num_cpus=0, max_retries=0)(unseen)
+        asked = [look.options(label_selector={"ray.io/node-id": node}).remote([str(self._probe)]) for node in nodes]
+        # One that does not answer in time, or joins later, is asked again by each task.
+        for answer in self._ray.wait(asked, num_returns=len(asked), timeout=_LOOK_SECONDS)[0] if asked else ():
+            with suppress(self._ray.exceptions.RayError):
+                if sentence := self._ray.get(answer):
+                    raise ConfigError(sentence)
 
     @property
     def slots(self) -> int:
@@ -107,7 +131,7 @@ class RayRunner:
                 label_selector={"ray.io/node-id": f"!in({','.join(failed)})"},
                 fallback_strategy=[{"label_selector": {"ray.io/node-id": "!none"}}],
             )
-        result = task.remote(list(words), str(cwd), pinned, str(log))
+        result = task.remote(list(words), str(cwd), pinned, str(log), str(self._probe))
         self._tasks[result.hex()] = result, str(log)
         return result.hex()
 
@@ -145,7 +169,19 @@ class RayRunner:
         return FAILED, said or f"on {node}, with exit status {status}"
 
 
-def work(words: list[str], cwd: str, environment: dict[str, str], log: str) -> tuple[int, str, str, str]:
+def unseen(places: Sequence[str]) -> str:
+    """A sentence about the first place that this machine does not see; empty where it sees all."""
+    for place in map(Path, places):
+        if not place.exists():
+            folder = place.parents[1] if place.name.startswith(_PROBE) else place
+            return (
+                f"Machine {platform.node()} does not share the folder {folder}. All machines must see it under this "
+                "name: checkpoints and records lie there, and Ray carries no files."
+            )
+    return ""
+
+
+def work(words: list[str], cwd: str, environment: dict[str, str], log: str, probe: str) -> tuple[int, str, str, str]:
     """What a task does: exit status of the run's process, the machine's name and id, and why it could not start.
 
     When the task is stopped the run leaves a checkpoint; when its worker dies the process dies with it.
@@ -153,13 +189,8 @@ def work(words: list[str], cwd: str, environment: dict[str, str], log: str) -> t
     import ray
 
     node, node_id = platform.node(), ray.get_runtime_context().get_node_id()
-    if missing := [place for place in (cwd, str(Path(log).parent)) if not Path(place).is_dir()]:
-        return (
-            1,
-            node,
-            node_id,
-            f"Machine {node} sees no folder {missing[0]}. All machines must share it, under one name.",
-        )
+    if sentence := unseen([cwd, probe]):
+        return 1, node, node_id, sentence
     child = start_process([*SMP_LAB, *words], Path(cwd), environment, Path(log), _die_with_parent)
     while child.poll() is None:
         try:

@@ -24,7 +24,7 @@ import psutil
 from smp_lab.config import RunConfig
 from smp_lab.errors import JobError
 from smp_lab.jobs.runners import LocalRunner, Runner
-from smp_lab.lease import require_free
+from smp_lab.lease import living_holder, require_free
 from smp_lab.paths import RECORD_FILE, jobs_folder, unfinished_folder
 from smp_lab.processes import this_process
 
@@ -176,6 +176,13 @@ class Queue:
             If there is none of this number.
         """
         return self._seen(self._stored(number))
+
+    def node_of(self, job: Job) -> str | None:
+        """Name of the machine that trains a job's run; None where none does yet, or any more."""
+        if not job.is_active or job.run_id is None:
+            return None
+        holder = living_holder(unfinished_folder(self.runs, job.run_id))
+        return None if holder is None else holder.node
 
     def changes(self, number: int) -> list[tuple[float, str, str]]:
         """Time, state and reason of each change of a job, in order."""

@@ -31,6 +31,7 @@ from smp_lab.tasks.own import read_task_file
 from smp_lab.training.checkpoints import step_of
 from smp_lab.training.data import load_task_data
 from smp_lab.training.encoders import EncoderFiles, find_encoder
+from smp_lab.training.stop import Interrupted
 from smp_lab.training.teachers import find_teacher
 from smp_lab.training.transfer import is_transferred
 
@@ -133,6 +134,8 @@ class Sweep:
         As in `load_task_data`; None takes data as `smp-lab train` does.
     fingerprints
         Of encoders and data; None reads them.
+    more
+        Options of ``smp-lab train`` that change no result, for every run.
     """
 
     def __init__(
@@ -142,8 +145,9 @@ class Sweep:
         squad_folder: Path | None = None,
         *,
         fingerprints: Fingerprints | None = None,
+        more: Sequence[str] = (),
     ) -> None:
-        self.runs = runs
+        self.runs, self._more = runs, more
         self._folders = {"glue_folder": glue_folder, "squad_folder": squad_folder}
         self.fingerprints = fingerprints or Fingerprints(self._folders)
         self._transfers, self._measured = list_transfers([]), MEASUREMENTS.list([])
@@ -175,7 +179,7 @@ class Sweep:
             raise no_teacher
         unfinished = any(unfinished_folder(self.runs, config.run_id).glob("checkpoint-*"))
         named = replace(asked, settings={**asked.settings, "precision": config.precision})
-        words = ("train", *named.options(), *self._places())
+        words = ("train", *named.options(), *self._more, *self._places())
         return State(UNFINISHED if unfinished else MISSING, config.run_id, words, config)
 
     def _of_measurement(self, asked: GridMeasurement) -> State:
@@ -261,7 +265,9 @@ class Sweep:
         Raises
         ------
         TrainingError
-            If runs failed, after all others are made; or after a stop.
+            If runs failed, after all others are made.
+        Interrupted
+            After a stop.
         """
         waiting = list(wanted)
         # Until the next run in work ends, with what each needs.
@@ -355,7 +361,7 @@ class Sweep:
         things = "runs" if all(isinstance(item, GridRun) for item in wanted) else "runs and measurements"
         sentence = f"{n_done} of {len(wanted)} {things} are done"
         if n_failed or stop:
-            raise TrainingError(
+            raise (Interrupted if stop else TrainingError)(
                 f"{sentence}, {n_failed} failed{', stopped on request' if stop else ''}. Their output is in {logs}; "
                 "the same command resumes."
             )

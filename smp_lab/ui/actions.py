@@ -15,7 +15,7 @@ from smp_lab.ui import safety
 from smp_lab.ui.own_data import OwnData
 
 # What a message from elsewhere must not name: places on this machine.
-_PLACES = ("--glue-dir", "--squad-dir", "--source", "--teacher", "--task-file")
+_PLACES = ("--glue-dir", "--squad-dir", "--source", "--teacher", "--task-file", "--on")
 
 
 def queue() -> Queue:
@@ -23,7 +23,9 @@ def queue() -> Queue:
     return Queue(own_runs_folder())
 
 
-def submit(words: Sequence[str], settings: dict[str, object], own: OwnData | None = None) -> int:
+def submit(
+    words: Sequence[str], settings: dict[str, object], own: OwnData | None = None, *, on_cluster: bool = False
+) -> int:
     """Queue a run and return its number.
 
     Parameters
@@ -34,13 +36,18 @@ def submit(words: Sequence[str], settings: dict[str, object], own: OwnData | Non
         The same as arguments of `draft`, which checks them.
     own
         The task of one's own that they name.
+    on_cluster
+        Whether it trains on the cluster that the app was started with. A page says no more: where that is, is not its
+        business.
     """
     _require_run_allowed(words, settings)
+    if on_cluster and not safety.cluster():
+        raise JobError("This app was started without a cluster: `smp-lab app --cluster` names one.")
     config = draft(**settings)  # type: ignore[arg-type]
     if own is not None:
         own.written()
     changed = queue()
-    number = changed.submit(words, title_of(config))
+    number = changed.submit([*words, *(safety.cluster() if on_cluster else [])], title_of(config))
     ensure_supervisor(changed)
     return number
 

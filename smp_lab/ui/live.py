@@ -106,7 +106,8 @@ def show_state(queue: Queue, job: Job, live: LiveRun | None) -> None:
         if queue.runner.is_suspended(job.process):
             st.warning("Its process stands still: something has suspended it. Stop wakes it and leaves a checkpoint.")
         else:
-            st.caption("You may close this tab, and the app: training continues, and this page finds it again.")
+            on = f"It trains on {messages.plain(node)}. " if (node := queue.node_of(job)) else ""
+            st.caption(f"{on}You may close this tab, and the app: training continues, and this page finds it again.")
     if job.state in ("failed", "lost"):
         messages.error(job.reason or "It ended without a word.")
         _show_log(queue, job)

@@ -6,11 +6,12 @@ A page only asks; `smp_lab.ui.actions` refuses whatever a page, or a message tha
 from __future__ import annotations
 
 import os
+import shlex
 
 import streamlit as st
 
 from smp_lab.errors import JobError
-from smp_lab.paths import ALLOW_TRAINING_VARIABLE, READ_ONLY_VARIABLE
+from smp_lab.paths import ALLOW_TRAINING_VARIABLE, CLUSTER_VARIABLE, READ_ONLY_VARIABLE
 from smp_lab.recipes import PACKAGED_ENCODER
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -52,3 +53,8 @@ def require_change_allowed() -> None:
 def encoders() -> tuple[str, ...] | None:
     """Encoders that may be named; None for any folder and any model of the hub, where this machine alone asks."""
     return None if is_local() else (PACKAGED_ENCODER,)
+
+
+def cluster() -> list[str]:
+    """Options of ``smp-lab train`` for the cluster that whoever started the app has named; empty where none is."""
+    return shlex.split(os.environ.get(CLUSTER_VARIABLE, ""))

@@ -114,10 +114,10 @@ def test_a_process_outlives_the_one_that_started_it(tmp_path):
         LocalRunner().stop(handle)
 
 
-def test_a_cluster_that_is_not_there_is_told_soon():
+def test_a_cluster_that_is_not_there_is_told_soon(tmp_path):
     pytest.importorskip("ray", reason="needs the extra: pip install -e '.[cluster]'")
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     for nowhere in (address, "a machine without a port"):
         with pytest.raises(ConfigError, match=f"No Ray cluster answers at {nowhere}.*ray start --head"):
-            RayRunner(nowhere)
+            RayRunner(nowhere, tmp_path)

@@ -20,7 +20,7 @@ import json, signal, sys, time
 from pathlib import Path
 from smp_lab.config import RunConfig
 from smp_lab.jobs.queue import Queue, ThisJob
-config = RunConfig.from_dict(json.loads(sys.argv[1]))
+config = RunConfig.from_dict(json.loads(sys.argv[2]))
 runs = Path(sys.argv[sys.argv.index("--runs") + 1])
 job = ThisJob(Queue(runs))
 def stop(*_):

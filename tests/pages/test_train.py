@@ -17,6 +17,7 @@ from smp_lab.jobs.speed import Speed
 from smp_lab.lease import held
 from smp_lab.paths import (
     ALLOW_TRAINING_VARIABLE,
+    CLUSTER_VARIABLE,
     LOGS_FOLDER,
     READ_ONLY_VARIABLE,
     events_file,
@@ -106,7 +107,8 @@ def test_what_no_job_is_of_is_shown_and_removed_unless_a_process_holds_it(open_p
     assert "Remove it" not in labels(open_page("train.py"))
 
 
-def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs):
+def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs, monkeypatch):
+    monkeypatch.setenv(CLUSTER_VARIABLE, "--on ray://head:6379 --cpus 4")
     app = open_page("train.py")
     assert "Nothing has been trained" in sentences(app.markdown)
     app.selectbox(key="new_task").set_value("mrpc")
@@ -117,6 +119,8 @@ def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs):
     command = app.code[0].value
     options = "--task mrpc --method smp_s --remaining 0.1 --seed 0 --epochs 2.0 --glue-dir /data/my-glue"
     assert command == f"smp-lab train {options}"
+    command = app.toggle(key="on_cluster").set_value(True).run().code[0].value
+    assert command == f"smp-lab train {options} --on ray://head:6379 --cpus 4"
     app = press(app, "Start")
     assert not app.exception
     (job,) = Queue(runs).jobs()
@@ -182,10 +186,11 @@ def test_a_run_that_trains_is_watched_and_stopped(open_page, local, training, ru
     stopped = []
     monkeypatch.setattr("smp_lab.jobs.runners.LocalRunner.stop", lambda self, handle: stopped.append(handle))
     make_run(runs, seed=1)
-    app = open_page("train.py", job=str(training))
+    with held(unfinished_folder(runs, tiny_config().run_id)):
+        app = open_page("train.py", job=str(training))
+    assert f"It trains on {platform.node()}. You may close" in sentences(app.caption)
     figures = {metric.label: metric.value for metric in app.metric}
     assert figures["Step"] == "30 / 100" and figures["Accuracy"] == "61.0" and figures["Loss"] == "0.500"
-    assert "You may close this tab" in sentences(app.caption)
     assert len(charts(app)) == 7
     # The finished run of another seed, in grey.
     assert "finished run, seed 1" in str(charts(app)[0].proto.spec)
@@ -241,6 +246,7 @@ def test_an_app_that_only_shows_refuses_on_the_server(open_page, local, training
     assert {"Start", "Stop", "Pause the queue"}.isdisjoint(labels(app)) and len(charts(app)) == 7
     for act in (
         lambda: actions.submit(WORDS, {"task": "rte", "method": "smp_s", "remaining": 0.5}),
+        lambda: actions.submit(WORDS, {"task": "rte", "method": "smp_s", "remaining": 0.5}, on_cluster=True),
         lambda: actions.measure(WORDS, {"task": "rte", "method": "smp_s", "remaining": 0.5}),
         lambda: actions.stop(training),
         lambda: actions.resume(training),
@@ -261,8 +267,11 @@ def test_other_machines_name_no_places_here(local, runs, monkeypatch):
     asked = {"task": "rte", "method": "smp_s", "remaining": 0.5}
     with pytest.raises(JobError, match="only these encoders"):
         actions.submit(WORDS, {**asked, "encoder": "/etc"})
-    with pytest.raises(JobError, match="--glue-dir cannot be given"):
-        actions.submit([*WORDS, "--glue-dir", "/etc"], asked)
+    for option in ("--glue-dir", "--on"):
+        with pytest.raises(JobError, match=f"{option} cannot be given"):
+            actions.submit([*WORDS, option, "/etc"], asked)
+    with pytest.raises(JobError, match="started without a cluster"):
+        actions.submit(WORDS, asked, on_cluster=True)
     with pytest.raises(JobError, match="only these encoders"):
         actions.measure(WORDS, {**asked, "encoder": "/etc"})
     assert not Queue(runs).jobs()

@@ -17,6 +17,8 @@ from conftest import HANGS
 
 from smp_lab.cli.sweep import _listed
 from smp_lab.grid import load_grid
+from smp_lab.jobs.queue import DONE, QUEUED, STOPPED, Queue
+from smp_lab.jobs.supervisor import ensure_supervisor
 from smp_lab.lease import LEASE_VARIABLE, holder_of
 from smp_lab.paths import LOGS_FOLDER, UNFINISHED_FOLDER
 from smp_lab.storage.runs import list_runs
@@ -267,3 +269,27 @@ def test_machines_are_lost_all_the_time(lab):
     assert kills > 6
     assert "could not be written" in "".join(log.read_text() for log in (lab.runs / LOGS_FOLDER).glob("*.txt"))
     check(lab, 11, n_failed=1)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("lab", [(MASKS, "[0.3]", "[0]", 60)], indirect=True)
+def test_a_job_of_the_queue_trains_on_the_cluster(lab, monkeypatch):
+    for name, value in lab.environment.items():
+        monkeypatch.setenv(name, value)
+    lab.add()
+    (asked,) = load_grid(lab.grid).runs
+    words = [*asked.options(), "--glue-dir", str(lab.glue), "--on", f"ray://{lab.cluster.address}", "--memory", "0"]
+    queue = Queue(lab.runs)
+    number = queue.submit(words, "one")
+    ensure_supervisor(queue)
+    eventually(lab.training)
+    assert queue.node_of(queue.job(number)) == platform.node()
+    queue.stop(number)
+    eventually(lambda: queue.job(number).state == STOPPED)
+    assert any(lab.runs.glob(f"{UNFINISHED_FOLDER}/*/checkpoint-*"))
+    queue.resume(number)
+    ensure_supervisor(queue)
+    eventually(lambda: not queue.job(number).is_active and queue.job(number).state != QUEUED)
+    assert queue.job(number).state == DONE, queue.log_tail(number)
+    (lab.folder / "driver").write_text(queue.log_tail(number))
+    check(lab, 1)
