@@ -14,7 +14,7 @@ from smp_lab.cli.options import GlueFolder, Source, SquadFolder, TaskFilePath, a
 from smp_lab.cli.place import Cpus, Device, Gpus, Memory, On, the_place
 from smp_lab.cli.this_job import told_to_queue
 from smp_lab.config import RunConfig
-from smp_lab.grid import GridRun, as_options
+from smp_lab.grid import KNOWN, GridRun, as_options
 from smp_lab.methods import METHODS, SET
 from smp_lab.paths import RUNS_VARIABLE, cached_runs_folder, own_runs_folder
 from smp_lab.recipes import PACKAGED_ENCODER, draft
@@ -175,8 +175,7 @@ def command(
         run_begins(prepared.config)
         if on != "local":
             # A grid of one.
-            of_all = {"remaining", "seed"}
-            named = {word: value for word, value in settings.items() if word not in of_all and value is not None}
+            named = {word: settings[word] for word in sorted(KNOWN) if settings.get(word) is not None}
             own = None if task_file is None else str(task_file.absolute())
             asked = GridRun(1, name, method, remaining, seed, named | {"source": source}, own)
             flags = {"--resume-anyway": resume_anyway, "--allow-unknown-tokens": allow_unknown_tokens}
