@@ -25,3 +25,13 @@ def test_keys_turn_pages_and_move_the_picture(visit):
     page.wait_for_function(f"({_STEP})() > 3")
     # The keys of the slider are its own: the page stays.
     assert "screen=3" in page.url
+    # What is shown is in the address, and the address shows it.
+    slider.press("Home")
+    slider.press("ArrowRight")
+    page.wait_for_url("**step=15*")
+    page.reload()
+    page.wait_for_selector(".updatemenu-button[tabindex]")
+    page.wait_for_function(f"({_STEP})() === 1")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(_TITLE, arg="4.")
+    assert "step=" not in page.url

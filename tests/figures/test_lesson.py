@@ -62,6 +62,16 @@ def test_points_of_the_plane_are_the_weights_and_the_cut_is_the_lowest_that_is_k
     np.testing.assert_array_equal(named(figure, "kept").y, figure.frames[-1].data[1].y)
 
 
+def test_a_step_is_shown_as_its_nearest_frame_is(cloud):
+    figure = plot_plane(*cloud, [0, 10, 20], False, 5, True, 12)
+    assert figure.layout.sliders[0].active == 1
+    for trace, part in zip(figure.data, figure.frames[1].data, strict=False):
+        np.testing.assert_array_equal(trace.y, part.y)
+    last = plot_plane(*cloud, [0, 10, 20], False, 5, True)
+    assert last.layout.sliders[0].active == 2
+    assert len(named(last, "way of weight 5").y) == 3
+
+
 def test_magnitude_cuts_upright_and_before_a_guess_nothing_plays(cloud):
     weights, scores, kept = cloud
     figure = plot_plane(weights, scores, kept, [0, 10, 20], True, 5, False)
@@ -89,6 +99,10 @@ def test_lines_of_the_network_are_the_kept_weights():
             there = {(layer, high[into], layer + 1, high[out]) for layer, out, into in edges}
             back = {(*line[2:], *line[:2]) for line in there}
             assert there <= {line for line in drawn if not np.isnan(line).any()} <= there | back
+    np.testing.assert_array_equal(figure.data[0].z, sides[0].surfaces[-1])
+    early = plot_network(sides, [0, 10], rng.normal(size=(6, 2)), np.arange(6) % 2, 1.5, True, 4)
+    np.testing.assert_array_equal(early.data[0].z, sides[0].surfaces[0])
+    assert early.layout.sliders[0].active == 0
     # A line goes from the unit that the weight reads to the unit that it feeds.
     masks = np.zeros((1, 1, 3, 3), bool)
     masks[0, 0, 2, 0] = True

@@ -51,6 +51,7 @@ def plot_network(
     labels: npt.NDArray[np.int64],
     reach: float,
     plays: bool,
+    step: int | None = None,
 ) -> go.Figure:
     """Two trainings.
 
@@ -66,6 +67,8 @@ def plot_network(
         Half of the side of the square that is shown.
     plays
         Whether all steps are in the picture, or the first alone.
+    step
+        As of `play.add_play`.
     """
     figure = make_subplots(
         rows=2,
@@ -181,8 +184,8 @@ def plot_network(
         add_play(
             figure,
             steps,
-            [{"data": _frame(sides, place, step, highest), "traces": moving} for place, step in enumerate(steps)],
-            shown=now,
+            [{"data": _frame(sides, place, at, highest), "traces": moving} for place, at in enumerate(steps)],
+            step,
             below=28,
         )
     return figure

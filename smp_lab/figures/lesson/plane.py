@@ -24,6 +24,7 @@ def plot_plane(
     by_weight: bool,
     chosen: int,
     plays: bool,
+    step: int | None = None,
 ) -> go.Figure:
     """Where the weights of a layer lie, kept and removed, with the cut; and the way of one of them.
 
@@ -39,6 +40,8 @@ def plot_plane(
         The weight that is followed.
     plays
         Whether all steps are in the picture, or the first alone.
+    step
+        As of `play.add_play`.
     """
     figure = make_subplots(
         rows=1,
@@ -129,5 +132,5 @@ def plot_plane(
     figure.update_layout(showlegend=False)
     if plays:
         frames = [{"data": drawn(place), "traces": [0, 1, 2, 3]} for place in range(len(steps))]
-        add_play(figure, steps, frames, shown=last)
+        add_play(figure, steps, frames, step)
     return figure

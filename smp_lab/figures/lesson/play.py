@@ -35,20 +35,20 @@ def caption(figure: go.Figure, words: str, *, left: int = 8, below: int = 54) ->
 
 
 def add_play(
-    figure: go.Figure, steps: Sequence[int], frames: Sequence[dict[str, Any]], shown: int, *, below: int = 46
+    figure: go.Figure, steps: Sequence[int], frames: Sequence[dict[str, Any]], step: int | None, *, below: int = 46
 ) -> None:
-    """Let a figure play.
+    """Let a figure play, and show one of its frames.
 
     Parameters
     ----------
     figure
-        As it is at frame `shown`.
+        As it is at its last frame.
     steps
         Of training, one for each frame.
     frames
         What changes.
-    shown
-        Which frame the figure starts at.
+    step
+        What is shown is the frame nearest to it; None for the last.
     below
         Pixels between the axes and the slider: room for tick labels and axis titles.
     """
@@ -57,6 +57,11 @@ def add_play(
     for frame, name in zip(frames, names, strict=True):
         frame["name"] = name
     figure.frames = frames
+    shown = len(steps) - 1
+    if step is not None:
+        shown = int(np.argmin(np.abs(np.asarray(steps) - step)))
+        for trace, part in zip(figure.frames[shown].traces, figure.frames[shown].data, strict=True):
+            figure.data[trace].update(part.to_plotly_json())
     at_once = {"mode": "immediate", "transition": {"duration": 0}}
     play = {"frame": {"duration": _MILLISECONDS, "redraw": True}, "transition": {"duration": 0}}
     figure.update_layout(

@@ -17,7 +17,12 @@ Floats = npt.NDArray[np.floating]
 
 
 def plot_snapshots(
-    steps: Sequence[int], edges: Floats, kept: npt.NDArray[np.integer], removed: npt.NDArray[np.integer], cuts: Floats
+    steps: Sequence[int],
+    edges: Floats,
+    kept: npt.NDArray[np.integer],
+    removed: npt.NDArray[np.integer],
+    cuts: Floats,
+    step: int | None = None,
 ) -> go.Figure:
     """Scores of all weights at each snapshot, kept and removed apart, with the cut of every matrix.
 
@@ -31,6 +36,8 @@ def plot_snapshots(
         Counts, ``(n_snapshots, n_bins)``.
     cuts
         ``(n_snapshots, n_matrices)``.
+    step
+        As of `play.add_play`.
     """
     widths = np.diff(edges)
     total = (kept + removed)[0].sum()
@@ -68,7 +75,7 @@ def plot_snapshots(
         figure,
         steps,
         [{"data": drawn(place), "traces": [0, 1, 2]} for place in range(len(steps))],
-        shown=len(steps) - 1,
+        step,
     )
     return figure
 

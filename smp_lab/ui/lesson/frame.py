@@ -12,6 +12,7 @@ from smp_lab.ui import controls, links
 from smp_lab.ui.lesson.code import find_code
 
 SCREEN = "screen"
+_STEP = "step"
 
 # A screen fits a window of 1280 x 720; on a phone the picture stands below the controls.
 _STYLE = """<style>
@@ -90,11 +91,28 @@ if (!window.lessonKeys) {
         slider.setAttribute('aria-valuenow', active);
         slider.setAttribute('aria-valuetext', `step ${steps[active].label}`);
     };
+    // Plotly rejects, without a reason, the promise of an animation that is cut off; nobody waits for it.
+    window.addEventListener('unhandledrejection', event => event.reason === undefined && event.preventDefault());
+    // The step that is shown goes into the address, once the picture rests.
+    const remember = plot => {
+        if (plot.remembersStep) return;
+        plot.remembersStep = true;
+        plot.on('plotly_sliderchange', ({step}) => {
+            clearTimeout(plot.remembering);
+            plot.remembering = setTimeout(() => {
+                const address = new URL(location);
+                address.searchParams.set('step', step.label);
+                history.replaceState(history.state, '', address);
+            }, 300);
+        });
+    };
     window.lessonKeys = new MutationObserver(() => {
         for (const button of document.querySelectorAll('.updatemenu-button:not([tabindex])'))
             reach(button, 'button', button.textContent, press(button));
-        for (const slider of document.querySelectorAll('.slider-container .slider-group:not([tabindex])'))
+        for (const slider of document.querySelectorAll('.slider-container .slider-group:not([tabindex])')) {
             reach(slider, 'slider', 'Step of training', move(slider));
+            remember(slider.closest('.js-plotly-plot'));
+        }
         document.querySelectorAll('.slider-container .slider-group').forEach(tell);
     });
     window.lessonKeys.observe(document.body, {childList: true, subtree: true});
@@ -166,7 +184,14 @@ def _here(n_screens: int) -> int:
 
 
 def _go(place: int) -> None:
+    st.query_params.pop(_STEP, None)
     st.query_params[SCREEN] = str(place + 1)
+
+
+def step() -> int | None:
+    """The step of training that the address asks for; the page's script writes it there."""
+    asked = st.query_params.get(_STEP, "")
+    return int(asked) if asked.isdecimal() and len(asked) < 10 else None
 
 
 def _way(screens: Sequence[Screen], here: int) -> None:

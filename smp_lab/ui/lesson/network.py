@@ -82,6 +82,7 @@ def show() -> None:
             done[0].labels[:_N_DRAWN],
             REACH,
             guessed,
+            frame.step(),
             alt=(
                 f"Two small networks that learn {sides[0].shape}: {names[0]} and {names[1]}. "
                 + (

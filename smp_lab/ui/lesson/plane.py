@@ -100,6 +100,7 @@ def show() -> None:
             method == MAGNITUDE,
             chosen,
             guessed,
+            frame.step(),
             on_click=_follow,
             alt=(
                 f"{weights.shape[1]} weights of one layer as points of weight and score, under {TITLES[str(method)]}. "

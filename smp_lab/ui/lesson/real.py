@@ -90,6 +90,7 @@ def _scores(left: DeltaGenerator, right: DeltaGenerator) -> None:
             kept[:, bins],
             removed[:, bins],
             history.score_cut,
+            frame.step(),
             alt=(
                 f"Histogram of the scores of {run.layout.n_weights:,} weights, kept above the cuts and removed below "
                 "them; a slider moves through 21 snapshots"
