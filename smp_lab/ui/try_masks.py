@@ -129,11 +129,11 @@ def _majority_class(run: RunRecord) -> str | None:
 
 def _remember(texts: Sequence[str], table: Any) -> None:
     """What was asked in this session, the last first."""
-    history: list[dict[str, str]] = st.session_state.setdefault("try_history", [])
     said = "; ".join(f"{row.mask}: {row.answer}" for row in table.itertuples() if row.answer)
     entry = {"text": " | ".join(filter(None, texts)), "answers": said}
-    if entry not in history:
-        st.session_state["try_history"] = [entry, *history][:_HISTORY]
+    before: list[dict[str, str]] = st.session_state.get("try_history", [])
+    history = [entry, *(each for each in before if each != entry)][:_HISTORY]
+    st.session_state["try_history"] = history
     if len(history) > 1:
         with st.expander("What you asked before", icon=":material/history:"):
             for line in history[1:]:

@@ -109,6 +109,15 @@ def test_no_text_asks_nothing(open_page, three, models):
     assert len(models.asked) == n_asked
 
 
+def test_what_was_asked_before_stands_below_the_last_first(open_page, three, models):
+    app = open_page(PAGE, three[0].run_id)
+    first, second = app.text_area(key="try_text").value, "A dull film."
+    assert not app.text
+    for text, before in ((second, [first]), ("So so.", [second, first]), (first, ["So so.", second])):
+        app.text_area(key="try_text").set_value(text).run()
+        assert [each.value.partition("\n")[0].partition(" |")[0] for each in app.text] == before
+
+
 def test_runs_without_a_mask_of_label_words_are_said(open_page, runs, models):
     run = make_run(runs, method="dense", remaining=1.0)
     assert "None of these runs has a mask" in sentences(open_page(PAGE, run.run_id).info)
