@@ -88,8 +88,9 @@ class RayRunner:
             ) from None
         self._task = ray.remote(max_retries=0, num_cpus=cpus, num_gpus=gpus, memory=memory)(work)
         self._tasks: dict[str, tuple[Any, str]] = {}
-        # Log of a run -> machines on which it failed.
+        # Log of a run -> machines on which it failed; tasks that must not go there.
         self._failed_on: defaultdict[str, set[str]] = defaultdict(set)
+        self._choosy: set[str] = set()
         # A folder of the same name may be another one; of a file that was not there before this is not so.
         self._probe = shared.absolute() / LOGS_FOLDER / f"{_PROBE}{secrets.token_hex(8)}"
         self._probe.parent.mkdir(parents=True, exist_ok=True)
@@ -98,9 +99,11 @@ class RayRunner:
         self._require_shared()
 
     def _require_shared(self) -> None:
-        nodes = [node["NodeID"] for node in self._ray.nodes() if node["Alive"] and self._room_on(node)]
         look = self._ray.remote(num_cpus=0, max_retries=0)(unseen)
-        asked = [look.options(label_selector={"ray.io/node-id": node}).remote([str(self._probe)]) for node in nodes]
+        asked = [
+            look.options(label_selector={"ray.io/node-id": node}).remote([str(self._probe)])
+            for node in self._machines()
+        ]
         # One that does not answer in time, or joins later, is asked again by each task.
         for answer in self._ray.wait(asked, num_returns=len(asked), timeout=_LOOK_SECONDS)[0] if asked else ():
             with suppress(self._ray.exceptions.RayError):
@@ -112,6 +115,10 @@ class RayRunner:
         """Runs for which the machines that are there now have room."""
         return sum(self._room_on(node) for node in self._ray.nodes() if node["Alive"])
 
+    def _machines(self) -> set[str]:
+        """Ids of the machines that are there and could hold a run."""
+        return {node["NodeID"] for node in self._ray.nodes() if node["Alive"] and self._room_on(node)}
+
     def _room_on(self, node: Mapping[str, Any]) -> int:
         return int(min(node["Resources"].get(name, 0.0) / amount for name, amount in self._wants.items()))
 
@@ -122,22 +129,23 @@ class RayRunner:
         if "GPU" not in self._wants:
             pinned["CUDA_VISIBLE_DEVICES"] = ""
         # A machine whose disk is full would take every run, and fail it, before another one has room.
-        there = {node["NodeID"] for node in self._ray.nodes() if node["Alive"] and self._room_on(node)}
-        failed = sorted(self._failed_on[str(log)] & there)
-        task = self._task
-        if failed and there - {*failed}:
-            # Should the others be lost before one takes it, any machine may.
-            task = task.options(
-                label_selector={"ray.io/node-id": f"!in({','.join(failed)})"},
-                fallback_strategy=[{"label_selector": {"ray.io/node-id": "!none"}}],
-            )
+        there, failed = self._machines(), self._failed_on[str(log)]
+        task, choosy = self._task, bool(there & failed and there - failed)
+        if choosy:
+            task = task.options(label_selector={"ray.io/node-id": f"!in({','.join(sorted(failed))})"})
         result = task.remote(list(words), str(cwd), pinned, str(log), str(self._probe))
         self._tasks[result.hex()] = result, str(log)
+        if choosy:
+            self._choosy.add(result.hex())
         return result.hex()
 
     def is_alive(self, handle: str) -> bool:
         """As in `Runner`; a task that waits for a machine counts."""
-        return not self._ray.wait([self._tasks[handle][0]], timeout=0)[0]
+        task, log = self._tasks[handle]
+        if handle in self._choosy and not self._machines() - self._failed_on[log]:
+            # It would wait for ever: the machines that it may go to are gone.
+            self.stop(handle)
+        return not self._ray.wait([task], timeout=0)[0]
 
     def is_suspended(self, handle: str) -> bool:
         """As in `Runner`; of another machine's processes it is not known."""
@@ -158,6 +166,8 @@ class RayRunner:
             task, log = self._tasks[handle]
             status, node, node_id, said = self._ray.get(task)
         except errors.TaskCancelledError:
+            if handle in self._choosy:
+                return LOST, "The machines on which it has not failed are gone."
             return STOPPED, "It was stopped."
         except (errors.RayTaskError, errors.OutOfMemoryError, errors.RuntimeEnvSetupError) as error:
             return FAILED, str(error).strip().splitlines()[-1]
