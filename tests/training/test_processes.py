@@ -19,7 +19,7 @@ from smp_lab.storage.runs import list_runs
 def test_a_stop_of_two_processes_leaves_a_checkpoint_that_both_resume_from(glue, tmp_path, tmp_path_factory):
     encoder = bert_checkpoint(tmp_path_factory.mktemp("encoders") / "strong", BertModel, initializer_range=0.3)
     options = {"task": "rte", "remaining": 0.4, "encoder": encoder, "glue-dir": glue, "batch-size": 4}
-    options |= {"epochs": 60, "max-length": 40, "precision": "fp32"}
+    options |= {"epochs": 30, "max-length": 40, "precision": "fp32"}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
 
     def start(runs):
