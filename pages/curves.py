@@ -124,7 +124,7 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
         alt = f"Difference of the main metric to dense fine-tuning against remaining weights in percent for {names}."
     sources = [drawn[0].assign(source="measured"), drawn[1].assign(source="measured, mean over seeds"), drawn[2]]
     data = pd.concat([part.drop(columns="settings", errors="ignore") for part in sources], ignore_index=True)
-    panels = figures.panels_per_row(len(tasks)) if view == _METRIC else 1
+    panels = len({axis.domain for axis in figure.select_xaxes()})
     controls.show_figure(figure, data, key="curves", alt=alt, min_width=280 * panels if panels > 1 else None)
     sections.parts_of_data(drawn_runs)
     return shown, means

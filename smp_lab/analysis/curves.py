@@ -16,22 +16,8 @@ _LINE = ["task", "metric", "method", "variant", "base_model", "base_model_sha256
 _SAME_TASK = ["task", "metric", "base_model_sha256", "data_sha256"]
 
 
-def line_names(runs: pd.DataFrame) -> list[str]:
-    """What legends call the line of each run: its method, its variant, and the encoder where there are several.
-
-    Parameters
-    ----------
-    runs
-        Columns method, variant, base_model.
-    """
-    several = len(set(runs["base_model"])) > 1
-    encoders = runs["base_model"] if several else [""] * len(runs)
-    parts = zip(runs["method"].map(method_name), runs["variant"], encoders, strict=True)
-    return [without_tags(", ".join(filter(None, names))) for names in parts]
-
-
 def with_reliability(runs: pd.DataFrame, known: Sequence[Reliability]) -> pd.DataFrame:
-    """Runs as the figures of this module read them: with the columns of `Reliability`, and name (of `line_names`).
+    """Runs as the figures of this module read them.
 
     Parameters
     ----------
@@ -39,9 +25,21 @@ def with_reliability(runs: pd.DataFrame, known: Sequence[Reliability]) -> pd.Dat
         A row per run: columns of `run_table.COLUMNS`.
     known
         Of each run's metric.
+
+    Returns
+    -------
+    DataFrame
+        With the columns of `Reliability`, name (what legends call the line of a run: its method and its variant) and
+        encoder (what its panel is called; empty where there is one encoder alone).
     """
     columns = pd.DataFrame(known, columns=Reliability._fields, index=runs.index)
-    return runs.assign(**{str(name): values for name, values in columns.items()}, name=line_names(runs))
+    parts = zip(runs["method"].map(method_name), runs["variant"], strict=True)
+    several = len(set(runs["base_model"])) > 1
+    return runs.assign(
+        **{str(name): values for name, values in columns.items()},
+        name=[without_tags(", ".join(filter(None, names))) for names in parts],
+        encoder=runs["base_model"].map(without_tags) if several else "",
+    )
 
 
 def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +49,7 @@ def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
     ----------
     runs
         A row per run: columns of `run_table.COLUMNS`, low and high (of the development set's interval), and name (of
-        `line_names`).
+        `with_reliability`).
 
     Returns
     -------

@@ -128,7 +128,7 @@ def _same(labels: Mapping[str, str]) -> list[list[str]]:
 
 
 def variants(configs: Sequence[RunConfig]) -> list[str]:
-    """What sets each run apart from the usual run of its task and method among these, in words.
+    """What sets each run apart from the usual run of its task, method and encoder among these, in words.
 
     Runs of one variant stand on one line of a figure. Of each setting the most common value is the usual one. A
     schedule may be another one at another level; runs of one level that differ in nothing but their schedules are
@@ -141,9 +141,9 @@ def variants(configs: Sequence[RunConfig]) -> list[str]:
         the rest still distinguishes the runs.
     """
     every = [config.to_dict() for config in configs]
-    counts: dict[tuple[str, str], dict[str, Counter[Hashable]]] = {}
+    counts: dict[_Alike, dict[str, Counter[Hashable]]] = {}
     for config, settings in zip(configs, every, strict=True):
-        of_method = counts.setdefault((config.task, config.method), {name: Counter() for name in settings})
+        of_method = counts.setdefault(_alike(config), {name: Counter() for name in settings})
         for name, value in settings.items():
             of_method[name][value] += 1
     common = {
@@ -154,7 +154,7 @@ def variants(configs: Sequence[RunConfig]) -> list[str]:
     short: list[str] = []
     meanings: dict[tuple[str, str], set[str]] = {}
     for config, settings in zip(configs, every, strict=True):
-        ordinary, hidden = common[config.task, config.method], _ALONG_A_LINE | _levels(config) | _ORIGIN
+        ordinary, hidden = common[_alike(config)], _ALONG_A_LINE | _levels(config) | _ORIGIN
         unusual = {name: value for name, value in settings.items() if value != ordinary[name] and name not in hidden}
         following = {name for name in unusual if name in _FOLLOWS and None in (settings[name], ordinary[name])}
         whole.append(_in_words(unusual))
@@ -167,6 +167,14 @@ def variants(configs: Sequence[RunConfig]) -> list[str]:
     return _with_schedules(configs, every, names, counts)
 
 
+# Recipes are of a task, a method and an encoder: of others another value is the usual one.
+_Alike = tuple[str, str, str]
+
+
+def _alike(config: RunConfig) -> _Alike:
+    return config.task, config.method, config.base_model
+
+
 def _levels(config: RunConfig) -> frozenset[str]:
     return _LEVELS_OF_MEASURED if config.method_info.remaining == MEASURED else frozenset()
 
@@ -175,7 +183,7 @@ def _with_schedules(
     configs: Sequence[RunConfig],
     settings: Sequence[Mapping[str, Any]],
     names: Sequence[str],
-    counts: Mapping[tuple[str, str], Mapping[str, Counter[Hashable]]],
+    counts: Mapping[_Alike, Mapping[str, Counter[Hashable]]],
 ) -> list[str]:
     """Names of variants with the schedule where runs of one name and level are no replicates."""
     groups: dict[tuple[Hashable, ...], list[int]] = {}
@@ -185,7 +193,7 @@ def _with_schedules(
     found = list(names)
     for places in groups.values():
         first = configs[places[0]]
-        apart = _apart([settings[place] for place in places], counts[first.task, first.method])
+        apart = _apart([settings[place] for place in places], counts[_alike(first)])
         for place, words in zip(places, apart, strict=True):
             found[place] = ", ".join(filter(None, (names[place], words)))
     return found

@@ -1,24 +1,25 @@
-"""What the available runs say together: the mean over tasks against remaining weights, and that in a sentence."""
+"""What the available runs of an encoder say together: the mean over tasks against remaining weights, and in words."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from smp_lab.analysis.labels import method_name, percent
+from smp_lab.analysis.labels import method_name, percent, plain, without_tags
 from smp_lab.analysis.replicates import over_seeds
 from smp_lab.tasks import TASKS
 
 LEARNED, DENSE = "smp_s", "dense"
 # What is compared with it: another method, chance, and all weights fine-tuned.
 COMPARED = (LEARNED, "magnitude", "random", DENSE)
-COLUMNS = ("method", "level", "remaining", "mean", "lowest", "highest", "n_tasks", "n_seeds", "tasks", "base_model")
+_ENCODER = ["base_model", "base_model_sha256"]
+COLUMNS = ("method", "level", "remaining", "mean", "lowest", "highest", "n_tasks", "n_seeds", "tasks", *_ENCODER)
 
 
 def over_tasks(runs: pd.DataFrame) -> pd.DataFrame:
-    """Mean of the main metrics over tasks, for each of `COMPARED` and each level at which no task is missing.
+    """Mean of the main metrics over tasks for each encoder, of `COMPARED` at each level where no task is missing.
 
-    Usual runs of one encoder, that of most learned masks. The tasks are those that a level of the learned masks has,
-    with a fine-tuned run where there is any: of several choices that with most tasks at most levels.
+    Usual runs of encoders that have learned masks. The tasks of an encoder are those that a level of its learned masks
+    has, with a fine-tuned run where there is any: of several choices that with most tasks at most levels.
 
     Parameters
     ----------
@@ -28,7 +29,8 @@ def over_tasks(runs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`, by `COMPARED` and from few weights to many: mean over tasks of the means over seeds;
+        Columns `COLUMNS`, from the encoder with most learned masks on, by `COMPARED` and from few weights to many; of
+        an encoder beside the first more than one row. mean: over tasks, of the means over seeds;
         lowest and highest over seeds of the mean over tasks, of the n_seeds seeds that have all n_tasks tasks (NaN
         where there is none); remaining (mean over runs). All of these are fractions. tasks are names with commas.
     """
@@ -36,16 +38,19 @@ def over_tasks(runs: pd.DataFrame) -> pd.DataFrame:
     learned = usual[usual["method"] == LEARNED]
     if learned.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    encoder = learned["base_model_sha256"].mode()[0]
-    usual = usual[usual["base_model_sha256"] == encoder]
+    encoders = learned["base_model_sha256"].value_counts().index
+    tables = [_of_encoder(usual[usual["base_model_sha256"] == encoder]) for encoder in encoders]
+    return pd.concat([tables[0], *(table for table in tables[1:] if len(table) > 1)], ignore_index=True)
+
+
+def _of_encoder(usual: pd.DataFrame) -> pd.DataFrame:
     tasks = common_tasks(usual)
     usual = usual[usual["task"].isin(tasks)]
+    usual = usual.assign(base_model=usual["base_model"].map(without_tags))
     place = ["method", "level"]
     means = _whole(over_seeds(usual), place, tasks)
     seeds = _whole(usual, [*place, "seed"], tasks).groupby([*place, "seed"], as_index=False)["value"].mean()
-    table = means.groupby(place, as_index=False).agg(
-        remaining=("remaining", "mean"), mean=("mean", "mean"), base_model=("base_model", "first")
-    )
+    table = means.groupby([*place, *_ENCODER], as_index=False)[["remaining", "mean"]].mean()
     spread = seeds.groupby(place, as_index=False).agg(
         lowest=("value", "min"), highest=("value", "max"), n_seeds=("seed", "size")
     )
@@ -76,10 +81,22 @@ def _whole(table: pd.DataFrame, place: list[str], tasks: frozenset[str]) -> pd.D
 
 
 def answer(table: pd.DataFrame) -> str:
-    """What `over_tasks` says, in a sentence or two; empty where it has nothing.
+    """What `over_tasks` says, in a sentence or two for each encoder, in Markdown; empty where it has nothing.
 
     The best level of the learned masks beside fine-tuning, and the lowest that another method has too beside that.
     """
+    sentences = {(plain(name), digest): _sentences(part) for (name, digest), part in by_encoder(table)}
+    return "  \n".join(
+        f"{name}: {words}" if len(sentences) > 1 else words for (name, _), words in sentences.items() if words
+    )
+
+
+def by_encoder(table: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    """Name and fingerprint of each encoder with its rows, in order of appearance."""
+    return [((str(name), str(digest)), part) for (name, digest), part in table.groupby(_ENCODER, sort=False)]
+
+
+def _sentences(table: pd.DataFrame) -> str:
     learned = table[table["method"] == LEARNED]
     if learned.empty:
         return ""

@@ -23,7 +23,7 @@ COLUMNS: Mapping[str, str] = {
     "level": "float64",
     # The measured fraction of the encoder's prunable weights.
     "remaining": "float64",
-    # What sets it apart from the usual run of its task and method in the table; empty for a usual run.
+    # What sets it apart from the usual run of its task, method and encoder in the table; empty for a usual run.
     "variant": "str",
     "seed": "int64",
     # The task's main metric at the last evaluation: its name, its value, the examples it was measured on.

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from smp_lab.analysis.labels import method_name
-from smp_lab.analysis.overview import common_tasks
+from smp_lab.analysis.overview import by_encoder, common_tasks
 from smp_lab.analysis.replicates import over_seeds
 from smp_lab.methods import METHODS, NONE
 from smp_lab.tasks import TASKS
@@ -108,15 +108,18 @@ def summary_cells(summary: pd.DataFrame) -> pd.DataFrame:
 
 def means_cells(table: pd.DataFrame) -> pd.DataFrame:
     """`overview.over_tasks` as people read it: text, the mean in percent with the range of the seeds."""
-    rows = [
-        [
-            method_name(entry["method"]),
-            f"{100 * entry['level']:g}",
-            f"{100 * entry['mean']:.1f}" + _over_seeds(entry),
-        ]
-        for entry in table.to_dict("records")
-    ]
-    return pd.DataFrame(rows, columns=["method", "remaining %", f"mean over {table['n_tasks'].max()} tasks"])
+    text = pd.DataFrame(
+        {
+            "encoder": table["base_model"],
+            "method": table["method"].map(method_name),
+            "remaining %": [f"{100 * level:g}" for level in table["level"]],
+            "tasks": table["n_tasks"].map(str),
+            "mean": [f"{100 * entry['mean']:.1f}{_over_seeds(entry)}" for entry in table.to_dict("records")],
+        }
+    )
+    if len(by_encoder(table)) > 1:
+        return text
+    return text.drop(columns=["encoder", "tasks"]).rename(columns={"mean": f"mean over {table['n_tasks'].max()} tasks"})
 
 
 def table_1(points: pd.DataFrame, means: pd.DataFrame, parameters: pd.DataFrame) -> pd.DataFrame:
@@ -129,17 +132,18 @@ def table_1(points: pd.DataFrame, means: pd.DataFrame, parameters: pd.DataFrame)
     means
         Of `overview.over_tasks`.
     parameters
-        A row per usual run: method, level, trainable_parameters and new_parameters (counts).
+        A row per usual run: base_model_sha256, method, level, trainable_parameters and new_parameters (counts).
 
     Returns
     -------
     DataFrame
         Text: a row per method, level and teacher, from many weights to few; the published parameters and metrics
-        (percent), then the mean over tasks and the parameters (mean over runs) of measured runs; a dash where there is
-        none.
+        (percent), then for each encoder the mean over tasks and the parameters (mean over runs) that were measured; a
+        dash where there is none.
     """
     table = points[points["source"] == "table 1"]
     places = table[["method", "distilled", "remaining", "new_parameters", "trainable_parameters"]].drop_duplicates()
+    encoders = by_encoder(means)
     own = means[["method", "level"]].rename(columns={"level": "remaining"}).assign(distilled=False)
     every = pd.concat([places, own]).drop_duplicates(["method", "distilled", "remaining"]).fillna("-")
     tasks = list(dict.fromkeys(table["task"]))
@@ -151,11 +155,11 @@ def table_1(points: pd.DataFrame, means: pd.DataFrame, parameters: pd.DataFrame)
             & (table["distilled"] == place["distilled"])
             & (table["remaining"] == place["remaining"])
         ]
-        ours = (
-            frame[(frame["method"] == place["method"]) & (frame["level"] == place["remaining"])]
-            for frame in (means, parameters)
-        )
-        mean, counts = ([], []) if place["distilled"] else ours
+        ours = [
+            cell
+            for (_, digest), of_encoder in encoders
+            for cell in _measured(of_encoder, parameters[parameters["base_model_sha256"] == digest], place)
+        ]
         rows.append(
             [
                 (method_name(place["method"]) if place["method"] in METHODS else titles[place["method"]])
@@ -167,24 +171,35 @@ def table_1(points: pd.DataFrame, means: pd.DataFrame, parameters: pd.DataFrame)
                     " / ".join(f"{100 * value:.1f}" for value in here.loc[here["task"] == task, "value"]) or "-"
                     for task in tasks
                 ),
-                f"{100 * mean['mean'].iloc[0]:.1f}" if len(mean) else "-",
-                *(
-                    f"{counts[name].mean() / 1e6:.2f}M" if len(counts) else "-"
-                    for name in ("new_parameters", "trainable_parameters")
-                ),
+                *ours,
             ]
         )
     metrics = [
         f"{TASKS[task].title} {' / '.join(dict.fromkeys(table.loc[table['task'] == task, 'metric']))}" for task in tasks
     ]
-    n_tasks = means["n_tasks"].max() if len(means) else 0
-    return pd.DataFrame(
-        rows,
-        columns=[
-            *("method", "remaining %", "new parameters, published", "trained, published", *metrics),
-            *(f"measured, mean over {n_tasks} tasks", "new parameters, measured", "trained, measured"),
-        ],
+    heads = [
+        f"{head}, {name if len(encoders) > 1 else 'measured'}"
+        for (name, _), of_encoder in encoders
+        for head in (f"mean over {of_encoder['n_tasks'].iloc[0]} tasks", "new parameters", "trained")
+    ]
+    published = ["method", "remaining %", "new parameters, published", "trained, published", *metrics]
+    return pd.DataFrame(rows, columns=[*published, *heads])
+
+
+def _measured(means: pd.DataFrame, parameters: pd.DataFrame, place: Mapping[Hashable, Any]) -> list[str]:
+    if place["distilled"]:
+        return ["-"] * 3
+    mean, counts = (
+        frame[(frame["method"] == place["method"]) & (frame["level"] == place["remaining"])]
+        for frame in (means, parameters)
     )
+    return [
+        f"{100 * mean['mean'].iloc[0]:.1f}" if len(mean) else "-",
+        *(
+            f"{counts[name].mean() / 1e6:.2f}M" if len(counts) else "-"
+            for name in ("new_parameters", "trainable_parameters")
+        ),
+    ]
 
 
 def as_markdown(cells: pd.DataFrame) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import string
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -27,7 +28,6 @@ from smp_lab.figures.style import (
     TASK_COLORS,
     dress,
     empty_figure,
-    new_figure,
     tabulate_legend,
 )
 from smp_lab.methods import get_method
@@ -51,9 +51,21 @@ def task_title(task: str) -> str:
     return TASKS[task].title
 
 
-def panels_per_row(n_tasks: int) -> int:
-    """How many panels of `plot_curves` stand side by side."""
-    return 2 if n_tasks == 4 else min(n_tasks, _PANELS_PER_ROW)
+def _panels(runs: pd.DataFrame, published: pd.DataFrame) -> list[tuple[str, str]]:
+    """Task and encoder of each panel of `plot_curves`; tasks of most encoders first, so that these stand in a row."""
+    tasks = dict.fromkeys([*runs.get("task", []), *published.get("task", [])])
+    of_task = {task: list(dict.fromkeys(runs.loc[runs["task"] == task, "encoder"])) for task in tasks if len(runs)}
+    found = [(task, of_task.get(task) or [""]) for task in tasks]
+    found.sort(key=lambda entry: -len(entry[1]))
+    return [(task, encoder) for task, encoders in found for encoder in encoders]
+
+
+def _panels_per_row(panels: Sequence[tuple[str, str]]) -> int:
+    """How many of them stand side by side: those of one task, where it has several encoders."""
+    most = max((n for _, n in Counter(task for task, _ in panels).most_common(1)), default=1)
+    if most > 1:
+        return min(most, _PANELS_PER_ROW)
+    return 2 if len(panels) == 4 else min(len(panels), _PANELS_PER_ROW)
 
 
 def plot_curves(
@@ -64,16 +76,17 @@ def plot_curves(
     scale: str = LOG,
     intervals: bool = True,
 ) -> go.Figure:
-    """Metric against remaining weights, a panel per task: a line per method through the means, a dot per seed.
+    """Metric against remaining weights, a panel per task and encoder: a line per method, a dot per seed.
 
     Parameters
     ----------
     runs
         A row per run: task, metric, method, name (of its line), variant (empty for the usual line of a method), run_id,
-        seed, remaining, value, low, high, n_examples, majority_baseline (drawn as a level).
+        seed, remaining, value, low, high, n_examples, majority_baseline (drawn as a level), encoder (empty where all
+        have the same one).
     means
-        A row per setting, in order of remaining along each line: task, metric, method, name, remaining, mean, sd,
-        n_seeds, n_examples. A dense one is drawn as a dashed level.
+        A row per setting, in order of remaining along each line: task, metric, method, name, encoder, remaining, mean,
+        sd, n_seeds, n_examples. A dense one is drawn as a dashed level.
     published
         Rows of `published_points` with the column name; and of imported masks with the column how too, which is `TOLD`
         (hollow) or `IMPORTED` (filled), and their source in words.
@@ -83,24 +96,24 @@ def plot_curves(
         Whether each dot carries the interval of its development set.
     """
     title = "Metric against remaining weights"
-    tasks = list(dict.fromkeys([*runs.get("task", []), *published.get("task", [])]))
-    if not tasks:
+    every = _panels(runs, published)
+    if not every:
         return empty_figure(title, "No run and no published number is chosen.")
-    columns = panels_per_row(len(tasks))
-    rows = -(-len(tasks) // columns)
+    columns = _panels_per_row(every)
+    rows = -(-len(every) // columns)
     figure = make_subplots(
         rows=rows,
         cols=columns,
         horizontal_spacing=0.17 / columns,
         vertical_spacing=0.24 / rows,
-        subplot_titles=[task_title(task) for task in tasks],
+        subplot_titles=[", ".join(filter(None, (task_title(task), encoder))) for task, encoder in every],
     )
     letters = _letters(runs)
     named: set[str] = set()
-    for place, task in enumerate(tasks):
+    for place, (task, encoder) in enumerate(every):
         row, column = divmod(place, columns)
         cell = {"row": row + 1, "col": column + 1}
-        here = [table[table["task"] == task] if len(table) else table for table in (published, means, runs)]
+        here = _of_panel(published, means, runs, task, encoder)
         if len(here[0]):
             _add_published(figure, here[0], "value", named, METHOD_COLORS, "method", cell)
         if len(here[2]):
@@ -109,14 +122,14 @@ def plot_curves(
             _add_runs(figure, here[2], letters, intervals, cell)
         metric = pd.concat(here)["metric"].iloc[0]
         figure.update_yaxes(title_text=f"{METRIC_TITLES.get(metric, metric)} (x 100)", **cell)
-        if place + columns >= len(tasks):
+        if place + columns >= len(every):
             figure.update_xaxes(title_text=REMAINING_TITLE, **cell)
     dress(
         figure,
         title,
         "Filled: measured, a dot per seed; line: mean, dense dashed"
         "<br>Hollow: published, another encoder; with a dot inside: read from a figure",
-        height=100 + rows * (420 if len(tasks) == 1 else 290),
+        height=100 + rows * (420 if len(every) == 1 else 290),
     )
     figure.update_layout(margin_t=100)
     _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
@@ -128,7 +141,7 @@ def plot_curves(
 def plot_difference(
     runs: pd.DataFrame, means: pd.DataFrame, published: pd.DataFrame, *, scale: str = LOG, color_by: str = TASK
 ) -> go.Figure:
-    """Difference to dense fine-tuning against remaining weights, all tasks in one figure.
+    """Difference to dense fine-tuning against remaining weights, all tasks in a panel for each encoder.
 
     Parameters
     ----------
@@ -142,66 +155,100 @@ def plot_difference(
     title = "Difference to dense fine-tuning"
     if runs.empty and published.empty:
         return empty_figure(title, "None of the runs has a dense run of the same task, encoder and data beside it.")
-    figure = new_figure(
+    encoders = list(dict.fromkeys(runs.get("encoder", []))) or [""]
+    figure = make_subplots(
+        cols=len(encoders),
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+        subplot_titles=encoders if len(encoders) > 1 else None,
+    )
+    dress(
+        figure,
         title,
         "Main metric in points of 100, against dense of the same encoder"
         "<br>Filled: measured. Hollow: published; with a dot inside: read from a figure",
-        height=520,
+        height=460,
     )
-    colors = TASK_COLORS if color_by == TASK else METHOD_COLORS
     letters = _letters(runs)
     named: set[str] = set()
-    for task in dict.fromkeys([*runs.get("task", []), *published.get("task", [])]):
-        here = [table[table["task"] == task] if len(table) else table for table in (published, means, runs)]
-        title = task_title(task)
-        if len(here[0]):
-            _add_published(figure, here[0], "difference", named, colors, color_by, {})
-        for name in dict.fromkeys(here[2].get("name", [])):
-            line, dots = (table[table["name"] == name] for table in here[1:])
-            method = line["method"].iloc[0]
-            lettered = _with_letter(name, letters)
-            label = f"{title} · {lettered}" if color_by == TASK else lettered
-            shared: dict[str, Any] = {"name": f"{title} · {name}", "legendgroup": label}
-            color = colors[line[color_by].iloc[0]]
-            figure.add_scatter(
-                x=100 * line["remaining"],
-                y=100 * line["difference"],
-                customdata=line[["n_seeds", "n_examples"]],
-                mode="lines",
-                showlegend=False,
-                line={"color": color, "width": 2},
-                hovertemplate="%{y:+.1f} points at %{x:.2f} %, mean of %{customdata[0]} seeds, n = %{customdata[1]:,}",
-                **shared,
-            )
-            figure.add_scatter(
-                x=100 * dots["remaining"],
-                y=100 * dots["difference"],
-                customdata=dots[["n_examples", "seed", "run_id"]],
-                **_marks(name, letters, color),
-                showlegend=label not in named,
-                marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 8},
-                hovertemplate="%{y:+.1f} points at %{x:.2f} %, seed %{customdata[1]}, n = %{customdata[0]:,}"
-                "<br>%{customdata[2]}",
-                **(shared | {"name": label}),
-            )
-            named.add(label)
-    figure.add_scatter(
-        x=[1, 100],
-        y=[0, 0],
-        mode="lines",
-        name=get_method("dense").title,
-        legendgroup="dense",
-        showlegend=True,
-        line={"color": METHOD_COLORS["dense"], "width": 1.5, "dash": "dash"},
-        hoverinfo="skip",
-    )
+    for place, encoder in enumerate(encoders):
+        cell = {"row": 1, "col": place + 1}
+        for task in dict.fromkeys([*runs.get("task", []), *published.get("task", [])]):
+            here = _of_panel(published, means, runs, task, encoder)
+            _add_differences(figure, *here, letters, color_by, named, cell)
+        figure.add_scatter(
+            x=[1, 100],
+            y=[0, 0],
+            mode="lines",
+            name=get_method("dense").title,
+            legendgroup="dense",
+            showlegend=place == 0,
+            line={"color": METHOD_COLORS["dense"], "width": 1.5, "dash": "dash"},
+            hoverinfo="skip",
+            **cell,
+        )
     figure.update_xaxes(title_text=REMAINING_TITLE)
-    figure.update_yaxes(title_text="Difference to dense (points)")
+    figure.update_yaxes(title_text="Difference to dense (points)", col=1)
     _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
-    figure.update_layout(height=460, margin_t=78)
+    figure.update_layout(margin_t=78 if len(encoders) == 1 else 100)
     label_line_ends(figure)
     tabulate_legend(figure)
     return figure
+
+
+def _of_panel(
+    published: pd.DataFrame, means: pd.DataFrame, runs: pd.DataFrame, task: str, encoder: str
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """What a panel shows of the three: published numbers are of other encoders, and stand beside each of ours."""
+    means, runs = (
+        table[(table["task"] == task) & (table["encoder"] == encoder)] if len(table) else table
+        for table in (means, runs)
+    )
+    return published[published["task"] == task] if len(published) else published, means, runs
+
+
+def _add_differences(
+    figure: go.Figure,
+    published: pd.DataFrame,
+    means: pd.DataFrame,
+    runs: pd.DataFrame,
+    letters: Mapping[str, str],
+    color_by: str,
+    named: set[str],
+    cell: Mapping[str, int],
+) -> None:
+    colors = TASK_COLORS if color_by == TASK else METHOD_COLORS
+    if len(published):
+        _add_published(figure, published, "difference", named, colors, color_by, cell)
+    for name in dict.fromkeys(runs.get("name", [])):
+        line, dots = (table[table["name"] == name] for table in (means, runs))
+        method = line["method"].iloc[0]
+        title, lettered = task_title(line["task"].iloc[0]), _with_letter(name, letters)
+        label = f"{title} · {lettered}" if color_by == TASK else lettered
+        shared: dict[str, Any] = {"name": f"{title} · {name}", "legendgroup": label, **cell}
+        color = colors[line[color_by].iloc[0]]
+        figure.add_scatter(
+            x=100 * line["remaining"],
+            y=100 * line["difference"],
+            customdata=line[["n_seeds", "n_examples"]],
+            mode="lines",
+            showlegend=False,
+            line={"color": color, "width": 2},
+            hovertemplate="%{y:+.1f} points at %{x:.2f} %, mean of %{customdata[0]} seeds, n = %{customdata[1]:,}",
+            **shared,
+        )
+        figure.add_scatter(
+            x=100 * dots["remaining"],
+            y=100 * dots["difference"],
+            customdata=dots[["n_examples", "seed", "run_id"]],
+            **_marks(name, letters, color),
+            showlegend=label not in named,
+            marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 8},
+            hovertemplate="%{y:+.1f} points at %{x:.2f} %, seed %{customdata[1]}, n = %{customdata[0]:,}"
+            "<br>%{customdata[2]}",
+            **(shared | {"name": label}),
+        )
+        named.add(label)
 
 
 def _letters(runs: pd.DataFrame) -> dict[str, str]:

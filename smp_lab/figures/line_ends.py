@@ -91,7 +91,10 @@ def _in_pixels(figure: go.Figure, axes: tuple[str, str], traces: list[Any]) -> t
         np.stack([line - up * _bar(trace.error_y.arrayminus, line), line + up * _bar(trace.error_y.array, line)])
         for trace, line in zip(traces, lines, strict=True)
     ]
-    heights = np.concatenate([line[:, 1] for bar in bars for line in bar])
+    # Panels may share their vertical axis.
+    scale_of = y.matches or axes[1]
+    along = [other for other in figure.data if _scale_of(figure, other) == scale_of]
+    heights = np.concatenate([_reach(other) for other in along])
     low, high = np.nanmin(heights), np.nanmax(heights)
     # Plotly leaves a twentieth above and below.
     around = 0.06 * (high - low) or 1
@@ -106,6 +109,16 @@ def _in_pixels(figure: go.Figure, axes: tuple[str, str], traces: list[Any]) -> t
             marks += [_filled(part) for part in np.stack([corners[:-1], corners[1:]], axis=1)]
         drawn.append((np.concatenate(marks), corners if "lines" in trace.mode else corners[:0]))
     return size, drawn
+
+
+def _scale_of(figure: go.Figure, trace: Any) -> str:
+    axis = trace.yaxis or "y"
+    return figure.layout[f"yaxis{axis[1:]}"].matches or axis
+
+
+def _reach(trace: Any) -> Array:
+    y, bars = np.asarray(trace.y, np.float64)[:, None], trace.error_y
+    return np.concatenate([y - _bar(bars.arrayminus, y), y + _bar(bars.array, y)])
 
 
 def _along(values: Any, kind: str | None) -> Array:

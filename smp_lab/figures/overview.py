@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
+from plotly.subplots import make_subplots
 
 from smp_lab.figures.style import (
     FONT,
@@ -18,8 +19,8 @@ from smp_lab.figures.style import (
     PERCENT_TICKS,
     REMAINING_TITLE,
     REMOVED_COLOR,
+    dress,
     empty_figure,
-    new_figure,
 )
 from smp_lab.masks import top_k
 from smp_lab.methods import METHODS
@@ -28,6 +29,7 @@ _SIDE = 6
 _CELL = 16
 _PITCH = 18
 _TOP = 32
+_PANELS_PER_ROW = 2
 _SCORES, _KEPT, _WEIGHTS = "#0072B2", KEPT_COLOR, REMOVED_COLOR
 
 
@@ -37,17 +39,48 @@ def plot_answer(table: pd.DataFrame) -> go.Figure:
     Parameters
     ----------
     table
-        A row per method and level, in order of level: method, remaining, mean, lowest and highest over seeds
-        (fractions), n_tasks, n_seeds.
+        A row per encoder, method and level, in order of level: base_model and base_model_sha256, method, remaining,
+        mean, lowest and highest over seeds (fractions), n_tasks, n_seeds. Each encoder has a panel: tasks of two
+        encoders may be other ones.
     """
     title = "Main metric against remaining weights, mean over tasks"
     if table.empty:
         return empty_figure(title, "There is no mask learned by SMP-S yet.")
-    n_tasks = int(table["n_tasks"].iloc[0])
-    words = f"{n_tasks} task{'s' * (n_tasks > 1)}, development sets; band: lowest and highest of the seeds"
-    figure = new_figure(title, words, height=400)
+    encoders = [part for _, part in table.groupby(["base_model", "base_model_sha256"], sort=False)]
+    counts = [int(part["n_tasks"].iloc[0]) for part in encoders]
+    names = [f"{count} task{'s' * (count > 1)}" for count in counts]
+    words = "development sets; band: lowest and highest of the seeds"
+    several = len(encoders) > 1
+    rows = -(-len(encoders) // _PANELS_PER_ROW)
+    figure = make_subplots(
+        rows=rows,
+        cols=min(len(encoders), _PANELS_PER_ROW),
+        horizontal_spacing=0.09,
+        vertical_spacing=0.2 / rows,
+        subplot_titles=[f"{part['base_model'].iloc[0]}, {name}" for part, name in zip(encoders, names, strict=True)]
+        if several
+        else None,
+    )
+    words = words[0].upper() + words[1:] if several else f"{names[0]}, {words}"
+    dress(figure, title, words, height=60 + 340 * rows)
+    if not several:
+        figure.update_layout(margin_t=60)
+    lowest = float(table.loc[table["method"] != "dense", "remaining"].min())
+    lowest_tick = 0.85 * 100 * min(0.1, lowest)
+    # The names at the left ends of lines take more of a narrow panel.
+    left = math.log10(lowest_tick) - 0.42 * min(len(encoders), _PANELS_PER_ROW)
+    for place, part in enumerate(encoders):
+        row, column = divmod(place, _PANELS_PER_ROW)
+        _add_encoder(figure, part, left, {"row": row + 1, "col": column + 1})
+    ticks = [tick for tick in PERCENT_TICKS if tick >= lowest_tick]
+    figure.update_xaxes(type="log", range=[left, 2.04], tickvals=ticks, ticktext=list(map(str, ticks)))
+    figure.update_xaxes(title_text=REMAINING_TITLE)
+    figure.update_yaxes(title_text="Mean main metric (x 100)", col=1)
+    return figure
+
+
+def _add_encoder(figure: go.Figure, table: pd.DataFrame, left: float, cell: dict[str, int]) -> None:
     lines = table[table["method"] != "dense"]
-    left = math.log10(0.85 * 100 * min(0.1, float(lines["remaining"].min())))
     for name, line in lines.groupby("method", sort=False):
         method, color, x = str(name), METHOD_COLORS[str(name)], 100 * line["remaining"]
         label = METHODS[method].title.split(" (")[0]
@@ -60,6 +93,7 @@ def plot_answer(table: pd.DataFrame) -> go.Figure:
                 opacity=0.35,
                 showlegend=False,
                 hoverinfo="skip",
+                **cell,
             )
         figure.add_scatter(
             x=x,
@@ -71,6 +105,7 @@ def plot_answer(table: pd.DataFrame) -> go.Figure:
             line={"color": color, "width": 2.5},
             marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 9},
             hovertemplate="%{y:.1f} at %{x:.3g} %, mean of %{customdata[1]} tasks, %{customdata[0]} seeds",
+            **cell,
         )
         figure.add_annotation(
             x=math.log10(x.iloc[0]),
@@ -80,11 +115,12 @@ def plot_answer(table: pd.DataFrame) -> go.Figure:
             xshift=-9,
             showarrow=False,
             font_weight=600,
+            **cell,
         )
     for level in table[table["method"] == "dense"].to_dict("records"):
         color = METHOD_COLORS["dense"]
         figure.add_scatter(
-            x=[10**left / 4, 100],
+            x=[10**left, 100],
             y=[100 * level["mean"]] * 2,
             customdata=[[level["n_seeds"]]] * 2,
             mode="lines",
@@ -92,21 +128,18 @@ def plot_answer(table: pd.DataFrame) -> go.Figure:
             showlegend=False,
             line={"color": color, "width": 2, "dash": "dash"},
             hovertemplate="%{y:.1f}: all weights fine-tuned, %{customdata[0]} seeds",
+            **cell,
         )
         figure.add_annotation(
-            x=left - 0.4,
+            x=left + 0.02,
             y=100 * level["mean"],
             text="All weights fine-tuned",
             xanchor="left",
             yshift=11,
             showarrow=False,
             font_weight=600,
+            **cell,
         )
-    ticks = [tick for tick in PERCENT_TICKS if tick >= 10**left]
-    figure.update_xaxes(type="log", range=[left - 0.42, 2.04], tickvals=ticks, ticktext=list(map(str, ticks)))
-    figure.update_xaxes(title_text=REMAINING_TITLE)
-    figure.update_yaxes(title_text="Mean main metric (x 100)")
-    return figure
 
 
 def draw_method(theme: str) -> str:

@@ -32,7 +32,8 @@ SHARED: dict[str, Any] = {
     "task": "Task",
     "method": "Method",
     "variant": st.column_config.TextColumn(
-        "Differs in", help="From the usual run of this task and method among all runs here; empty for a usual one."
+        "Differs in",
+        help="From the usual run of this task, method and encoder among all runs here; empty for a usual one.",
     ),
     "level": percent("Asked to keep", explain("asked to keep")),
     "remaining": percent("Kept", explain("kept")),

@@ -117,9 +117,13 @@ def spread(means: pd.DataFrame) -> None:
         "for accuracy, resampled examples for other metrics. **Paired** (below): do two runs differ on the same "
         "examples? It is the sharpest, because what is hard for both does not count."
     )
+    several = len(set(means["base_model"])) > 1
     columns.show(
         columns.in_words(means),
-        column_order=["task", "name", "remaining", "metric", "mean", "n_seeds", "sd", "n_examples", "sampling"],
+        column_order=[
+            *("task", "name", "base_model")[: 2 + several],
+            *("remaining", "metric", "mean", "n_seeds", "sd", "n_examples", "sampling"),
+        ],
         column_config=columns.SHARED
         | {
             "name": "Line",

@@ -1,11 +1,8 @@
 import pandas as pd
 import pytest
 
-from smp_lab.analysis.curves import (
-    difference_to_dense,
-    line_names,
-    mean_curves,
-)
+from smp_lab.analysis.curves import difference_to_dense, mean_curves, with_reliability
+from smp_lab.analysis.sampling import Reliability
 
 
 def runs(*rows, **same):
@@ -29,10 +26,13 @@ def test_lines_go_from_few_weights_to_many():
     assert table[["method", "remaining"]].to_numpy().tolist() == [["smp_l", 0.3], ["smp_s", 0.1], ["smp_s", 0.5]]
 
 
-def test_a_line_is_named_by_its_encoder_where_there_are_several():
+def test_a_line_is_named_by_method_and_variant_and_a_panel_by_its_encoder_where_there_are_several():
     two = pd.concat([runs(("smp_s", 0.5, 0, 0.6)), runs(("smp_l", 0.5, 0, 0.6), variant="epochs 3")])
-    assert line_names(two) == ["SMP-S", "SMP-L, epochs 3"]
-    assert line_names(two.assign(base_model=["a", "b"])) == ["SMP-S, a", "SMP-L, epochs 3, b"]
+    known = [Reliability(0.5, 0.7, 277, 0.5)] * 2
+    for encoders, wanted in ((["a", "a"], ["", ""]), (["a", "<b>"], ["a", "(b)"])):
+        table = with_reliability(two.assign(base_model=encoders), known)
+        assert table["name"].tolist() == ["SMP-S", "SMP-L, epochs 3"]
+        assert table["encoder"].tolist() == wanted
 
 
 def test_difference_is_to_the_mean_of_the_dense_runs():

@@ -45,11 +45,26 @@ def test_where_no_seed_has_every_task_there_is_no_spread():
     assert row["n_seeds"] == 0 and np.isnan(row["lowest"])
 
 
-def test_unusual_runs_and_other_encoders_stand_aside():
+def test_unusual_runs_stand_aside():
     other = runs(("rte", "smp_s", 0.5, 5, 0.99), ("cola", "smp_s", 0.5, 5, 0.99))
-    for change in ({"variant": "epochs 3"}, {"base_model_sha256": "b"}):
-        changed = other.assign(settings="another", **change)
-        pd.testing.assert_frame_equal(over_tasks(pd.concat([GRID, changed])), over_tasks(GRID))
+    unusual = other.assign(settings="another", variant="epochs 3")
+    pd.testing.assert_frame_equal(over_tasks(pd.concat([GRID, unusual])), over_tasks(GRID))
+
+
+def test_each_encoder_has_its_own_tasks_and_follows_that_of_most_masks():
+    other = runs(("mrpc", "smp_s", 0.5, 0, 0.8), ("mrpc", "dense", 1.0, 0, 0.9))
+    other = other.assign(settings="another" + other["method"], base_model="large_1", base_model_sha256="b")
+    table = over_tasks(pd.concat([other, GRID], ignore_index=True))
+    pd.testing.assert_frame_equal(table[table["base_model"] == "tiny"], over_tasks(GRID))
+    assert table.iloc[-2:][["base_model", "method", "mean", "tasks"]].to_numpy().tolist() == [
+        ["large_1", "smp_s", 0.8, "mrpc"],
+        ["large_1", "dense", 0.9, "mrpc"],
+    ]
+    first, second = answer(table).split("  \n")
+    assert first == f"tiny: {answer(over_tasks(GRID))}"
+    assert second.startswith(r"large\_1: **Half of the weights, none of them trained: 80.0 on MRPC, against 90.0")
+    # One run of another encoder is nothing to compare.
+    pd.testing.assert_frame_equal(over_tasks(pd.concat([GRID, other[:1]])), over_tasks(GRID))
 
 
 def test_two_copies_of_the_data_are_not_counted_twice():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import make_run
 
-from smp_lab.analysis.curves import line_names, mean_curves
+from smp_lab.analysis.curves import mean_curves
 from smp_lab.analysis.overview import COMPARED, over_tasks
 from smp_lab.analysis.replicates import along_lines, over_seeds
 from smp_lab.analysis.run_table import run_table, tables_of_runs
@@ -40,7 +40,7 @@ def test_what_replicates_share_is_kept_and_two_metrics_are_two_rows():
 
 def with_intervals(records):
     table = run_table(records)
-    return table.assign(low=table["value"] - 0.1, high=table["value"] + 0.1, name=line_names(table))
+    return table.assign(low=table["value"] - 0.1, high=table["value"] + 0.1)
 
 
 KEYS = ["method", "variant", "level", "task"]

@@ -114,6 +114,12 @@ def test_table_1_has_what_was_published_and_what_was_measured():
     assert measured == ["SMP-S", "50", "-", "-", "-", "-", "-", "45.0", "3.00M", "85.00M"]
     taught = table[table["method"] == "SMP-S, with a teacher"]
     assert taught["remaining %"].tolist() == ["50", "10", "3"]
-    assert (taught["measured, mean over 2 tasks"] == "-").all()
+    assert (taught["mean over 2 tasks, measured"] == "-").all()
     alone = table_1(published_points(), over_tasks(runs.iloc[:0]), runs.iloc[:0])
     assert len(alone) == len(table) - 1
+    other = runs.assign(base_model="big", base_model_sha256="c", value=0.9, settings="c" + runs["settings"], level=0.1)
+    two = pd.concat([runs, other.assign(method=["smp_s", "dense"], task="rte", new_parameters=8e6)], ignore_index=True)
+    both = table_1(published_points(), over_tasks(two), two)
+    ten = both[(both["method"] == "SMP-S") & (both["remaining %"] == "10")].iloc[0]
+    assert ten.iloc[-6:].tolist() == ["-", "-", "-", "90.0", "8.00M", "85.00M"]
+    assert both.columns[-3] == "mean over 1 tasks, big"

@@ -26,6 +26,7 @@ def runs(task="rte"):
         metric="accuracy",
         variant="",
         base_model="MiniLM",
+        encoder="",
         base_model_sha256="a",
         data_sha256="b",
         remaining=table["level"],
@@ -181,6 +182,29 @@ def test_published_differences_are_to_the_published_dense_value_of_the_same_enco
 def test_a_task_has_its_title():
     assert task_title("squad") == "SQuAD"
     assert task_title("sst2") == "SST-2"
+
+
+def test_two_encoders_of_a_task_stand_side_by_side_before_the_other_tasks():
+    one, other = runs().assign(encoder="small"), runs().assign(encoder="large", value=0.5)
+    cola = runs("cola").assign(encoder="small")
+    every = pd.concat([cola, one, other], ignore_index=True)
+    every = every.assign(settings=every["settings"] + every["encoder"], base_model_sha256=every["encoder"])
+    figure = plot_curves(every, mean_curves(every), published("rte", "accuracy"))
+    titles = [annotation.text for annotation in figure.layout.annotations]
+    assert titles == ["RTE, small", "RTE, large", "CoLA, small"]
+    low, high = (next(figure.select_yaxes(row=1, col=place)).domain for place in (1, 2))
+    assert low == high != next(figure.select_yaxes(row=2, col=1)).domain
+    dots = {trace.yaxis: trace for trace in measured(figure) if trace.mode == "markers" and trace.name == "SMP-S"}
+    assert list(dots["y2"].y) == [50, 50, 50]
+    # What was published stands beside each.
+    hollow = [trace.yaxis for trace in drawn(figure) if "published" in trace.name]
+    assert hollow.count("y") == hollow.count("y2") > 0
+    assert sum(bool(trace.showlegend) and trace.name == "SMP-S" for trace in figure.data) == 1
+    tables = difference_to_dense(every), difference_to_dense(mean_curves(every), "mean")
+    found = plot_difference(*tables, POINTS[:0])
+    assert [annotation.text for annotation in found.layout.annotations] == ["small", "large"]
+    lines = [(trace.xaxis, trace.name) for trace in drawn(found) if trace.mode == "lines" and trace.name != "Dense"]
+    assert ("x2", "RTE · SMP-S") in lines and ("x2", "CoLA · SMP-S") not in lines
 
 
 @pytest.mark.parametrize("plot", [plot_curves, plot_difference])

@@ -44,7 +44,7 @@ ANSWER = pd.DataFrame(
         ("dense", 1.0, 0.66, 0.65, 0.67, 2, 2),
     ],
     columns=["method", "remaining", "mean", "lowest", "highest", "n_tasks", "n_seeds"],
-)
+).assign(base_model="small", base_model_sha256="a")
 
 
 def test_answer_has_a_line_per_method_and_a_band_where_there_are_seeds():
@@ -58,6 +58,14 @@ def test_answer_has_a_line_per_method_and_a_band_where_there_are_seeds():
         "Magnitude pruning",
         "All weights fine-tuned",
     }
+
+
+def test_each_encoder_has_a_panel_that_says_of_how_many_tasks_it_is():
+    other = ANSWER.assign(base_model="large", base_model_sha256="b", mean=0.9, n_tasks=1)
+    figure = plot_answer(pd.concat([ANSWER, other]))
+    assert [annotation.text for annotation in figure.layout.annotations][:2] == ["small, 2 tasks", "large, 1 task"]
+    lines = {trace.xaxis: list(trace.y) for trace in figure.data if trace.name == "SMP-S"}
+    assert lines == {"x": [60, 67], "x2": [90, 90]}
 
 
 def test_no_learned_mask_is_said():
