@@ -79,6 +79,11 @@ class Setting:
         return self.methods(method) and (task is None or self.tasks(task))
 
     @property
+    def words(self) -> str:
+        """Its name as people write it."""
+        return self.name.replace("kl_", "KL_").replace("_", " ")
+
+    @property
     def users(self) -> list[str]:
         """Names of the methods that look at it."""
         return [method.name for method in METHODS.values() if self.methods(method)]

@@ -223,7 +223,7 @@ def _hashable(value: Any) -> Hashable:
 def _in_words(settings: Mapping[str, object]) -> str:
     # Of two ways to say one thing, such as a schedule in steps or as a fraction, the one that is used says enough.
     said = {name: value for name, value in settings.items() if value is not None} or settings
-    return ", ".join(f"{name.replace('_', ' ')} {SETTINGS[name].text(value)}" for name, value in said.items())
+    return ", ".join(f"{SETTINGS[name].words} {SETTINGS[name].text(value)}" for name, value in said.items())
 
 
 def _short(name: str, value: Hashable) -> Hashable:

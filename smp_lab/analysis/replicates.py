@@ -74,7 +74,8 @@ def along_lines(table: pd.DataFrame, at: Sequence[str], values: Sequence[str]) -
         return table
     groups = table.groupby(["line", *at], sort=False, dropna=False)
     means = {
-        name: "mean" if is_numeric_dtype(table[name]) else "first"
+        # The mean of three equal levels may be another number.
+        name: "mean" if is_numeric_dtype(table[name]) and name != "level" else "first"
         for name in table
         if name not in {"line", "run_id", *at}
     }

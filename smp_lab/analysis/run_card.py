@@ -45,8 +45,8 @@ def run_card(
         fraction, and n_examples), best_evaluation and best_at_final_density
         (metric, value, step; the latter None in older records), remaining (measured fraction of the prunable
         weights), spread_over_heads (of `sparsity.spread_over_heads`, over all four matrix types and over query and
-        value; None without a mask), trainable_parameters and new_parameters; deviations (sentences of `deviations` and
-        `part_of_the_data`);
+        value; None without a mask), trainable_parameters and new_parameters; deviations (sentences of `deviations`, and
+        one on how much of the training data was used, where that is not all of it);
         command (None where the record has none).
     """
     settings = {
@@ -65,6 +65,7 @@ def run_card(
         for metric in config.task_info.metrics
         if metric.endswith(suffix)
     }
+    few = part_of_the_data(config.task_info, results.get("n_train_examples"))
     return {
         "run_id": config.run_id,
         "recipe": recipe_of(config),
@@ -86,7 +87,7 @@ def run_card(
             "trainable_parameters": results["trainable_parameters"],
             "new_parameters": results["new_parameters"],
         },
-        "deviations": deviations(config, layout) + part_of_the_data(config.task_info, results.get("n_train_examples")),
+        "deviations": deviations(config, layout) + (few or _fewer(config)),
         "command": command,
     }
 
@@ -101,6 +102,13 @@ def part_of_the_data(task: Task, n_train_examples: int | None) -> list[str]:
     ]
 
 
+def _fewer(config: RunConfig) -> list[str]:
+    """The same where nobody knows how many there are."""
+    if config.train_examples is None:
+        return []
+    return [f"Only the first {config.train_examples:,} training examples are used."]
+
+
 def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:
     """Sentences on where a run departs from Jiang et al. (2023), as far as its settings show it."""
     sentences = []
@@ -113,8 +121,6 @@ def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:
         sentences.append("The sentences are generated and say nothing about language.")
     elif config.task == "wnli":
         sentences.append("The paper has no numbers for this task.")
-    if config.train_examples is not None:
-        sentences.append(f"Only the first {config.train_examples:,} training examples are used.")
     method = config.method_info
     if method.trains_weights and config.head == "label_words":
         sentences.append(
@@ -153,9 +159,7 @@ def _other_settings(config: RunConfig) -> list[str]:
     for name, setting in SETTINGS.items():
         if name in compared:
             values = [setting.text(reading[name]) if name in reading else None for reading in (code, text)]
-            sentences.append(
-                _beside(name.replace("kl_", "KL_").replace("_", " "), setting.text(getattr(config, name)), *values)
-            )
+            sentences.append(_beside(setting.words, setting.text(getattr(config, name)), *values))
     if not config.method_info.trains_weights and config.schedule is not None:
         lengths = [_length(reading, reading["epochs"]) if "epochs" in reading else None for reading in (code, text)]
         sentences.append(_beside("schedule over", _length(config.to_dict(), config.epochs), *lengths))
@@ -265,12 +269,12 @@ def differences(configs: Mapping[str, RunConfig]) -> pd.DataFrame:
         ]
         for name in next(iter(every.values()), {})
     }
-    rows = [[name.replace("_", " "), *values] for name, values in texts.items() if len(set(values)) > 1]
+    rows = [[SETTINGS[name].words, *values] for name, values in texts.items() if len(set(values)) > 1]
     return pd.DataFrame(rows, columns=["setting", *every])
 
 
 def _in_words(settings: Mapping[str, Any]) -> dict[str, str]:
-    return {name: SETTINGS[name].text(value) for name, value in settings.items()}
+    return {SETTINGS[name].words: SETTINGS[name].text(value) for name, value in settings.items()}
 
 
 def _facts(values: Mapping[str, Any]) -> list[str]:

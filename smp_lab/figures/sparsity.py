@@ -111,10 +111,10 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
     dress(
         figure,
         title,
-        f"Kept weights (% of the head's weights in {matrices})",
-        height=120 + rows * (108 + 22 * (int(table["layer"].max()) + 1)),
+        f"Kept weights (% of the head's weights)<br>{matrices[0].upper()}{matrices[1:]}",
+        height=138 + rows * (108 + 22 * (int(table["layer"].max()) + 1)),
     )
-    figure.update_layout(margin_t=100)
+    figure.update_layout(margin_t=118)
     figure.update_xaxes(dtick=1, showgrid=False, showline=False)
     figure.update_yaxes(dtick=1, showgrid=False, showline=False)
     figure.update_yaxes(title_text="Layer", col=1)

@@ -50,6 +50,7 @@ _STYLE_SHEET = """<style>
 [data-tag]:focus-visible {outline: 2px solid #808A94 !important; outline-offset: 2px}
 [data-testid=stMain]:focus-visible {outline: 2px solid currentColor; outline-offset: -2px}
 .figure-link {font-size: 0.93rem; color: inherit; text-decoration: underline}
+[data-testid=stMain] [data-testid=stPageLink] p {text-decoration: underline}
 [data-testid=stButtonGroup] > div {flex-wrap: wrap}
 /* Above a table its buttons would lie on what stands there. */
 [data-testid=stElementContainer]:has(> [data-testid=stFullScreenFrame] [data-testid=stDataFrame])

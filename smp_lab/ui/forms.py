@@ -185,7 +185,7 @@ def _of_paper(setting: Setting, paper: Sequence[Mapping[str, Stated]]) -> str:
 
 def _field(setting: Setting, recipe: Any, paper: str) -> Any:
     """A widget for one setting; None or "" where nothing is named."""
-    label = setting.name.replace("_", " ").capitalize() + (f" ({setting.unit})" if setting.unit else "") + paper
+    label = f"{setting.words[0].upper()}{setting.words[1:]}" + (f" ({setting.unit})" if setting.unit else "") + paper
     usual = f"recipe: {setting.text(recipe)}" if recipe is not None else setting.default or "recipe's"
     key = _PREFIX + setting.name
     if setting.choices:

@@ -22,7 +22,7 @@ from smp_lab.errors import RunFormatError
 from smp_lab.figures import live as figures
 from smp_lab.figures import scores as score_figures
 from smp_lab.figures.sparsity import plot_remaining_per_head
-from smp_lab.figures.style import MATRIX_TITLES, METRIC_TITLES
+from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES, METRIC_TITLES
 from smp_lab.jobs.events import Follower, LiveRun, Snapshot, newest_snapshot_file, read_snapshot
 from smp_lab.jobs.queue import QUEUED, Job, Queue
 from smp_lab.jobs.whereabouts import Whereabouts, unfinished_runs
@@ -272,7 +272,7 @@ def _heads(live: LiveRun, snapshot: Snapshot) -> None:
     _picture(
         plot_remaining_per_head,
         table,
-        ", ".join(MATRIX_TITLES[kind].lower() for kind in HEAD_TYPES),
+        HEAD_WORDS,
         key="live-heads",
         alt=f"Kept weights of each attention head after step {snapshot.step}, in percent.",
     )
@@ -287,7 +287,8 @@ def _kept_per_head(layout: EncoderLayout, snapshot: Snapshot, label: str) -> pd.
 
 def _scores(live: LiveRun, snapshot: Snapshot) -> None:
     with st.container(horizontal=True):
-        kind = str(st.selectbox("Matrix type", MATRIX_TYPES, key="live_type", width=220))
+        title_of = MATRIX_TITLES.__getitem__
+        kind = str(st.selectbox("Matrix type", MATRIX_TYPES, format_func=title_of, key="live_type", width=220))
         layer = int(st.selectbox("Layer", range(live.layout.n_layers), key="live_layer", width=100))
     table, cuts = cache.computed(_scores_and_cuts, live.layout, snapshot, kind, layer)
     scores, densities = score_figures.score_range([table]), score_figures.density_range([table])

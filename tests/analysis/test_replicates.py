@@ -110,3 +110,9 @@ def test_a_line_is_the_mean_of_its_seeds_between_the_lowest_and_the_highest(tmp_
     assert lines["run_id"].tolist() == [f"{three[0].run_id}, {three[1].run_id}"] * 2 + [three[2].run_id] * 2
     assert (lines["name"] == "x").all()
     assert lines["seed"].isna().tolist() == [True, True, False, False]
+
+
+def test_the_level_of_a_line_is_that_of_its_runs_to_the_bit():
+    three = pd.DataFrame({"run": list("abc"), "run_id": list("abc"), "seed": [0, 1, 2], "level": 0.1, "step": 1})
+    assert three["level"].mean() != 0.1
+    assert along_lines(three.assign(line="a"), ["step"], [])["level"].tolist() == [0.1]

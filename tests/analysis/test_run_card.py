@@ -199,7 +199,6 @@ CODE_DIFFERS = ["Epochs: 100, as in the authors' scripts; in the paper's text 60
             | {"train_examples": 2000},
             BERT_BASE,
             [
-                "first 2,000",
                 "Regression head: poles; in the authors' scripts mse.",
                 *CODE_DIFFERS[1:],
             ],
@@ -250,6 +249,15 @@ def test_a_part_of_a_published_data_set_is_said(task, n, said):
     sentences = part_of_the_data(TASKS[task], n)
     assert bool(sentences) == said
     assert not said or sentences[0].startswith("Learned from 970 of SQuAD's 87,599 training examples: ")
+
+
+@pytest.mark.parametrize(
+    ("known", "words"), [({}, "Only the first 100 "), ({"n_train_examples": 100}, "Learned from 100 of RTE's 2,490 ")]
+)
+def test_how_much_of_the_data_was_used_is_said_once(known, words):
+    card = run_card(tiny_config(train_examples=100), TINY, PROVENANCE, results() | known)
+    (said,) = [sentence for sentence in card["deviations"] if "training examples" in sentence]
+    assert said.startswith(words)
 
 
 def test_result_cost_and_deviations_come_first():

@@ -6,11 +6,11 @@ from smp_lab.ui.lesson import network, one_weight, plane, real, regulariser, sha
 from smp_lab.ui.lesson.frame import Screen
 
 SCREENS = (
-    Screen("One weight, four cases", one_weight.WORDS, one_weight.show, one_weight.FORMULAS),
-    Screen("Why straight-through", slopes.WORDS, slopes.show, slopes.FORMULAS),
-    Screen("The plane of weight and score", plane.WORDS, plane.show, plane.FORMULAS),
-    Screen("A network that learns by forgetting", network.WORDS, network.show, network.FORMULAS),
-    Screen("Why the regulariser", regulariser.WORDS, regulariser.show, regulariser.FORMULAS),
-    Screen("The share rule", shares.WORDS, shares.show, shares.FORMULAS),
-    Screen("From toy to real", real.WORDS, real.show, real.FORMULAS),
+    Screen("When does a score rise?", one_weight.WORDS, one_weight.show, one_weight.FORMULAS),
+    Screen("Why is the gradient straight-through?", slopes.WORDS, slopes.show, slopes.FORMULAS),
+    Screen("Where do weights and scores move?", plane.WORDS, plane.show, plane.FORMULAS),
+    Screen("Can a network learn by forgetting?", network.WORDS, network.show, network.FORMULAS),
+    Screen("What is the regulariser for?", regulariser.WORDS, regulariser.show, regulariser.FORMULAS),
+    Screen("How many weights does each layer keep?", shares.WORDS, shares.show, shares.FORMULAS),
+    Screen("Does it hold for a real encoder?", real.WORDS, real.show, real.FORMULAS),
 )
