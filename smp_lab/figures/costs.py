@@ -28,7 +28,7 @@ def plot_cuts(table: pd.DataFrame) -> go.Figure:
         return empty_figure(title, "No mask of these runs was measured yet.")
     symbols = _symbols(table["cut"])
     marks = _marks(symbols)
-    figure = new_figure(title, marks[0].upper() + marks[1:], height=420)
+    figure = new_figure(title, marks[0].upper() + marks[1:], height=440).update_layout(margin_t=80)
     several = table.groupby("run")["task"].nunique().to_dict()
     for (run, task), line in table.groupby(["run", "task"], sort=False):
         line = line.sort_values("cut")
@@ -65,7 +65,7 @@ def plot_times(table: pd.DataFrame, size: str) -> go.Figure:
     if table.empty:
         return empty_figure(title, "No compact form of these runs was timed yet.")
     symbols = _symbols(table["cut"])
-    figure = new_figure(title, f"{size}; {_marks(symbols)}", height=420)
+    figure = new_figure(title, f"{size}; {_marks(symbols)}", height=440).update_layout(margin_t=80)
     for (run, task), line in table.groupby(["run", "task"], sort=False):
         line = line.sort_values("cut")
         color = TASK_COLORS.get(str(task), REMOVED_COLOR)
@@ -101,7 +101,7 @@ def _symbols(cuts: pd.Series[int]) -> dict[int, str]:
 
 def _marks(symbols: Mapping[int, str]) -> str:
     marks = ", ".join(f"{cut} {symbol}" for cut, symbol in symbols.items())
-    return f"rows with fewer than K kept weights are cut out; marks of K: {marks}"
+    return f"rows with fewer than K kept weights are cut out<br>Marks of K: {marks}"
 
 
 def _add_published(figure: go.Figure, heights: Sequence[float], symbols: Mapping[int, str]) -> None:

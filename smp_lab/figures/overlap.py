@@ -366,7 +366,8 @@ def plot_shared(counts: pd.DataFrame, name_a: str, name_b: str) -> go.Figure:
                 align=anchor,
                 **cell,
             )
-    dress(figure, title, f"Areas are prunable weights of the encoder; A: {name_a}; B: {name_b}", height=360)
+    dress(figure, title, f"Areas are prunable weights of the encoder<br>A: {name_a}; B: {name_b}", height=380)
+    figure.update_layout(margin_t=104)
     figure.update_xaxes(visible=False, range=[-1.02 * widest, 1.02 * widest])
     for column in range(1, len(counts) + 1):
         figure.update_yaxes(
