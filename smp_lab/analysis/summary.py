@@ -11,6 +11,7 @@ from smp_lab.analysis.labels import method_name
 from smp_lab.analysis.overview import by_encoder, common_tasks
 from smp_lab.analysis.replicates import over_seeds
 from smp_lab.methods import METHODS, NONE
+from smp_lab.metrics import METRICS
 from smp_lab.tasks import TASKS
 
 COLUMNS = [
@@ -95,13 +96,15 @@ def summary_cells(summary: pd.DataFrame) -> pd.DataFrame:
         table.append(
             [
                 encoder,
-                f"{method}{f', {variant}' if variant else ''}",
+                " · ".join(filter(None, (method_name(str(method)), str(variant)))),
                 f"{100 * level:g}" if level >= 0 else "measured",
                 *(cell or "-" for cell in cells),
                 f"{100 * counted['mean'].mean():.1f} over {len(counted)}" if whole else "-",
             ]
         )
-    heads = [f"{task} {metric}, n {n}" for task, metric, n in columns.itertuples(index=False)]
+    heads = [
+        f"{TASKS[task].title} {METRICS[metric].title}, n {n}" for task, metric, n in columns.itertuples(index=False)
+    ]
     text = pd.DataFrame(table, columns=["encoder", "method", "remaining %", *heads, "mean over tasks"])
     return text if len(common) > 1 else text.drop(columns="encoder")
 
@@ -210,7 +213,7 @@ def as_markdown(cells: pd.DataFrame) -> str:
 
 _ESCAPED = str.maketrans(
     {mark: f"\\{mark}" for mark in "%_&#${}"}
-    | {"±": r"$\pm$", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"±": r"$\pm$", "·": r"$\cdot$", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 )
 
 

@@ -12,8 +12,10 @@ from smp_lab.analysis.overview import COMPARED, over_tasks
 from smp_lab.analysis.replicates import along_lines, over_seeds
 from smp_lab.analysis.run_table import run_table, tables_of_runs
 from smp_lab.analysis.summary import summarize
+from smp_lab.methods import METHODS
 from smp_lab.paths import cached_runs_folder, project_folder
 from smp_lab.storage.runs import list_runs
+from smp_lab.tasks import TASKS
 
 
 def runs(*rows):
@@ -75,12 +77,14 @@ def test_readme_overview_and_curves_give_one_mean_and_one_number_of_seeds():
         r"<!-- summary -->\n(.*?)<!-- /summary -->", (project_folder() / "README.md").read_text(), re.DOTALL
     )
     head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1].strip().splitlines()]
+    methods, tasks = ({known[name].title.split(" (")[0]: name for name in known} for known in (METHODS, TASKS))
     shown, over_all = {}, {}
     for name, level, *cells, mean in rows:
-        method, _, variant = name.partition(", ")
+        title, _, variant = name.partition(" · ")
+        method = methods[title]
         if mean != "-" and method in COMPARED:
             over_all[method, float(level) / 100] = mean.split()[0]
-        for task, cell in zip((title.split()[0] for title in head[2:-1]), cells, strict=True):
+        for task, cell in zip((tasks[title.split()[0]] for title in head[2:-1]), cells, strict=True):
             if cell != "-" and level != "measured":
                 seeds = re.search(r"(\d+) seeds", cell)
                 shown[method, variant, float(level) / 100, task] = cell.split()[0], int(seeds[1]) if seeds else 1

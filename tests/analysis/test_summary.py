@@ -61,13 +61,13 @@ def test_the_table_that_people_read():
         run(method="dense", remaining=1.0, value=0.7),
     ]
     assert summary_as_markdown(summary(*rows)).splitlines() == [
-        "| method | remaining % | sst2 accuracy, n 872 | rte accuracy, n 277 | mean over tasks |",
+        "| method | remaining % | SST-2 Accuracy, n 872 | RTE Accuracy, n 277 | mean over tasks |",
         "| --- | ---: | ---: | ---: | ---: |",
-        "| dense | 100 | - | 70.0 ± 6.0 | 70.0 over 1 |",
-        "| smp_s | 50 | 90.0 ± 6.0 | 65.0 ± 6.0 (60.0 to 70.0, 2 seeds) | 65.0 over 1 |",
-        "| smp_s | 10 | - | 50.0 ± 6.0 | 50.0 over 1 |",
-        "| smp_s, head linear | 50 | - | 40.0 ± 6.0 | 40.0 over 1 |",
-        "| l0 | measured | - | 55.0 ± 6.0 at 32.0 % | 55.0 over 1 |",
+        "| Dense fine-tuning | 100 | - | 70.0 ± 6.0 | 70.0 over 1 |",
+        "| SMP-S | 50 | 90.0 ± 6.0 | 65.0 ± 6.0 (60.0 to 70.0, 2 seeds) | 65.0 over 1 |",
+        "| SMP-S | 10 | - | 50.0 ± 6.0 | 50.0 over 1 |",
+        "| SMP-S · head linear | 50 | - | 40.0 ± 6.0 | 40.0 over 1 |",
+        "| L0 regularisation | measured | - | 55.0 ± 6.0 at 32.0 % | 55.0 over 1 |",
     ]
 
 
@@ -80,10 +80,10 @@ def test_a_mean_is_taken_over_the_tasks_that_can_be_compared():
 
 def test_two_encoders_have_a_row_each():
     text = summary_as_markdown(summary(run(), run(base_model="other", value=0.8)))
-    assert text.splitlines()[0] == "| encoder | method | remaining % | rte accuracy, n 277 | mean over tasks |"
+    assert text.splitlines()[0] == "| encoder | method | remaining % | RTE Accuracy, n 277 | mean over tasks |"
     assert text.splitlines()[2:] == [
-        "| tiny | smp_s | 50 | 60.0 ± 6.0 | 60.0 over 1 |",
-        "| other | smp_s | 50 | 80.0 ± 6.0 | 80.0 over 1 |",
+        "| tiny | SMP-S | 50 | 60.0 ± 6.0 | 60.0 over 1 |",
+        "| other | SMP-S | 50 | 80.0 ± 6.0 | 80.0 over 1 |",
     ]
 
 
