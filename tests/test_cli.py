@@ -155,8 +155,8 @@ def test_summary_averages_seeds_and_nothing_else(own):
     error = 100 * (high - low) / 2
     first, _, usual, longer = invoke("summary", own).stdout.splitlines()
     assert first == "| method | remaining % | RTE Accuracy, n 40 | mean over tasks |"
-    assert usual.startswith("| smp_s | 50 | 60.0 ± ") and usual.endswith(" (50.0 to 70.0, 2 seeds) | 60.0 over 1 |")
-    assert longer.startswith("| smp_s, epochs 60 | 50 | 90.0 ± ")
+    assert usual.startswith("| SMP-S | 50 | 60.0 ± ") and usual.endswith(" (50.0 to 70.0, 2 seeds) | 60.0 over 1 |")
+    assert longer.startswith("| SMP-S · epochs 60 | 50 | 90.0 ± ")
     assert 0 < float(usual.split("± ")[1].split()[0]) <= round(error, 1)
 
 
