@@ -191,7 +191,7 @@ def test_main_methods_of_usual_settings_are_drawn_where_no_run_is_chosen(open_pa
 def test_what_is_shown_is_a_table_for_a_paper(open_page, write_run):
     write_run(accuracy=0.6)
     markdown, latex = open_page(PAGE).expander[0].code
-    assert "| smp_s | 50 | 60.0 ± " in markdown.value
+    assert "| SMP-S | 50 | 60.0 ± " in markdown.value
     assert r"smp\_s & 50 & 60.0 $\pm$ " in latex.value
     assert "1 run. Encoder" in latex.value and "tiny-test-encoder" in latex.value
 
