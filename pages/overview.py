@@ -54,13 +54,15 @@ def _answer(place: DeltaGenerator, runs: pd.DataFrame) -> None:
     table = cache.computed(analysis.over_tasks, runs)
     if words := cache.computed(analysis.answer, table):
         place.markdown(words, help=explain("remaining weights", "kept"))
+    figure = controls.drawn(plot_answer, table)
     controls.show_figure(
-        controls.drawn(plot_answer, table),
+        figure,
         table,
         key="answer",
         alt="Mean of the main metric over tasks against remaining weights in percent, for SMP-S, magnitude pruning and "
         "random masks, with dense fine-tuning as a level.",
-        min_width=520,
+        # The names at the ends of lines have to stand in each panel.
+        min_width=520 if len(list(figure.select_xaxes())) == 1 else 860,
     )
     doors = st.columns(3)
     for place, (title, words, page, label) in zip(doors, _DOORS, strict=True):

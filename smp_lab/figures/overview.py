@@ -68,7 +68,7 @@ def plot_answer(table: pd.DataFrame) -> go.Figure:
     lowest = float(table.loc[table["method"] != "dense", "remaining"].min())
     lowest_tick = 0.85 * 100 * min(0.1, lowest)
     # The names at the left ends of lines take more of a narrow panel.
-    left = math.log10(lowest_tick) - 0.42 * min(len(encoders), _PANELS_PER_ROW)
+    left = math.log10(lowest_tick) - 0.5 * min(len(encoders), _PANELS_PER_ROW)
     for place, part in enumerate(encoders):
         row, column = divmod(place, _PANELS_PER_ROW)
         _add_encoder(figure, part, left, {"row": row + 1, "col": column + 1})
