@@ -67,8 +67,8 @@ def plot_answer(table: pd.DataFrame) -> go.Figure:
         figure.update_layout(margin_t=60)
     lowest = float(table.loc[table["method"] != "dense", "remaining"].min())
     lowest_tick = 0.85 * 100 * min(0.1, lowest)
-    # The names at the left ends of lines take more of a narrow panel.
-    left = math.log10(lowest_tick) - 0.5 * min(len(encoders), _PANELS_PER_ROW)
+    # Room for the names at the left ends of lines, in the wider letters of a saved picture too.
+    left = math.log10(lowest_tick) - 0.68 * min(len(encoders), _PANELS_PER_ROW)
     for place, part in enumerate(encoders):
         row, column = divmod(place, _PANELS_PER_ROW)
         _add_encoder(figure, part, left, {"row": row + 1, "col": column + 1})
