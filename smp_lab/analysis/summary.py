@@ -92,7 +92,7 @@ def summary_cells(summary: pd.DataFrame) -> pd.DataFrame:
             for place in columns.itertuples(index=False, name=None)
         ]
         counted = row[row["task"].isin(common[encoder])]
-        whole = len(counted) == counted["task"].nunique() == len(common[encoder])
+        whole = len(counted) == counted["task"].nunique() == len(common[encoder]) > 0
         table.append(
             [
                 encoder,

@@ -192,7 +192,7 @@ def test_what_is_shown_is_a_table_for_a_paper(open_page, write_run):
     write_run(accuracy=0.6)
     markdown, latex = open_page(PAGE).expander[0].code
     assert "| SMP-S | 50 | 60.0 ± " in markdown.value
-    assert r"smp\_s & 50 & 60.0 $\pm$ " in latex.value
+    assert r"SMP-S & 50 & 60.0 $\pm$ " in latex.value
     assert "1 run. Encoder" in latex.value and "tiny-test-encoder" in latex.value
 
 
