@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import logging
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -121,6 +122,8 @@ def _write_onnx(pruned: Pruned, folder: Path, encoder_of: Callable[[Pruned], nn.
             f"ONNX needs the package {error.name!r}, which is not installed. Install the extra in the clone with: "
             "pip install -e '.[onnx]'"
         ) from None
+    # It warns of torchvision, which nothing here needs.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     model, batch = Classifier(encoder_of(pruned), pruned.model.head), _sample(pruned)
     program = torch.onnx.export(
         model.eval(),
