@@ -59,7 +59,10 @@ def with_empty_rows(seed):
     dense = {}
     for matrix in LAYOUT.matrices:
         n_out, n_in = LAYOUT.shape(matrix.matrix_type)
-        rows, columns = rng.random((n_out, 1)) < rng.choice([0, 0.3, 0.9]), rng.random(n_in) < rng.choice([0.3, 1])
+        rows, columns = (
+            rng.random((n_out, 1)) < rng.choice([0, 0.3, 0.9], p=[0.1, 0.4, 0.5]),
+            rng.random(n_in) < rng.choice([0.3, 1]),
+        )
         if matrix.matrix_type in (QUERY, KEY, VALUE):
             rows[:8] &= rng.random() < 0.5
         dense[matrix] = rows & columns & (rng.random((n_out, n_in)) < 0.6)
@@ -67,7 +70,9 @@ def with_empty_rows(seed):
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_random_masks_compute_the_same(seed):
+def test_random_masks_compute_the_same(seed, monkeypatch):
+    # Heads of 8 have several widths where a step is smaller.
+    monkeypatch.setattr("smp_lab.inference.compact.WIDTH_STEP", (1, 3, 8)[seed % 3])
     masked = encoder(with_empty_rows(seed))
     before = hidden(masked)
     smaller = compact(masked, LAYOUT.n_heads)
