@@ -43,11 +43,11 @@ _STYLE_SHEET = """<style>
 [data-testid=stMain] :is([data-testid=stCaptionContainer], [data-testid=stImageCaption]) {opacity: 0.85}
 [data-testid=stCode] .token {color: inherit !important}
 :is([data-tag], button[kind^=primary]:enabled) {background-color: #00639B !important}
-:is(button, a, input, summary, pre, [role=slider], [role=button], [data-testid=stCode] div):focus-visible,
+:is(button, a, input, textarea, summary, pre, div):focus-visible,
 [data-testid=stSlider] [data-focus-visible] {
     outline: 2px solid currentColor !important; outline-offset: 2px
 }
-[data-tag]:focus-visible {outline: 2px solid #808A94 !important; outline-offset: 2px}
+:is([data-tag], button[kind^=primary]):focus-visible {outline: 2px solid #808A94 !important; outline-offset: 2px}
 [data-testid=stMain]:focus-visible {outline: 2px solid currentColor; outline-offset: -2px}
 .figure-link {font-size: 0.93rem; color: inherit; text-decoration: underline}
 [data-testid=stMain] [data-testid=stPageLink] p {text-decoration: underline}
