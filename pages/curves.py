@@ -27,11 +27,11 @@ def main() -> None:
     answer = messages.answer_slot()
     runs = controls.chosen_runs(cache.run_index())
     table = controls.rows_of(runs)
-    with answer:
-        if words := cache.computed(overview.answer, cache.computed(overview.over_tasks, table)):
-            st.markdown(words, help=explain("remaining weights", "kept"))
     with messages.slot():
         shown, means = _curves(runs, table)
+        about = table[table["task"].isin(shown["task"])]
+        if words := cache.computed(overview.answer, cache.computed(overview.over_tasks, about)):
+            answer.markdown(words, help=explain("remaining weights", "kept"))
         sections.spread(means)
         if len(shown) and shown["low"].notna().all():
             sections.paper_tables(shown)

@@ -70,7 +70,7 @@ def plot_transfer(table: pd.DataFrame) -> go.Figure:
     write_in_cells(figure)
     metrics = table.drop_duplicates("task")
     names = [
-        f"{TASKS[row['task']].title}<br>{METRIC_TITLES[row['metric']]}, n = {row['n_examples']:,}"
+        f"{TASKS[row['task']].title}<br>{METRIC_TITLES[row['metric']]},<br>n = {row['n_examples']:,}"
         for row in metrics.to_dict("records")
     ]
     figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=names, showgrid=False, showline=False, ticks="")

@@ -45,7 +45,7 @@ def test_a_mask_on_its_own_task_is_framed():
 
 def test_tasks_name_their_metric_and_its_examples():
     figure = plot_transfer(table())
-    assert figure.layout.xaxis.ticktext == ("RTE<br>Accuracy, n = 1,043", "CoLA<br>MCC, n = 1,043")
+    assert figure.layout.xaxis.ticktext == ("RTE<br>Accuracy,<br>n = 1,043", "CoLA<br>MCC,<br>n = 1,043")
     assert figure.layout.yaxis.ticktext == ("RTE · 50 %", "CoLA · 50 %", "Random mask, 0")
 
 

@@ -226,3 +226,12 @@ def test_claims_are_made_when_they_are_opened(open_page, write_run):
     assert len(app.dataframe) == tables + 1
     (claims,) = (table.value for table in app.dataframe if "claim" in table.value)
     assert (claims.loc[claims["encoder"] == "tiny-test-encoder", "remaining %"] == "50").any()
+
+
+def test_the_answer_is_about_the_task_that_is_shown(open_page, write_run):
+    write_run(accuracy=0.6)
+    write_run(accuracy=0.8, task="sst2", label_words=("terrible", "great"))
+    app = open_page(PAGE)
+    assert "a mean of 70.0 over 2 tasks" in sentences(app.markdown)
+    app.selectbox(key="task").set_value("sst2").run()
+    assert "none of them trained: 80.0 on SST-2." in sentences(app.markdown)
