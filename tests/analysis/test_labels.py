@@ -30,7 +30,7 @@ def test_what_follows_from_another_setting_is_named_only_where_it_distinguishes_
     one, other = (tiny_config(**taught, kl_direction=way) for way in ("teacher_student", "student_teacher"))
     assert variants([*usual, one, tiny_config(**LINEAR)]) == ["", "", "", "teacher rte-dense-r1-s0", "head linear"]
     names = variants([*usual, one, other])
-    assert ["kl direction KL(teacher" in names[3], "kl direction KL(student" in names[4]] == [True, True]
+    assert ["KL direction KL(teacher" in names[3], "KL direction KL(student" in names[4]] == [True, True]
 
 
 def test_schedules_of_one_level_are_named_where_they_are_not_the_usual_one():
