@@ -9,6 +9,7 @@ import streamlit as st
 from smp_lab.analysis import curves as analysis
 from smp_lab.analysis import overview
 from smp_lab.figures import curves as figures
+from smp_lab.figures import style
 from smp_lab.storage.published import SOURCE
 from smp_lab.storage.runs import RunRecord
 from smp_lab.tasks import TASKS
@@ -125,7 +126,8 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
     sources = [drawn[0].assign(source="measured"), drawn[1].assign(source="measured, mean over seeds"), drawn[2]]
     data = pd.concat([part.drop(columns="settings", errors="ignore") for part in sources], ignore_index=True)
     panels = len({axis.domain for axis in figure.select_xaxes()})
-    controls.show_figure(figure, data, key="curves", alt=alt, min_width=280 * panels if panels > 1 else None)
+    # Names at the ends of lines are where a page's width has room for them.
+    controls.show_figure(figure, data, key="curves", alt=alt, min_width=max(280 * panels, style.PAGE_PIXELS))
     sections.parts_of_data(drawn_runs)
     return shown, means
 

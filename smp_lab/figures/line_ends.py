@@ -15,8 +15,9 @@ Array = npt.NDArray[np.float64]
 
 # Height of a name, its distance from the end of its line, and what a horizontal axis takes, in pixels.
 _HEIGHT, _AWAY, _AXIS = 15, 7, 50
-# Air around it, and more of it before another line: a name in between two could be of either.
-_AIR, _CLEAR = np.array([2, 2]), np.array([10, 8])
+# Air around it, and more of it before another line: a name in between two could be of either. From the vertical axis it
+# keeps as far as a name in the fonts of a saved picture is longer.
+_AIR, _CLEAR, _INSIDE = np.array([2, 2]), np.array([10, 8]), np.array([9, 0])
 # Plotly keeps a text as far from its point as this marker, which is not seen, is wide.
 _HOLDS_AWAY = {"size": 10, "opacity": 0}
 # Where plotly writes a text, and on which side of its point that is: right and up are 1.
@@ -54,7 +55,7 @@ def label_line_ends(figure: go.Figure) -> None:
             own = [marks for other, (marks, _) in every if other.legendgroup == trace.legendgroup]
             others = [marks for other, (marks, _) in every if other.legendgroup != trace.legendgroup]
             for place, box, end in _boxes(line, LETTER_PIXELS * len(name)):
-                inside = (box[0] >= 0).all() and (box[1] <= size).all()
+                inside = (box[0] >= _INSIDE).all() and (box[1] <= size).all()
                 if not inside or _any_within([*own, *names], box, _AIR) or _any_within(others, box, _CLEAR):
                     continue
                 names.append(_filled(box))
