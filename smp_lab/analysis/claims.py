@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from smp_lab.analysis.overview import by_encoder
 from smp_lab.analysis.sampling import Comparison
 from smp_lab.tasks import TASKS
 
@@ -159,8 +160,8 @@ def claims_table(
     for claim in CLAIMS:
         published = _published(claim, points, ablations)
         measured = [
-            _row(claim, str(encoder), level, first, second, compare, published.get(level, np.nan))
-            for (encoder, _), of_encoder in runs.groupby(["base_model", "base_model_sha256"], sort=False)
+            _row(claim, encoder, level, first, second, compare, published.get(level, np.nan))
+            for (encoder, _), of_encoder in by_encoder(runs)
             for level, first, second in _sides(claim, of_encoder)
         ]
         known = {row["level"] for row in measured}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 import streamlit as st
@@ -43,10 +43,9 @@ def answer(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str,
 
 def _fastest(labels: Mapping[str, str]) -> str:
     """The fastest form that loses at most a point, in a sentence; empty where none was timed."""
-    measured = list(cache.measurements().records.values())
-    times = cache.computed(analysis.time_table, measured, labels)
+    times = _measured(analysis.time_table, labels)
     one = times[(times["threads"] == 1) & (times["length"] == 32) & (times["batch"] == 32)]
-    best = cache.computed(analysis.best_cut, cache.computed(analysis.cut_table, measured, labels), one)
+    best = cache.computed(analysis.best_cut, _measured(analysis.cut_table, labels), one)
     if best is None:
         return ""
     cut = f"Without rows of fewer than {best['cut']} weights" if best["cut"] else "Without its empty rows alone"
@@ -54,6 +53,11 @@ def _fastest(labels: Mapping[str, str]) -> str:
         f" {cut}, {messages.plain(best['run'])} is **{best['faster']:.2f} times as fast** (one thread, 32 texts of 32 "
         f"tokens), and its metric changes by {100 * best['change']:+z.1f} points."
     )
+
+
+def _measured(compute: Callable[..., pd.DataFrame], labels: Mapping[str, str]) -> pd.DataFrame:
+    """A table of `smp_lab.analysis.costs` of all that was measured of the masks with a label."""
+    return cache.computed(compute, list(cache.measurements().records.values()), labels)
 
 
 def sizes_of(runs: list[RunRecord]) -> dict[str, int]:
@@ -65,10 +69,9 @@ def sizes_of(runs: list[RunRecord]) -> dict[str, int]:
 def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     """What is left of the encoder, and what that costs in the metric, from measurement records."""
     st.header("What is left where nearly empty rows are cut out")
-    known = cache.measurements()
-    for _, sentence in known.problems:
+    for _, sentence in cache.measurements().problems:
         messages.warning(sentence)
-    table = cache.computed(analysis.cut_table, list(known.records.values()), labels)
+    table = _measured(analysis.cut_table, labels)
     missing = [run for run in runs if run.has_masks and run.run_id not in set(table["run_id"])]
     if table.empty:
         st.info("No mask of these runs was measured yet.")
@@ -82,10 +85,9 @@ def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
 def times(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     """How long forms of the model take, from measurement records, beside what a cut leaves of the metric."""
     st.header("How fast is what is left?")
-    measured = list(cache.measurements().records.values())
-    table = cache.computed(analysis.time_table, measured, labels)
+    table = _measured(analysis.time_table, labels)
     if not table.empty:
-        _times(table, cache.computed(analysis.cut_table, measured, labels))
+        _times(table, _measured(analysis.cut_table, labels))
     timed = set(table["run_id"])
     if missing := [run for run in runs if run.has_masks and run.run_id not in timed]:
         st.caption("Not timed yet for all of these runs. What is missing is filled, on an idle machine, by:")
@@ -248,9 +250,7 @@ def _many_tasks(runs: list[RunRecord], sizes: Mapping[str, int]) -> None:
     first = runs[0]
     same = [run for run in runs if run.layout == first.layout]
     stored = sum(sizes[run.run_id] for run in same) / len(same)
-    measured = cache.computed(
-        analysis.cut_table, list(cache.measurements().records.values()), {run.run_id: "" for run in same}
-    )
+    measured = _measured(analysis.cut_table, {run.run_id: "" for run in same})
     compact = measured.loc[measured["cut"] == 0, "left"].mean()
     table = analysis.storage_of_tasks(first.layout, n_tasks, stored, compact)
     with st.container(horizontal=True):
