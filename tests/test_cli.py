@@ -181,6 +181,11 @@ def test_broken_runs_are_named_beside_the_good_ones(own):
         (["transfer", "nowhere"], RunFormatError, "There is no run 'nowhere' in "),
         (["transfer", "nowhere", "--task", "ret"], ConfigError, "Unknown task 'ret'. Choose one of: sst2, "),
         (["app", "--runs", "nowhere"], RunFormatError, "Folder nowhere does not exist"),
+        (
+            ["app", "--cluster", "--on 'ray"],
+            ConfigError,
+            "--cluster takes options of smp-lab train, such as '--on ray://",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_status_1(monkeypatch, capsys, arguments, error, sentence):

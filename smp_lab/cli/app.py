@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from smp_lab.cli.options import existing
+from smp_lab.errors import ConfigError
 from smp_lab.paths import (
     ALLOW_TRAINING_VARIABLE,
     CLUSTER_VARIABLE,
@@ -52,6 +54,8 @@ def command(
         str | None,
         typer.Option(
             metavar="OPTIONS",
+            envvar=CLUSTER_VARIABLE,
+            show_envvar=False,
             help="Let the page Train queue runs for a Ray cluster too: options of train that say where it is and what "
             f"a run gets there, such as '--on ray://HOST:PORT --cpus 4' ({CLUSTER_VARIABLE}).",
         ),
@@ -64,6 +68,13 @@ def command(
     app only shows, unless --allow-training is given.
     """
     folder = own_runs_folder() if runs is None else existing(runs)
+    try:
+        shlex.split(cluster or "")
+    except ValueError as error:
+        raise ConfigError(
+            f"--cluster takes options of smp-lab train, such as '--on ray://HOST:PORT --cpus 4'; got {cluster!r}: "
+            f"{error}."
+        ) from None
     command = [sys.executable, "-m", "streamlit", "run", str(app_file())]
     if port is not None:
         command += ["--server.port", str(port)]
