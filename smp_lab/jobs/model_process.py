@@ -63,6 +63,7 @@ class ModelProcess:
 
     def _exchange(self, question: str) -> str:
         if self._process is None or self._process.poll() is not None:
+            self._end()
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,

@@ -43,8 +43,11 @@ def test_it_runs_from_the_first_question_to_the_end(process):
 
 def test_one_that_has_ended_is_started_again(process):
     _, first = process.ask("last")
+    pipes = process._process.stdin, process._process.stdout
+    process._process.wait()
     x, second = process.ask("echo", x=3)
     assert x == 3 and second != first
+    assert [pipe.closed for pipe in pipes] == [True, True]
 
 
 def test_what_it_refuses_and_its_death_are_sentences(process):
