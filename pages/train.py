@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
+import time
+from uuid import uuid4
 
 import streamlit as st
 
 from smp_lab.errors import SmpLabError
-from smp_lab.jobs.queue import Job, Queue
+from smp_lab.jobs.queue import Job, Queue, usable_cores
 from smp_lab.ui import actions, cache, controls, estimate, forms, links, live, messages, safety, steer
+from smp_lab.ui.pace import SECONDS, Pace
 
 _JOB, _LIKE = "job", "like"
-_SECONDS_LIVE, _SECONDS_IDLE = 2.0, 5.0
+_SECONDS_IDLE = 5.0
 _OF_A_RUN = {links.OVERVIEW: "Overview", links.SPARSITY: "Where it keeps weights", links.SCORES: "Its scores"}
 
 
@@ -25,9 +28,20 @@ def main() -> None:
     messages.answer_slot().markdown(messages.plain(said))
     if not links.in_lecture():
         _new_run(jobs)
-    busy = any(job.is_active for job in jobs)
-    # While nothing trains, a run that a terminal starts is still found.
-    st.fragment(_watch, run_every=_SECONDS_LIVE if busy else _SECONDS_IDLE)(queue, said)
+    seconds = _seconds(jobs)
+    st.fragment(_watch, run_every=seconds)(queue, said, seconds)
+
+
+@st.cache_resource(show_spinner=False)
+def _pace() -> Pace:
+    return Pace(usable_cores())
+
+
+def _seconds(jobs: list[Job], current: float = SECONDS) -> float:
+    """From one look to the next. While nothing trains, a run that a terminal starts is still found."""
+    if not any(job.is_active for job in jobs):
+        return _SECONDS_IDLE
+    return _pace().seconds(time.monotonic(), current)
 
 
 def _new_run(jobs: list[Job]) -> None:
@@ -74,20 +88,27 @@ def _take_preset() -> None:
         forms.fill(forms.PRESETS[preset][1])
 
 
-def _watch(queue: Queue, said: str) -> None:
-    """The queue and one job; drawn again every two seconds while something trains."""
+def _watch(queue: Queue, said: str, seconds: float) -> None:
+    """The queue and one job; drawn again every so many seconds."""
+    began = time.thread_time()
     with messages.sentence_on_error():
         jobs = queue.jobs()
     elsewhere, left = live.without_job(queue.runs, jobs)
-    if live.answer(jobs, len(elsewhere)) != said:
+    if live.answer(jobs, len(elsewhere)) != said or _seconds(jobs, seconds) != seconds:
         # Another sentence above, another pace, and a finished run is in the index from now on.
         st.rerun()
+    if any(job.is_active for job in jobs) and seconds > SECONDS:
+        st.caption(f"Many watch, and training needs the machine: this page looks every {seconds:.0f} seconds.")
     steer.show_refusal()
     live.show_elsewhere(elsewhere)
     if not links.in_lecture():
         steer.left_behind(queue, left)
-    if not jobs:
-        return
+    if jobs:
+        _jobs(queue, jobs)
+    _pace().looked(st.session_state.setdefault("watcher", uuid4().hex), time.monotonic(), time.thread_time() - began)
+
+
+def _jobs(queue: Queue, jobs: list[Job]) -> None:
     if not links.in_lecture():
         steer.the_queue(queue, jobs)
     names = {str(job.id): f"{job.id} · {job.title} · {job.state}" for job in reversed(jobs)}

@@ -27,6 +27,7 @@ from smp_lab.paths import (
 from smp_lab.processes import this_process
 from smp_lab.recipes import draft
 from smp_lab.ui import actions, forms, safety
+from smp_lab.ui.pace import Pace
 
 WORDS = ["--task", "rte", "--remaining", "0.5"]
 
@@ -197,6 +198,13 @@ def test_a_run_that_trains_is_watched_and_stopped(open_page, local, training, ru
     press(app, "Stop")
     assert sentences(app.markdown).startswith("RTE · SMP-S · 50 % · seed 0 trains now.")
     assert stopped == [this_process()] and Queue(runs).job(training).state == "stopping"
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(2.0, False), (16.0, True)])
+def test_where_many_watch_it_looks_less_often_and_says_so(open_page, local, training, monkeypatch, seconds, shown):
+    monkeypatch.setattr(Pace, "seconds", lambda *_: seconds)
+    said = "Many watch, and training needs the machine: this page looks every 16 seconds."
+    assert (said in [caption.value for caption in open_page("train.py", job=str(training)).caption]) == shown
 
 
 def test_each_of_several_jobs_can_be_chosen(open_page, local, training, runs):
