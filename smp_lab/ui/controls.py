@@ -55,6 +55,8 @@ _STYLE_SHEET = """<style>
 /* Above a table its buttons would lie on what stands there. */
 [data-testid=stElementContainer]:has(> [data-testid=stFullScreenFrame] [data-testid=stDataFrame])
     [data-testid=stElementToolbar] {top: -0.35rem}
+.stPlotlyChart:has(> .picture-before) {position: relative}
+.picture-before {position: absolute; inset: 0}
 /* On a phone the buttons of plotly would lie on the title. */
 @media (max-width: 640px) {.js-plotly-plot .modebar {display: none}}
 </style>"""
@@ -62,7 +64,8 @@ _STYLE_SHEET = """<style>
 # Streamlit's menu has a <div> between <ul> and <li>: the <div> is named the list. Its place for a file has a name, and
 # is none of a decoration. Its blocks of code scroll by mouse alone: the keys reach them. It names a help mark by the
 # Markdown of the words before it: without the marks, a screen reader reads words. It mounts a chart anew for each new
-# figure: what was zoomed into is zoomed into again, by what a chart says when somebody zooms.
+# figure: what was zoomed into is zoomed into again, by what a chart says when somebody zooms, and where pictures move,
+# the one before stands until the next is drawn.
 _SCRIPT = r"""<script>
 if (!window.figureLinks) {
     window.figureLinks = true;
@@ -118,8 +121,23 @@ if (!window.figureLinks) {
         };
         zoom(60);
     };
+    const pictures = {};
+    const hold = frame => {
+        const chart = frame.lastElementChild;
+        const place = chart.closest('[class*="st-key-"]')?.className.match(/st-key-\S+/)[0];
+        const held = frame.querySelector(':scope > .picture-before');
+        if (chart.querySelector('.trace, .xtick, .annotation, image')) held?.remove();
+        else if (!held && pictures[place]) frame.prepend(pictures[place].cloneNode(true));
+        if (chart.isHeld || !chart.on) return;
+        chart.isHeld = true;
+        chart.on('plotly_afterplot', () => {
+            pictures[place] = chart.firstElementChild.cloneNode(true);
+            Object.assign(pictures[place], {className: 'picture-before', inert: true});
+        });
+    };
     const mend = () => {
         document.querySelectorAll('.js-plotly-plot').forEach(keepZoom);
+        document.querySelectorAll(':is([class*="st-key-live-"], .st-key-lesson) .stPlotlyChart').forEach(hold);
         for (const [parts, name, value] of [
             ['[data-testid=stSidebarNavItems]', 'role', 'none'],
             ['[data-testid=stSidebarNavItems] > div', 'role', 'list'],

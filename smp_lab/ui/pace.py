@@ -24,8 +24,12 @@ class Pace:
         self._looks: dict[str, tuple[float, float]] = {}
 
     def looked(self, watcher: str, at: float, cost: float) -> None:
-        """Somebody looked, at a time in seconds; it took `cost` seconds of a core."""
-        self._looks[watcher] = at, cost
+        """Somebody looked, at a time in seconds; it took `cost` seconds of a core.
+
+        The cheapest look counts, and none before the second: what is made for the first one is made once.
+        """
+        known = self._looks.get(watcher)
+        self._looks[watcher] = (at, math.inf) if known is None else (at, min(cost, known[1]))
 
     def seconds(self, at: float, current: float = SECONDS) -> float:
         """From one look to the next, now: `SECONDS`, doubled until all looks fit into their share of the machine.
@@ -34,7 +38,8 @@ class Pace:
         looked for twice the longest time is gone.
         """
         self._looks = {name: look for name, look in list(self._looks.items()) if at - look[0] < 2 * _MOST_SECONDS}
-        needed = max(sum(cost for _, cost in list(self._looks.values())) / self._budget, SECONDS)
+        costs = [cost for _, cost in list(self._looks.values()) if cost < math.inf]
+        needed = max(sum(costs) / self._budget, SECONDS)
         if current / 3 < needed <= current:
             return current
         return min(SECONDS * 2 ** math.ceil(math.log2(needed / SECONDS)), _MOST_SECONDS)

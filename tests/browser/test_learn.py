@@ -7,6 +7,33 @@ pytestmark = pytest.mark.browser
 _STEP = "() => document.querySelector('.js-plotly-plot')._fullLayout.sliders[0].active"
 _TITLE = "text => document.querySelector('[data-testid=stMain] h1')?.innerText.startsWith(text)"
 
+# Looks after each painted frame: is there a picture, of its own or held from before?
+_LOOK = """() => {
+    const seen = window.seen = {frames: 0, without: 0, pictures: new Set()};
+    const look = () => requestAnimationFrame(() => setTimeout(() => {
+        const shown = [...document.querySelectorAll('.st-key-lesson-picture .stPlotlyChart')]
+            .filter(frame => frame.getBoundingClientRect().height > 0);
+        seen.frames += 1;
+        seen.without += !shown.some(frame => frame.querySelector('.trace, .xtick, .annotation, image'));
+        shown.forEach(frame => seen.pictures.add(frame.querySelector('.js-plotly-plot')));
+        look();
+    }));
+    look();
+}"""
+
+
+def test_a_picture_stands_until_the_next_is_drawn(visit):
+    page = visit("/learn?screen=1", 1)
+    slider = page.get_by_role("slider", name="Weight")
+    page.evaluate(_LOOK)
+    slider.focus()
+    for n_pictures in range(2, 8):
+        slider.press("ArrowRight")
+        page.wait_for_function("n => seen.pictures.size >= n", arg=n_pictures)
+    page.wait_for_function("() => !document.querySelector('.picture-before')")
+    seen = page.evaluate("seen")
+    assert seen["frames"] > 7 and seen["without"] == 0
+
 
 def test_keys_turn_pages_and_move_the_picture(visit):
     page = visit("/learn?screen=2&guess_plane_smp=sideways", 1)

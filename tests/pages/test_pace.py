@@ -8,6 +8,7 @@ from smp_lab.ui.pace import Pace
 def crowd(n_watchers, cost, n_cores=2):
     pace = Pace(n_cores)
     for watcher in range(n_watchers):
+        pace.looked(str(watcher), 0, 9)
         pace.looked(str(watcher), 0, cost)
     return pace
 
@@ -33,6 +34,15 @@ def test_seconds_are_doubled_until_all_looks_fit_into_their_share(n_watchers, co
 def test_what_is_long_enough_is_not_changed_for_a_little():
     pace = crowd(20, 0.05)
     assert [pace.seconds(1, current) for current in (2, 16, 32, 48, 96)] == [32, 32, 32, 48, 32]
+
+
+def test_a_first_look_does_not_count_and_a_dear_one_does_not_last():
+    pace = Pace(2)
+    costs = [9, 0.3, 0.05, 4]
+    seconds = [2, 8, 2, 2]
+    for at, (cost, expected) in enumerate(zip(costs, seconds, strict=True)):
+        pace.looked("one", at, cost)
+        assert pace.seconds(at) == expected
 
 
 def test_a_watcher_counts_once_with_his_last_look_and_until_he_is_gone():

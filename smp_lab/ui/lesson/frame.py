@@ -107,13 +107,13 @@ if (!window.lessonKeys) {
         });
     };
     window.lessonKeys = new MutationObserver(() => {
-        for (const button of document.querySelectorAll('.updatemenu-button:not([tabindex])'))
+        for (const button of document.querySelectorAll('.js-plotly-plot .updatemenu-button:not([tabindex])'))
             reach(button, 'button', button.textContent, press(button));
-        for (const slider of document.querySelectorAll('.slider-container .slider-group:not([tabindex])')) {
+        for (const slider of document.querySelectorAll('.js-plotly-plot .slider-group:not([tabindex])')) {
             reach(slider, 'slider', 'Step of training', move(slider));
             remember(slider.closest('.js-plotly-plot'));
         }
-        document.querySelectorAll('.slider-container .slider-group').forEach(tell);
+        document.querySelectorAll('.js-plotly-plot .slider-group').forEach(tell);
     });
     window.lessonKeys.observe(document.body, {childList: true, subtree: true});
     // The keys of a presenter's remote control.
