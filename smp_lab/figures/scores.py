@@ -82,7 +82,14 @@ def density_range(tables: Iterable[pd.DataFrame]) -> Range:
 
 
 def plot_distribution(
-    table: pd.DataFrame, cuts: pd.DataFrame, name: str, step: int, *, scores: Range, densities: Range
+    table: pd.DataFrame,
+    cuts: pd.DataFrame,
+    name: str,
+    step: int,
+    *,
+    scores: Range,
+    densities: Range,
+    n_steps: int | None = None,
 ) -> go.Figure:
     """Distribution of scores at one snapshot, a panel per layer, kept and removed weights apart; plays through all.
 
@@ -98,6 +105,8 @@ def plot_distribution(
         Of the snapshot that is shown first.
     scores, densities
         Range of the axes; where it plays, each snapshot has the height that it needs.
+    n_steps
+        Of the training; None for those until the last snapshot.
     """
     title = "Scores of kept and of removed weights"
     if table.empty:
@@ -143,7 +152,7 @@ def plot_distribution(
 
     def subtitle(step: int) -> str:
         last = cuts["step"].max() if len(cuts) else step
-        return f"{name}, step {step:,} of {last:,}<br>Height: share of the layer's weights per unit of score"
+        return f"{name}, step {step:,} of {n_steps or last:,}<br>Height: share of the layer's weights per unit of score"
 
     dress(figure, title, subtitle(step), height=180 + max(90 * len(layers), 220))
     figure.update_layout(margin_t=78, margin_b=70)

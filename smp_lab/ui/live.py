@@ -292,7 +292,7 @@ def _scores(live: LiveRun, snapshot: Snapshot) -> None:
         layer = int(st.selectbox("Layer", range(live.layout.n_layers), key="live_layer", width=100))
     table, cuts = cache.computed(_scores_and_cuts, live.layout, snapshot, kind, layer)
     scores, densities = score_figures.score_range([table]), score_figures.density_range([table])
-    name = f"{MATRIX_TITLES[kind]}, layer {layer}, after step {snapshot.step:,}"
+    name = f"{MATRIX_TITLES[kind]}, layer {layer}"
     _picture(
         score_figures.plot_distribution,
         table,
@@ -300,9 +300,10 @@ def _scores(live: LiveRun, snapshot: Snapshot) -> None:
         name,
         snapshot.step,
         key="live-scores",
-        alt=f"Scores of kept and of removed weights: {name}.",
+        alt=f"Scores of kept and of removed weights: {name}, after step {snapshot.step:,}.",
         scores=scores,
         densities=densities,
+        n_steps=live.total_steps,
     )
 
 

@@ -174,6 +174,8 @@ def test_a_report_says_what_the_folder_answers(form, pruned, prepared, tmp_path)
     assert kept.keys() == {FORM, TIME}
     assert kept[FORM].table.to_dict("records") == [{name: facts[name] for name in KINDS[FORM]}]
     assert kept[TIME].table.to_dict("records") == facts["times"]
+    sparse = next(row for row in facts["times"] if (row["form"], row["threads"]) == ("csr", 1))
+    assert f"(torch CSR) the weights are {sparse['faster']:.2g} times as fast" in " ".join(said)
 
 
 def test_a_report_without_examples_compares_scores_alone(pruned, tmp_path):
