@@ -101,6 +101,12 @@ def require_free(folder: Path) -> None:
         raise _busy(folder, holder)
 
 
+def remove_finished(folder: Path) -> None:
+    """Remove what a process that was killed between its record and its end left of a run, once it is surely gone."""
+    if folder.is_dir() and living_holder(folder) is None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _now(folder: Path) -> float:
     # Heartbeats bear the time of the file system; a folder that may not be written has this machine's.
     with suppress(OSError):

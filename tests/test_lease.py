@@ -14,7 +14,7 @@ import pytest
 from conftest import HANGS
 
 from smp_lab.errors import RunExistsError
-from smp_lab.lease import LEASE_VARIABLE, LeaseLostError, held, holder_of, living_holder
+from smp_lab.lease import LEASE_VARIABLE, LeaseLostError, held, holder_of, living_holder, remove_finished
 from smp_lab.processes import find_process, is_suspended
 
 HOLDS = """
@@ -99,6 +99,16 @@ def test_a_dead_holder_is_followed_at_once(folder, holder, monkeypatch):
     holder.wait()
     with held(folder):
         assert holder_of(folder).process.split()[0] == str(os.getpid())
+
+
+def test_what_a_finished_run_left_is_removed_once_its_process_is_gone(folder, holder):
+    remove_finished(folder)
+    assert holder_of(folder) is not None
+    holder.kill()
+    holder.wait()
+    remove_finished(folder)
+    assert not folder.exists()
+    remove_finished(folder)
 
 
 def test_a_frozen_holder_is_followed_after_a_while_and_knows_when_it_wakes(folder, holder, tmp_path):

@@ -24,7 +24,7 @@ import psutil
 from smp_lab.config import RunConfig
 from smp_lab.errors import JobError
 from smp_lab.jobs.runners import LocalRunner, Runner
-from smp_lab.lease import living_holder, require_free
+from smp_lab.lease import living_holder, remove_finished, require_free
 from smp_lab.paths import RECORD_FILE, jobs_folder, unfinished_folder
 from smp_lab.processes import this_process
 
@@ -212,6 +212,8 @@ class Queue:
         """Write down what `jobs` sees of processes that have ended."""
         for stored in map(_job, self._rows(f"SELECT * FROM jobs WHERE state IN {ACTIVE}")):
             seen = self._seen(stored)
+            if seen.state == DONE and seen.run_id is not None:
+                remove_finished(unfinished_folder(self.runs, seen.run_id))
             if seen is not stored:
                 with self._writing() as connection:
                     # Unless its process has said how it ended, or another one was started meanwhile.

@@ -13,7 +13,7 @@ from typing import Any
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from smp_lab.errors import ConfigError, RunExistsError, first_line
-from smp_lab.lease import Lease, LeaseLostError, held
+from smp_lab.lease import Lease, LeaseLostError, held, remove_finished
 from smp_lab.methods import NONE
 from smp_lab.paths import LOGS_FOLDER, events_file, unfinished_folder
 from smp_lab.storage.runs import RunRecord, load_run, save_run
@@ -88,9 +88,10 @@ def train(
         If something else prevents it.
     """
     config = prepared.config
-    if (runs / config.run_id).exists():
-        raise RunExistsError(f"Run {config.run_id} is already in {runs}. Change a setting or the seed for another one.")
     folder = unfinished_folder(runs, config.run_id)
+    if (runs / config.run_id).exists():
+        remove_finished(folder)
+        raise RunExistsError(f"Run {config.run_id} is already in {runs}. Change a setting or the seed for another one.")
     if not is_first_process():
         _train(prepared, runs, folder, None, newest_whole(folder, config), command, None, report_to, allow_unknown)
         return None

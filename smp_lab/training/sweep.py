@@ -20,7 +20,7 @@ from smp_lab.errors import NeededFirstError, RunFormatError, SmpLabError, Traini
 from smp_lab.grid import DENSE_TEACHER, SHARED_WITH_TEACHER, TRANSFER, GridItem, GridMeasurement, GridRun
 from smp_lab.jobs.runners import DONE, LOST, Runner
 from smp_lab.jobs.whereabouts import last_line
-from smp_lab.lease import ITEM_VARIABLE, holder_of, lease_seconds
+from smp_lab.lease import ITEM_VARIABLE, holder_of, lease_seconds, remove_finished
 from smp_lab.paths import LOGS_FOLDER, unfinished_folder
 from smp_lab.recipes import PACKAGED_ENCODER, draft
 from smp_lab.storage.measurements import MEASUREMENTS
@@ -298,6 +298,7 @@ class Sweep:
                     run_id = state.item_id
                     if state.name == DONE:
                         n_done += 1
+                        remove_finished(unfinished_folder(self.runs, run_id))
                         if state.config is not None and state.in_other_precision:
                             write(f"there   {run}, in {state.config.precision}; it is not trained anew")
                         continue

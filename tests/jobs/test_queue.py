@@ -122,8 +122,12 @@ def test_what_a_dead_process_leaves_is_shown_at_once_and_written_by_settle(
     job = queue.job(number)
     assert job.state == shown and said in job.reason
     assert queue.changes(number)[-1][1] == state
+    if knows_its_run:
+        (left := unfinished_folder(runs, job.run_id)).mkdir(parents=True, exist_ok=True)
     queue.settle()
     assert queue.changes(number)[-1][1] == shown
+    # What is not done may be resumed.
+    assert not knows_its_run or left.exists() != has_record
 
 
 def test_a_lost_run_is_resumed_with_its_threads_and_asked_for_options(queue, runner, monkeypatch):

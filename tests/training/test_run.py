@@ -320,8 +320,11 @@ def test_a_run_that_is_there_or_being_trained_is_not_started(prepared, runs):
         holder.kill()
         holder.communicate()
     train(ready, runs, command="")
+    # As from a process that was killed when the record was written.
+    (folder / "checkpoint-5").mkdir(parents=True)
     with pytest.raises(RunExistsError, match="is already in"):
         train(ready, runs, command="")
+    assert not folder.exists()
 
 
 def test_a_folder_that_cannot_be_written_is_told(prepared, tmp_path):
