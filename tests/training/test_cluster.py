@@ -266,7 +266,7 @@ def test_machines_are_lost_all_the_time(lab):
         elif kills < 12 and node is not full:
             lab.kill(node)
             lab.add()
-    assert kills > 6
+    assert kills >= 6
     assert "could not be written" in "".join(log.read_text() for log in (lab.runs / LOGS_FOLDER).glob("*.txt"))
     check(lab, 11, n_failed=1)
 
