@@ -107,15 +107,15 @@ def train(
             keep_only(folder, found[0] if found else None, lease)
         try:
             return _train(prepared, runs, folder, lease, found, command, write, report_to, allow_unknown)
-        except LeaseLostError:
-            # What it writes from now on would be another's.
-            raise
         except RunExistsError as error:
             # Both made the same one: see `held`.
             if write:
                 write(f"{error} It is left as it is.")
             return load_run(runs / config.run_id)
         except BaseException as error:
+            # Where another process has taken the run over, that is why this one failed, and what it would write from
+            # now on would be the other's.
+            lease.require()
             state = "stopped" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
             add_event(events_file(runs, config.run_id), "end", state=state, reason=first_line(error))
             raise

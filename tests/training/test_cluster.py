@@ -231,7 +231,7 @@ def test_a_machine_is_lost_and_another_one_freezes(lab):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("lab", [(MASKS + MORE, "[0.5, 0.3, 0.1]", "[0, 1, 2]", 40)], indirect=True)
+@pytest.mark.parametrize("lab", [(MASKS + MORE, "[0.5, 0.3, 0.1]", "[0, 1, 2]", 60)], indirect=True)
 def test_machines_are_lost_all_the_time(lab):
     """Twelve runs; a machine is lost every few seconds, one freezes, the disk of one is full, the driver is killed."""
     for _ in range(3):
@@ -266,7 +266,7 @@ def test_machines_are_lost_all_the_time(lab):
         elif kills < 12 and node is not full:
             lab.kill(node)
             lab.add()
-    assert kills >= 6
+    assert kills > 6
     assert "could not be written" in "".join(log.read_text() for log in (lab.runs / LOGS_FOLDER).glob("*.txt"))
     check(lab, 11, n_failed=1)
 

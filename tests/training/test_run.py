@@ -16,6 +16,7 @@ from training.conftest import ask_at, same_masks, tiny_data
 from smp_lab.encoder_families import BERT
 from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
 from smp_lab.layout import MATRIX_TYPES
+from smp_lab.lease import LEASE_VARIABLE, LeaseLostError
 from smp_lab.masks import kept_count
 from smp_lab.paths import UNFINISHED_FOLDER, unfinished_folder, weights_file
 from smp_lab.storage.runs import list_runs
@@ -325,6 +326,19 @@ def test_a_run_that_is_there_or_being_trained_is_not_started(prepared, runs):
     with pytest.raises(RunExistsError, match="is already in"):
         train(ready, runs, command="")
     assert not folder.exists()
+
+
+def test_what_fails_because_another_process_has_the_run_says_so(prepared, runs, monkeypatch):
+    monkeypatch.setenv(LEASE_VARIABLE, "0.01")
+
+    def fails(ready, runs, folder, *_):
+        (folder / "lease").rename(folder / "lease-before")
+        time.sleep(0.1)
+        raise FileNotFoundError(folder / "checkpoint-5")
+
+    monkeypatch.setattr(training, "_train", fails)
+    with pytest.raises(LeaseLostError, match="was taken over by another process"):
+        train(prepared(), runs, command="")
 
 
 def test_a_folder_that_cannot_be_written_is_told(prepared, tmp_path):
