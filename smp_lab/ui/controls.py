@@ -91,11 +91,12 @@ if (!window.figureLinks) {
         link.textContent = 'Link copied';
         setTimeout(() => { link.textContent = 'Copy link'; }, 2000);
     }, true);
+    const keyOf = part => part.closest('[class*="st-key-"]')?.className.match(/st-key-\S+/)[0];
     const zooms = {};
     const keepZoom = chart => {
         if (chart.keepsZoom || !chart.on || !chart.layout) return;
         chart.keepsZoom = true;
-        const place = chart.closest('[class*="st-key-"]')?.className.match(/st-key-\S+/)[0] + chart.layout.uirevision;
+        const place = keyOf(chart) + chart.layout.uirevision;
         const ranges = zooms[place] ??= {};
         const same = (one, other) => String(one) === String(other);
         chart.on('plotly_relayout', changes => {
@@ -123,8 +124,8 @@ if (!window.figureLinks) {
     };
     const pictures = {};
     const hold = frame => {
-        const chart = frame.lastElementChild;
-        const place = chart.closest('[class*="st-key-"]')?.className.match(/st-key-\S+/)[0];
+        const chart = frame.querySelector(':scope > :not(.picture-before)'), place = keyOf(frame);
+        if (!chart) return;
         const held = frame.querySelector(':scope > .picture-before');
         if (chart.querySelector('.trace, .xtick, .annotation, image')) held?.remove();
         else if (!held && pictures[place]) frame.prepend(pictures[place].cloneNode(true));

@@ -195,6 +195,7 @@ def test_a_run_that_trains_is_watched_and_stopped(open_page, local, training, ru
     assert len(charts(app)) == 7
     # The finished run of another seed, in grey.
     assert "finished run, seed 1" in str(charts(app)[0].proto.spec)
+    assert any("Query, layer 0, step 30 of 100" in str(chart.proto.spec) for chart in charts(app))
     press(app, "Stop")
     assert sentences(app.markdown).startswith("RTE · SMP-S · 50 % · seed 0 trains now.")
     assert stopped == [this_process()] and Queue(runs).job(training).state == "stopping"
