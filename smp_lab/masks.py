@@ -49,8 +49,9 @@ def top_k(scores: npt.NDArray[np.floating], k: int) -> BoolArray:
     if k == 0:
         return np.zeros(scores.shape, bool)
     cut = np.partition(flat, flat.size - k)[flat.size - k]
-    mask = flat > cut
-    mask[np.flatnonzero(flat == cut)[: k - int(mask.sum())]] = True
+    mask = flat >= cut
+    if n_more := np.count_nonzero(mask) - k:
+        mask[np.flatnonzero(flat == cut)[-n_more:]] = False
     return mask.reshape(scores.shape)
 
 

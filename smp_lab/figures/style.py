@@ -7,8 +7,9 @@ hues of methods too.
 
 from __future__ import annotations
 
+import base64
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -430,26 +431,28 @@ def add_play(
     )
 
 
-def settled(figure: go.Figure, factor: float = 1) -> dict[str, Any]:
+def settled(figure: go.Figure | dict[str, Any], factor: float = 1) -> dict[str, Any]:
     """The plain form of a figure with its template written out and its arrays as lists, as many times larger.
 
-    It takes the traces from the figure, whose height becomes that of the form.
+    The figure is one of plotly's, or plain tables with the template in their layout.
 
     Streamlit hands a figure to plotly twice, and the second copy has objects of its own. Where one of them is a
     template or a typed array plotly draws all again; of numbers, text and lists it sees that they are the same.
     """
-    known, layout = (part.to_plotly_json() for part in (figure.layout.template.layout, figure.layout))
+    template = figure["layout"]["template"]
+    if not isinstance(figure, dict):
+        traces, frames = ([part.to_plotly_json() for part in parts] for parts in (figure.data, figure.frames))
+        figure = {"data": traces, "layout": figure.layout.to_plotly_json(), "frames": frames}
+    layout = {name: part for name, part in figure["layout"].items() if name != "template"}
+    known, usual = (part.to_plotly_json() for part in (template.layout, template.data))
     axes = {kind: known.pop(kind) for kind in ("xaxis", "yaxis")}
     layout = {name: _over(axes.get(name[:5], {}), part) for name, part in _over(known, layout).items()}
-    layout = {**{name: part for name, part in layout.items() if name != "template"}, "datarevision": 1}
-    usual = figure.layout.template.data.to_plotly_json()
-    data = [_listed(_over(usual.get(trace.type, [{}])[0], trace.to_plotly_json())) for trace in figure.data]
-    figure.data = ()
-    form = {**figure.to_dict(), "data": data, "layout": layout}
-    if factor != 1:
-        form = _enlarged(form, factor)
-        figure.layout.height = form["layout"]["height"]
-    return form
+    form = {
+        "data": [_with_arrays(_over(usual.get(trace["type"], [{}])[0], trace), _listed) for trace in figure["data"]],
+        "layout": {**layout, "datarevision": 1},
+        "frames": _with_arrays(figure["frames"], _coded),
+    }
+    return form if factor == 1 else _enlarged(form, factor)
 
 
 def _over(below: Any, above: Any) -> Any:
@@ -459,10 +462,24 @@ def _over(below: Any, above: Any) -> Any:
     return {**below, **{name: _over(below.get(name), part) for name, part in above.items()}}
 
 
-def _listed(part: Any) -> Any:
+def _with_arrays(part: Any, written: Callable[[npt.NDArray[Any]], Any]) -> Any:
     if isinstance(part, dict):
-        return {name: _listed(inner) for name, inner in part.items()}
-    return part.tolist() if isinstance(part, np.ndarray) else part
+        return {name: _with_arrays(inner, written) for name, inner in part.items()}
+    if isinstance(part, (list, tuple)):
+        return [_with_arrays(inner, written) for inner in part]
+    return written(part) if isinstance(part, np.ndarray) else part
+
+
+def _listed(array: npt.NDArray[Any]) -> Any:
+    return array.tolist()
+
+
+def _coded(array: npt.NDArray[Any]) -> Any:
+    """An array as plotly.js reads it from text, which is shorter than a list; of kinds that it knows."""
+    if array.dtype not in (np.uint8, np.float32, np.float64):
+        return array.tolist()
+    code = base64.b64encode(array.tobytes()).decode()
+    return {"dtype": array.dtype.str[1:], "bdata": code, "shape": ", ".join(map(str, array.shape))}
 
 
 # What plotly measures in pixels; widths are so of lines alone, of bars they are in the units of the axis.

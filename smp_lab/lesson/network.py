@@ -69,15 +69,20 @@ def random_network(width: int, rng: np.random.Generator, n_layers: int = N_LAYER
     )
 
 
-def forward(network: Network, points: Floats, masked: Sequence[Floats]) -> tuple[Floats, list[Floats]]:
+def embed(network: Network, points: Floats) -> Floats:
+    """h_0 of points ``(n, 2)``, ``(n, width)``: no mask changes it."""
+    return relu(points @ network.embedding.T + network.biases[0])
+
+
+def forward(network: Network, embedded: Floats, masked: Sequence[Floats]) -> tuple[Floats, list[Floats]]:
     """The network's answers.
 
     Parameters
     ----------
     network
         Of L layers.
-    points
-        ``(n, 2)``.
+    embedded
+        h_0 of the points, from `embed`.
     masked
         W' = W * M of each layer, ``(width, width)``: what the layers compute with.
 
@@ -86,14 +91,14 @@ def forward(network: Network, points: Floats, masked: Sequence[Floats]) -> tuple
     z, hidden
         ``(n,)``, and h_0 to h_L, ``(n, width)`` each.
     """
-    hidden = [relu(points @ network.embedding.T + network.biases[0])]
+    hidden = [embedded]
     for weight, bias in zip(masked, network.biases[1:], strict=True):
         hidden.append(relu(hidden[-1] @ weight.T + bias))
     return hidden[-1] @ network.head, hidden
 
 
 def backward(
-    network: Network, masked: Sequence[Floats], hidden: Sequence[Floats], z: Floats, labels: npt.NDArray[np.int64]
+    network: Network, masked: Sequence[Floats], hidden: Sequence[Floats], z: Floats, labels: npt.NDArray[np.int8]
 ) -> list[Floats]:
     """dL/dW' of each layer, by the chain rule from the last layer to the first.
 
@@ -112,21 +117,22 @@ def backward(
         ``(width, width)`` per layer.
     """
     # d cross-entropy / dz is p - y, in every textbook.
-    gradient = ((sigmoid(z) - labels) / len(z)).astype(z.dtype)[:, None] * network.head
+    gradient = ((sigmoid(z) - labels) / len(z))[:, None] * network.head
     gradients: list[Floats] = []
     for layer in reversed(range(len(masked))):
         gradient = gradient * (hidden[layer + 1] > 0)
         gradients.append(gradient.T @ hidden[layer])
-        gradient = gradient @ masked[layer]
+        if layer:
+            gradient = gradient @ masked[layer]
     return gradients[::-1]
 
 
-def loss(z: Floats, labels: npt.NDArray[np.int64]) -> float:
-    """Cross-entropy of sigmoid(z), as a mean over the points."""
-    return float(np.mean(np.logaddexp(0, z) - labels * z))
+def loss(z: Floats, labels: npt.NDArray[np.int8]) -> Floats:
+    """Cross-entropy of sigmoid(z), as a mean over the points: z is ``(..., n)``, one mean for each row of it."""
+    return np.mean(np.logaddexp(0, z) - labels * z, axis=-1)
 
 
-def accuracy(z: Floats, labels: npt.NDArray[np.int64]) -> float:
+def accuracy(z: Floats, labels: npt.NDArray[np.int8]) -> float:
     """Share of points on the right side of z = 0."""
     return float(np.mean((z > 0) == labels))
 

@@ -49,7 +49,7 @@ _SHAPES: Mapping[str, Callable[[Floats, npt.NDArray[np.bool_], np.random.Generat
 SHAPES = tuple(_SHAPES)
 
 
-def draw_points(shape: str, n: int, rng: np.random.Generator) -> tuple[Floats, npt.NDArray[np.int64]]:
+def draw_points(shape: str, n: int, rng: np.random.Generator) -> tuple[Floats, npt.NDArray[np.int8]]:
     """Points of two classes.
 
     Parameters
@@ -64,7 +64,7 @@ def draw_points(shape: str, n: int, rng: np.random.Generator) -> tuple[Floats, n
     Returns
     -------
     points, labels
-        float32 ``(n, 2)``, and 0 or 1 ``(n,)``.
+        float32 ``(n, 2)``, and 0 or 1, int8 ``(n,)``: what is computed from both is float32.
 
     Raises
     ------
@@ -73,6 +73,6 @@ def draw_points(shape: str, n: int, rng: np.random.Generator) -> tuple[Floats, n
     """
     if shape not in _SHAPES:
         raise ConfigError(f"Unknown shape {shape!r}. Choose one of: {', '.join(SHAPES)}.")
-    labels = np.arange(n) % 2
+    labels = (np.arange(n) % 2).astype(np.int8)
     points = _SHAPES[shape](rng.random(n), labels == 1, rng)
     return (points + NOISE * rng.standard_normal((n, 2))).astype(np.float32), labels

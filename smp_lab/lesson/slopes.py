@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smp_lab.lesson.masking import local
-from smp_lab.lesson.network import Network, backward, forward, loss, random_network
+from smp_lab.lesson.network import Network, backward, embed, forward, loss, random_network
 from smp_lab.lesson.shapes import draw_points
 from smp_lab.lesson.training import score_gradients
 
@@ -37,7 +37,7 @@ class Bench:
 
     network: Network
     points: Floats
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int8]
     scores: Sequence[Floats]
 
     def loss_at_score(self, weight: int, score: float) -> float:
@@ -58,7 +58,7 @@ class Bench:
     def gradient(self, weight: int, value: float) -> float:
         """dL/dS := dL/dW' * W of one weight, by backpropagation, where its mask is `value`."""
         masked = [w * m for w, m in zip(self.network.weights, self._masks(weight, value), strict=True)]
-        z, hidden = forward(self.network, self.points, masked)
+        z, hidden = forward(self.network, embed(self.network, self.points), masked)
         gradients = backward(self.network, masked, hidden, z, self.labels)
         return float(score_gradients(gradients, self.network.weights, self.scores, 0)[0].ravel()[weight])
 
@@ -73,7 +73,8 @@ class Bench:
 
     def _loss(self, masks: Sequence[Floats]) -> float:
         masked = [weight * mask for weight, mask in zip(self.network.weights, masks, strict=True)]
-        return loss(forward(self.network, self.points, masked)[0], self.labels)
+        z, _ = forward(self.network, embed(self.network, self.points), masked)
+        return float(loss(z, self.labels))
 
 
 def bench() -> Bench:

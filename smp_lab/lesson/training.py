@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from smp_lab.errors import ConfigError
 from smp_lab.lesson.masking import RANKED, threshold
-from smp_lab.lesson.network import Network, accuracy, backward, forward, loss, random_network, sigmoid
+from smp_lab.lesson.network import Network, accuracy, backward, embed, forward, loss, random_network, sigmoid
 from smp_lab.lesson.shapes import draw_points
 from smp_lab.masks import BoolArray
 from smp_lab.schedule import Schedule
@@ -155,7 +155,7 @@ class Training:
     flips_out: npt.NDArray[np.int64]
     snapshots: Sequence[State]
     points: Floats
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int8]
     test_accuracy: Floats
 
     @property
@@ -171,25 +171,23 @@ def train(settings: Settings) -> Training:
     test_points, test_labels = draw_points(settings.shape, N_TEST_POINTS, rng)
     network = starting_network(settings, rng)
     wanted = set(np.linspace(0, settings.steps, N_SNAPSHOTS).round().astype(int))
-    losses, kept, flips_in, flips_out, snapshots, test = [], [], [], [], [], []
-    before = [np.ones(weight.shape, bool) for weight in network.weights]
-    for state, masked, value in walk(network, points, labels, settings, rng):
-        pairs = list(zip(state.masks, before, strict=True))
-        losses.append(value)
-        kept.append(sum(np.count_nonzero(mask) for mask in state.masks))
-        flips_in.append(sum(np.count_nonzero(mask & ~old) for mask, old in pairs))
-        flips_out.append(sum(np.count_nonzero(old & ~mask) for mask, old in pairs))
-        before = state.masks
+    test_embedded = embed(network, test_points)
+    answered, every, snapshots, test = [], [], [], []
+    for state, masked, z in walk(network, points, labels, settings, rng):
+        answered.append(z)
+        every.append(state.masks)
         if state.step in wanted:
             snapshots.append(state)
-            test.append(accuracy(forward(network, test_points, masked)[0], test_labels))
+            test.append(accuracy(forward(network, test_embedded, masked)[0], test_labels))
+    masks = np.array(every)
+    before = np.concatenate([np.ones_like(masks[:1]), masks[:-1]])
     return Training(
         settings=settings,
         network=network,
-        loss=np.array(losses),
-        kept=np.array(kept),
-        flips_in=np.array(flips_in),
-        flips_out=np.array(flips_out),
+        loss=loss(np.array(answered), labels),
+        kept=np.count_nonzero(masks, axis=(1, 2, 3)),
+        flips_in=np.count_nonzero(masks & ~before, axis=(1, 2, 3)),
+        flips_out=np.count_nonzero(before & ~masks, axis=(1, 2, 3)),
         snapshots=snapshots,
         points=points,
         labels=labels,
@@ -211,11 +209,11 @@ def starting_network(settings: Settings, rng: np.random.Generator) -> Network:
 def walk(
     network: Network,
     points: Floats,
-    labels: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int8],
     settings: Settings,
     rng: np.random.Generator,
-) -> Iterator[tuple[State, list[Floats], float]]:
-    """The training itself: at every step the state, W' = W * M of each layer, and the loss with it.
+) -> Iterator[tuple[State, list[Floats], Floats]]:
+    """The training itself: at every step the state, W' = W * M of each layer, and z of the points, ``(n,)``.
 
     The masks of a step are made before its update, those of the last step after the last update.
     """
@@ -224,11 +222,12 @@ def walk(
     score_adam = Adam(settings.learning_rate, settings.steps)
     weight_adam = Adam(WEIGHT_LEARNING_RATE, settings.steps)
     drawn = [rng.random(weight.shape) for weight in weights]
+    embedded = embed(network, points)
     for step in range(settings.steps + 1):
         masks = make_masks(settings, schedule, step, weights, scores, drawn)
         masked = [weight * mask for weight, mask in zip(weights, masks, strict=True)]
-        z, hidden = forward(network, points, masked)
-        yield State(step, weights, scores, masks), masked, loss(z, labels)
+        z, hidden = forward(network, embedded, masked)
+        yield State(step, weights, scores, masks), masked, z
         if step == settings.steps:
             return
         gradients = backward(network, masked, hidden, z, labels)
@@ -284,8 +283,8 @@ def score_gradients(
 
 def answers(done: Training, points: Floats) -> Floats:
     """sigmoid(z) of some points at each snapshot, ``(n_snapshots, n_points)``."""
-    found = []
+    embedded, found = embed(done.network, points), []
     for state in done.snapshots:
         masked = [weight * mask for weight, mask in zip(state.weights, state.masks, strict=True)]
-        found.append(sigmoid(forward(done.network, points, masked)[0]))
+        found.append(sigmoid(forward(done.network, embedded, masked)[0]))
     return np.stack(found)

@@ -335,14 +335,16 @@ def _figure(
     settings: dict[str, Any],
 ) -> go.Figure:
     figure = _plot(*args, **settings)
-    figure.update_layout(template=style.template(theme), uirevision=name)
-    style.write_in_cells(figure)
-    # Nobody changes it from now on: what is sent is made once, where Streamlit would copy it in every rerun.
+    figure["layout"].update(template=style.template(theme), uirevision=name)
+    if isinstance(figure, go.Figure):
+        style.write_in_cells(figure)
     if settled:
         sent = style.settled(figure, scale)
+        figure = go.Figure(layout={part: sent["layout"].get(part) for part in ("height", "meta")})
     else:
         figure = figure if scale == 1 else style.enlarge(figure, scale)
         sent = figure.to_dict()
+    # Nobody changes it from now on: what is sent is made once, where Streamlit would copy it in every rerun.
     vars(figure)["to_dict"] = lambda: sent
     return figure
 

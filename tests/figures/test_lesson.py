@@ -1,6 +1,7 @@
 """Pictures of the lesson against what they are drawn from."""
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from smp_lab.figures.lesson.network import MOST_UNITS, Side, plot_network
@@ -87,7 +88,7 @@ def test_lines_of_the_network_are_the_kept_weights():
     for name, width in (("a", 8), ("b", 20)):
         surfaces = rng.integers(0, 100, (2, 5, 5), np.uint8)
         sides.append(Side(name, surfaces, rng.random((2, 2, width, width)) < 0.4, np.array([0.5, 1]), np.ones(11)))
-    figure = plot_network(sides, [0, 10], rng.normal(size=(6, 2)), np.arange(6) % 2, 1.5, True)
+    figure = go.Figure(plot_network(sides, [0, 10], rng.normal(size=(6, 2)), np.arange(6) % 2, 1.5, True))
     for place, frame in enumerate(figure.frames):
         for number, side in enumerate(sides):
             surface, lines = frame.data[2 * number : 2 * number + 2]
@@ -100,14 +101,14 @@ def test_lines_of_the_network_are_the_kept_weights():
             back = {(*line[2:], *line[:2]) for line in there}
             assert there <= {line for line in drawn if not np.isnan(line).any()} <= there | back
     np.testing.assert_array_equal(figure.data[0].z, sides[0].surfaces[-1])
-    early = plot_network(sides, [0, 10], rng.normal(size=(6, 2)), np.arange(6) % 2, 1.5, True, 4)
+    early = go.Figure(plot_network(sides, [0, 10], rng.normal(size=(6, 2)), np.arange(6) % 2, 1.5, True, 4))
     np.testing.assert_array_equal(early.data[0].z, sides[0].surfaces[0])
     assert early.layout.sliders[0].active == 0
     # A line goes from the unit that the weight reads to the unit that it feeds.
     masks = np.zeros((1, 1, 3, 3), bool)
     masks[0, 0, 2, 0] = True
     one = Side("one", np.zeros((1, 2, 2), np.uint8), masks, np.ones(1), np.ones(1))
-    figure = plot_network([one, one], [0], np.zeros((2, 2)), np.arange(2), 1, False)
+    figure = go.Figure(plot_network([one, one], [0], np.zeros((2, 2)), np.arange(2), 1, False))
     line = lines_of(figure, KEPT_COLOR)[0]
     assert list(zip(line.x, line.y, strict=True))[:2] == [(0, 1), (1, 0)]
 

@@ -242,13 +242,13 @@ def test_a_settled_figure_looks_the_same_without_template_and_arrays():
     assert layout.font.color == known.font.color
 
 
-def test_a_settled_figure_is_larger_and_knows_its_height():
+def test_a_settled_figure_is_larger():
     figure = style.new_figure("A title", "", height=300).add_scatter(y=[1, 2], marker={"size": 5})
     figure.add_heatmap(z=[[1]])
     parts = style.settled(figure, 2)
     # What the template says of a kind of trace is written out too.
     assert parts["data"][1]["textfont"] == {"size": 22}
-    assert (parts["data"][0]["marker"]["size"], parts["layout"]["height"], figure.layout.height) == (10, 600, 600)
+    assert (parts["data"][0]["marker"]["size"], parts["layout"]["height"], figure.layout.height) == (10, 600, 300)
     assert "template" not in parts["layout"]
 
 
@@ -268,3 +268,15 @@ def test_a_figure_for_print_has_light_ink_safe_fonts_and_nothing_to_press():
     # Each line that was added has room above the plot, and below nothing is lost.
     assert printed.layout.height > figure.layout.height
     assert figure.layout.updatemenus
+
+
+def test_plain_tables_settle_as_the_figure_that_they_are_of():
+    layout = {"template": style.template(style.LIGHT), "height": 300, "yaxis": {"range": [0, 1]}}
+    data = [{"type": "heatmap", "z": np.eye(2, dtype=np.uint8)}, {"type": "scatter", "y": np.arange(2), "xaxis": "x2"}]
+    moved = {"type": "heatmap", "z": np.ones((2, 2), np.float32)}
+    plain = {"data": data, "layout": layout, "frames": [{"name": "a", "data": [moved], "traces": [0]}]}
+    parts = style.settled(plain, 2)
+    assert parts == style.settled(go.Figure(plain), 2)
+    # Frames are as plotly itself writes them.
+    assert parts["frames"] == go.Figure(plain).to_dict()["frames"]
+    assert (parts["layout"]["height"], parts["data"][0]["z"]) == (600, [[1, 0], [0, 1]])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from smp_lab.lesson.network import Network, accuracy, backward, forward, loss, random_network, sigmoid
+from smp_lab.lesson.network import Network, accuracy, backward, embed, forward, loss, random_network, sigmoid
 from smp_lab.lesson.shapes import SHAPES, draw_points
 from smp_lab.lesson.training import score_gradients
 
@@ -30,7 +30,7 @@ def small():
 
 
 def loss_with(network, masked, points, labels):
-    return loss(forward(network, points, masked)[0], labels)
+    return loss(forward(network, embed(network, points), masked)[0], labels)
 
 
 def by_loops(network, masked, point):
@@ -50,7 +50,7 @@ def by_loops(network, masked, point):
 def test_forward_is_a_loop_over_units(small):
     network, masks, points, _ = small
     masked = [weight * mask for weight, mask in zip(network.weights, masks, strict=True)]
-    z, hidden = forward(network, points, masked)
+    z, hidden = forward(network, embed(network, points), masked)
     np.testing.assert_allclose(z, [by_loops(network, masked, point) for point in points])
     assert [h.shape for h in hidden] == [(20, 6)] * 3
 
@@ -58,7 +58,7 @@ def test_forward_is_a_loop_over_units(small):
 def test_backpropagation_is_the_slope_of_the_loss(small):
     network, masks, points, labels = small
     masked = [weight * mask for weight, mask in zip(network.weights, masks, strict=True)]
-    z, hidden = forward(network, points, masked)
+    z, hidden = forward(network, embed(network, points), masked)
     gradients = backward(network, masked, hidden, z, labels)
     for layer, gradient in enumerate(gradients):
         for place in np.ndindex(gradient.shape):
@@ -74,7 +74,7 @@ def test_straight_through_is_the_slope_in_the_mask(small):
     """dL/dS := dL/dM, as if the mask could take any value: of kept and of removed weights."""
     network, masks, points, labels = small
     masked = [weight * mask for weight, mask in zip(network.weights, masks, strict=True)]
-    z, hidden = forward(network, points, masked)
+    z, hidden = forward(network, embed(network, points), masked)
     scores = [np.zeros_like(weight) for weight in network.weights]
     got = score_gradients(backward(network, masked, hidden, z, labels), network.weights, scores, 0)
     for layer, gradient in enumerate(got):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from smp_lab.errors import ConfigError
 from smp_lab.lesson.network import Network, random_network
@@ -22,6 +23,7 @@ from smp_lab.lesson.training import (
     train,
     walk,
 )
+from smp_lab.ui.lesson import trainings
 
 STEPS, SCHEDULE, LEVEL = 50, 30, 0.4
 SETTINGS = Settings(steps=STEPS, schedule_fraction=SCHEDULE / STEPS, remaining=LEVEL, regularizer=2.0)
@@ -216,3 +218,9 @@ def test_threshold_keeps_what_comes_out():
 def test_what_does_not_exist_is_named(name, value):
     with pytest.raises(ConfigError, match=f"Unknown .*{value}.*Choose one of"):
         train(Settings(**{name: value}))
+
+
+def test_the_page_trains_on_one_thread(monkeypatch):
+    monkeypatch.setattr(trainings, "train", lambda _: threadpool_info())
+    products = [pool["num_threads"] for pool in trainings.training(Settings(seed=98)) if pool["user_api"] == "blas"]
+    assert set(products) <= {1}

@@ -8,7 +8,7 @@ import pytest
 from smp_lab import paths
 from smp_lab.analysis.sparsity import remaining_per_head
 from smp_lab.layout import QUERY, VALUE
-from smp_lab.lesson.network import backward, forward, random_network
+from smp_lab.lesson.network import backward, embed, forward, random_network
 from smp_lab.lesson.neuron import MOST_INPUTS, RISES, a_neuron, direction
 from smp_lab.lesson.shapes import draw_points
 from smp_lab.lesson.shares import N_WEIGHTS, asked, kept_counts, two_layers
@@ -110,7 +110,7 @@ def test_a_score_stays_high_only_where_the_task_pushes_back():
     network = random_network(8, rng)
     pushed = [np.zeros(weight.shape, bool) for weight in network.weights]
     for state, masked, _ in walk(network, points, labels, settings, rng):
-        z, hidden = forward(network, points, masked)
+        z, hidden = forward(network, embed(network, points), masked)
         task = score_gradients(backward(network, masked, hidden, z, labels), state.weights, state.scores, 0)
         pushed = [before | (gradient < 0) for before, gradient in zip(pushed, task, strict=True)]
     scores = np.stack(state.scores)

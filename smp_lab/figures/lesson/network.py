@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from smp_lab.figures.lesson.play import add_play, caption
 from smp_lab.figures.style import KEPT_COLOR, REMOVED_COLOR
@@ -48,12 +46,12 @@ def plot_network(
     sides: Sequence[Side],
     steps: Sequence[int],
     points: npt.NDArray[np.floating],
-    labels: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int8],
     reach: float,
     plays: bool,
     step: int | None = None,
-) -> go.Figure:
-    """Two trainings.
+) -> dict[str, Any]:
+    """Two trainings, as the plain tables of a figure: plotly's classes would take a tenth of a second to check them.
 
     Parameters
     ----------
@@ -70,100 +68,49 @@ def plot_network(
     step
         As of `play.add_play`.
     """
-    figure = make_subplots(
-        rows=2,
-        cols=3,
-        column_widths=[0.33, 0.33, 0.34],
-        row_heights=[0.62, 0.38],
-        horizontal_spacing=0.09,
-        vertical_spacing=0.09,
-        subplot_titles=[*(side.name for side in sides), "Accuracy (%)", "", "", "Loss (nats)"],
-    )
-    now = len(steps) - 1 if plays else 0
-    axis = np.linspace(-reach, reach, sides[0].surfaces.shape[1])
-    moving: list[int] = []
-    for column, side in enumerate(sides, start=1):
-        moving.append(len(figure.data))
-        figure.add_heatmap(
-            x=axis,
-            y=axis,
-            z=side.surfaces[now],
-            zmin=0,
-            zmax=100,
-            colorscale=_SURFACE,
-            showscale=False,
-            zsmooth="fast",
-            hovertemplate="%{z} % for class 1<extra></extra>",
-            row=1,
-            col=column,
-        )
-        for label, color in enumerate(_CLASSES):
-            figure.add_scatter(
-                x=points[labels == label, 0],
-                y=points[labels == label, 1],
-                mode="markers",
-                marker={"color": color, "size": 5, "line": {"color": "white", "width": 0.6}},
-                hoverinfo="skip",
-                showlegend=False,
-                row=1,
-                col=column,
-            )
-        every = np.ones_like(side.masks[0])
-        for color, masks, width in ((REMOVED_COLOR, every, 0.4), (KEPT_COLOR, side.masks[now], 0.9)):
-            if color == KEPT_COLOR:
-                moving.append(len(figure.data))
-            x, y = _edges(masks)
-            figure.add_scatter(
-                x=x,
-                y=y,
-                mode="lines",
-                line={"color": color, "width": width},
-                opacity=0.5 if color == REMOVED_COLOR else 0.9,
-                hoverinfo="skip",
-                showlegend=False,
-                row=2,
-                col=column,
-            )
-        x, y = _units(side.masks[0])
-        figure.add_scatter(
-            x=x,
-            y=y,
-            mode="markers",
-            marker={"color": "#56B4E9", "size": 6, "line": {"color": "#3D6272", "width": 0.8}},
-            hoverinfo="skip",
-            showlegend=False,
-            row=2,
-            col=column,
-        )
-        for row, x_values, values in (
-            (1, steps if plays else steps[:1], 100 * side.accuracy),
-            (2, range(steps[-1] + 1) if plays else [0], side.loss),
-        ):
-            figure.add_scatter(
-                x=list(x_values),
-                y=values[: len(x_values)],
-                # A marker is an element of the page, and the loss has 300 steps.
-                mode="lines" if row == 2 and plays else "lines+markers",
-                line={"color": _SIDES[column - 1], "width": 2.5, "dash": "solid" if column == 1 else "dot"},
-                marker={"size": 5},
-                name=side.name,
-                hovertemplate="step %{x}: %{y:.2f}<extra></extra>",
-                row=row,
-                col=3,
-            )
     highest = 1.05 * max(float(side.loss.max()) for side in sides)
-    for row, top in ((1, 103.0), (2, highest)):
-        moving.append(len(figure.data))
-        figure.add_scatter(
-            x=[steps[now], steps[now]],
-            y=[0, top],
-            mode="lines",
-            line={"color": REMOVED_COLOR, "width": 1.5},
-            hoverinfo="skip",
-            showlegend=False,
-            row=row,
-            col=3,
-        )
+    frames = [_frame(sides, place, at, highest) for place, at in enumerate(steps)]
+    now = iter(frames[-1 if plays else 0])
+    axis = np.linspace(-reach, reach, sides[0].surfaces.shape[1])
+    data: list[dict[str, Any]] = []
+    moving: list[int] = []
+
+    def add(row: int, column: int, part: dict[str, Any], moves: bool = False) -> None:
+        if moves:
+            moving.append(len(data))
+            part |= next(now)
+        data.append({"type": "scatter", "hoverinfo": "skip", **_axes(row, column), **part})
+
+    for column, side in enumerate(sides):
+        surface = {"x": axis, "y": axis, "zmin": 0, "zmax": 100, "colorscale": _SURFACE, "showscale": False}
+        words = {"hoverinfo": "all", "hovertemplate": "%{z} % for class 1<extra></extra>"}
+        add(0, column, {**surface, **words, "zsmooth": "fast"}, moves=True)
+        for label, color in enumerate(_CLASSES):
+            x, y = points[labels == label].T
+            marker = {"color": color, "size": 5, "line": {"color": "white", "width": 0.6}}
+            add(0, column, {"x": x, "y": y, "mode": "markers", "marker": marker})
+        x, y = _edges(np.ones_like(side.masks[0]))
+        removed, kept = ({"color": color, "width": width} for color, width in ((REMOVED_COLOR, 0.4), (KEPT_COLOR, 0.9)))
+        add(1, column, {"x": x, "y": y, "mode": "lines", "line": removed, "opacity": 0.5})
+        add(1, column, {"mode": "lines", "line": kept, "opacity": 0.9}, moves=True)
+        x, y = _units(side.masks[0])
+        marker = {"color": "#56B4E9", "size": 6, "line": {"color": "#3D6272", "width": 0.8}}
+        add(1, column, {"x": x, "y": y, "mode": "markers", "marker": marker})
+        curve: dict[str, Any] = {
+            "line": {"color": _SIDES[column], "width": 2.5, "dash": "solid" if column == 0 else "dot"},
+            "marker": {"size": 5},
+            "name": side.name,
+            "hoverinfo": "all",
+            "hovertemplate": "step %{x}: %{y:.2f}<extra></extra>",
+        }
+        x = list(steps if plays else steps[:1])
+        add(0, 2, {**curve, "x": x, "y": 100 * side.accuracy[: len(x)], "mode": "lines+markers"})
+        x = list(range(steps[-1] + 1) if plays else [0])
+        # A marker is an element of the page, and the loss has 300 steps.
+        add(1, 2, {**curve, "x": x, "y": side.loss[: len(x)], "mode": "lines" if plays else "lines+markers"})
+    for row in range(2):
+        add(row, 2, {"mode": "lines", "line": {"color": REMOVED_COLOR, "width": 1.5}}, moves=True)
+    figure = {"data": data, "layout": _panels([side.name for side in sides], reach, steps[-1], highest), "frames": []}
     caption(
         figure,
         "Orange lines: kept weights. Grey: removed"
@@ -171,28 +118,41 @@ def plot_network(
         + ". Curves: left solid, right dotted",
         below=31,
     )
-    for column in (1, 2):
-        for axes in (figure.update_xaxes, figure.update_yaxes):
-            axes(visible=False, range=[-reach, reach], row=1, col=column)
-            axes(visible=False, row=2, col=column)
-    figure.update_yaxes(range=[0, 103], row=1, col=3)
-    figure.update_yaxes(range=[0, highest], row=2, col=3)
-    for row in (1, 2):
-        figure.update_xaxes(range=[-6, steps[-1] + 6], showticklabels=row == 2, row=row, col=3)
-    figure.update_layout(showlegend=False)
     if plays:
-        add_play(
-            figure,
-            steps,
-            [{"data": _frame(sides, place, at, highest), "traces": moving} for place, at in enumerate(steps)],
-            step,
-            below=28,
-        )
+        add_play(figure, steps, [{"data": frame, "traces": moving} for frame in frames], step, below=28)
     return figure
 
 
+def _axes(row: int, column: int) -> dict[str, str]:
+    """Names of the axes of a panel, as plotly counts them."""
+    number = 3 * row + column + 1
+    return {kind: kind[0] + (str(number) if number > 1 else "") for kind in ("xaxis", "yaxis")}
+
+
+def _panels(names: Sequence[str], reach: float, last_step: int, highest: float) -> dict[str, Any]:
+    """Two rows: planes and accuracy, networks and loss."""
+    hidden: dict[str, Any] = {"visible": False}
+    square, step = {**hidden, "range": [-reach, reach]}, {"range": [-6, last_step + 6]}
+    curves: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({**step, "showticklabels": False}, {"range": [0, 103]}),
+        (step, {"range": [0, highest]}),
+    ]
+    layout: dict[str, Any] = {"showlegend": False, "annotations": []}
+    for row, (title, height) in enumerate((("Accuracy (%)", (0.435, 1)), ("Loss (nats)", (0, 0.345)))):
+        for column, width in enumerate(((0, 0.27), (0.36, 0.63), (0.72, 1))):
+            x, y = curves[row] if column == 2 else (square, square) if row == 0 else (hidden, hidden)
+            of = _axes(row, column)
+            layout["xaxis" + of["xaxis"][1:]] = {**x, "domain": width, "anchor": of["yaxis"]}
+            layout["yaxis" + of["yaxis"][1:]] = {**y, "domain": height, "anchor": of["xaxis"]}
+            if text := title if column == 2 else names[column] if row == 0 else "":
+                place = {"x": sum(width) / 2, "y": height[1], "xref": "paper", "yref": "paper"}
+                layout["annotations"].append(
+                    {"text": text, **place, "xanchor": "center", "yanchor": "bottom", "showarrow": False}
+                )
+    return layout
+
+
 def _frame(sides: Sequence[Side], place: int, step: int, highest: float) -> list[dict[str, Any]]:
-    # As plain tables: plotly's classes check each of some hundred traces twice, a third of the drawing.
     parts: list[dict[str, Any]] = []
     for side in sides:
         x, y = _edges(side.masks[place])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,24 +101,24 @@ def plot_plane(
         col=2,
     )
 
-    def drawn(place: int) -> list[go.Scatter]:
+    def drawn(place: int) -> list[dict[str, Any]]:
         on = kept[place]
         parts = []
         for side in (~on, on):
             numbers = np.flatnonzero(side)
-            parts.append(go.Scatter(x=weights[place][side], y=scores[place][side], customdata=numbers))
+            parts.append({"x": weights[place][side], "y": scores[place][side], "customdata": numbers})
         importance = np.abs(weights[place]) if by_weight else scores[place]
         cut = float(importance[on].min())
         if by_weight:
-            line = go.Scatter(x=[-cut, -cut, None, cut, cut], y=[-reach_s, reach_s, None, -reach_s, reach_s])
+            line = {"x": [-cut, -cut, None, cut, cut], "y": [-reach_s, reach_s, None, -reach_s, reach_s]}
         else:
-            line = go.Scatter(x=[-reach_w, reach_w], y=[cut, cut])
-        way = go.Scatter(x=weights[: place + 1, chosen], y=scores[: place + 1, chosen])
-        return [*parts, line, way]
+            line = {"x": [-reach_w, reach_w], "y": [cut, cut]}
+        way = {"x": weights[: place + 1, chosen], "y": scores[: place + 1, chosen]}
+        return [{"type": "scatter", **part} for part in (*parts, line, way)]
 
     last = len(steps) - 1
     for trace, now in zip(figure.data, drawn(last if plays else 0), strict=False):
-        trace.update(now.to_plotly_json())
+        trace.update(now)
     caption(
         figure,
         "Orange: kept. Grey: removed. Dashed: the cut, by "

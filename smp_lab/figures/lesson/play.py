@@ -9,40 +9,46 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from smp_lab.figures.style import REMOVED_COLOR, dress
+from smp_lab.figures.style import REMOVED_COLOR
 
 _MILLISECONDS = 160
 # With what stands above it a picture fills a window of 1280 x 720.
 HEIGHT = 460
 
 
-def caption(figure: go.Figure, words: str, *, left: int = 8, below: int = 54) -> None:
-    """Give a figure its template and its size, and a line that says what colours and lines are.
+def caption(figure: go.Figure | dict[str, Any], words: str, *, left: int = 8, below: int = 54) -> None:
+    """Give a figure its size, and a line that says what colours and lines are.
 
     The line is the figure's `meta`: the page writes it above the figure, where it wraps on a phone.
 
     Parameters
     ----------
     figure
-        To be changed.
+        To be changed: one of plotly's, or its plain tables.
     words
         The line.
     left, below
         Pixels that its axes and its legend take there. Where they need more plotly draws the figure once more.
     """
-    dress(figure, "", "", height=HEIGHT)
-    figure.update_layout(meta=words, margin={"l": left, "r": 22, "t": 28, "b": below})
+    figure["layout"].update(height=HEIGHT, meta=words, margin={"l": left, "r": 22, "t": 28, "b": below})
+    for title in figure["layout"]["annotations"]:
+        title.update(font={"size": 13})
 
 
 def add_play(
-    figure: go.Figure, steps: Sequence[int], frames: Sequence[dict[str, Any]], step: int | None, *, below: int = 46
+    figure: go.Figure | dict[str, Any],
+    steps: Sequence[int],
+    frames: Sequence[dict[str, Any]],
+    step: int | None,
+    *,
+    below: int = 46,
 ) -> None:
     """Let a figure play, and show one of its frames.
 
     Parameters
     ----------
     figure
-        As it is at its last frame.
+        As it is at its last frame: one of plotly's, or its plain tables.
     steps
         Of training, one for each frame.
     frames
@@ -52,19 +58,19 @@ def add_play(
     below
         Pixels between the axes and the slider: room for tick labels and axis titles.
     """
-    figure.layout.margin.b = below + 79
+    figure["layout"]["margin"]["b"] = below + 79
     names = [str(step) for step in steps]
     for frame, name in zip(frames, names, strict=True):
         frame["name"] = name
-    figure.frames = frames
+    figure["frames"] = frames
     shown = len(steps) - 1
     if step is not None:
         shown = int(np.argmin(np.abs(np.asarray(steps) - step)))
-        for trace, part in zip(figure.frames[shown].traces, figure.frames[shown].data, strict=True):
-            figure.data[trace].update(part.to_plotly_json())
+        for trace, part in zip(frames[shown]["traces"], frames[shown]["data"], strict=True):
+            figure["data"][trace].update(part)
     at_once = {"mode": "immediate", "transition": {"duration": 0}}
     play = {"frame": {"duration": _MILLISECONDS, "redraw": True}, "transition": {"duration": 0}}
-    figure.update_layout(
+    figure["layout"].update(
         updatemenus=[
             {
                 "type": "buttons",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,11 +48,11 @@ def plot_snapshots(
         density = np.maximum(counts / widths / total, 1e-9)
         return np.append(density, density[-1]).astype(np.float32)
 
-    def drawn(place: int) -> list[go.Scatter]:
-        parts = [go.Scatter(x=edges, y=heights(counts[place])) for _, _, counts in sides]
+    def drawn(place: int) -> list[dict[str, Any]]:
+        parts = [{"type": "scatter", "x": edges, "y": heights(counts[place])} for _, _, counts in sides]
         x = np.repeat(cuts[place][np.isfinite(cuts[place])], 3)
         y = np.tile([1e-7, 20.0, np.nan], len(x) // 3)
-        return [*parts, go.Scatter(x=x, y=y)]
+        return [*parts, {"type": "scatter", "x": x, "y": y}]
 
     figure = go.Figure()
     for color, name, _ in sides:
@@ -66,7 +67,7 @@ def plot_snapshots(
         mode="lines", line={"color": CUT_COLOR, "width": 1}, opacity=0.7, name="cuts, one a matrix", hoverinfo="skip"
     )
     for trace, now in zip(figure.data, drawn(len(steps) - 1), strict=True):
-        trace.update(now.to_plotly_json())
+        trace.update(now)
     caption(figure, "MiniLM on SST-2, SMP-S, 10 % kept. Share of all weights per unit of score", left=62)
     figure.update_xaxes(title_text="Score S (no unit)", range=[float(edges[0]), float(edges[-1])])
     figure.update_yaxes(title_text="Density (per unit of S, log)", type="log", range=[-7, 1.3], exponentformat="power")
