@@ -11,9 +11,8 @@ from torch import Tensor
 
 from smp_lab.errors import TrainingError
 
-# Where a sample's scores are equal this often, numpy's partition takes twenty times as long.
-_MANY_TIES = 0.1
-_N_SAMPLED = 1024
+# Of a larger sample the sorting takes what the narrower bracket saves.
+_N_SAMPLED = 4096
 # Standard deviations between a rank in the sample and the ends of its bracket.
 _MARGIN = 4.0
 
@@ -21,8 +20,8 @@ _MARGIN = 4.0
 def select_top_k(scores: Tensor, k: int | Tensor, mask: Tensor) -> None:
     """Write the mask of the `k` largest scores.
 
-    On a CPU numpy's partition finds the score_cut in 9 ms for the ten million scores of MiniLM, where sorting
-    takes 200 times as long; elsewhere a stable sort gives the same mask without a value that the host must wait for.
+    On a CPU the cut is looked for between two values of a sample, in a fourth of the time of a partition of all
+    scores; elsewhere a stable sort gives the same mask without a value that the host must wait for.
 
     Parameters
     ----------
@@ -63,33 +62,27 @@ def _select_by_cut(scores: npt.NDArray[np.float32], k: int, mask: npt.NDArray[np
 def _score_cut(scores: npt.NDArray[np.float32], k: int) -> np.float32:
     """The `k`-th largest score."""
     n = scores.size
-    if n > _N_SAMPLED:
-        sample = np.sort(scores[_sampled_positions(n)])
-        if np.count_nonzero(sample[1:] == sample[:-1]) > _MANY_TIES * _N_SAMPLED:
-            cut = _score_cut_among_ties(scores, k, sample)
-            if cut is not None:
-                return cut
-    return np.partition(scores, n - k)[n - k]
+    cut = _score_cut_by_sample(scores, k) if n > _N_SAMPLED else None
+    return np.partition(scores, n - k)[n - k] if cut is None else cut
 
 
-def _score_cut_among_ties(
-    scores: npt.NDArray[np.float32], k: int, sample: npt.NDArray[np.float32]
-) -> np.float32 | None:
-    """The `k`-th largest score, from a sorted sample; None where that says too little.
-
-    The scores of a run's first steps are mostly one value: those that only the regulariser moves.
-    """
+def _score_cut_by_sample(scores: npt.NDArray[np.float32], k: int) -> np.float32 | None:
+    """The `k`-th largest score, from the few that lie where a sample has it; None where the sample says too little."""
+    sample = np.sort(scores[_sampled_positions(scores.size)])
     below = 1 - k / scores.size
     place = below * sample.size
     middle = sample[int(place)]
-    if np.count_nonzero(scores > middle) < k <= np.count_nonzero(scores >= middle):
+    # The scores of a run's first steps are mostly one value: those that only the regulariser moves.
+    tied = np.count_nonzero(sample == middle) > 1
+    if tied and np.count_nonzero(scores > middle) < k <= np.count_nonzero(scores >= middle):
         return middle
     margin = _MARGIN * (sample.size * below * (1 - below)) ** 0.5 + 1
     first, last = int(place - margin), int(place + margin)
     low = sample[first] if first >= 0 else -np.inf
     high = sample[last] if last < sample.size else np.inf
-    inside = scores[np.flatnonzero((scores >= low) & (scores <= high))]
-    rank = k - np.count_nonzero(scores > high)
+    above = scores > high
+    inside = scores[np.flatnonzero((scores >= low) ^ above)]
+    rank = k - np.count_nonzero(above)
     if not 0 < rank <= inside.size < scores.size // 2:
         return None
     return np.partition(inside, inside.size - rank)[inside.size - rank]
