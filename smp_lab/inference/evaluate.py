@@ -91,6 +91,7 @@ def evaluate(
     scored, sized = (MEASUREMENTS.find(each.measurement_id, [runs]) for each in (settings, of_size))
     if scored and sized:
         return scored, sized
+    MEASUREMENTS.require_writable(runs)
     scores, sizes = [], []
     published, last = n_parameters(pruned.encoder.model), None
     for cut in cuts:
@@ -126,6 +127,7 @@ def evaluate_heads(
     settings = _settings(HEADS, mask, prepared, {})
     if there := MEASUREMENTS.find(settings.measurement_id, [runs]):
         return there
+    MEASUREMENTS.require_writable(runs)
     table = head_changes(pruned, prepared.data)
     provenance = _provenance(prepared, made_here(time.monotonic() - began, command, code))
     return save_measurement(runs, settings=settings, provenance=provenance, table=table)

@@ -114,6 +114,7 @@ def time_mask(
     settings = time_settings(mask, pruned, forms, threads)
     if there := MEASUREMENTS.find(settings.measurement_id, [runs]):
         return there
+    MEASUREMENTS.require_writable(runs)
     began, code = time.monotonic(), code_version()
     head = pruned.model.head
     models: dict[Form, Callable[[int], Model]] = {}

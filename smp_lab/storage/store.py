@@ -280,6 +280,22 @@ class Store(Generic[Record]):
         self.parse(path, content)
         return content
 
+    def require_writable(self, runs: Path) -> None:
+        """Find out before the work whether a record of it could be kept.
+
+        Raises
+        ------
+        RunWriteError
+            If nothing can be written where it would lie.
+        """
+        folder = self.folder(runs)
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise RunWriteError(
+                f"Nothing can be written to {nearest}, so that no {self.kind} could be kept. Make it writable, or name "
+                "another folder with --runs."
+            )
+
     def save(self, runs: Path, record: Mapping[str, Any]) -> Record:
         """Write a record that is a JSON file alone, and read it back; one that is there already is left as it is.
 

@@ -19,7 +19,14 @@ from smp_lab.errors import ConfigError, DataError, TrainingError
 from smp_lab.masks import MaskSet
 from smp_lab.methods import METHODS
 from smp_lab.storage.runs import RunRecord
-from smp_lab.storage.transfers import TransferRecord, TransferSettings, load_transfer, save_transfer, transfer_file
+from smp_lab.storage.transfers import (
+    TRANSFERS,
+    TransferRecord,
+    TransferSettings,
+    load_transfer,
+    save_transfer,
+    transfer_file,
+)
 from smp_lab.tasks import Task, get_task
 from smp_lab.tasks.own import TaskFile
 from smp_lab.training.data import TaskData
@@ -130,6 +137,7 @@ def transfer(
                 if write:
                     write(f"{settings.transfer_id}  is there already")
                 continue
+            TRANSFERS.require_writable(folder)
             splits = splits or development_splits(prepared.data, loaded.tokenizer, prepared.config.max_length)
             found.append(_evaluate(mask, settings, prepared, loaded, splits, folder, command, code))
             if write:

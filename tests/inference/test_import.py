@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 from typer.testing import CliRunner
 
 from smp_lab.cli import commands
-from smp_lab.errors import ConfigError, EncoderError, MaskFormatError
+from smp_lab.errors import ConfigError, EncoderError, MaskFormatError, RunWriteError
 from smp_lab.inference.compact import cut_rows
 from smp_lab.inference.export import export
 from smp_lab.inference.scoring import predict, score_table
@@ -189,6 +189,11 @@ def test_an_imported_mask_is_scored_and_the_score_kept_beside_it(pruned, bert_fo
     for options, before in (("--cut=9", told), ("--heads", heads)):
         again = invoke(commands, [*arguments, options, "--json"], catch_exceptions=False)
         assert json.loads(again.stdout) == before
+    # A folder that cannot be written to is told of before the work.
+    (kept_folder,) = {each.path.parent for each in kept.values()}
+    with monkeypatch.context() as locked, pytest.raises(RunWriteError, match="no measurement could be kept"):
+        locked.setattr("os.access", lambda place, _: place != kept_folder)
+        invoke(commands, [*arguments, "--cut", "3"], catch_exceptions=False)
     # Another encoder is not scored by mistake.
     other = save_imported(runs, replace(opened, base=Base("other", "c" * 64, base.layout)), source="m", label="Other")
     with pytest.raises(EncoderError, match="is a mask for other"):

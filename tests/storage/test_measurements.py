@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from conftest import PROVENANCE
 
-from smp_lab.errors import ConfigError, RunFormatError
+from smp_lab.errors import ConfigError, RunFormatError, RunWriteError
 from smp_lab.storage.measurements import (
     MEASUREMENTS,
     SCORE,
@@ -125,3 +125,11 @@ def test_a_mask_whose_name_is_a_path_is_refused(runs):
     with pytest.raises(RunFormatError, match="give it its name back"):
         save(runs, mask_id="../../rte")
     assert not list(runs.rglob("*.json"))
+
+
+def test_a_place_that_cannot_take_one_is_told_of_before_the_work(runs, tmp_path):
+    MEASUREMENTS.require_writable(runs / "not" / "there")
+    assert not (runs / "not").exists()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunWriteError, match="no measurement could be kept"):
+        MEASUREMENTS.require_writable(tmp_path / "file" / "below")
