@@ -78,11 +78,15 @@ def run_table(runs: Iterable[Run]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns and types of `COLUMNS`.
+        Columns and types of `COLUMNS`. Encoders of one name have the start of their hash behind it, so that whatever
+        goes by the name holds one encoder.
     """
     runs = list(runs)
     rows = [_row(run, variant) for run, variant in zip(runs, variants([run.config for run in runs]), strict=True)]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict(COLUMNS))
+    shared = table.groupby("base_model")["base_model_sha256"].transform("nunique") > 1
+    table.loc[shared, "base_model"] += " " + table["base_model_sha256"].str[:8]
+    return table
 
 
 def _row(run: Run, variant: str) -> tuple[Any, ...]:

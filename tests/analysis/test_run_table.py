@@ -37,6 +37,18 @@ def test_seeds_have_the_same_settings_and_others_have_not(runs):
     assert first == second != other
 
 
+def test_encoders_of_one_name_are_two(runs):
+    first, second, other = (
+        make_run(runs),
+        make_run(runs, base_model_sha256="f" * 64),
+        make_run(runs, base_model="other", base_model_sha256="e" * 64),
+    )
+    table = run_table([first, second, other])
+    assert list(table["base_model"]) == ["tiny-test-encoder aaaaaaaa", "tiny-test-encoder ffffffff", "other"]
+    assert len(set(run_labels(table).values())) == 3
+    assert list(run_table([first, other])["base_model"]) == ["tiny-test-encoder", "other"]
+
+
 def test_search_takes_rows_with_every_word(runs):
     table = run_table([make_run(runs), make_run(runs, seed=1), make_run(runs, task="cola", remaining=0.1)])
 
