@@ -9,6 +9,8 @@ import streamlit as st
 from smp_lab.ui import cache, controls, messages, try_masks
 
 _SAMPLE = "try_sample"
+# All visitors share one process, and a paragraph is read window after window: this many take it some four seconds.
+_MOST_CHARACTERS = 10_000
 
 
 def main() -> None:
@@ -49,6 +51,9 @@ def main() -> None:
         st.info("Type a text.")
         return
     texts = [text, other]
+    if (longest := max(map(len, texts))) > _MOST_CHARACTERS:
+        st.info(f"A text may have {_MOST_CHARACTERS:,} characters, and this one has {longest:,}. Leave out the rest.")
+        return
     if answered := try_masks.answer(words, runs, labels, beside, texts):
         try_masks.parts(answered, labels, texts)
         try_masks.heads_on_development(answered, labels)

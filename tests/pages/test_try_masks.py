@@ -109,6 +109,15 @@ def test_no_text_asks_nothing(open_page, three, models):
     assert len(models.asked) == n_asked
 
 
+@pytest.mark.parametrize("box", ["try_text", "try_second"])
+def test_a_text_that_would_hold_the_model_is_not_asked(open_page, three, models, box):
+    app = open_page(PAGE, *(run.run_id for run in three))
+    asked = len(models.asked)
+    app.text_area(key=box).set_value("a" * 100_008).run()
+    assert len(models.asked) == asked
+    assert "and this one has 100,008. Leave out the rest." in sentences(app.info)
+
+
 def test_what_was_asked_before_stands_below_the_last_first(open_page, three, models):
     app = open_page(PAGE, three[0].run_id)
     first, second = app.text_area(key="try_text").value, "A dull film."
