@@ -111,7 +111,7 @@ def ranked(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def answer(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:
-    """Which layers and attention heads masks keep most of, in two sentences.
+    """Which layers and attention heads masks keep most of, in two sentences, and how many matrices they keep whole.
 
     Parameters
     ----------
@@ -130,7 +130,18 @@ def answer(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:
         f"Layer {least['layer']:.0f} keeps least ({percent(least['remaining'])}{together}), "
         f"layer {most['layer']:.0f} most ({percent(most['remaining'])}). Of the attention heads "
         f"{first} and {second} keep most, named by layer and head."
+        + _kept_whole(per_layer[per_layer["matrix_type"] != ALL_TYPES])
     )
+
+
+def _kept_whole(matrices: pd.DataFrame) -> str:
+    """A sentence on matrices that masks keep all of; empty without any. What is kept whole altogether has no mask."""
+    whole = matrices["kept"] == matrices["n_weights"]
+    masked = ~whole.groupby(matrices["run_id"]).transform("all")
+    n_whole, n_matrices = int((whole & masked).sum()), int(masked.sum())
+    if n_whole == 0:
+        return ""
+    return f" {n_whole} of {n_matrices} matrices are kept whole: there a mask changes nothing."
 
 
 def count_table(kept: CountArray, layout: EncoderLayout, nominal: float | None) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from conftest import TINY, random_masks
 
 from smp_lab.analysis.sparsity import (
     ALL_TYPES,
+    answer,
     block_fractions,
     count_table,
     empty_lines,
@@ -125,3 +126,20 @@ def test_spread_over_heads_by_hand():
     assert spread_over_heads(kept, TINY, ("query",)) == 0.5
     # Among all four matrices 1 in 8: the root of 1/8 * 7/8.
     assert spread_over_heads(kept, TINY) == pytest.approx((7 / 64) ** 0.5)
+
+
+def test_the_answer_counts_matrices_that_a_mask_keeps_whole():
+    heads = remaining_per_head(np.ones((2, 4, TINY.n_heads), int), TINY).assign(run_id="a")
+
+    def said(*kept):
+        tables = [remaining_per_layer(counts, TINY).assign(run_id=number) for number, counts in enumerate(kept)]
+        return answer(pd.concat(tables, ignore_index=True), heads)
+
+    sizes = np.array([TINY.size(kind) for kind in MATRIX_TYPES])
+    whole = np.array([sizes, sizes])
+    # The query and the intermediate matrix of the first layer.
+    assert said(KEPT).endswith("2 of 12 matrices are kept whole: there a mask changes nothing.")
+    assert said(KEPT, whole).endswith("2 of 12 matrices are kept whole: there a mask changes nothing.")
+    assert said(KEPT, KEPT).endswith("4 of 24 matrices are kept whole: there a mask changes nothing.")
+    assert said(KEPT // 2).endswith("named by layer and head.")
+    assert said(whole).endswith("named by layer and head.")
