@@ -49,10 +49,15 @@ def top_k(scores: npt.NDArray[np.floating], k: int) -> BoolArray:
     if k == 0:
         return np.zeros(scores.shape, bool)
     cut = np.partition(flat, flat.size - k)[flat.size - k]
-    mask = flat >= cut
-    if n_more := np.count_nonzero(mask) - k:
-        mask[np.flatnonzero(flat == cut)[-n_more:]] = False
-    return mask.reshape(scores.shape)
+    return mask_at_cut(flat, cut, k).reshape(scores.shape)
+
+
+def mask_at_cut(scores: npt.NDArray[np.floating], cut: np.floating, k: int, out: BoolArray | None = None) -> BoolArray:
+    """Mask of the `k` largest of ``(n,)`` scores, of which `cut` is the least; written to `out` where that is given."""
+    mask = np.greater_equal(scores, cut, out=out)
+    if surplus := np.count_nonzero(mask) - k:
+        mask[np.flatnonzero(scores == cut)[-surplus:]] = False
+    return mask
 
 
 def popcount(bits: ByteArray) -> int:

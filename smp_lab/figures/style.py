@@ -448,7 +448,9 @@ def settled(figure: go.Figure | dict[str, Any], factor: float = 1) -> dict[str, 
     axes = {kind: known.pop(kind) for kind in ("xaxis", "yaxis")}
     layout = {name: _over(axes.get(name[:5], {}), part) for name, part in _over(known, layout).items()}
     form = {
-        "data": [_with_arrays(_over(usual.get(trace["type"], [{}])[0], trace), _listed) for trace in figure["data"]],
+        "data": [
+            _with_arrays(_over(usual.get(trace["type"], [{}])[0], trace), np.ndarray.tolist) for trace in figure["data"]
+        ],
         "layout": {**layout, "datarevision": 1},
         "frames": _with_arrays(figure["frames"], _coded),
     }
@@ -470,13 +472,9 @@ def _with_arrays(part: Any, written: Callable[[npt.NDArray[Any]], Any]) -> Any:
     return written(part) if isinstance(part, np.ndarray) else part
 
 
-def _listed(array: npt.NDArray[Any]) -> Any:
-    return array.tolist()
-
-
 def _coded(array: npt.NDArray[Any]) -> Any:
     """An array as plotly.js reads it from text, which is shorter than a list; of kinds that it knows."""
-    if array.dtype not in (np.uint8, np.float32, np.float64):
+    if array.size == 0 or array.dtype not in (np.uint8, np.float32, np.float64):
         return array.tolist()
     code = base64.b64encode(array.tobytes()).decode()
     return {"dtype": array.dtype.str[1:], "bdata": code, "shape": ", ".join(map(str, array.shape))}

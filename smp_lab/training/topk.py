@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from smp_lab.errors import TrainingError
+from smp_lab.masks import mask_at_cut
 
 # Of a larger sample the sorting takes what the narrower bracket saves.
 _N_SAMPLED = 4096
@@ -51,12 +52,7 @@ def _select_by_cut(scores: npt.NDArray[np.float32], k: int, mask: npt.NDArray[np
     if not 0 < k < scores.size:
         mask.fill(k > 0)
         return
-    cut = _score_cut(scores, k)
-    np.greater_equal(scores, cut, out=mask)
-    surplus = np.count_nonzero(mask) - k
-    if surplus:
-        ties = np.flatnonzero(scores == cut)
-        mask[ties[ties.size - surplus :]] = False
+    mask_at_cut(scores, _score_cut(scores, k), k, out=mask)
 
 
 def _score_cut(scores: npt.NDArray[np.float32], k: int) -> np.float32:

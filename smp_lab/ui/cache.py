@@ -307,7 +307,7 @@ def _computed(module: str, name: str, _compute: Callable[..., Any], args: tuple[
 
 
 def figure(
-    plot: Callable[..., go.Figure],
+    plot: Callable[..., go.Figure | dict[str, Any]],
     theme: str,
     scale: float,
     args: tuple[Any, ...],
@@ -317,7 +317,7 @@ def figure(
 ) -> go.Figure:
     """What a function of `smp_lab.figures` draws from its arguments, in a theme and as many times larger.
 
-    Settled it is drawn faster, and takes no other theme: see `style.settled`.
+    Settled it is drawn faster, may be plain tables, and takes no other theme: see `style.settled`.
     """
     return _figure(plot.__module__, plot.__name__, theme, scale, settled, plot, args, settings)
 
@@ -330,7 +330,7 @@ def _figure(
     theme: str,
     scale: float,
     settled: bool,
-    _plot: Callable[..., go.Figure],
+    _plot: Callable[..., Any],
     args: tuple[Any, ...],
     settings: dict[str, Any],
 ) -> go.Figure:

@@ -446,7 +446,7 @@ def drawn(plot: Callable[..., go.Figure], *args: Any, **settings: Any) -> go.Fig
     return cache.figure(plot, theme(), _scale(), args, settings)
 
 
-def settled(plot: Callable[..., go.Figure], *args: Any, **settings: Any) -> go.Figure:
+def settled(plot: Callable[..., go.Figure | dict[str, Any]], *args: Any, **settings: Any) -> go.Figure:
     """The same for a figure that is never saved in another theme: the browser draws it in a third of the time."""
     return cache.figure(plot, theme(), _scale(), args, settings, settled=True)
 

@@ -42,6 +42,19 @@ def test_a_figure_is_drawn_for_each_theme_and_size(plot):
     assert large.layout.template.layout.font.size == 1.5 * light.layout.template.layout.font.size
 
 
+@pytest.mark.parametrize("kind", [go.Figure, dict])
+def test_a_settled_figure_knows_its_height_and_its_caption(kind):
+    cache._figure.clear()
+
+    def plot(words):
+        return kind(data=[{"type": "scatter", "y": [1, 2]}], layout={"height": 300, "meta": words}, frames=[])
+
+    figure = cache.figure(plot, LIGHT, 2, ("A line.",), {}, settled=True)
+    assert (figure.layout.height, figure.layout.meta) == (600, "A line.")
+    assert figure.to_dict()["layout"]["height"] == 600
+    assert figure.to_dict()["data"][0]["y"] == [1, 2]
+
+
 def test_a_table_is_computed_once_for_what_it_is_made_of():
     def doubled(table, column):
         doubled.times += 1

@@ -220,20 +220,21 @@ class OfCachedRuns(Fingerprints):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_the_projects_grid_is_the_same_one_on_machines_of_both_kinds(precision: str) -> None:
-    """Every cached run is one of its runs, in bf16; on a machine without it one asks for fp32."""
+    """125 of its 157 runs are made, in bf16; on a machine without it one asks for fp32."""
     sweep = Sweep(cached_runs_folder(), fingerprints=OfCachedRuns())
-    done, impossible = [], []
+    done, missing, impossible = [], 0, []
     for run in load_grid(grid_file()).runs:
         try:
             state = sweep.state(replace(run, settings={**run.settings, "precision": precision}))
         except SmpLabError as error:
             impossible.append(str(error))
             continue
+        missing += state.name == MISSING
         if state.name == DONE:
             done.append(state.config.run_id)
             assert state.in_other_precision == (precision == "fp32")
     assert sorted(done) == sorted(list_runs([cached_runs_folder()]).runs)
-    assert len(impossible) == 1
+    assert (len(done), missing, len(impossible)) == (125, 31, 1)
     # Its teacher's weights are no part of a record; a run that such a teacher has taught is there all the same.
     assert "The weights of teacher mrpc-dense-r1-s0-e9ad2ea1 are not kept" in impossible[0]
 

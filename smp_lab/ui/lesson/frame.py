@@ -251,7 +251,11 @@ def halves() -> tuple[Any, Any]:
 
 
 def picture(
-    plot: Callable[..., go.Figure], *args: Any, alt: str, on_click: Callable[[Any], None] | None = None, **settings: Any
+    plot: Callable[..., go.Figure | dict[str, Any]],
+    *args: Any,
+    alt: str,
+    on_click: Callable[[Any], None] | None = None,
+    **settings: Any,
 ) -> None:
     """What a function of `smp_lab.figures` draws, in the page's theme; in a lecture as high as the window.
 
