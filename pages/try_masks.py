@@ -9,7 +9,7 @@ import streamlit as st
 from smp_lab.ui import cache, controls, messages, try_masks
 
 _SAMPLE = "try_sample"
-# All visitors share one process, and a paragraph is read window after window: this many take it some four seconds.
+# All visitors share one process, which reads a paragraph window after window: so much takes it one to seven seconds.
 _MOST_CHARACTERS = 10_000
 
 
