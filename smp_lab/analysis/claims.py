@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from smp_lab.analysis.overview import by_encoder
+from smp_lab.analysis.run_table import by_encoder
 from smp_lab.analysis.sampling import Comparison
 from smp_lab.tasks import TASKS
 

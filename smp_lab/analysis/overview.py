@@ -6,13 +6,13 @@ import pandas as pd
 
 from smp_lab.analysis.labels import method_name, percent, plain, without_tags
 from smp_lab.analysis.replicates import over_seeds
+from smp_lab.analysis.run_table import ENCODER, by_encoder
 from smp_lab.tasks import TASKS
 
 LEARNED, DENSE = "smp_s", "dense"
 # What is compared with it: another method, chance, and all weights fine-tuned.
 COMPARED = (LEARNED, "magnitude", "random", DENSE)
-_ENCODER = ["base_model", "base_model_sha256"]
-COLUMNS = ("method", "level", "remaining", "mean", "lowest", "highest", "n_tasks", "n_seeds", "tasks", *_ENCODER)
+COLUMNS = ("method", "level", "remaining", "mean", "lowest", "highest", "n_tasks", "n_seeds", "tasks", *ENCODER)
 
 
 def over_tasks(runs: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +50,7 @@ def _of_encoder(usual: pd.DataFrame) -> pd.DataFrame:
     place = ["method", "level"]
     means = _whole(over_seeds(usual), place, tasks)
     seeds = _whole(usual, [*place, "seed"], tasks).groupby([*place, "seed"], as_index=False)["value"].mean()
-    table = means.groupby([*place, *_ENCODER], as_index=False)[["remaining", "mean"]].mean()
+    table = means.groupby([*place, *ENCODER], as_index=False)[["remaining", "mean"]].mean()
     spread = seeds.groupby(place, as_index=False).agg(
         lowest=("value", "min"), highest=("value", "max"), n_seeds=("seed", "size")
     )
@@ -89,11 +89,6 @@ def answer(table: pd.DataFrame) -> str:
     return "  \n".join(
         f"{name}: {words}" if len(sentences) > 1 else words for (name, _), words in sentences.items() if words
     )
-
-
-def by_encoder(table: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    """Name and fingerprint of each encoder with its rows, in order of appearance."""
-    return [((str(name), str(digest)), part) for (name, digest), part in table.groupby(_ENCODER, sort=False)]
 
 
 def _sentences(table: pd.DataFrame) -> str:

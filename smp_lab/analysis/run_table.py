@@ -36,6 +36,8 @@ COLUMNS: Mapping[str, str] = {
     # All settings but the seed: runs that agree in it are replicates.
     "settings": "str",
 }
+# What tells one encoder's rows from another's.
+ENCODER = ["base_model", "base_model_sha256"]
 
 
 class Run(Protocol):
@@ -115,6 +117,19 @@ class Mask(Protocol):
     def task(self) -> str | None:
         """The task that it was learned on; None where it is not known."""
 
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder that it is for."""
+
+    @property
+    def encoder_sha256(self) -> str:
+        """Fingerprint of that encoder."""
+
+
+def by_encoder(table: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    """Name and fingerprint of each encoder with its rows of a table with the columns `ENCODER`, as they appear."""
+    return [((str(name), str(digest)), part) for (name, digest), part in table.groupby(ENCODER, sort=False)]
+
 
 def rows_of(table: pd.DataFrame, run_ids: Sequence[str]) -> pd.DataFrame:
     """The rows of runs, in the order of their ids."""
@@ -122,7 +137,7 @@ def rows_of(table: pd.DataFrame, run_ids: Sequence[str]) -> pd.DataFrame:
 
 
 def tables_of_runs(contents: Sequence[tuple[Run | Mask, pd.DataFrame]], labels: Mapping[str, str]) -> pd.DataFrame:
-    """One table of several, with the columns run_id, run, line, task, method, level and seed in front.
+    """One table of several, with the columns run_id, run, line, task, method, level, seed and `ENCODER` in front.
 
     Run is the run's label; line is what it shares with its replicates: the label without the seed.
 
@@ -153,13 +168,23 @@ def _settings(each: Any) -> str:
 def _origin(each: Any) -> dict[str, Any]:
     config = each.config
     if config is None:
-        return {"run_id": each.mask_id, "task": each.task or "", "method": "", "level": math.nan, "seed": math.nan}
+        return {
+            "run_id": each.mask_id,
+            "task": each.task or "",
+            "method": "",
+            "level": math.nan,
+            "seed": math.nan,
+            "base_model": each.encoder,
+            "base_model_sha256": each.encoder_sha256,
+        }
     return {
         "run_id": config.run_id,
         "task": config.task,
         "method": config.method,
         "level": math.nan if config.remaining is None else config.remaining,
         "seed": config.seed,
+        "base_model": config.base_model,
+        "base_model_sha256": config.base_model_sha256,
     }
 
 

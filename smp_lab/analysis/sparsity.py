@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smp_lab.analysis.labels import percent
+from smp_lab.analysis.labels import percent, plain, without_tags
+from smp_lab.analysis.run_table import by_encoder
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import BoolArray, CountArray
 
@@ -111,13 +112,24 @@ def ranked(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def answer(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:
-    """Which layers and attention heads masks keep most of, in two sentences, and how many matrices they keep whole.
+    """Which layers and attention heads masks keep most of, and how many matrices they keep whole, in Markdown.
+
+    Two or three sentences for each encoder: layers of two encoders are not the same layers.
 
     Parameters
     ----------
     per_layer, per_head
-        Rows of `remaining_per_layer` and `remaining_per_head` of any number of masks, with the column run_id.
+        `tables_of_runs` of `remaining_per_layer` and `remaining_per_head` of any number of masks.
     """
+    heads = dict(by_encoder(per_head))
+    sentences = {encoder: _sentences(layers, heads[encoder]) for encoder, layers in by_encoder(per_layer)}
+    return "  \n".join(
+        f"{plain(without_tags(name))}: {words}" if len(sentences) > 1 else words
+        for (name, _), words in sentences.items()
+    )
+
+
+def _sentences(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:
     layers = ranked(per_layer[per_layer["matrix_type"] == ALL_TYPES], ["layer"])
     heads = ranked(per_head, ["layer", "head"])
     least, most = layers.iloc[-1], layers.iloc[0]

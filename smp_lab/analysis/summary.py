@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from smp_lab.analysis.labels import method_name
-from smp_lab.analysis.overview import by_encoder, common_tasks
+from smp_lab.analysis.overview import common_tasks
 from smp_lab.analysis.replicates import over_seeds
+from smp_lab.analysis.run_table import by_encoder
 from smp_lab.methods import METHODS, NONE
 from smp_lab.metrics import METRICS
 from smp_lab.tasks import TASKS

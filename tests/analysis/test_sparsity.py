@@ -17,6 +17,7 @@ from smp_lab.analysis.sparsity import (
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
 
 MINILM = EncoderLayout(6, 384, 1536, 12, 22_713_216)
+ENCODER = {"base_model": "tiny", "base_model_sha256": 64 * "a"}
 # (layers, types): TINY's attention matrices hold 256 weights, its feed-forward ones 512.
 KEPT = np.array([[256, 128, 64, 0, 512, 128], [0, 0, 0, 0, 256, 0]])
 
@@ -129,11 +130,11 @@ def test_spread_over_heads_by_hand():
 
 
 def test_the_answer_counts_matrices_that_a_mask_keeps_whole():
-    heads = remaining_per_head(np.ones((2, 4, TINY.n_heads), int), TINY).assign(run_id="a")
+    heads = remaining_per_head(np.ones((2, 4, TINY.n_heads), int), TINY).assign(run_id="a", **ENCODER)
 
     def said(*kept):
         tables = [remaining_per_layer(counts, TINY).assign(run_id=number) for number, counts in enumerate(kept)]
-        return answer(pd.concat(tables, ignore_index=True), heads)
+        return answer(pd.concat(tables, ignore_index=True).assign(**ENCODER), heads)
 
     sizes = np.array([TINY.size(kind) for kind in MATRIX_TYPES])
     whole = np.array([sizes, sizes])
@@ -143,3 +144,17 @@ def test_the_answer_counts_matrices_that_a_mask_keeps_whole():
     assert said(KEPT, KEPT).endswith("4 of 24 matrices are kept whole: there a mask changes nothing.")
     assert said(KEPT // 2).endswith("named by layer and head.")
     assert said(whole).endswith("named by layer and head.")
+
+
+def test_the_answer_takes_no_two_encoders_together():
+    heads = remaining_per_head(np.ones((2, 4, TINY.n_heads), int), TINY)
+    layers = [remaining_per_layer(counts, TINY) for counts in (KEPT, KEPT[::-1])]
+    names = [ENCODER | {"run_id": "a"}, ENCODER | {"base_model_sha256": 64 * "b", "run_id": "b"}]
+
+    def said(*chosen):
+        rows = [layers[each].assign(**names[each]) for each in chosen]
+        return answer(pd.concat(rows), pd.concat([heads.assign(**names[each]) for each in chosen]))
+
+    assert said(0).startswith("Layer 1 keeps least (12.5 %), layer 0 most")
+    assert said(1).startswith("Layer 0 keeps least (12.5 %), layer 1 most")
+    assert said(0, 1) == f"tiny: {said(0)}  \ntiny: {said(1)}"
