@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -26,19 +26,29 @@ _MEASURED = columns.SHARED | {
 
 
 def answer(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str, int]) -> str:
-    """What one encoder and a mask for each task take, beside fine-tuned models, and what makes them faster."""
+    """What one encoder and a mask for each task take, beside fine-tuned models, and what makes them faster.
+
+    Of several encoders the first one, by name.
+    """
     masked = [run for run in runs if run.run_id in sizes]
-    tasks = {run.config.task: run for run in masked if run.layout == masked[0].layout}
-    if not tasks:
+    if not masked:
         return "None of these runs holds a mask."
+    same = _of_first_encoder(masked)
+    tasks = {run.config.task: run for run in same}
     layout, stored = masked[0].layout, sum(sizes[run.run_id] for run in tasks.values()) / len(tasks)
     tuned, _, masks = analysis.storage_of_tasks(layout, len(tasks), stored)[["bytes", "times"]].to_numpy().tolist()
     many = f"{len(tasks)} tasks" if len(tasks) > 1 else "One task"
+    if len(same) < len(masked):
+        many += f" on {messages.plain(masked[0].config.base_model)}"
     return (
         f"{many}: one encoder and {len(tasks)} mask{'s' * (len(tasks) > 1)} take **{masks[0] / _MEGABYTE:,.1f} MB**, "
         f"fine-tuned models {tuned[0] / _MEGABYTE:,.1f} MB, {masks[1]:.2f} times as much. By themselves masks save no "
         f"time: what is empty has to be cut out.{_fastest(labels)}"
     )
+
+
+def _of_first_encoder(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    return [run for run in runs if run.config.base_model_sha256 == runs[0].config.base_model_sha256]
 
 
 def _fastest(labels: Mapping[str, str]) -> str:
@@ -248,7 +258,7 @@ def _many_tasks(runs: list[RunRecord], sizes: Mapping[str, int]) -> None:
         st.number_input("Tasks on one shared encoder", 1, 1000, 8, key="n_tasks", bind="query-params", width=220)
     )
     first = runs[0]
-    same = [run for run in runs if run.layout == first.layout]
+    same = _of_first_encoder(runs)
     stored = sum(sizes[run.run_id] for run in same) / len(same)
     measured = _measured(analysis.cut_table, {run.run_id: "" for run in same})
     compact = measured.loc[measured["cut"] == 0, "left"].mean()

@@ -85,6 +85,13 @@ def test_what_was_measured_of_cuts_is_shown_and_what_is_missing_is_named(open_pa
     assert until in sentences(app.caption)
 
 
+def test_masks_of_two_encoders_are_not_counted_as_of_one(open_page, runs):
+    chosen = make_run(runs), make_run(runs, task="cola", base_model="another", base_model_sha256="b" * 64)
+    app = open_page(PAGE, *(run.run_id for run in chosen))
+    assert "One task on tiny-test-encoder: one encoder and 1 mask take" in sentences(app.markdown)
+    assert "the mean of" not in sentences(app.caption)
+
+
 def test_times_are_shown_for_a_size_and_a_cut(open_page, runs):
     timed, missing = make_run(runs), make_run(runs, task="cola")
     spread = {"low": 0.6, "high": 0.8, "n_examples": 9, "majority": 0.5}
