@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from smp_lab.config import RunConfig
 
 
+def count_steps(config: RunConfig, n_examples: int) -> int:
+    """T: updates of a run on so many examples, the last batch of an epoch smaller than others or not."""
+    # Rounded first: 1.1 epochs of 50 steps are 55.00000000000001 in floating point.
+    return math.ceil(round(config.epochs * math.ceil(n_examples / config.batch_size), 9))
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Remaining fraction, threshold and regulariser weight at every step of one run.

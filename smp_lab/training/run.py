@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -16,6 +15,7 @@ from smp_lab.errors import ConfigError, RunExistsError, first_line
 from smp_lab.lease import Lease, LeaseLostError, held, remove_finished
 from smp_lab.methods import NONE
 from smp_lab.paths import LOGS_FOLDER, events_file, unfinished_folder
+from smp_lab.schedule import count_steps
 from smp_lab.storage.runs import RunRecord, load_run, save_run
 from smp_lab.training.checkpoints import (
     clear,
@@ -171,8 +171,7 @@ def _train(
         train_examples.columns["teacher_logits"] = kept_logits(
             prepared.teacher, config, encoder, data.train, file, write
         )
-    # Rounded first: 1.1 epochs of 50 steps are 55.00000000000001 in floating point.
-    total_steps = math.ceil(round(config.epochs * math.ceil(len(train_examples) / config.batch_size), 9))
+    total_steps = count_steps(config, len(train_examples))
     model = build_model(config, encoder, total_steps)
     snapshots = SnapshotRecorder(folder / "snapshots", total_steps, model.pruned)
     stop = StopOnRequest()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import sys
 import time
 from functools import partial
@@ -19,9 +18,11 @@ from typing import Any
 import torch
 
 from smp_lab.errors import ConfigError, sentence_of
+from smp_lab.schedule import count_steps
 from smp_lab.tasks.own import read_task_file
 from smp_lab.training.encoders import load_encoder
-from smp_lab.training.examples import TokenizedExamples, tokenize
+from smp_lab.training.examples import TokenizedExamples
+from smp_lab.training.kinds import trained_kind
 from smp_lab.training.model import build_model
 from smp_lab.training.prepare import Prepared, prepare
 from smp_lab.training.trainer import N_EVALUATIONS, LengthGroupedByEpoch
@@ -57,16 +58,19 @@ def estimate(prepared: Prepared, seconds: float = SECONDS) -> dict[str, float]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not config.epochs:
         raise ConfigError(f"Method {config.method!r} trains nothing: a run is one evaluation.")
-    steps = math.ceil(round(config.epochs * math.ceil(len(examples) / config.batch_size), 9))
     torch.manual_seed(config.seed)
     encoder = load_encoder(prepared.files, dropout=config.dropout)
+    chosen = torch.randperm(len(examples))[: _BATCHES * config.batch_size].tolist()
+    texts = tuple([column[i] for i in chosen] for column in examples.texts)
+    some = type(examples)(texts, examples.targets[chosen])
+    sample = trained_kind(config.task_info).tokenize(some, encoder.tokenizer, config.max_length)
+    # A long text is read in several windows.
+    windows = len(sample) / len(chosen)
+    steps = count_steps(config, round(windows * len(examples)))
     model = build_model(config, encoder, steps).to(device)
     rate = config.score_learning_rate or config.weight_learning_rate or 0.0
     optimizer = torch.optim.AdamW([part for part in model.parameters() if part.requires_grad], lr=rate, fused=True)
     autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=config.precision == "bf16")
-    chosen = torch.randperm(len(examples))[: _BATCHES * config.batch_size].tolist()
-    texts = tuple([column[i] for i in chosen] for column in examples.texts)
-    sample = tokenize(type(examples)(texts, examples.targets[chosen]), encoder.tokenizer, config.max_length)
     trained = evaluated = 0.0
     for number, batch in enumerate(_batches(sample, encoder.collator, config.batch_size, config.seed)):
         inputs = {name: tensor.to(device) for name, tensor in batch.items()}
@@ -85,7 +89,7 @@ def estimate(prepared: Prepared, seconds: float = SECONDS) -> dict[str, float]:
         if trained + evaluated > seconds:
             break
     made = number + 1 - _WARM_UP
-    n_evaluated = min(N_EVALUATIONS, steps) * sum(map(len, prepared.data.development.values()))
+    n_evaluated = min(N_EVALUATIONS, steps) * windows * sum(map(len, prepared.data.development.values()))
     return {"steps": steps, "seconds": (steps * trained + n_evaluated / config.batch_size * evaluated) / made}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from smp_lab.jobs.queue import MAX_LOG_BYTES, MAX_QUEUED, MAX_RUN_BYTES, Queue, 
 from smp_lab.jobs.speed import Speed
 from smp_lab.paths import UNFINISHED_FOLDER, own_runs_folder
 from smp_lab.recipes import draft
+from smp_lab.schedule import count_steps
 from smp_lab.storage.runs import RunIndex, RunRecord
 from smp_lab.ui import actions, messages
 from smp_lab.ui.own_data import OwnData
@@ -63,7 +63,7 @@ def sentence(
     if measured is not None:
         parts.append(f"{measured.steps:,} steps; {_minutes(measured.seconds)} on this machine, as measured")
     elif examples and config.epochs:
-        steps = math.ceil(config.epochs * math.ceil(examples / config.batch_size))
+        steps = count_steps(config, examples)
         parts.append(f"{steps:,} steps")
         alike = [run for run in same_task if run.config.method == config.method] or same_task or like
         rates = [rate for run in alike if (rate := _seconds_per_example(run))]

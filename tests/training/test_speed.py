@@ -9,15 +9,23 @@ from smp_lab.training import speed
 from smp_lab.training.trainer import N_EVALUATIONS
 
 
-@pytest.mark.parametrize(("method", "remaining"), [("smp_s", 0.4), ("dense", None)])
-def test_all_steps_and_evaluations_are_counted(prepared, method, remaining, monkeypatch):
+@pytest.mark.parametrize(
+    ("task", "method", "remaining"), [("rte", "smp_s", 0.4), ("rte", "dense", None), ("toy-span", "smp_s", 0.4)]
+)
+def test_all_steps_and_evaluations_are_counted(prepared, task, method, remaining, monkeypatch):
     """A clock that ticks once a reading makes a step, and the evaluation of a batch, a second each."""
     ticks = itertools.count()
     monkeypatch.setattr(speed, "_now", lambda device: next(ticks))
-    ready = prepared(method=method, remaining=remaining, n_train=96, epochs=2, batch_size=8)
+    ready = prepared(task, method, remaining=remaining, n_train=96, epochs=2, batch_size=8)
     n_evaluated = sum(map(len, ready.data.development.values()))
     found = speed.estimate(ready, seconds=6)
     assert found == {"steps": 24, "seconds": 24 + N_EVALUATIONS * n_evaluated / 8}
+
+
+def test_a_question_is_trained_on_in_as_many_windows_as_its_text_takes(prepared, monkeypatch):
+    monkeypatch.setattr(speed, "_now", lambda device, ticks=itertools.count(): next(ticks))
+    ready = prepared("toy-span", n_train=96, epochs=2, batch_size=8, max_length=12)
+    assert speed.estimate(ready, seconds=6)["steps"] > 24
 
 
 def test_what_trains_nothing_is_not_measured(prepared):
