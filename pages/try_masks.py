@@ -30,6 +30,13 @@ def main() -> None:
     if not runs:
         st.info("None of these runs has a mask that answers by label words on frozen weights. Choose others.")
         return
+    # What is left of a run whose files are gone or altered would be told too late.
+    runs = [run for run, _ in messages.readable(runs, lambda run: (run.mask_bytes, cache.predictions(run)))]
+    if not runs:
+        return
+    # One encoder is in memory at a time: each is read once.
+    encoders = [run.config.base_model_sha256 for run in runs]
+    runs.sort(key=lambda run: encoders.index(run.config.base_model_sha256))
     labels = controls.run_labels(runs)
     st.pills(
         "Examples",

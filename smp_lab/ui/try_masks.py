@@ -98,8 +98,9 @@ def answer(
     )
     sizes = [run.mask_bytes / _MEGABYTE for run in runs]
     memory = models().memory_bytes
+    several = ", the last of several" if len({run.config.base_model_sha256 for run in runs}) > 1 else ""
     st.caption(
-        f"One encoder in memory ({found['encoder_bytes'] / _MEGABYTE:,.0f} MB), {len(runs)} masks of "
+        f"One encoder in memory{several} ({found['encoder_bytes'] / _MEGABYTE:,.0f} MB), {len(runs)} masks of "
         f"{min(sizes):.2f} to {max(sizes):.2f} MB as stored. Answered in {1000 * seconds:,.0f} ms"
         + (f"; the process that runs them takes {memory / _MEGABYTE:,.0f} MB." if memory else ".")
     )
@@ -170,7 +171,9 @@ def parts(runs: Sequence[RunRecord], labels: Mapping[str, str], texts: Sequence[
     layout = run.layout
     heads = [(layer, head) for layer in range(layout.n_layers) for head in range(layout.n_heads)]
     matrices = list(layout.matrices)
-    out: list[tuple[int, Any]] = st.session_state.setdefault("try_out", [])
+    # What was taken out of another encoder's mask may be no part of this one's.
+    here = {*heads, *matrices}
+    out: list[tuple[int, Any]] = [part for part in st.session_state.get("try_out", []) if part in here]
     base = {
         "heads": [part for part in out if not isinstance(part[1], str)],
         "matrices": [part for part in out if isinstance(part[1], str)],

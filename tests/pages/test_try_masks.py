@@ -101,6 +101,28 @@ def test_masks_that_cannot_answer_say_why_and_are_asked_no_more(open_page, three
     assert not charts(app) and not app.error
 
 
+def test_a_run_whose_masks_are_gone_says_so_and_the_others_answer(open_page, three, models):
+    (three[0].path / "masks.npz").unlink()
+    app = open_page(PAGE, *(run.run_id for run in three))
+    assert len(app.dataframe[0].value) == 2
+    assert three[0].run_id in sentences(app.error)
+
+
+def test_what_is_out_of_another_encoders_mask_is_no_part_of_this_one(open_page, three, models):
+    app = open_page(PAGE, three[0].run_id)
+    app.session_state["try_out"] = [(1, 0), (11, 3), (11, "query")]
+    app.run()
+    assert models.asked[-1][1]["variants"][1] == {"heads": [(1, 0)], "matrices": []}
+
+
+def test_masks_of_one_encoder_are_asked_one_after_the_other(open_page, runs, three, models):
+    other = make_run(runs, task="cola", base_model="another", base_model_sha256="b" * 64)
+    app = open_page(PAGE, three[0].run_id, other.run_id, three[2].run_id)
+    folders = [folder for folder, _ in models.asked[0][1]["masks"]]
+    assert folders == [str(run.path) for run in (three[0], three[2], other)]
+    assert "One encoder in memory, the last of several" in sentences(app.caption)
+
+
 def test_no_text_asks_nothing(open_page, three, models):
     app = open_page(PAGE, three[0].run_id)
     n_asked = len(models.asked)
