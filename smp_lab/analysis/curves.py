@@ -82,7 +82,7 @@ def difference_to_dense(runs: pd.DataFrame, value: str = "value") -> pd.DataFram
 def published_lines(
     published: pd.DataFrame, tasks: Collection[str], methods: Collection[str], metric: str | None = None
 ) -> pd.DataFrame:
-    """Published points of some tasks and methods, with the column name for each line.
+    """Published points of some tasks and methods, with the columns name for each line and encoder, of no panel here.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def published_lines(
         published["task"].isin(list(tasks)) & published["method"].isin(list(methods)) & (published["metric"] == wanted)
     ]
     suffix = table["distilled"].map({True: ", distilled", False: ""})
-    return table.assign(name=table["method_title"] + ", " + table["base_model"] + suffix)
+    return table.assign(name=table["method_title"] + ", " + table["base_model"] + suffix, encoder="")
 
 
 def differences(

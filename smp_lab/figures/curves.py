@@ -54,8 +54,9 @@ def task_title(task: str) -> str:
 def _panels(runs: pd.DataFrame, published: pd.DataFrame) -> list[tuple[str, str]]:
     """Task and encoder of each panel of `plot_curves`; tasks of most encoders first, so that these stand in a row."""
     tasks = dict.fromkeys([*runs.get("task", []), *published.get("task", [])])
-    of_task = {task: list(dict.fromkeys(runs.loc[runs["task"] == task, "encoder"])) for task in tasks if len(runs)}
-    found = [(task, of_task.get(task) or [""]) for task in tasks]
+    encoders = dict.fromkeys(runs.get("encoder", []))
+    there = {*zip(runs.get("task", []), runs.get("encoder", []), strict=True)}
+    found = [(task, [encoder for encoder in encoders if (task, encoder) in there] or [""]) for task in tasks]
     found.sort(key=lambda entry: -len(entry[1]))
     return [(task, encoder) for task, encoders in found for encoder in encoders]
 
@@ -199,12 +200,15 @@ def plot_difference(
 def _of_panel(
     published: pd.DataFrame, means: pd.DataFrame, runs: pd.DataFrame, task: str, encoder: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """What a panel shows of the three: published numbers are of other encoders, and stand beside each of ours."""
+    """What a panel shows of the three: what is of no other panel's encoder, as published numbers are, is in each."""
+    if len(published):
+        elsewhere = {*runs.loc[runs["task"] == task, "encoder"]} - {encoder} if len(runs) else set()
+        published = published[(published["task"] == task) & ~published["encoder"].isin(elsewhere)]
     means, runs = (
         table[(table["task"] == task) & (table["encoder"] == encoder)] if len(table) else table
         for table in (means, runs)
     )
-    return published[published["task"] == task] if len(published) else published, means, runs
+    return published, means, runs
 
 
 def _add_differences(

@@ -13,6 +13,7 @@ from smp_lab.analysis import claims as analysis_claims
 from smp_lab.analysis import curves, overview
 from smp_lab.analysis.labels import without_tags
 from smp_lab.analysis.run_card import part_of_the_data
+from smp_lab.analysis.run_table import ENCODER
 from smp_lab.analysis.sampling import Comparison, Reliability
 from smp_lab.analysis.summary import as_latex, as_markdown, caption, summarize, summary_cells, table_1
 from smp_lab.figures import curves as figures
@@ -43,6 +44,9 @@ def pick_metric(published: pd.DataFrame, task: str) -> str:
 
 def with_intervals(runs: list[RunRecord], table: pd.DataFrame, metric: str | None) -> pd.DataFrame:
     """The rows of runs for one metric, with `Reliability`, and the name of each line."""
+    if metric is not None:
+        values = {run.run_id: float(run.results["metrics"][metric]) for run in runs}
+        table = table.assign(metric=metric, value=table["run_id"].map(values).astype(float))
     if len(runs) > _MOST_INTERVALS:
         st.caption(
             f"Development-set intervals are left out: {len(runs):,} runs are shown, and {_MOST_INTERVALS} is most."
@@ -52,8 +56,6 @@ def with_intervals(runs: list[RunRecord], table: pd.DataFrame, metric: str | Non
     with st.spinner("Resampling the development sets", show_time=True):
         found = messages.readable(runs, lambda run: cache.reliability(run, metric or run.main_metric))
     table = table.set_index("run_id", drop=False).loc[[run.run_id for run, _ in found]]
-    if metric is not None:
-        table = table.assign(metric=metric, value=[float(run.results["metrics"][metric]) for run, _ in found])
     return curves.with_reliability(table, [known for _, known in found]).reset_index(drop=True)
 
 
@@ -66,6 +68,8 @@ def imported_points(metric: str | None) -> pd.DataFrame:
         Which one; None for the main metric of each task.
     """
     masks = cache.imported_masks().records
+    known = cache.run_table()[ENCODER].drop_duplicates()
+    panels = dict(zip(known["base_model_sha256"], known["base_model"].map(without_tags), strict=True))
     rows = []
     for mask in masks.values():
         said = mask.settings
@@ -84,6 +88,7 @@ def imported_points(metric: str | None) -> pd.DataFrame:
             "read_off": False,
             "method": figures.IMPORTED,
             "base_model": mask.settings.encoder,
+            "encoder": panels.get(mask.settings.encoder_sha256, ""),
             "task": task,
             "metric": name,
             "distilled": False,
@@ -189,9 +194,14 @@ def pair(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
 
 
 def _partners(run: RunRecord, runs: list[RunRecord]) -> list[RunRecord]:
-    """Other runs of its task; those of other methods first, because two seeds of one say less."""
-    others = [other for other in runs if other is not run and other.config.task == run.config.task]
-    return sorted(others, key=lambda other: other.config.method == run.config.method)
+    """Other runs of its task; those of its encoder first, of them other methods: two seeds of one say less."""
+    return sorted(
+        (other for other in runs if other is not run and other.config.task == run.config.task),
+        key=lambda other: (
+            other.config.base_model_sha256 != run.config.base_model_sha256,
+            other.config.method == run.config.method,
+        ),
+    )
 
 
 def _verdict(found: Comparison) -> str:

@@ -9,6 +9,7 @@ from smp_lab.figures.style import METHOD, METHOD_COLORS, TASK_COLORS
 from smp_lab.storage.published import published_points
 
 POINTS = published_points()
+TURNED = (("cola", "large"), ("cola", "small"), ("rte", "small"), ("rte", "large"))
 
 
 def runs(task="rte"):
@@ -40,7 +41,7 @@ def runs(task="rte"):
 
 def published(task, metric, differences=False):
     table = POINTS[(POINTS["task"] == task) & (POINTS["metric"] == metric) & ~POINTS["distilled"]]
-    table = table.assign(name=table["method_title"] + ", " + table["base_model"])
+    table = table.assign(name=table["method_title"] + ", " + table["base_model"], encoder="")
     if differences:
         table = difference_to_dense(table.assign(base_model_sha256=table["base_model"], data_sha256="paper"))
     return table
@@ -184,6 +185,15 @@ def test_a_task_has_its_title():
     assert task_title("sst2") == "SST-2"
 
 
+def test_encoders_stand_in_one_order_in_every_row():
+    rows = [runs(task).assign(encoder=encoder) for task, encoder in TURNED]
+    every = pd.concat(rows, ignore_index=True)
+    every = every.assign(settings=every["settings"] + every["encoder"], base_model_sha256=every["encoder"])
+    figure = plot_curves(every, mean_curves(every), POINTS[:0])
+    titles = [annotation.text for annotation in figure.layout.annotations]
+    assert titles == ["CoLA, large", "CoLA, small", "RTE, large", "RTE, small"]
+
+
 def test_two_encoders_of_a_task_stand_side_by_side_before_the_other_tasks():
     one, other = runs().assign(encoder="small"), runs().assign(encoder="large", value=0.5)
     cola = runs("cola").assign(encoder="small")
@@ -200,6 +210,10 @@ def test_two_encoders_of_a_task_stand_side_by_side_before_the_other_tasks():
     hollow = [trace.yaxis for trace in drawn(figure) if "published" in trace.name]
     assert hollow.count("y") == hollow.count("y2") > 0
     assert sum(bool(trace.showlegend) and trace.name == "SMP-S" for trace in figure.data) == 1
+    # A mask of one of the two stands in its panel alone.
+    mask = published("rte", "accuracy").head(1).assign(encoder="large", name="a mask")
+    figure = plot_curves(every, mean_curves(every), mask)
+    assert [trace.yaxis for trace in drawn(figure) if trace.name.startswith("a mask")] == ["y2"]
     tables = difference_to_dense(every), difference_to_dense(mean_curves(every), "mean")
     found = plot_difference(*tables, POINTS[:0])
     assert [annotation.text for annotation in found.layout.annotations] == ["small", "large"]

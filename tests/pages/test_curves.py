@@ -8,6 +8,7 @@ import pytest
 from conftest import make_run
 
 from smp_lab.paths import PREDICTIONS_FILE, RECORD_FILE, pages_folder
+from smp_lab.ui import curve_sections
 
 from .conftest import charts, sentences
 
@@ -124,6 +125,13 @@ def test_a_run_is_compared_with_another_method_first(open_page, runs):
     assert [app.selectbox(key=key).value for key in ("compared", "compared_with")] == [dense.run_id, mask.run_id]
 
 
+def test_a_run_is_compared_with_one_of_its_encoder_first(open_page, runs):
+    mask, again = make_run(runs), make_run(runs, seed=1)
+    other = make_run(runs, method="dense", remaining=1.0, base_model="another", base_model_sha256="b" * 64)
+    app = open_page(PAGE, mask.run_id, other.run_id, again.run_id)
+    assert [app.selectbox(key=key).value for key in ("compared", "compared_with")] == [mask.run_id, again.run_id]
+
+
 def test_a_pair_of_masks_is_no_pair_of_examples(open_page, runs):
     """Two tasks can be compared on the overlap page, and not here."""
     rte, again, cola = make_run(runs), make_run(runs, seed=1, mask_seed=1), make_run(runs, task="cola", mask_seed=2)
@@ -170,6 +178,14 @@ def test_another_metric_of_a_task(open_page, runs):
     app = open_page(PAGE, task="MRPC", metric="F1")
     assert figure(app)["layout"]["yaxis"]["title"]["text"] == "F1 (x 100)"
     assert spread(app)["metric"].tolist() == ["F1"]
+
+
+def test_more_runs_than_have_intervals_still_have_the_metric_that_is_asked_for(open_page, runs, monkeypatch):
+    run = make_run(runs, task="mrpc", accuracy=0.8)
+    monkeypatch.setattr(curve_sections, "_MOST_INTERVALS", 0)
+    found = spread(open_page(PAGE, task="MRPC", metric="F1"))
+    assert found["metric"].tolist() == ["F1"]
+    assert found["mean"].tolist() == [run.results["metrics"]["f1"]]
 
 
 def test_a_dense_run_alone_has_no_mask_to_store(open_page, runs):
