@@ -201,7 +201,8 @@ def family_of(config: Mapping[str, Any]) -> EncoderFamily:
     EncoderError
         If there is none here; starts with "is", for a sentence about an encoder.
     """
-    name = config.get("model_type") or next(iter(config.get("architectures") or ()), "none")
+    classes = config.get("architectures")
+    name = str(config.get("model_type") or (classes[0] if isinstance(classes, list) and classes else "none"))
     for family in FAMILIES.values():
         if name == family.model_type or re.match(rf"{family.architecture}(For|Model|PreTrained)", name):
             return family

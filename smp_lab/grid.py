@@ -30,6 +30,7 @@ from typing import Any
 
 from smp_lab.errors import ConfigError
 from smp_lab.methods import SET, get_method
+from smp_lab.paths import named_path
 from smp_lab.settings import CHANGEABLE
 from smp_lab.tasks import get_task
 from smp_lab.tasks.own import read_task_file
@@ -279,5 +280,5 @@ def _task(named: str, grid: Path) -> tuple[str, str | None]:
     """Name of a task, and its file where one is named."""
     if not named.endswith(".toml"):
         return get_task(named).name, None
-    file = grid.absolute().parent / Path(named).expanduser()
+    file = grid.absolute().parent / named_path(named)
     return read_task_file(file).task.name, str(file)

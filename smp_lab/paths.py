@@ -70,11 +70,16 @@ def grid_file() -> Path:
     return cached_runs_folder() / "grid.toml"
 
 
+def named_path(text: str) -> Path:
+    """A path as people write it; a ~ that names nobody here stays as it is, and leads to a file that is not there."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111
+
+
 def own_runs_folder() -> Path:
     """Where new runs are written: SMP_LAB_RUNS, else runs/ in the clone, or where the command was given."""
     chosen = os.environ.get(RUNS_VARIABLE)
     if chosen:
-        return Path(chosen).expanduser()
+        return named_path(chosen)
     return (Path.cwd() if project_folder().parent == app_file().parent else project_folder()) / "runs"
 
 

@@ -74,7 +74,18 @@ def test_a_refusal_has_a_reason(model_type):
         family_of({"model_type": model_type})
 
 
-@pytest.mark.parametrize("config", [{"model_type": "gpt2"}, {"architectures": ["Bertram"]}, {}, {"model_type": None}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model_type": "gpt2"},
+        {"model_type": ["bert"]},
+        {"model_type": None},
+        {"architectures": ["Bertram"]},
+        {"architectures": [5]},
+        {"architectures": 5},
+        {},
+    ],
+)
 def test_unknown_types_are_refused_with_those_that_are_known(config):
     with pytest.raises(EncoderError, match="its matrices are not known here. Use one of: bert, roberta, "):
         family_of(config)

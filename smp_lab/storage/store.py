@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from smp_lab.errors import ConfigError, MaskFormatError, RunExistsError, RunFormatError, RunWriteError, SmpLabError
 from smp_lab.lease import Lease
-from smp_lab.paths import TEMPORARY_PREFIX
+from smp_lab.paths import TEMPORARY_PREFIX, named_path
 from smp_lab.storage.sealed import DIGEST, from_json, own_sha256, read_regular, sync_folder, to_json, why, write_durably
 from smp_lab.tasks import TASKS
 from smp_lab.tasks.own import defined_task
@@ -139,7 +139,7 @@ class Store(Generic[Record]):
         RunFormatError
             If it is there and cannot be read.
         """
-        for path in (Path(name).expanduser(), *(self.path_of(runs, name) for runs in folders)):
+        for path in (named_path(name), *(self.path_of(runs, name) for runs in folders)):
             with fenced(f"Folder {cut(str(path))}"):
                 if self.json_file(path).is_file():
                     return self.load(path.resolve())

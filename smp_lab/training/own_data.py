@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from smp_lab.errors import DataError, first_line
+from smp_lab.paths import named_path
 from smp_lab.storage.store import cut
 from smp_lab.tasks.own import TaskFile
 from smp_lab.tasks.rows import FORMATS, Table, read_table, said
@@ -71,7 +72,7 @@ def read_own(file: TaskFile) -> tuple[Columns, Columns, str, tuple[str, ...]]:
 
 def _tables(file: TaskFile, named: str, splits: tuple[str, ...] = (_TRAIN,)) -> tuple[Table, Table | None, str]:
     """Rows of a place, those of its development split where it has one, and what the place is in words."""
-    path = file.path.parent / Path(named).expanduser()
+    path = file.path.parent / named_path(named)
     if path.is_file():
         return read_table(path), None, f"own file {path.name[:100]}"
     if path.is_dir():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -14,7 +13,7 @@ from smp_lab.errors import ConfigError
 from smp_lab.grid import as_options
 from smp_lab.methods import METHODS, SET, get_method
 from smp_lab.paper import CODE, TEXT, Stated, stated
-from smp_lab.paths import GLUE_VARIABLE
+from smp_lab.paths import GLUE_VARIABLE, named_path
 from smp_lab.recipes import PACKAGED_ENCODER, RECIPES, draft, get_recipe, method_settings
 from smp_lab.settings import CHANGEABLE, SETTINGS, Setting
 from smp_lab.tasks import BUILT_IN, TASKS, get_task
@@ -214,7 +213,7 @@ def _field(setting: Setting, recipe: Any, paper: str) -> Any:
 def data_folder(asked: Mapping[str, Any]) -> str | None:
     """Folder of data that the form names; None for a task that needs none, and for the default."""
     named = str(st.session_state.get(_DATA, "")).strip()
-    return str(Path(named).expanduser()) if named and asked["task"] in _OF_FILES else None
+    return str(named_path(named)) if named and asked["task"] in _OF_FILES else None
 
 
 def words_of(asked: Mapping[str, Any], data: str | None = None, own: own_data.OwnData | None = None) -> list[str]:

@@ -13,7 +13,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from smp_lab.errors import JobError
 from smp_lab.jobs.imports import Imported, import_file
-from smp_lab.paths import imported_folder, own_runs_folder
+from smp_lab.paths import imported_folder, named_path, own_runs_folder
 from smp_lab.storage.imported import IMPORTED_MASKS, ImportedMask
 from smp_lab.ui import safety, session
 
@@ -63,7 +63,7 @@ def _import(source: str | UploadedFile, options: Sequence[str]) -> Imported:
         st.session_state[_FOLDER] = _Folder()
     runs = st.session_state[_FOLDER].path
     if isinstance(source, str):
-        return import_file(Path(source).expanduser(), runs, options)
+        return import_file(named_path(source), runs, options)
     with tempfile.TemporaryDirectory(prefix="smp-lab-") as scratch:
         # What it is called says nothing of what it is, but is its label where nobody gives another.
         file = Path(scratch) / (Path(source.name).name[-100:] or "mask")

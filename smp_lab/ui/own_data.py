@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from smp_lab.errors import DataError, SmpLabError
-from smp_lab.paths import own_runs_folder, task_files_folder
+from smp_lab.paths import named_path, own_runs_folder, task_files_folder
 from smp_lab.storage.sealed import replace_durably
 from smp_lab.tasks import Task
 from smp_lab.tasks.own import DEV_SHARE, METRICS, MOST_CLASSES, own_task, read_task_file
@@ -68,7 +68,7 @@ def pick() -> OwnData | None:
     )
     if not named.strip():
         return None
-    path = Path(named.strip()).expanduser().absolute()
+    path = named_path(named.strip()).absolute()
     try:
         if path.suffix == ".toml":
             return OwnData(read_task_file(path).task, path)

@@ -78,6 +78,24 @@ def test_shards_and_the_configuration_beside_them(tmp_path, masks):
     assert "not known here" in own.assumed[1]
 
 
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"model_type": "layoutlm"}, "holds weights of a model that is of type 'layoutlm'; its matrices"),
+        (
+            {"model_type": "bert", "num_attention_heads": None},
+            "has no number as num_attention_heads in its config.json",
+        ),
+        ({"model_type": "bert", "num_attention_heads": "a"}, "has no number as num_attention_heads in its config.json"),
+    ],
+)
+def test_a_configuration_that_says_no_encoder_gets_a_sentence(tmp_path, masks, config, words):
+    save_file(weights_of(masks), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(MaskFormatError, match=f"^{tmp_path.name} {words}"):
+        opened(tmp_path, bases=[])
+
+
 @pytest.mark.parametrize("ending", ["", "weight", "mask"])
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
 def test_dictionaries(tmp_path, masks, ending, dtype):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from smp_lab.config import canonical_json
 from smp_lab.encoder_families import family_of
-from smp_lab.errors import MaskFormatError
+from smp_lab.errors import EncoderError, MaskFormatError
 from smp_lab.layout import INTERMEDIATE, MATRIX_TYPES, OUTPUT, EncoderLayout, MatrixId
 from smp_lab.masks import MaskSet
 from smp_lab.storage.formats import dictionary, mask_scores, torch_prune, weights
@@ -217,11 +217,17 @@ def _own_base(path: Path, table: Table, shape: tuple[int, int, int]) -> Base | N
     """The encoder that a model's own configuration says; None without one."""
     if not {"model_type", "architectures"} & set(table.config):
         return None
-    family = family_of(table.config)
+    try:
+        family = family_of(table.config)
+        n_heads = int(table.config.get(family.sizes[3], 0))
+    except EncoderError as error:
+        raise MaskFormatError(f"{path.name} holds weights of a model that {error}") from None
+    except (TypeError, ValueError):
+        raise MaskFormatError(f"{path.name} has no number as {family.sizes[3]} in its config.json.") from None
     n_parameters = sum(
         math.prod(stored.shape) for name, stored in table.arrays.items() if name.split(".")[0] not in _HEADS
     )
-    layout = EncoderLayout(*shape, int(table.config.get(family.sizes[3], 0)), n_parameters)
+    layout = EncoderLayout(*shape, n_heads, n_parameters)
     name = str(table.config.get("_name_or_path") or path.name)
     return named_base(name, layout)
 
