@@ -119,8 +119,13 @@ def answer(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:
     Parameters
     ----------
     per_layer, per_head
-        `tables_of_runs` of `remaining_per_layer` and `remaining_per_head` of any number of masks.
+        `tables_of_runs` of `remaining_per_layer` and `remaining_per_head` of any number of masks. What is kept whole
+        altogether has no mask, and does not count.
     """
+    masked = set(per_layer.loc[per_layer["kept"] < per_layer["n_weights"], "run_id"])
+    if not masked:
+        return "All weights are kept: there is no mask."
+    per_layer, per_head = (table[table["run_id"].isin(masked)] for table in (per_layer, per_head))
     heads = dict(by_encoder(per_head))
     sentences = {encoder: _sentences(layers, heads[encoder]) for encoder, layers in by_encoder(per_layer)}
     return "  \n".join(
@@ -147,13 +152,11 @@ def _sentences(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:
 
 
 def _kept_whole(matrices: pd.DataFrame) -> str:
-    """A sentence on matrices that masks keep all of; empty without any. What is kept whole altogether has no mask."""
-    whole = matrices["kept"] == matrices["n_weights"]
-    masked = ~whole.groupby(matrices["run_id"]).transform("all")
-    n_whole, n_matrices = int((whole & masked).sum()), int(masked.sum())
+    """A sentence on matrices that masks keep all of; empty without any."""
+    n_whole = int((matrices["kept"] == matrices["n_weights"]).sum())
     if n_whole == 0:
         return ""
-    return f" {n_whole} of {n_matrices} matrices are kept whole: there a mask changes nothing."
+    return f" {n_whole} of {len(matrices)} matrices are kept whole: there a mask changes nothing."
 
 
 def count_table(kept: CountArray, layout: EncoderLayout, nominal: float | None) -> pd.DataFrame:

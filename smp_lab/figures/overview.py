@@ -104,7 +104,7 @@ def _add_encoder(figure: go.Figure, table: pd.DataFrame, left: float, cell: dict
             showlegend=False,
             line={"color": color, "width": 2.5},
             marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 9},
-            hovertemplate="%{y:.1f} at %{x:.3g} %, mean of %{customdata[1]} tasks, %{customdata[0]} seeds",
+            hovertemplate="%{y:.1f} at %{x:.3g} %, mean of %{customdata[1]} tasks; seeds with all: %{customdata[0]}",
             **cell,
         )
         figure.add_annotation(

@@ -27,6 +27,7 @@ from smp_lab.jobs.runners import LocalRunner, Runner
 from smp_lab.lease import living_holder, remove_finished, require_free
 from smp_lab.paths import RECORD_FILE, jobs_folder, unfinished_folder
 from smp_lab.processes import this_process
+from smp_lab.recipes import PACKAGED_ENCODER
 
 QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping"
 STOPPED, FAILED, LOST, DONE = "stopped", "failed", "lost", "done"
@@ -533,7 +534,8 @@ def size_of(folder: Path) -> int:
 def title_of(config: RunConfig) -> str:
     """What people call a run of these settings."""
     remaining = "" if config.remaining is None else f"{100 * config.remaining:.3g} %"
-    parts = [config.task_info.title, config.method_info.title.split(" (")[0], remaining, f"seed {config.seed}"]
+    encoder = "" if config.base_model == PACKAGED_ENCODER else config.base_model
+    parts = [config.task_info.title, config.method_info.title.split(" (")[0], remaining, encoder, f"seed {config.seed}"]
     return " · ".join(filter(None, parts))
 
 

@@ -383,7 +383,9 @@ def _unasked(index: RunIndex, otherwise: Unasked | None) -> tuple[list[RunRecord
     if otherwise is ALL_SEEDS_AND_CONTROLS:
         left_out = cache.computed(selection.n_seeds_left_out, cache.run_table(), picked)
     more = f"; {left_out:,} runs of higher seeds are left out, because pairs grow with the square" if left_out else ""
-    return [index.runs[run_id] for run_id in picked], f", {otherwise.words}{more}"
+    encoders = cache.run_table().set_index("run_id")["base_model"]
+    of = f", of {messages.plain(encoders[picked[0]])}" if len(set(encoders)) > 1 else ""
+    return [index.runs[run_id] for run_id in picked], f"{of}, {otherwise.words}{more}"
 
 
 def no_runs() -> None:

@@ -236,10 +236,18 @@ CODE_DIFFERS = ["Epochs: 100, as in the authors' scripts; in the paper's text 60
     ],
 )
 def test_deviations_are_those_of_the_settings(changes, layout, words):
-    sentences = deviations(tiny_config(**changes), layout)
+    sentences = deviations(tiny_config(**{"base_model": "google-bert/bert-base-uncased"} | changes), layout)
     assert len(sentences) == len(words)
     for sentence, word in zip(sentences, words, strict=True):
         assert word in sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("bert-base-cased", False), ("FacebookAI/roberta-base", False), ("mpnet", True)]
+)
+def test_another_encoder_of_the_same_shape_is_not_the_papers(name, said):
+    sentence = "The encoder is mpnet; the paper's are BERT-base and RoBERTa-base."
+    assert (sentence in deviations(tiny_config(base_model=name), BERT_BASE)) == said
 
 
 @pytest.mark.parametrize(

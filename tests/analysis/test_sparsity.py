@@ -130,20 +130,22 @@ def test_spread_over_heads_by_hand():
 
 
 def test_the_answer_counts_matrices_that_a_mask_keeps_whole():
-    heads = remaining_per_head(np.ones((2, 4, TINY.n_heads), int), TINY).assign(run_id="a", **ENCODER)
+    heads = remaining_per_head(np.ones((2, 4, TINY.n_heads), int), TINY)
 
     def said(*kept):
-        tables = [remaining_per_layer(counts, TINY).assign(run_id=number) for number, counts in enumerate(kept)]
-        return answer(pd.concat(tables, ignore_index=True).assign(**ENCODER), heads)
+        layers = [remaining_per_layer(counts, TINY).assign(run_id=number) for number, counts in enumerate(kept)]
+        per_head = [heads.assign(run_id=number) for number in range(len(kept))]
+        return answer(pd.concat(layers).assign(**ENCODER), pd.concat(per_head).assign(**ENCODER))
 
     sizes = np.array([TINY.size(kind) for kind in MATRIX_TYPES])
     whole = np.array([sizes, sizes])
     # The query and the intermediate matrix of the first layer.
     assert said(KEPT).endswith("2 of 12 matrices are kept whole: there a mask changes nothing.")
-    assert said(KEPT, whole).endswith("2 of 12 matrices are kept whole: there a mask changes nothing.")
+    # A dense run beside it is no mask, and changes no word.
+    assert said(KEPT, whole) == said(KEPT)
     assert said(KEPT, KEPT).endswith("4 of 24 matrices are kept whole: there a mask changes nothing.")
     assert said(KEPT // 2).endswith("named by layer and head.")
-    assert said(whole).endswith("named by layer and head.")
+    assert said(whole) == "All weights are kept: there is no mask."
 
 
 def test_the_answer_takes_no_two_encoders_together():

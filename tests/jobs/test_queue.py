@@ -11,6 +11,7 @@ from smp_lab.jobs import queue as queue_module
 from smp_lab.jobs.queue import JOB_VARIABLE, Queue, ThisJob, title_of
 from smp_lab.lease import held
 from smp_lab.paths import unfinished_folder
+from smp_lab.recipes import PACKAGED_ENCODER
 
 
 class PretendRunner:
@@ -273,7 +274,8 @@ def test_a_run_from_a_terminal_is_a_job_and_stays_one_when_it_is_resumed(runs, m
     one.begins(["--task", "rte"], config)
     (job,) = queue.jobs()
     assert (job.state, job.run_id, job.threads, job.words) == ("running", config.run_id, 3, ("--task", "rte"))
-    assert job.title == "RTE · SMP-S · 50 % · seed 0" == title_of(config)
+    assert job.title == "RTE · SMP-S · 50 % · tiny-test-encoder · seed 0" == title_of(config)
+    assert title_of(tiny_config(base_model=PACKAGED_ENCODER)) == "RTE · SMP-S · 50 % · seed 0"
     # A second process with the same run leaves the job to the first.
     other = ThisJob(queue)
     other.begins(["--task", "rte"], config)

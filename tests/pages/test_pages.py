@@ -66,6 +66,14 @@ def test_of_many_runs_those_are_shown_that_differ_in_what_the_page_compares(open
     assert {key for key in app.dataframe[0].value["run"]} == {"CoLA · SMP-S · 10 %", "RTE · SMP-S · 10 %"}
 
 
+def test_runs_that_nobody_chose_are_said_to_be_of_one_encoder_where_there_are_two(open_page, write_run):
+    for task in ("rte", "cola"):
+        for encoder in ("a", "b", "c"):
+            write_run(task=task, base_model=encoder, base_model_sha256=64 * encoder)
+    app = open_page("sparsity.py")
+    assert "2 of 6 are shown, of a, which differ in their task alone" in sentences(app.caption)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_broken_run_beside_a_whole_one(open_page, write_run, page):
     whole, broken = write_run(), write_run(task="cola")

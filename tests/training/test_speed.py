@@ -23,7 +23,8 @@ def test_all_steps_and_evaluations_are_counted(prepared, task, method, remaining
 
 
 def test_a_question_is_trained_on_in_as_many_windows_as_its_text_takes(prepared, monkeypatch):
-    monkeypatch.setattr(speed, "_now", lambda device, ticks=itertools.count(): next(ticks))
+    ticks = itertools.count()
+    monkeypatch.setattr(speed, "_now", lambda device: next(ticks))
     ready = prepared("toy-span", n_train=96, epochs=2, batch_size=8, max_length=12)
     assert speed.estimate(ready, seconds=6)["steps"] > 24
 
