@@ -29,10 +29,9 @@ def main() -> None:
     runs = controls.chosen_runs(cache.run_index())
     table = controls.rows_of(runs)
     with messages.slot():
-        shown, means = _curves(runs, table)
-        about = table[table["task"].isin(shown["task"])]
-        if words := cache.computed(overview.answer, cache.computed(overview.over_tasks, about)):
-            answer.markdown(words, help=explain("remaining weights", "kept"))
+        shown, means, said = _curves(runs, table)
+        if words := cache.computed(overview.answer, cache.computed(overview.over_tasks, shown)):
+            answer.markdown(f"{words}{said}", help=explain("remaining weights", "kept"))
         sections.spread(means)
         if len(shown) and shown["low"].notna().all():
             sections.paper_tables(shown)
@@ -42,8 +41,8 @@ def main() -> None:
     sections.published_tables(runs, table)
 
 
-def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The figure and its controls; the runs and means that it draws."""
+def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """The figure and its controls; the runs and means that it draws, and of which values, if not the usual ones."""
     opened = sections.imported_points(None)
     measured = [task for task in TASKS if task in {*table["task"], *opened.get("task", [])}]
     published = cache.published()
@@ -129,7 +128,12 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
     # Names at the ends of lines are where a page's width has room for them.
     controls.show_figure(figure, data, key="curves", alt=alt, min_width=max(280 * panels, style.PAGE_PIXELS))
     sections.parts_of_data(drawn_runs)
-    return shown, means
+    said = ""
+    if metric is not None and metric != TASKS[task].main_metric:
+        said += f" The values are of {style.METRIC_TITLES[metric]}."
+    if evaluation == _BEST:
+        said += " The values are of the best evaluation at the final density."
+    return shown, means, said
 
 
 def _lines(table: pd.DataFrame, published: pd.DataFrame) -> tuple[list[str], bool]:

@@ -251,3 +251,12 @@ def test_the_answer_is_about_the_task_that_is_shown(open_page, write_run):
     assert "a mean of 70.0 over 2 tasks" in sentences(app.markdown)
     app.selectbox(key="task").set_value("sst2").run()
     assert "none of them trained: 80.0 on SST-2." in sentences(app.markdown)
+    assert "The values are of" not in sentences(app.markdown)
+
+
+def test_the_answer_is_about_the_metric_and_the_evaluation_that_are_shown(open_page, runs):
+    f1 = make_run(runs, task="mrpc", accuracy=0.8).results["metrics"]["f1"]
+    app = open_page(PAGE, task="MRPC", metric="F1", evaluation="best at the final density")
+    assert f": {100 * f1:.1f} on MRPC." in sentences(app.markdown)
+    said = "The values are of F1. The values are of the best evaluation at the final density."
+    assert said in sentences(app.markdown)
