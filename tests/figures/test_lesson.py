@@ -11,7 +11,7 @@ from smp_lab.figures.lesson.real import plot_bars, plot_snapshots, plot_three
 from smp_lab.figures.lesson.regulariser import plot_heads, plot_regulariser
 from smp_lab.figures.lesson.shares import plot_shares
 from smp_lab.figures.lesson.slopes import plot_slopes
-from smp_lab.figures.style import KEPT_COLOR, REMOVED_COLOR
+from smp_lab.figures.style import KEPT_COLOR, METHOD_COLORS, REMOVED_COLOR
 
 
 def lines_of(figure, color):
@@ -130,6 +130,12 @@ def test_bars_of_the_share_rule_are_percent():
     assert list(named(figure, "SMP-S").y) == [40, 60]
     assert list(named(figure, "the formula's share").y) == [40, 120]
     assert named(figure, "Layer 1").y.sum() == named(figure, "Layer 2").y.sum() == 10
+
+
+def test_bars_of_a_masking_function_have_the_colour_of_its_method():
+    figure = plot_shares([np.zeros(10)] * 2, {"local": [1, 1], "share": [1, 1], "global": [1, 1]}, None)
+    for name, method in (("SMP-L", "smp_l"), ("SMP-S", "smp_s"), ("SMP-G", "smp_g")):
+        assert named(figure, name).marker.color == METHOD_COLORS[method]
 
 
 def test_the_regulariser_pulls_hardest_at_zero():

@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from smp_lab.figures.lesson.play import caption
 from smp_lab.figures.style import METHOD_COLORS
 
-_COLORS = {"local": METHOD_COLORS["smp_l"], "share": METHOD_COLORS["smp_s"], "global": METHOD_COLORS["smp_t"]}
+_COLORS = {"local": METHOD_COLORS["smp_l"], "share": METHOD_COLORS["smp_s"], "global": METHOD_COLORS["smp_g"]}
 _TITLES = {"local": "SMP-L", "share": "SMP-S", "global": "SMP-G"}
 _LAYERS = ("Layer 1", "Layer 2")
 _PATTERNS = ("", "/")
