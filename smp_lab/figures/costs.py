@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from smp_lab.figures.style import REMOVED_COLOR, TASK_COLORS, empty_figure, new_figure
+from smp_lab.figures.style import REMOVED_COLOR, TASK, empty_figure, line_marks, new_figure
 
 # Jiang et al. (2023), section 8: MNLI at 3 %, by rows cut below: size left in percent, points lost, times as fast.
 PUBLISHED = ((0, 47.43, 0.0, 1.37), (10, 25.19, -0.9, 1.76))
@@ -29,20 +31,12 @@ def plot_cuts(table: pd.DataFrame) -> go.Figure:
     symbols = _symbols(table["cut"])
     marks = _marks(symbols)
     figure = new_figure(title, marks[0].upper() + marks[1:], height=440).update_layout(margin_t=80)
-    several = table.groupby("run")["task"].nunique().to_dict()
-    for (run, task), line in table.groupby(["run", "task"], sort=False):
-        line = line.sort_values("cut")
-        color = TASK_COLORS.get(str(task), REMOVED_COLOR)
+    for line, look in _lines(table, symbols):
         figure.add_scatter(
-            x=100 * line["left"],
             y=100 * line["change"],
             customdata=line[["value", "n_examples"]],
-            mode="lines+markers",
-            name=f"{run}, on {task}" if several.get(run, 1) > 1 else str(run),
-            text=[f"{cut}" for cut in line["cut"]],
-            line={"color": color},
-            marker={"color": color, "symbol": [symbols[cut] for cut in line["cut"]], "size": 9},
             hovertemplate="K = %{text}: %{customdata[0]:.4f} on %{customdata[1]:,} examples, %{x:.1f} % left",
+            **look,
         )
     _add_published(figure, [row[2] for row in PUBLISHED], symbols)
     figure.update_xaxes(title_text="Parameters left of the encoder (%)", rangemode="tozero")
@@ -66,11 +60,8 @@ def plot_times(table: pd.DataFrame, size: str) -> go.Figure:
         return empty_figure(title, "No compact form of these runs was timed yet.")
     symbols = _symbols(table["cut"])
     figure = new_figure(title, f"{size}; {_marks(symbols)}", height=440).update_layout(margin_t=80)
-    for (run, task), line in table.groupby(["run", "task"], sort=False):
-        line = line.sort_values("cut")
-        color = TASK_COLORS.get(str(task), REMOVED_COLOR)
+    for line, look in _lines(table, symbols):
         figure.add_scatter(
-            x=100 * line["left"],
             y=line["faster"],
             error_y={
                 "type": "data",
@@ -78,19 +69,36 @@ def plot_times(table: pd.DataFrame, size: str) -> go.Figure:
                 "arrayminus": line["faster"] - line["faster_low"],
             },
             customdata=line[["milliseconds", "faster_low", "faster_high", "rounds"]],
-            mode="lines+markers",
-            name=str(run),
-            text=[f"{cut}" for cut in line["cut"]],
-            line={"color": color},
-            marker={"color": color, "symbol": [symbols[cut] for cut in line["cut"]], "size": 9},
             hovertemplate="K = %{text}: %{y:.2f} times as fast (middle half of %{customdata[3]} rounds: "
             "%{customdata[1]:.2f} to %{customdata[2]:.2f}), %{customdata[0]:.1f} ms, %{x:.1f} % left",
+            **look,
         )
     _add_published(figure, [row[3] for row in PUBLISHED], symbols)
     figure.add_hline(y=1, line={"color": REMOVED_COLOR, "dash": "dot", "width": 1})
     figure.update_xaxes(title_text="Parameters left of the encoder (%)", rangemode="tozero")
     figure.update_yaxes(title_text="Times as fast as masked weights", rangemode="tozero")
     return figure
+
+
+def _lines(table: pd.DataFrame, symbols: Mapping[int, str]) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
+    """Rows of each mask on each task, by cut, and what a line of them has in either figure.
+
+    The colour is the task's; masks on one task differ in their dashes.
+    """
+    several = table.groupby("run")["task"].transform("nunique") > 1
+    named = table.assign(run=table["run"].where(~several, table["run"] + ", on " + table["task"]))
+    every = line_marks(named.assign(method="", level=math.nan), TASK)
+    for name, line in named.groupby("run", sort=False):
+        line, marks = line.sort_values("cut"), every[name]
+        look = {
+            "x": 100 * line["left"],
+            "mode": "lines+markers",
+            "name": name,
+            "text": [f"{cut}" for cut in line["cut"]],
+            "line": marks["line"],
+            "marker": marks["marker"] | {"symbol": [symbols[cut] for cut in line["cut"]], "size": 9},
+        }
+        yield line, look
 
 
 def _symbols(cuts: pd.Series[int]) -> dict[int, str]:

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from smp_lab.figures.costs import PUBLISHED, plot_cuts, plot_times
+from smp_lab.figures.style import TASK_COLORS
 
 TABLE = pd.DataFrame(
     {
@@ -37,6 +38,18 @@ def test_an_empty_table_says_so():
 def test_two_tasks_of_one_mask_are_two_lines():
     names = [line.name for line in plot_cuts(pd.concat([TABLE, TABLE.assign(task="sst2")])).data]
     assert names[:2] == ["a, on rte", "a, on sst2"]
+
+
+def test_runs_of_one_task_have_its_colour_and_dashes_of_their_own():
+    spread = {"form": "compact", "milliseconds": 9.0, "faster": 2.0, "faster_low": 1.9, "faster_high": 2.3, "rounds": 5}
+    runs = [("a", "rte"), ("b", "rte"), ("c", "sst2"), ("d", "rte")]
+    table = pd.concat([TABLE.assign(run=run, task=task, **spread) for run, task in runs])
+    for figure in (plot_cuts(table), plot_times(table, "1 thread")):
+        *lines, _ = figure.data
+        assert [line.name for line in lines] == [run for run, _ in runs]
+        assert [line.line.color for line in lines] == [TASK_COLORS[task] for _, task in runs]
+        assert lines[0].line.dash == lines[2].line.dash == "solid"
+        assert len({lines[place].line.dash for place in (0, 1, 3)}) == 3
 
 
 def test_times_against_what_is_left_with_the_published_ones_hollow():
