@@ -34,15 +34,11 @@ class Measurement(Protocol):
 
 
 class Trained(Run, Protocol):
-    """A run with the shapes of its encoder and its results; a run record has them."""
+    """A run with the shapes of its encoder; a run record has them."""
 
     @property
     def layout(self) -> EncoderLayout:
         """Shapes of the encoder."""
-
-    @property
-    def results(self) -> Mapping[str, Any]:
-        """Of a record: trainable_parameters, new_parameters and kept."""
 
     @property
     def has_masks(self) -> bool:

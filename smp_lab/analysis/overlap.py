@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from smp_lab.analysis.clustering import Clustering, average_linkage
-from smp_lab.config import RunConfig
+from smp_lab.analysis.run_table import Mask
 from smp_lab.errors import MaskFormatError
 from smp_lab.layout import HEAD_TYPES, EncoderLayout
 from smp_lab.masks import ByteArray, CountArray, MaskSet
@@ -145,30 +145,6 @@ MEASURES: Mapping[str, Measure] = {
         chance=1.0,
     ),
 }
-
-
-class Mask(Protocol):
-    """What is known of a mask beside its bits; a mask record has it."""
-
-    @property
-    def mask_id(self) -> str:
-        """Identity."""
-
-    @property
-    def encoder(self) -> str:
-        """Name of the encoder that it is for."""
-
-    @property
-    def encoder_sha256(self) -> str:
-        """Fingerprint of that encoder."""
-
-    @property
-    def task(self) -> str | None:
-        """Task that it was learned on, if it is known."""
-
-    @property
-    def config(self) -> RunConfig | None:
-        """Settings of the run that it is of; None elsewhere."""
 
 
 def encoder_name(mask: Mask) -> str:

@@ -41,7 +41,7 @@ ENCODER = ["base_model", "base_model_sha256"]
 
 
 class Run(Protocol):
-    """What a row is made of; a run record has it."""
+    """What a row is made of, and results; a run record has them."""
 
     @property
     def config(self) -> RunConfig:
@@ -66,6 +66,10 @@ class Run(Protocol):
     @property
     def n_examples(self) -> int:
         """Examples that it was measured on."""
+
+    @property
+    def results(self) -> Mapping[str, Any]:
+        """Of a record: kept, evaluations, trainable_parameters, new_parameters."""
 
 
 def run_table(runs: Iterable[Run]) -> pd.DataFrame:
@@ -107,7 +111,7 @@ def _row(run: Run, variant: str) -> tuple[Any, ...]:
 
 
 class Mask(Protocol):
-    """A mask without a run; a mask record has it."""
+    """What is known of a mask beside its bits; a mask record has it."""
 
     @property
     def mask_id(self) -> str:
@@ -124,6 +128,10 @@ class Mask(Protocol):
     @property
     def encoder_sha256(self) -> str:
         """Fingerprint of that encoder."""
+
+    @property
+    def config(self) -> RunConfig | None:
+        """Settings of the run that it is of; None elsewhere."""
 
 
 def by_encoder(table: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:

@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-
-class Run(Protocol):
-    """What its evaluations are asked of; a run record has it."""
-
-    @property
-    def results(self) -> Mapping[str, Any]:
-        """Of a record: evaluations."""
-
-    @property
-    def main_metric(self) -> str:
-        """Name of the task's main metric."""
-
-    @property
-    def n_examples(self) -> int:
-        """Examples that it was measured on."""
+from smp_lab.analysis.run_table import Run
 
 
 def progress(history: pd.DataFrame, n_weights: int) -> pd.DataFrame:
