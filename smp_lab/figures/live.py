@@ -8,7 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from smp_lab.figures import training_history
-from smp_lab.figures.style import FRACTION_SCALE, MATRIX_TITLES, empty_figure, new_figure, write_in_cells
+from smp_lab.figures.scores import plot_matrices
+from smp_lab.figures.style import empty_figure
 from smp_lab.metrics import METRICS
 
 LOSS, REMAINING, METRIC, FLIPS = KINDS = ("loss", "remaining", "metric", "flips")
@@ -74,25 +75,12 @@ def plot_kept_by_matrix(table: pd.DataFrame, step: int) -> go.Figure:
     title = "The mask as it forms"
     if table.empty:
         return empty_figure(title, "Nothing is recorded yet.")
-    kinds, layers = table["matrix_type"].unique(), table["layer"].unique()
-    shape = len(kinds), len(layers)
-    percent = 100 * table["remaining"].to_numpy().reshape(shape).T
-    figure = new_figure(title, f"Kept weights (% of each matrix) after step {step:,}", height=360)
-    figure.add_heatmap(
-        x=[MATRIX_TITLES[kind] for kind in kinds],
-        y=layers,
-        z=percent,
-        customdata=table[["kept", "n_weights"]].to_numpy().reshape(*shape, 2).swapaxes(0, 1),
-        hovertext=[[f"{value:.1f}" for value in row] for row in percent] if len(layers) <= 12 else None,
-        colorscale=FRACTION_SCALE,
-        zmin=0,
-        zmax=100,
-        xgap=1,
-        ygap=1,
-        colorbar_title_text="Kept (%)",
-        hovertemplate="layer %{y}, %{x}: %{z:.2f} %<br>%{customdata[0]:,} of %{customdata[1]:,} weights<extra></extra>",
+    return plot_matrices(
+        table.assign(percent=100 * table["remaining"], n_first=table["kept"], n_second=table["n_weights"]),
+        "percent",
+        title,
+        f"Kept weights (% of each matrix) after step {step:,}",
+        "Kept (%)",
+        values=(0, 100),
+        hover="%{z:.2f} %<br>%{customdata[0]:,} of %{customdata[1]:,} weights",
     )
-    write_in_cells(figure)
-    figure.update_xaxes(showgrid=False, showline=False)
-    figure.update_yaxes(title_text="Layer", dtick=1, showgrid=False, showline=False)
-    return figure

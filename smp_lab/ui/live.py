@@ -264,7 +264,7 @@ def _newest_kept(live: LiveRun) -> tuple[pd.DataFrame, int]:
         return pd.DataFrame(), 0
     kept = np.asarray(rows[-1]["kept_by_matrix"], np.int64).reshape(-1, len(MATRIX_TYPES))
     table = sparsity.remaining_per_layer(kept, live.layout)
-    return table[table["matrix_type"] != "all"].reset_index(drop=True), rows[-1]["step"]
+    return table[table["matrix_type"] != "all"], rows[-1]["step"]
 
 
 def _heads(live: LiveRun, snapshot: Snapshot) -> None:

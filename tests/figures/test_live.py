@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from smp_lab.figures.live import FLIPS, LOSS, METRIC, REMAINING, plot_kept_by_matrix, plot_progress
+from smp_lab.layout import MATRIX_TYPES
 
 MARKS = {"run": "this run", "task": "rte", "method": "smp_s", "level": 0.5}
 
@@ -37,3 +38,13 @@ def test_a_higher_loss_doubles_its_axis(loss, end):
 def test_nothing_yet_is_said():
     for figure in (plot_progress(pd.DataFrame(), METRIC, 50), plot_kept_by_matrix(pd.DataFrame(), 0)):
         assert figure.layout.annotations[0].text
+
+
+def test_each_matrix_has_its_share_and_its_counts():
+    cells = [(layer, kind) for kind in MATRIX_TYPES for layer in range(2)]
+    table = pd.DataFrame(cells, columns=["layer", "matrix_type"]).assign(kept=range(12), n_weights=32)
+    figure = plot_kept_by_matrix(table.assign(remaining=table["kept"] / 32), 1200)
+    (drawn,) = figure.data
+    assert drawn.z.tolist() == [[6.25 * kind + layer for kind in range(6)] for layer in (0, 3.125)]
+    assert drawn.customdata[1, 3].tolist() == [7, 32]
+    assert "step 1,200" in figure.layout.title.subtitle.text
