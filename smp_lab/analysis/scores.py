@@ -7,7 +7,7 @@ bins without an end have none, and their counts stand in the tables all the same
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -70,27 +70,7 @@ def score_distribution(
         (scores), count, n_weights (of the layer's matrices), density (share of them per unit of score; NaN for a bin
         without an end).
     """
-    bins = _occupied((kept + removed)[:, places(layout, matrix_type, layer)].sum(axis=(0, 1)))
-    low, high = edges[bins], edges[bins + 1]
-    tables = []
-    for number, of_layer, n_weights in _layers(layout, matrix_type, layer):
-        for side, histogram in zip(SIDES, (kept, removed), strict=True):
-            count = histogram[:, of_layer][:, :, bins].sum(axis=1, dtype=np.int64)
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "step": np.repeat(steps, len(bins)),
-                        "layer": number,
-                        "side": side,
-                        "low": np.tile(low, len(steps)),
-                        "high": np.tile(high, len(steps)),
-                        "count": count.ravel(),
-                        "n_weights": n_weights,
-                        "density": _per_width(count / n_weights, high - low).ravel(),
-                    }
-                )
-            )
-    return pd.concat(tables, ignore_index=True)
+    return _binned(steps, edges, {KEPT: kept, REMOVED: removed}, layout, matrix_type, layer)
 
 
 def score_history(
@@ -101,7 +81,7 @@ def score_history(
     matrix_type: str = ALL_TYPES,
     layer: int | None = None,
 ) -> pd.DataFrame:
-    """Distribution of the scores of each layer, kept and removed together, at every snapshot.
+    """`score_distribution` of kept and removed scores together.
 
     Parameters
     ----------
@@ -119,26 +99,41 @@ def score_history(
     Returns
     -------
     DataFrame
-        A row per (layer, step, bin) between the lowest and highest bin ever occupied: low and high (scores), count,
-        density (share of the layer's weights per unit of score; NaN for a bin without an end).
+        Columns of `score_distribution` without side: a row per (layer, step, bin).
     """
-    bins = _occupied(counts[:, places(layout, matrix_type, layer)].sum(axis=(0, 1)))
-    width = edges[bins + 1] - edges[bins]
+    return _binned(steps, edges, {"both": counts}, layout, matrix_type, layer).drop(columns="side")
+
+
+def _binned(
+    steps: Ints,
+    edges: Floats,
+    histograms: Mapping[str, Ints],
+    layout: EncoderLayout,
+    matrix_type: str,
+    layer: int | None,
+) -> pd.DataFrame:
+    """The table of `score_distribution`, of a histogram for each side."""
+    chosen = places(layout, matrix_type, layer)
+    bins = _occupied(sum(histogram[:, chosen].sum(axis=(0, 1)) for histogram in histograms.values()))
+    low, high = edges[bins], edges[bins + 1]
     tables = []
     for number, of_layer, n_weights in _layers(layout, matrix_type, layer):
-        count = counts[:, of_layer][:, :, bins].sum(axis=1, dtype=np.int64)
-        tables.append(
-            pd.DataFrame(
-                {
-                    "layer": number,
-                    "step": np.repeat(steps, len(bins)),
-                    "low": np.tile(edges[bins], len(steps)),
-                    "high": np.tile(edges[bins + 1], len(steps)),
-                    "count": count.ravel(),
-                    "density": _per_width(count / n_weights, width).ravel(),
-                }
+        for side, histogram in histograms.items():
+            count = histogram[:, of_layer][:, :, bins].sum(axis=1, dtype=np.int64)
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "step": np.repeat(steps, len(bins)),
+                        "layer": number,
+                        "side": side,
+                        "low": np.tile(low, len(steps)),
+                        "high": np.tile(high, len(steps)),
+                        "count": count.ravel(),
+                        "n_weights": n_weights,
+                        "density": _per_width(count / n_weights, high - low).ravel(),
+                    }
+                )
             )
-        )
     return pd.concat(tables, ignore_index=True)
 
 
