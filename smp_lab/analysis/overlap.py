@@ -345,17 +345,12 @@ def pairwise_overlap(
     DataFrame
         A row per (run_a, run_b, layer, matrix_type), each pair once in the order of the runs: n_a, n_b, n_both,
         n_weights (counts); what phi_partial and phi_magnitude need, NaN where it is not known: magnitude_a, magnitude_b
-        (`kept_by_magnitude`), size_expected, size_highest, size_v_a, size_v_b (sums over the bins of |W|); jaccard and
-        phi (no unit). 0 / 0 (both masks empty) is NaN, not 1.
+        (`kept_by_magnitude`), size_expected, size_highest, size_v_a, size_v_b (sums over the bins of |W|).
 
     Raises
     ------
     MaskFormatError
         If there are fewer than two runs, or two differ in layout.
-
-    Notes
-    -----
-    phi = (o - pq) / sqrt(p(1-p) q(1-q)) with o = n_both / n_weights; 0 for independent masks.
     """
     layout = _common_layout(masks_by_run)
     runs, matrices = np.array(list(masks_by_run)), layout.matrices
@@ -363,7 +358,7 @@ def pairwise_overlap(
     shared = np.stack([_shared_counts(_words(masks_by_run, place)) for place in range(len(matrices))], axis=-1)
     kept = np.einsum("iim->im", shared)
     sizes = _size_terms([(magnitudes_by_run or {}).get(run) for run in runs], len(matrices), a, b)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "run_a": np.repeat(runs[a], len(matrices)),
             "run_b": np.repeat(runs[b], len(matrices)),
@@ -376,8 +371,6 @@ def pairwise_overlap(
             **{name: values.ravel() for name, values in sizes.items()},
         }
     )
-    n_a, n_b, n_both, n_weights = (table[column].to_numpy() for column in ("n_a", "n_b", "n_both", "n_weights"))
-    return table.assign(jaccard=_ratio(n_both, n_a + n_b - n_both), phi=_phi(n_a, n_b, n_both, n_weights))
 
 
 def head_overlap(a: MaskSet, b: MaskSet) -> pd.DataFrame:

@@ -102,16 +102,17 @@ def test_pairs_against_a_slow_loop(layout):
         ("x", "z"),
         ("y", "z"),
     ]
-    for row in table.itertuples():
+    measures = measure_overlap(table, [*PAIR, "layer", "matrix_type"])
+    for row, got in zip(table.itertuples(), measures.itertuples(), strict=True):
         a = masks[row.run_a].dense(MatrixId(row.layer, row.matrix_type)).ravel().tolist()
         b = masks[row.run_b].dense(MatrixId(row.layer, row.matrix_type)).ravel().tolist()
         assert row.n_weights == len(a)
         assert (row.n_a, row.n_b) == (sum(a), sum(b))
         assert row.n_both == sum(one and other for one, other in zip(a, b, strict=True))
         either = sum(one or other for one, other in zip(a, b, strict=True))
-        assert row.jaccard == pytest.approx(row.n_both / either if either else np.nan, nan_ok=True)
+        assert got.jaccard == pytest.approx(row.n_both / either if either else np.nan, nan_ok=True)
         constant = len(set(a)) == 1 or len(set(b)) == 1
-        assert row.phi == pytest.approx(np.nan if constant else np.corrcoef(a, b)[0, 1], nan_ok=True)
+        assert got.phi_within == pytest.approx(np.nan if constant else np.corrcoef(a, b)[0, 1], nan_ok=True)
     assert table["magnitude_a"].isna().all()
 
 
@@ -288,9 +289,7 @@ def test_no_agreement_exceeds_its_cap():
 
 def test_nothing_over_nothing_is_unknown():
     empty = pack(TINY, lambda matrix: np.zeros(TINY.shape(matrix.matrix_type), bool))
-    table = pairwise_overlap({"a": empty, "b": empty})
-    assert table[["jaccard", "phi"]].isna().all(axis=None)
-    got = measure_overlap(table, PAIR).iloc[0]
+    got = measured(empty, empty)
     assert got[list(MEASURES)].isna().all()
     assert (got["n_a"], got["n_both"], got["expected"]) == (0, 0, 0)
     full = measured(opposite(empty), opposite(empty))
