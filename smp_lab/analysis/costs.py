@@ -137,7 +137,7 @@ def cut_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) ->
         encoder's parameters), metric, value, low, high (fractions), change (of the value, to cut 0), n_examples.
     """
     measured = list(measurements)
-    scores, sizes = (_rows(measured, labels, kind, by) for kind, by in _IDENTITY.items() if kind != "time")
+    scores, sizes = (_rows(measured, labels, kind) for kind in ("score", "size"))
     if scores.empty or sizes.empty:
         return pd.DataFrame(columns=_CUTS)
     main = {task: get_task(task).main_metric for task in scores["task"].unique()}
@@ -166,8 +166,7 @@ def time_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) -
         "time", left (fraction of the encoder's parameters in it; NaN where it was not measured) and machine.
     """
     measured = list(measurements)
-    times = _rows(measured, labels, "time", _IDENTITY["time"])
-    sizes = _rows(measured, labels, "size", _IDENTITY["size"])
+    times, sizes = (_rows(measured, labels, kind) for kind in ("time", "size"))
     times = times.merge(sizes[["run_id", "cut", "parameters", "published"]], on=["run_id", "cut"], how="left")
     # Zeros are parameters too: masked weights and sparse rows leave the encoder as large as it was.
     smaller = times["form"].isin(["compact", "onnx"])
@@ -190,7 +189,7 @@ _COLUMNS: Mapping[str, list[str]] = {
 }
 
 
-def _rows(measured: Sequence[Measurement], labels: Mapping[str, str], kind: str, by: list[str]) -> pd.DataFrame:
+def _rows(measured: Sequence[Measurement], labels: Mapping[str, str], kind: str) -> pd.DataFrame:
     """Rows of all measurements of a kind; of those that say the same thing the newest."""
     tables = [
         each.table.assign(
@@ -202,6 +201,7 @@ def _rows(measured: Sequence[Measurement], labels: Mapping[str, str], kind: str,
         for each in sorted(measured, key=lambda each: str(each.provenance.get("created_utc", "")))
         if each.settings.kind == kind and each.settings.mask_id in labels
     ]
+    by = _IDENTITY[kind]
     if not tables:
         return pd.DataFrame(columns=[*by, *_COLUMNS[kind]])
     return pd.concat(tables, ignore_index=True).drop_duplicates(by, keep="last").reset_index(drop=True)
@@ -240,15 +240,13 @@ def cut_cells(cuts: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
     return cells.drop(columns="task").rename(columns=lambda name: name if name == "run" else f"K = {name}")
 
 
-def best_cut(cuts: pd.DataFrame, times: pd.DataFrame, most_lost: float = 0.01) -> pd.Series[Any] | None:
-    """The fastest compact form that loses little of its metric.
+def best_cut(cuts: pd.DataFrame, times: pd.DataFrame) -> pd.Series[Any] | None:
+    """The fastest compact form that loses at most a point of its metric.
 
     Parameters
     ----------
     cuts, times
         Of `cut_table`, and of `time_table` at one size and number of threads.
-    most_lost
-        Of the metric, a fraction.
 
     Returns
     -------
@@ -256,7 +254,7 @@ def best_cut(cuts: pd.DataFrame, times: pd.DataFrame, most_lost: float = 0.01) -
         Columns of both; None where nothing was timed.
     """
     both = times[times["form"] == "compact"].merge(cuts.drop(columns=["run", "left"]), on=["run_id", "task", "cut"])
-    both = both[both["change"] >= -most_lost]
+    both = both[both["change"] >= -0.01]
     return None if both.empty else both.iloc[int(both["faster"].argmax())]
 
 

@@ -107,7 +107,7 @@ def differences(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """`difference_to_dense` of runs, of means over them, and of published points, whose dense runs are their own."""
     reference = published.assign(base_model_sha256=published["base_model"], data_sha256="published")
-    published = difference_to_dense(reference[reference["task"].isin(list(TASKS))])
+    published = difference_to_dense(reference)
     if runs.empty:
         return runs, means, published
     return difference_to_dense(runs), difference_to_dense(means, "mean"), published
