@@ -188,13 +188,12 @@ def score_against_weight(run: RunRecord, matrix_type: str = "all", layer: int | 
     table = scores.weight_scores(known.weight_edges, known.edges, known.weight_score_histogram, *where)
     cuts = scores.score_cuts(known.steps[-1:], known.score_cut[-1:], *where)
     sizes = scores.magnitude_cuts(known.weight_edges, known.weight_score_histogram, known.kept[-1], *where)
-    bins = table[["weight_low", "weight_high", "count"]].set_axis(["low", "high", "count"], axis=1)
     return score_figures.plot_weight_scores(
         table,
         cuts["score_cut"],
         sizes["magnitude_cut"],
         f"{_labels([run])[run.run_id]}, {MATRIX_TITLES[matrix_type].lower()}",
-        weights=score_figures.score_range([bins]),
+        weights=score_figures.score_range([table], "weight_low", "weight_high"),
         scores=score_figures.score_range([table]),
         densities=score_figures.density_range([table]),
     )

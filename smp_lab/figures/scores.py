@@ -52,20 +52,20 @@ _SIDE_COLORS = {"kept": KEPT_COLOR, "removed": REMOVED_COLOR}
 _BIN = "scores %{customdata[0]:.3g} to %{customdata[1]:.3g}"
 
 
-def score_range(tables: Iterable[pd.DataFrame]) -> Range:
-    """Edges of the bins that hold the middle 99.9 % of all weights, over several tables with low, high and count.
+def score_range(tables: Iterable[pd.DataFrame], low: str = "low", high: str = "high") -> Range:
+    """Edges of the bins that hold the middle 99.9 % of all weights, over several tables with `low`, `high` and count.
 
     Bins without an end are left out, whatever they hold.
     """
-    bins = pd.concat([table[["low", "high", "count"]] for table in tables], ignore_index=True)
-    finite = bins[np.isfinite(bins["low"]) & np.isfinite(bins["high"])]
-    bins = pd.DataFrame(finite.groupby(["low", "high"])["count"].sum()).reset_index()
+    bins = pd.concat([table[[low, high, "count"]] for table in tables], ignore_index=True)
+    finite = bins[np.isfinite(bins[low]) & np.isfinite(bins[high])]
+    bins = pd.DataFrame(finite.groupby([low, high])["count"].sum()).reset_index()
     if bins.empty:
         return -1.0, 1.0
     below = bins["count"].cumsum() / max(1, bins["count"].sum())
     shown = bins[(below > _OUTSIDE / 2) & (below.shift(fill_value=0.0) < 1 - _OUTSIDE / 2)]
     shown = bins if shown.empty else shown
-    return float(shown["low"].min()), float(shown["high"].max())
+    return float(shown[low].min()), float(shown[high].max())
 
 
 def n_outside(table: pd.DataFrame, scores: Range) -> int:

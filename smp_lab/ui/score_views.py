@@ -101,11 +101,8 @@ def weights(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
         )
         for run, scores, _ in chosen
     ]
-    sizes = [
-        table[["weight_low", "weight_high", "count"]].set_axis(["low", "high", "count"], axis=1) for table in tables
-    ]
     scales = {
-        "weights": figures.score_range(sizes),
+        "weights": figures.score_range(tables, "weight_low", "weight_high"),
         "scores": figures.score_range(tables),
         "densities": figures.density_range(tables),
     }

@@ -87,6 +87,8 @@ def test_an_axis_holds_all_but_one_weight_in_a_thousand():
     often = far.assign(count=[0, 20, 5000, 5000, 20])
     assert figures.score_range([often]) == (-9, 9)
     assert figures.score_range([far.assign(count=0)]) == (-9, 9)
+    sizes = rare.rename(columns={"low": "weight_low", "high": "weight_high"}).assign(low=0.0, high=1.0)
+    assert figures.score_range([sizes], "weight_low", "weight_high") == (-1, 1)
 
 
 def test_two_runs_share_their_ranges():

@@ -121,14 +121,13 @@ def _plane(left: DeltaGenerator, right: DeltaGenerator) -> None:
             "all that is right of its band, the scores keep all that is above theirs.",
         )
     with right:
-        columns = table.rename(columns={"low": "", "weight_low": "low", "high": "-", "weight_high": "high"})
         frame.picture(
             score_figures.plot_weight_scores,
             table,
             cuts,
             by_size,
             "MiniLM on SST-2, SMP-S, 10 % kept",
-            weights=score_figures.score_range([columns]),
+            weights=score_figures.score_range([table], "weight_low", "weight_high"),
             scores=score_figures.score_range([table]),
             densities=score_figures.density_range([table]),
             alt=(
