@@ -26,7 +26,7 @@ from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES, METRIC_TITLES
 from smp_lab.jobs.events import Follower, LiveRun, Snapshot, newest_snapshot_file, read_snapshot
 from smp_lab.jobs.queue import QUEUED, Job, Queue
 from smp_lab.jobs.whereabouts import Whereabouts, unfinished_runs
-from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
+from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.storage.runs import RunIndex, RunRecord
 from smp_lab.ui import cache, columns, controls, links, messages
 
@@ -242,8 +242,7 @@ def _rows_of(live: LiveRun, kind: str) -> pd.DataFrame:
 
 def _rows_of_record(run: RunRecord, kind: str) -> pd.DataFrame:
     if kind == figures.METRIC:
-        rows = training_history.evaluations(run.results["evaluations"], run.main_metric)
-        return rows.assign(n_examples=run.n_examples)
+        return training_history.evaluations_of(run)
     return _TABLES[kind](cache.history(run), run.layout.n_weights)
 
 
@@ -279,9 +278,7 @@ def _heads(live: LiveRun, snapshot: Snapshot) -> None:
 
 
 def _kept_per_head(layout: EncoderLayout, snapshot: Snapshot, label: str) -> pd.DataFrame:
-    layers = range(layout.n_layers)
-    kept = [[snapshot.masks.kept_per_head(MatrixId(layer, kind)) for kind in HEAD_TYPES] for layer in layers]
-    table = sparsity.remaining_per_head(np.array(kept), layout)
+    table = sparsity.remaining_per_head(snapshot.masks.kept_per_head_and_matrix, layout)
     return table.assign(run=f"{label} · after step {snapshot.step:,}")
 
 
