@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab.analysis import scores as analysis
 from smp_lab.analysis.labels import without_tags
 from smp_lab.analysis.overlap import measure_overlap
-from smp_lab.analysis.sparsity import remaining_per_head
 from smp_lab.figures import scores as score_figures
 from smp_lab.figures.lesson.real import plot_bars, plot_snapshots, plot_three
 from smp_lab.storage.mask_records import MaskRecord
@@ -139,7 +137,9 @@ def _plane(left: DeltaGenerator, right: DeltaGenerator) -> None:
 
 
 def _whose(left: DeltaGenerator, right: DeltaGenerator) -> None:
-    reference, mrpc, sst2 = (_heads(run) for run in records.find(records.MRPC_SEED_1, records.MRPC, records.SST2))
+    reference, mrpc, sst2 = (
+        records.heads(run) for run in records.find(records.MRPC_SEED_1, records.MRPC, records.SST2)
+    )
     like = [float(np.corrcoef(reference.ravel(), other.ravel())[0, 1]) for other in (sst2, mrpc)]
     with left:
         frame.guess(
@@ -229,11 +229,6 @@ def _random(left: DeltaGenerator, right: DeltaGenerator) -> None:
                 ("majority class", 100 * majority),
                 alt=" and ".join(f"{name} {value:.1f} %" for name, value in values.items()) + " accuracy, as two bars.",
             )
-
-
-def _heads(run: RunRecord) -> npt.NDArray[np.float64]:
-    table = remaining_per_head(run.kept_per_head, run.layout)
-    return table["remaining"].to_numpy().reshape(run.layout.n_layers, run.layout.n_heads)
 
 
 def _phi(run_a: RunRecord, run_b: RunRecord | MaskRecord) -> float:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
 import streamlit as st
 
+from smp_lab.analysis.sparsity import remaining_per_head
+from smp_lab.layout import HEAD_TYPES
 from smp_lab.storage.runs import RunRecord
 from smp_lab.ui import cache
 
@@ -22,3 +28,9 @@ def find(*run_ids: str) -> list[RunRecord]:
         st.info(f"This picture is made of cached runs, and {', '.join(missing)} is not there.")
         st.stop()
     return [runs[run_id] for run_id in run_ids]
+
+
+def heads(run: RunRecord, matrix_types: Collection[str] = HEAD_TYPES) -> npt.NDArray[np.float64]:
+    """What is left of each head over some matrix types, ``(n_layers, n_heads)`` fractions."""
+    table = remaining_per_head(run.kept_per_head, run.layout, matrix_types)
+    return table["remaining"].to_numpy().reshape(run.layout.n_layers, run.layout.n_heads)

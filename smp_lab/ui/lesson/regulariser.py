@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from smp_lab.analysis.sparsity import remaining_per_head
 from smp_lab.analysis.training_history import flips
 from smp_lab.figures.lesson.regulariser import plot_heads, plot_regulariser
 from smp_lab.layout import QUERY, VALUE
 from smp_lab.lesson.training import Settings, Training
-from smp_lab.storage.runs import RunRecord
 from smp_lab.ui import cache
 from smp_lab.ui.controls import percent
 from smp_lab.ui.glossary import explain
@@ -106,9 +104,9 @@ def _real(left: st.delta_generator.DeltaGenerator, right: st.delta_generator.Del
             zip(("lambda 0", "lambda 400"), records.find(records.SST2_UNREGULARISED, records.SST2), strict=True)
         )
         values = [run.main_value for run in runs.values()]
-        majority = _majority(runs["lambda 0"])
+        majority = cache.reliability(runs["lambda 0"], runs["lambda 0"].main_metric).majority_baseline
         answer = _NOTHING if values[0] <= majority else _SAME if values[0] > values[1] - 0.02 else _LESS
-        heads = {name: _heads(run) for name, run in runs.items()}
+        heads = {name: records.heads(run, (QUERY, VALUE)) for name, run in runs.items()}
         spread = [100 * float(part.std()) for part in heads.values()]
         guessed = frame.guess(
             "guess_real",
@@ -134,13 +132,3 @@ def _real(left: st.delta_generator.DeltaGenerator, right: st.delta_generator.Del
                 "far more than others. " + ("Beside them the true swaps at each step of both." if guessed else "")
             ),
         )
-
-
-def _heads(run: RunRecord) -> np.ndarray:
-    table = remaining_per_head(run.kept_per_head, run.layout, (QUERY, VALUE))
-    return table["remaining"].to_numpy().reshape(run.layout.n_layers, run.layout.n_heads)
-
-
-def _majority(run: RunRecord) -> float:
-    """Accuracy of always saying the more frequent class."""
-    return cache.reliability(run, run.main_metric).majority_baseline
