@@ -54,7 +54,7 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
         task = st.selectbox(
             "Task",
             [_EVERY, *measured, *others],
-            format_func=lambda name: "All measured" if name == _EVERY else columns.task_title(name),
+            format_func=lambda name: "All measured" if name == _EVERY else TASKS[name].title,
             key="task",
             bind="query-params",
             width=180,
@@ -109,7 +109,7 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
             {"how": figures.PUBLISHED}
         )
     drawn = (shown, means, points)
-    names = ", ".join(map(columns.task_title, tasks))
+    names = ", ".join(TASKS[name].title for name in tasks)
     if view == _METRIC:
         figure = controls.drawn(figures.plot_curves, *drawn, scale=scale, intervals=intervals)
         alt = f"Metric against remaining weights in percent for {names}."

@@ -46,11 +46,6 @@ _RUN_HOVER = f"%{{y:.1f}} at %{{x:.2f}} %, seed %{{customdata[3]}}{_HOVER_SPREAD
 _PUBLISHED_HOVER = "%{y:.1f} at %{x:.3g} %<br>%{customdata[0]}<br>%{customdata[1]}%{customdata[2]}"
 
 
-def task_title(task: str) -> str:
-    """As people write it; published tasks are more than ours."""
-    return TASKS[task].title
-
-
 def _panels(runs: pd.DataFrame, published: pd.DataFrame) -> list[tuple[str, str]]:
     """Task and encoder of each panel of `plot_curves`; tasks of most encoders first, so that these stand in a row."""
     tasks = dict.fromkeys([*runs.get("task", []), *published.get("task", [])])
@@ -107,7 +102,7 @@ def plot_curves(
         cols=columns,
         horizontal_spacing=0.17 / columns,
         vertical_spacing=0.24 / rows,
-        subplot_titles=[", ".join(filter(None, (task_title(task), encoder))) for task, encoder in every],
+        subplot_titles=[", ".join(filter(None, (TASKS[task].title, encoder))) for task, encoder in every],
     )
     letters = _letters(runs)
     named: set[str] = set()
@@ -227,7 +222,7 @@ def _add_differences(
     for name in dict.fromkeys(runs.get("name", [])):
         line, dots = (table[table["name"] == name] for table in (means, runs))
         method = line["method"].iloc[0]
-        title, lettered = task_title(line["task"].iloc[0]), _with_letter(name, letters)
+        title, lettered = TASKS[line["task"].iloc[0]].title, _with_letter(name, letters)
         label = f"{title} · {lettered}" if color_by == TASK else lettered
         shared: dict[str, Any] = {"name": f"{title} · {name}", "legendgroup": label, **cell}
         color = colors[line[color_by].iloc[0]]
@@ -381,7 +376,7 @@ def _add_published(
         points = points.sort_values("remaining")
         first = points.iloc[0]
         how = first.get("how", PUBLISHED)
-        label = f"{task_title(first['task'])}, {how}" if color_by == TASK else f"{name}, {how}"
+        label = f"{TASKS[first['task']].title}, {how}" if color_by == TASK else f"{name}, {how}"
         source_words = f"{source}, read from a figure" if first["read_off"] else f"{source}, mean of five seeds"
         filling = "-open-dot" if first["read_off"] else "-open"
         if how != PUBLISHED:

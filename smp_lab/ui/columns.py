@@ -9,9 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis.labels import method_name
-from smp_lab.figures.curves import task_title as task_title
 from smp_lab.figures.style import METRIC_TITLES
 from smp_lab.methods import METHODS
+from smp_lab.tasks import TASKS
 from smp_lab.ui.glossary import explain
 
 
@@ -60,7 +60,7 @@ def method_title(method: str, published: Mapping[str, str]) -> str:
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
     """A table with tasks, methods, metrics and changes as people write them."""
     words = {
-        "task": task_title,
+        "task": lambda task: TASKS[task].title,
         "method": method_name,
         "metric": lambda metric: METRIC_TITLES.get(metric, metric),
         # As many decimals as `percent` shows: a smaller change is 0, without a sign.

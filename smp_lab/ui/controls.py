@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from smp_lab.analysis import labels, run_table, selection
-from smp_lab.analysis.labels import method_name as method_name
 from smp_lab.analysis.labels import percent as percent
 from smp_lab.analysis.summary import fingerprints
 from smp_lab.errors import SmpLabError

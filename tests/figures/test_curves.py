@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 import pytest
 
 from smp_lab.analysis.curves import difference_to_dense, mean_curves
-from smp_lab.figures.curves import LINEAR, plot_curves, plot_difference, task_title
+from smp_lab.figures.curves import LINEAR, plot_curves, plot_difference
 from smp_lab.figures.style import METHOD, METHOD_COLORS, TASK_COLORS
 from smp_lab.storage.published import published_points
 
@@ -178,11 +178,6 @@ def test_published_differences_are_to_the_published_dense_value_of_the_same_enco
     source = published("rte", "accuracy")
     roberta = source[source["base_model"] == "roberta-base"].set_index("method")["value"]
     assert rows["difference"].tolist() == pytest.approx([roberta["smp"] - roberta["dense"]])
-
-
-def test_a_task_has_its_title():
-    assert task_title("squad") == "SQuAD"
-    assert task_title("sst2") == "SST-2"
 
 
 def test_encoders_stand_in_one_order_in_every_row():
