@@ -216,8 +216,7 @@ def transfer(transfers: Sequence[TransferRecord], runs: Sequence[RunRecord] = ()
     found = [
         sampling.reliability(t.predictions, t.settings.task_info, t.settings.task_info.main_metric) for t in transfers
     ]
-    intervals = [(each.low, each.high, each.n_examples) for each in found]
-    rows = transfer_tables.measured_transfers(transfers, intervals, _labels(runs))
+    rows = transfer_tables.measured_transfers(transfers, found, _labels(runs))
     return transfer_figures.plot_transfer(transfer_tables.transfer_table(rows))
 
 

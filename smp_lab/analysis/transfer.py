@@ -7,8 +7,9 @@ from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 
+from smp_lab.analysis.labels import method_name
+from smp_lab.analysis.sampling import Reliability
 from smp_lab.errors import RunFormatError
-from smp_lab.methods import get_method
 from smp_lab.tasks import TASKS
 
 OWN, OTHER_TASK, RANDOM, MAGNITUDE = KINDS = ("own", "other task", "random", "magnitude")
@@ -68,7 +69,7 @@ def transfers_of_masks(
 
 
 def measured_transfers(
-    transfers: Sequence[Transfer], intervals: Sequence[tuple[float, float, int]], labels: Mapping[str, str]
+    transfers: Sequence[Transfer], known: Sequence[Reliability], labels: Mapping[str, str]
 ) -> pd.DataFrame:
     """Transfers as the rows that `transfer_table` reads, by task of the mask, then by label and task.
 
@@ -76,8 +77,8 @@ def measured_transfers(
     ----------
     transfers
         Of masks of one encoder that keep equally much.
-    intervals
-        Of each the interval of its development set, low and high (fractions), and the number of its examples.
+    known
+        Of the main metric of each.
     labels
         Run id -> what its mask is called. A control mask is called by its method.
 
@@ -90,7 +91,7 @@ def measured_transfers(
         raise RunFormatError("There are no transfers to compare. `smp-lab transfer` measures masks on other tasks.")
     places = {task: place for place, task in enumerate(TASKS)}
     rows = []
-    for transfer, (low, high, n_examples) in zip(transfers, intervals, strict=True):
+    for transfer, reliability in zip(transfers, known, strict=True):
         settings = transfer.settings
         metric = settings.task_info.main_metric
         rows.append(
@@ -105,9 +106,9 @@ def measured_transfers(
                 "classifier": settings.classifier,
                 "metric": metric,
                 "value": transfer.results["metrics"][metric],
-                "low": low,
-                "high": high,
-                "n_examples": n_examples,
+                "low": reliability.low,
+                "high": reliability.high,
+                "n_examples": reliability.n_examples,
                 "majority": transfer.results["majority"][metric],
             }
         )
@@ -119,7 +120,7 @@ def measured_transfers(
 
 
 def _control_name(settings: Any) -> str:
-    name = get_method(settings.mask_method).title.split(" (")[0]
+    name = method_name(settings.mask_method)
     return f"{name}, draw {settings.mask_seed}" if settings.mask_method == "random" else name
 
 

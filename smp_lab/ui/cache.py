@@ -257,8 +257,7 @@ def transfer_table(transfers: Sequence[TransferRecord], run_labels: Mapping[str,
         for each in transfers
         for info in [each.settings.task_info]
     ]
-    intervals = [(each.low, each.high, each.n_examples) for each in found]
-    return transfer.transfer_table(transfer.measured_transfers(transfers, intervals, run_labels))
+    return transfer.transfer_table(transfer.measured_transfers(transfers, found, run_labels))
 
 
 @st.cache_data(max_entries=64, show_spinner="Comparing the predictions", show_time=True, hash_funcs=_KEYS)
