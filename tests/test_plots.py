@@ -94,6 +94,12 @@ def test_the_difference_to_dense_is_to_the_dense_run_among_the_runs(runs, three)
     assert any(y == pytest.approx(expected) for trace in figure.data for y in trace.y if y is not None)
 
 
+def test_transfers_of_two_levels_are_not_compared(runs, three):
+    some = make_transfer(runs, three[0], "cola"), make_transfer(runs, make_run(runs, remaining=0.25), "cola")
+    with pytest.raises(RunFormatError, match="got 2 of such kinds"):
+        plots.transfer(some, three)
+
+
 def test_a_transfer(runs, three):
     made = make_transfer(runs, three[0], "cola")
     assert "RTE" in plots.transfer([made], three).to_json()

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 
-from smp_lab.analysis.labels import method_name
+from smp_lab.analysis.labels import method_name, percent
 from smp_lab.analysis.sampling import Reliability
 from smp_lab.errors import RunFormatError
 from smp_lab.tasks import TASKS
@@ -85,8 +85,14 @@ def measured_transfers(
     Raises
     ------
     RunFormatError
-        If there are none.
+        If there are none, or if they are not of one encoder and level.
     """
+    kinds = {(t.settings.base_model_sha256, percent(t.settings.mask_remaining)) for t in transfers}
+    if len(kinds) > 1:
+        raise RunFormatError(
+            f"Transfers are compared for masks of one encoder that keep equally much; got {len(kinds)} of such kinds. "
+            "Take those of one."
+        )
     if not transfers:
         raise RunFormatError("There are no transfers to compare. `smp-lab transfer` measures masks on other tasks.")
     places = {task: place for place, task in enumerate(TASKS)}

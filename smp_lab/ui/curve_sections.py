@@ -30,7 +30,7 @@ _MOST_INTERVALS = 400
 
 def pick_metric(published: pd.DataFrame, task: str) -> str:
     """Of one task any of its metrics can be drawn; the main one first."""
-    names = list(TASKS[task].metrics) if task in TASKS else []
+    names = list(TASKS[task].metrics)
     names += [name for name in published.loc[published["task"] == task, "metric"].unique() if name not in names]
     return st.selectbox(
         "Metric",

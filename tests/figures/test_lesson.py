@@ -166,7 +166,8 @@ def test_densities_of_a_snapshot_are_shares_per_unit_of_score():
 
 
 def test_bars_have_their_values_and_a_line():
-    figure = plot_bars({"a": 0.6, "b": -0.1}, "Words", "unit", ("chance", 0.0))
+    figure = plot_bars({"a": 0.6, "b": -0.1}, ["smp_s", "random"], "Words", "unit", ("chance", 0.0))
+    assert figure.data[0].marker.color == (METHOD_COLORS["smp_s"], METHOD_COLORS["random"])
     assert list(figure.data[0].y) == [0.6, -0.1]
     assert figure.layout.yaxis.range[0] == -0.1
     assert figure.layout.shapes[0].y0 == 0

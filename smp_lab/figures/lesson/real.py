@@ -104,13 +104,17 @@ def plot_three(heads: Mapping[str, Floats]) -> go.Figure:
     return figure
 
 
-def plot_bars(values: Mapping[str, float], words: str, unit: str, line: tuple[str, float]) -> go.Figure:
+def plot_bars(
+    values: Mapping[str, float], methods: Sequence[str], words: str, unit: str, line: tuple[str, float]
+) -> go.Figure:
     """A bar for each value, and a level line to compare with.
 
     Parameters
     ----------
     values
         Name -> value.
+    methods
+        Whose colour each bar has; of no method is a mask of unknown origin.
     words, unit
         What is seen, and the title of the upright axis.
     line
@@ -120,7 +124,7 @@ def plot_bars(values: Mapping[str, float], words: str, unit: str, line: tuple[st
     figure.add_bar(
         x=list(values),
         y=list(values.values()),
-        marker={"color": [METHOD_COLORS["smp_s"], METHOD_COLORS["smp_t"], REMOVED_COLOR][: len(values)]},
+        marker={"color": [METHOD_COLORS[method] for method in methods]},
         text=[f"{value:.3g}" for value in values.values()],
         textposition="outside",
         cliponaxis=False,

@@ -180,6 +180,7 @@ def _seeds(left: DeltaGenerator, right: DeltaGenerator) -> None:
             frame.picture(
                 plot_bars,
                 phi,
+                ["smp_s", "smp_s", ""][: len(phi)],
                 "MiniLM, SMP-S, 10 % kept. Phi of two masks, chance taken out within each matrix",
                 "Phi (no unit)",
                 ("chance", 0.0),
@@ -224,6 +225,7 @@ def _random(left: DeltaGenerator, right: DeltaGenerator) -> None:
             frame.picture(
                 plot_bars,
                 values,
+                [learned.config.method, random.config.method],
                 "MiniLM on SST-2, 50 % kept by either mask. Accuracy on the 872 development examples",
                 "Accuracy (%)",
                 ("majority class", 100 * majority),
