@@ -6,7 +6,7 @@ pooler, head) is never pruned. Source: Jiang et al. (2023).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -121,14 +121,6 @@ class EncoderLayout:
     def n_weights(self) -> int:
         """Prunable weights of the encoder: the denominator of every ratio with scope "encoder"."""
         return self.n_layers * sum(self.size(kind) for kind in MATRIX_TYPES)
-
-    def slices(self) -> Iterator[tuple[MatrixId, slice]]:
-        """Each matrix with its place in one flat buffer of all prunable weights."""
-        start = 0
-        for matrix in self.matrices:
-            stop = start + self.size(matrix.matrix_type)
-            yield matrix, slice(start, stop)
-            start = stop
 
     def to_dict(self) -> dict[str, int]:
         """The fields by name, as they stand in a run record."""

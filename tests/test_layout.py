@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from smp_lab.errors import MaskFormatError
@@ -23,14 +22,6 @@ def test_shapes_are_output_by_input():
 def test_matrices_come_by_layer_then_type():
     assert BERT_BASE.matrices[:7] == (*(MatrixId(0, kind) for kind in MATRIX_TYPES), MatrixId(1, "query"))
     assert BERT_BASE.matrices[-1] == MatrixId(11, "output")
-
-
-def test_slices_tile_the_flat_buffer():
-    buffer = np.zeros(EncoderLayout(**FIELDS).n_weights, int)
-    for matrix, place in EncoderLayout(**FIELDS).slices():
-        assert place.stop - place.start == EncoderLayout(**FIELDS).size(matrix.matrix_type)
-        buffer[place] += 1
-    assert (buffer == 1).all()
 
 
 def test_fields_round_trip():

@@ -44,7 +44,6 @@ def test_shares_by_hand(means, remaining, shares):
 
 def test_masks_are_those_of_the_product():
     torch = pytest.importorskip("torch")
-    from smp_lab.layout import EncoderLayout
     from smp_lab.schedule import Schedule
     from smp_lab.training.masking import Global, Local, Threshold
     from smp_lab.training.masking.share import share_among_layers, whole_counts
@@ -52,10 +51,8 @@ def test_masks_are_those_of_the_product():
     for seed in range(5):
         scores = random_scores(seed, n_layers=6)
         tensors = [torch.from_numpy(score) for score in scores]
-        # One layer of six square matrices: to Global and Local the type of a matrix is nothing but its shape.
-        layout = EncoderLayout(n_layers=1, hidden_size=8, intermediate_size=8, n_heads=1, n_parameters=1000)
         for remaining in REMAINING:
-            for name, function in (("local", Local(layout)), ("global", Global(layout))):
+            for name, function in (("local", Local()), ("global", Global())):
                 masks = [torch.empty(8, 8, dtype=torch.bool) for _ in scores]
                 function(tensors, Schedule(1, 0, remaining), 1, masks)
                 for got, want in zip(masking.RANKED[name](scores, remaining), masks, strict=True):
@@ -70,6 +67,6 @@ def test_masks_are_those_of_the_product():
             got = [int(mask.sum()) for mask in masking.share(scores, remaining)]
             assert got == counts[:, 0].tolist()
         masks = [torch.empty(8, 8, dtype=torch.bool) for _ in scores]
-        Threshold(layout)(tensors, Schedule(1, 0, 1.0, final_threshold=0.3), 1, masks)
+        Threshold()(tensors, Schedule(1, 0, 1.0, final_threshold=0.3), 1, masks)
         for got, want in zip(masking.threshold(scores, 0.3), masks, strict=True):
             np.testing.assert_array_equal(got, want)

@@ -80,7 +80,7 @@ def toy_encoder(x, weights, biases):
     return x
 
 
-@pytest.mark.parametrize(("file", "masking_function"), [("local", Local(LAYOUT)), ("share", AuthorsShare(LAYOUT))])
+@pytest.mark.parametrize(("file", "masking_function"), [("local", Local()), ("share", AuthorsShare(LAYOUT))])
 def test_trajectory_is_the_authors(file, masking_function):
     golden = np.load(GOLDEN / f"trajectory_{file}.npz")
     names, masked, rows = train_toy_encoder(golden, masking_function)

@@ -17,7 +17,7 @@ def masked_weights(regularizer=0.0, remaining=0.5, schedule_steps=0, total_steps
         for m in LAYOUT.matrices
     ]
     schedule = Schedule(total_steps, schedule_steps, remaining, regularizer=regularizer)
-    masked = MaskedWeights(Prunable(LAYOUT, weights, schedule), masking=Local(LAYOUT))
+    masked = MaskedWeights(Prunable(LAYOUT, weights, schedule), masking=Local())
     with torch.no_grad():
         for score in masked.scores:
             score.copy_(torch.randn(score.shape, generator=generator))

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from smp_lab.training.pruned_weights import Prunable
 
 MASKING: Mapping[str, Callable[[Prunable], MaskingFunction]] = {
-    methods.LOCAL: lambda part: Local(part.layout),
+    methods.LOCAL: lambda part: Local(),
     methods.SHARE: lambda part: Share(part.layout, part.share_temperature),
-    methods.GLOBAL: lambda part: Global(part.layout),
-    methods.THRESHOLD: lambda part: Threshold(part.layout),
+    methods.GLOBAL: lambda part: Global(),
+    methods.THRESHOLD: lambda part: Threshold(),
 }
 
 __all__ = ["MASKING", "Given", "Global", "Local", "MaskingFunction", "Share", "Threshold"]

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from smp_lab.layout import EncoderLayout
 from smp_lab.schedule import Schedule
 from smp_lab.training.topk import select_top_k
 
@@ -36,9 +35,6 @@ class MaskingFunction(Protocol):
 
 class PerMatrix:
     """Base of the functions that take an exact top-k inside each matrix; they differ in how many each one keeps."""
-
-    def __init__(self, layout: EncoderLayout) -> None:
-        self.layout = layout
 
     def kept_counts(self, scores: Sequence[Tensor], remaining: float) -> Sequence[int] | Tensor:
         """Weights to keep in each matrix; a tensor ``(n_matrices,)`` where they follow from the scores."""

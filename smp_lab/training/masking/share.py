@@ -26,8 +26,7 @@ class Share(PerMatrix):
     """
 
     def __init__(self, layout: EncoderLayout, temperature: float = 1.0) -> None:
-        super().__init__(layout)
-        self.temperature = temperature
+        self.layout, self.temperature = layout, temperature
 
     def kept_counts(self, scores: Sequence[Tensor], remaining: float) -> Tensor:
         """v_tl * n for every matrix, rounded so that each type keeps exactly floor(v * L * n)."""

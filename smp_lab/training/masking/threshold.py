@@ -7,15 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from smp_lab.layout import EncoderLayout
 from smp_lab.schedule import Schedule
 
 
 class Threshold:
     """Keep sigmoid(S) > tau(t). How much that is comes out of training."""
-
-    def __init__(self, layout: EncoderLayout) -> None:
-        self.layout = layout
 
     def __call__(self, scores: Sequence[Tensor], schedule: Schedule, step: int, masks: Sequence[Tensor]) -> None:
         """Write the masks; see `MaskingFunction`."""
