@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from smp_lab.cli.options import existing
+from smp_lab.cli.options import existing, runs_option
 from smp_lab.errors import ConfigError
 from smp_lab.paths import (
     ALLOW_TRAINING_VARIABLE,
@@ -32,10 +32,7 @@ def command(
             min=1, max=65535, metavar="N", help="TCP port to listen on.  [default: 8501, or the next free one]"
         ),
     ] = None,
-    runs: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help=f"Folder of your own runs.  [default: {RUNS_VARIABLE}, else runs/]"),
-    ] = None,
+    runs: Annotated[Path | None, runs_option("Folder of your own runs.")] = None,
     read_only: Annotated[
         bool,
         typer.Option(

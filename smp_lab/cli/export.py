@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smp_lab.cli.options import GlueFolder, extras_for, named_run
+from smp_lab.cli.options import GlueFolder, extras_for, named_run, runs_option
 from smp_lab.errors import ConfigError, SmpLabError
-from smp_lab.paths import GLUE_VARIABLE, RUNS_VARIABLE, own_runs_folder
+from smp_lab.paths import GLUE_VARIABLE, own_runs_folder
 from smp_lab.storage.release import write_release
 from smp_lab.storage.runs import RunRecord
 
@@ -61,12 +61,7 @@ def command(
         bool, typer.Option(help="Open what was written, measure it, and keep the numbers in its report.json.")
     ] = True,
     glue_dir: GlueFolder = None,
-    runs: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help=f"Folder that gets the report's measurements.  [default: {RUNS_VARIABLE}, else runs/]"
-        ),
-    ] = None,
+    runs: Annotated[Path | None, runs_option("Folder that gets the report's measurements.")] = None,
 ) -> None:
     """Write the mask of a run, or the model that it makes of its encoder.
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import AsJson, extras_for, print_json
+from smp_lab.cli.options import AsJson, extras_for, print_json, runs_option
 from smp_lab.errors import ConfigError, MaskFormatError
-from smp_lab.paths import RUNS_VARIABLE, cached_runs_folder, own_runs_folder
+from smp_lab.paths import cached_runs_folder, own_runs_folder
 from smp_lab.storage.formats import Asked, Base, Stored, open_mask
 from smp_lab.storage.imported import known_bases, save_imported
 
@@ -48,10 +48,7 @@ def command(
     examples: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="On how many examples.", show_default=False)
     ] = None,
-    runs: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help=f"Folder of runs that gets it.  [default: {RUNS_VARIABLE}, else runs/]"),
-    ] = None,
+    runs: Annotated[Path | None, runs_option("Folder of runs that gets it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read a mask that another tool made, and keep it beside the runs.

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from smp_lab.cli.options import runs_option
 from smp_lab.errors import ConfigError
 from smp_lab.jobs.events import Follower
 from smp_lab.jobs.queue import Job, Queue
 from smp_lab.jobs.supervisor import ensure_supervisor
-from smp_lab.paths import RUNS_VARIABLE, own_runs_folder
+from smp_lab.paths import own_runs_folder
 
 EXAMPLES = (
     "smp-lab jobs",
@@ -40,10 +41,7 @@ def command(
     number: Annotated[
         int | None, typer.Argument(metavar="N", help="Number of the job, or of slots.", show_default=False)
     ] = None,
-    runs: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help=f"Folder of runs.  [default: {RUNS_VARIABLE}, else runs/ in the clone]"),
-    ] = None,
+    runs: Annotated[Path | None, runs_option("Folder of runs.")] = None,
     resume_anyway: Annotated[
         bool, typer.Option("--resume-anyway", help="For resume: as of train, under other conditions too.")
     ] = False,

@@ -17,6 +17,12 @@ from smp_lab.paths import GLUE_VARIABLE, RUNS_VARIABLE, SQUAD_VARIABLE, cached_r
 from smp_lab.storage.runs import RunRecord, find_run
 from smp_lab.tasks.own import TaskFile, read_task_file
 
+
+def runs_option(what: str) -> Any:
+    """Option that names a folder of runs, one's own where it is not given; `what` says what the folder is for."""
+    return typer.Option(metavar="DIR", help=f"{what}  [default: {RUNS_VARIABLE}, else runs/]")
+
+
 GlueFolder = Annotated[
     Path | None,
     typer.Option(
@@ -47,10 +53,7 @@ TaskFilePath = Annotated[
         "smp_lab/tasks/own.py has an example.",
     ),
 ]
-MeasurementFolder = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help=f"Folder that gets the measurement.  [default: {RUNS_VARIABLE}, else runs/]"),
-]
+MeasurementFolder = Annotated[Path | None, runs_option("Folder that gets the measurement.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with fractions as fractions.")]
 
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import GlueFolder, Source, SquadFolder, TaskFilePath, asked_task, extras_for
+from smp_lab.cli.options import GlueFolder, Source, SquadFolder, TaskFilePath, asked_task, extras_for, runs_option
 from smp_lab.cli.place import Cpus, Device, Gpus, Memory, On, the_place
 from smp_lab.cli.this_job import told_to_queue
 from smp_lab.config import RunConfig
 from smp_lab.grid import KNOWN, GridRun, as_options
 from smp_lab.methods import METHODS, SET
-from smp_lab.paths import RUNS_VARIABLE, cached_runs_folder, own_runs_folder
+from smp_lab.paths import cached_runs_folder, own_runs_folder
 from smp_lab.recipes import PACKAGED_ENCODER, draft
 from smp_lab.settings import CHANGEABLE, SETTINGS
 from smp_lab.tasks import BUILT_IN
@@ -82,10 +82,7 @@ def command(
     glue_dir: GlueFolder = None,
     squad_dir: SquadFolder = None,
     source: Source = None,
-    runs: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help=f"Where the run goes.  [default: {RUNS_VARIABLE}, else runs/]"),
-    ] = None,
+    runs: Annotated[Path | None, runs_option("Where the run goes.")] = None,
     recipe: Annotated[
         str,
         typer.Option(

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from smp_lab.cli.options import GlueFolder, Source, SquadFolder, extras_for, named_run
-from smp_lab.paths import RUNS_VARIABLE, own_runs_folder, transfers_folder
+from smp_lab.cli.options import GlueFolder, Source, SquadFolder, extras_for, named_run, runs_option
+from smp_lab.paths import own_runs_folder, transfers_folder
 from smp_lab.tasks import get_task
 from smp_lab.tasks.own import read_task_file
 
@@ -39,13 +39,7 @@ def command(
     glue_dir: GlueFolder = None,
     squad_dir: SquadFolder = None,
     source: Source = None,
-    runs: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help=f"Folder of runs whose transfers/ gets the results.  [default: {RUNS_VARIABLE}, else runs/]",
-        ),
-    ] = None,
+    runs: Annotated[Path | None, runs_option("Folder of runs whose transfers/ gets the results.")] = None,
 ) -> None:
     """Score masks on other tasks than their own.
 
