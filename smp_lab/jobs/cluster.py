@@ -147,17 +147,9 @@ class RayRunner:
             self.stop(handle)
         return not self._ray.wait([task], timeout=0)[0]
 
-    def is_suspended(self, handle: str) -> bool:
-        """As in `Runner`; of another machine's processes it is not known."""
-        return False
-
     def stop(self, handle: str) -> None:
         """As in `Runner`."""
         self._ray.cancel(self._tasks[handle][0], force=False)
-
-    def reason_of_end(self, handle: str) -> str:
-        """As in `Runner`."""
-        return self.outcome(handle)[1]
 
     def outcome(self, handle: str) -> tuple[str, str]:
         """As in `Runner`."""

@@ -23,7 +23,7 @@ import psutil
 
 from smp_lab.config import RunConfig
 from smp_lab.errors import JobError
-from smp_lab.jobs.runners import LocalRunner, Runner
+from smp_lab.jobs.runners import LocalRunner
 from smp_lab.lease import living_holder, remove_finished, require_free
 from smp_lab.paths import RECORD_FILE, jobs_folder, unfinished_folder
 from smp_lab.processes import this_process
@@ -120,7 +120,7 @@ class Queue:
         Where its processes are.
     """
 
-    def __init__(self, runs: Path, runner: Runner | None = None) -> None:
+    def __init__(self, runs: Path, runner: LocalRunner | None = None) -> None:
         self.runs = runs.absolute()
         self.runner = runner or LocalRunner()
         self.folder = jobs_folder(self.runs)

@@ -21,7 +21,7 @@ SMP_LAB = (sys.executable, "-m", "smp_lab.cli")
 
 
 class Runner(Protocol):
-    """What the queue and a sweep need of a place where processes run. A process is known by a handle, a text."""
+    """What a sweep needs of a place where processes run. A process is known by a handle, a text."""
 
     @property
     def attempts(self) -> int:
@@ -41,14 +41,8 @@ class Runner(Protocol):
     def is_alive(self, handle: str) -> bool:
         """Whether the process runs, or stands still and may run again."""
 
-    def is_suspended(self, handle: str) -> bool:
-        """Whether it stands still (SIGSTOP)."""
-
     def stop(self, handle: str) -> None:
         """Ask it to leave a checkpoint and end; nothing where it has ended."""
-
-    def reason_of_end(self, handle: str) -> str:
-        """What is known about why a process that said nothing has ended."""
 
     def outcome(self, handle: str) -> tuple[str, str]:
         """How a process that this runner started has ended, and what is known about it."""
@@ -111,7 +105,7 @@ class LocalRunner:
         return not has_ended(find_process(handle))
 
     def is_suspended(self, handle: str) -> bool:
-        """As in `Runner`."""
+        """Whether it stands still (SIGSTOP)."""
         return is_suspended(find_process(handle))
 
     def stop(self, handle: str) -> None:
@@ -124,7 +118,7 @@ class LocalRunner:
                 process.resume()
 
     def reason_of_end(self, handle: str) -> str:
-        """As in `Runner`."""
+        """What is known about why a process that said nothing has ended."""
         if handle.rpartition(" ")[2] != boot_id():
             return "The machine was restarted."
         child = self._child(handle)

@@ -30,9 +30,6 @@ class PretendRunner:
     def is_alive(self, handle):
         return handle in self.alive
 
-    def is_suspended(self, handle):
-        return False
-
     def stop(self, handle):
         self.stopped.append(handle)
 
