@@ -37,7 +37,7 @@ from smp_lab.training.progress import Events, Progress, add_event
 from smp_lab.training.provenance import code_version, provenance
 from smp_lab.training.recorder import SnapshotRecorder
 from smp_lab.training.results import history_table, predictions_table, results
-from smp_lab.training.stop import Interrupted, StopOnRequest
+from smp_lab.training.stop import Interrupted, StopOnRequest, listening
 from smp_lab.training.teachers import kept_logits
 from smp_lab.training.trainer import Log, PruningTrainer, training_arguments
 
@@ -210,7 +210,7 @@ def _train(
             raise
         raise ConfigError(f"Logger {report_to!r} cannot be used: {error}") from None
     trainer.remove_callback(PrinterCallback)
-    with stop.listening():
+    with listening(stop.hear):
         if total_steps:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         else:

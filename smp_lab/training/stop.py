@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,26 +17,28 @@ class Interrupted(TrainingError):
     """Training was stopped on request; a checkpoint was left."""
 
 
+@contextmanager
+def listening(hear: Callable[[int, Any], Any]) -> Iterator[None]:
+    """Pass the signals of Ctrl-C and of a polite kill on meanwhile (in the main thread; elsewhere none comes)."""
+    try:
+        before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:
+        before = {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class StopOnRequest(TrainerCallback):
     """Turns the first Ctrl-C into a checkpoint and an orderly end; the second ends at once."""
 
     def __init__(self) -> None:
         self._asked = False
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Catch the signals of Ctrl-C and of a polite kill meanwhile (in the main thread; elsewhere none)."""
-        try:
-            before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:
-            before = {}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: Any) -> None:
+    def hear(self, number: int, frame: Any) -> None:
+        """What a signal calls."""
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True

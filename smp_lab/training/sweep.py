@@ -6,11 +6,9 @@ fails or is killed takes no other with it. Where it is, is the business of a run
 
 from __future__ import annotations
 
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +29,7 @@ from smp_lab.tasks.own import read_task_file
 from smp_lab.training.checkpoints import step_of
 from smp_lab.training.data import load_task_data
 from smp_lab.training.encoders import EncoderFiles, find_encoder
-from smp_lab.training.stop import Interrupted
+from smp_lab.training.stop import Interrupted, listening
 from smp_lab.training.teachers import find_teacher
 from smp_lab.training.transfer import is_transferred
 
@@ -281,7 +279,9 @@ class Sweep:
         logs = self.runs / LOGS_FOLDER
         logs.mkdir(parents=True, exist_ok=True)
         (logs / _ASKED).unlink(missing_ok=True)
-        with _signals_noted() as stop:
+        # Numbers of the signals that asked for it.
+        stop: list[int] = []
+        with listening(lambda number, frame: stop.append(number)):
             while working or (waiting and not stop and not drain):
                 slots = runner.slots
                 while waiting and len(working) < slots and not stop and not drain:
@@ -432,19 +432,6 @@ def find_made(runs: Path, config: RunConfig) -> RunConfig | None:
         if replace(other, precision=config.precision, teacher=teacher) == config:
             return other
     return None
-
-
-@contextmanager
-def _signals_noted() -> Iterator[list[int]]:
-    """A list that gets a signal's number when one asks to stop."""
-    noted: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda number, frame: noted.append(number)) for number in numbers]
-    try:
-        yield noted
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _read_word(file: Path) -> str:
