@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from smp_lab.errors import MaskFormatError, RunFormatError
-from smp_lab.layout import EncoderLayout
+from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import MaskSet, compress_bits, decompress_bits
 from smp_lab.paths import MASKS_FILE
 from smp_lab.storage.archives import Arrays, from_npz, to_npz
@@ -93,3 +93,18 @@ def masks_from_arrays(layout: EncoderLayout, arrays: Arrays, what: str) -> MaskS
 def kept_counts(masks: MaskSet) -> dict[str, Any]:
     """Counts of a mask as records hold them: kept, ``(n_layers, 6)``, and kept_per_head, ``(n_layers, 4, n_heads)``."""
     return {"kept": masks.kept_per_matrix.tolist(), "kept_per_head": masks.kept_per_head_and_matrix.tolist()}
+
+
+def counts_fit(layout: EncoderLayout, kept: Sequence[Any], kept_per_head: Sequence[Any]) -> bool:
+    """Whether the counts of a record, none below 0, could be those of a mask of this encoder."""
+    try:
+        matrices, heads = np.array(kept, np.int64), np.array(kept_per_head, np.int64)
+    except ValueError:
+        # Lists of unequal lengths.
+        return False
+    return (
+        matrices.shape == (layout.n_layers, len(MATRIX_TYPES))
+        and heads.shape == (layout.n_layers, len(HEAD_TYPES), layout.n_heads)
+        and bool((matrices <= [layout.size(kind) for kind in MATRIX_TYPES]).all())
+        and np.array_equal(heads.sum(axis=2), matrices[:, : len(HEAD_TYPES)])
+    )

@@ -24,17 +24,24 @@ import numpy as np
 from smp_lab import __version__
 from smp_lab.config import canonical_json
 from smp_lab.errors import ConfigError, MaskFormatError, RunExistsError, RunFormatError
-from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
+from smp_lab.layout import EncoderLayout
 from smp_lab.masks import MaskSet
 from smp_lab.metrics import METRICS
 from smp_lab.paths import MASK_RECORD_FILE, MASKS_FILE, imported_folder
 from smp_lab.storage.archives import Arrays
-from smp_lab.storage.array_files import kept_counts, masks_from_arrays, masks_to_bytes, most_bytes, read_arrays
+from smp_lab.storage.array_files import (
+    counts_fit,
+    kept_counts,
+    masks_from_arrays,
+    masks_to_bytes,
+    most_bytes,
+    read_arrays,
+)
 from smp_lab.storage.formats import Base, Opened, named_base
 from smp_lab.storage.mask_records import IMPORTED, MaskRecord
 from smp_lab.storage.runs import RunRecord, list_runs
 from smp_lab.storage.sealed import sync_folder, write_durably
-from smp_lab.storage.store import Store, fenced
+from smp_lab.storage.store import Store
 from smp_lab.storage.versions import IMPORTED_VERSIONS, ImportedVersion1, Seal
 from smp_lab.tasks import get_task
 
@@ -219,17 +226,7 @@ def save_imported(
 
 def _build(path: Path, content: Mapping[str, Any], model: ImportedVersion1) -> ImportedMask:
     layout, seal = EncoderLayout.from_dict(content["layout"]), model.files.get("masks.npz")
-    with fenced(str(path / MASK_RECORD_FILE)):
-        # Lists of unequal lengths are no array.
-        kept, heads = (np.array(content["results"][name], np.int64) for name in ("kept", "kept_per_head"))
-    sizes = [layout.size(kind) for kind in MATRIX_TYPES]
-    if (
-        seal is None
-        or kept.shape != (layout.n_layers, len(MATRIX_TYPES))
-        or (kept > sizes).any()
-        or heads.shape != (layout.n_layers, len(HEAD_TYPES), layout.n_heads)
-        or not np.array_equal(heads.sum(axis=2), kept[:, : len(HEAD_TYPES)])
-    ):
+    if seal is None or not counts_fit(layout, model.results.kept, model.results.kept_per_head):
         raise RunFormatError(
             f"{path / MASK_RECORD_FILE} has kept counts that do not fit its encoder, or names no mask."
         )

@@ -16,7 +16,7 @@ the same for every task, so it lies once in the folder shared_masks/ beside the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -46,7 +46,14 @@ from smp_lab.paths import (
 )
 from smp_lab.schedule import Schedule
 from smp_lab.storage.archives import Arrays, to_npz
-from smp_lab.storage.array_files import kept_counts, masks_from_arrays, masks_to_bytes, most_bytes, read_arrays
+from smp_lab.storage.array_files import (
+    counts_fit,
+    kept_counts,
+    masks_from_arrays,
+    masks_to_bytes,
+    most_bytes,
+    read_arrays,
+)
 from smp_lab.storage.mask_records import MEASURED_RUN, MaskRecord
 from smp_lab.storage.predictions import predictions_table
 from smp_lab.storage.run_index import Part, RunRows
@@ -526,8 +533,7 @@ def _build(path: Path, content: Mapping[str, Any], model: RunVersion1) -> RunRec
 
 def _misfit(record: RunRecord, model: RunVersion1) -> str | None:
     """What of a record does not fit its own settings; None where all does."""
-    layout, task, results = record.layout, record.config.task_info, model.results
-    kept, heads = _counts(results.kept), _counts(results.kept_per_head)
+    task, results = record.config.task_info, model.results
     if not {HISTORY_FILE, PREDICTIONS_FILE} <= set(record.files):
         return f"names files {', '.join(record.files) or '(none)'}"
     if set(results.n_examples) != {split for _, split in task.splits}:
@@ -539,22 +545,7 @@ def _misfit(record: RunRecord, model: RunVersion1) -> str | None:
     for evaluation in record.results["evaluations"]:
         if not all(_is_metric(evaluation.get(name)) for name in task.metrics):
             return f"has evaluations without {' and '.join(task.metrics)}"
-    if (
-        kept.shape != (layout.n_layers, len(MATRIX_TYPES))
-        or heads.shape != (layout.n_layers, len(HEAD_TYPES), layout.n_heads)
-        or (kept > [layout.size(kind) for kind in MATRIX_TYPES]).any()
-        or not np.array_equal(heads.sum(axis=2), kept[:, : len(HEAD_TYPES)])
-    ):
-        return "has kept counts"
-    return None
-
-
-def _counts(lists: Sequence[Any]) -> npt.NDArray[np.int64]:
-    try:
-        return np.array(lists, np.int64)
-    except ValueError:
-        # Of unequal lengths: the shape of nothing.
-        return np.empty(0, np.int64)
+    return None if counts_fit(record.layout, results.kept, results.kept_per_head) else "has kept counts"
 
 
 def _is_metric(value: Any) -> bool:
