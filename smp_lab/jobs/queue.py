@@ -39,6 +39,8 @@ RESUMABLE = (STOPPED, FAILED, LOST)
 
 MAX_QUEUED = 100
 MAX_LOG_BYTES = 16 * 2**20
+# Of a log, for its last lines.
+_TAIL_BYTES = 64 * 2**10
 # What an unfinished run may take: three checkpoints of the largest encoders, with room.
 MAX_RUN_BYTES = 32 * 2**30
 # Tells a run's process which job it is, and at which attempt.
@@ -371,14 +373,9 @@ class Queue:
         """What the processes of a job printed."""
         return self.folder / f"{number}.log"
 
-    def log_tail(self, number: int, lines: int = 30) -> str:
+    def log_tail(self, number: int) -> str:
         """The last lines of it; empty where it printed nothing."""
-        try:
-            with self.log_file(number).open("rb") as file:
-                file.seek(max(file.seek(0, os.SEEK_END) - 64 * 1024, 0))
-                return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
-        except OSError:
-            return ""
+        return "\n".join(last_lines(self.log_file(number), 30))
 
     def _require(self, number: int, states: Sequence[str], done: str) -> Job:
         job = self.job(number)
@@ -519,6 +516,16 @@ class Queue:
         with self._writing() as connection:
             row = connection.execute("SELECT reason FROM jobs WHERE id = ?", (number,)).fetchone()
             _change(connection, number, state, " ".join(filter(None, [row and row["reason"], reason])))
+
+
+def last_lines(log: Path, most: int) -> list[str]:
+    """What a log ends with, but for empty lines; nothing where nothing was printed, or it cannot be read."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - _TAIL_BYTES, 0))
+            return file.read().decode(errors="replace").rstrip().splitlines()[-most:]
+    except OSError:
+        return []
 
 
 def size_of(folder: Path) -> int:

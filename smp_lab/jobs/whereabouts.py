@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smp_lab.jobs.events import Follower
-from smp_lab.jobs.queue import title_of
+from smp_lab.jobs.queue import last_lines, title_of
 from smp_lab.lease import living_holder
 from smp_lab.paths import LOGS_FOLDER, UNFINISHED_FOLDER, unfinished_folder
-
-# Of a log, for its last line.
-_TAIL = 4096
 
 
 @dataclass(frozen=True)
@@ -69,10 +66,4 @@ def unfinished_runs(
 
 def last_line(log: Path) -> str:
     """What was printed last; empty where nothing was, or the log cannot be read."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(log.stat().st_size - _TAIL, 0))
-            lines = file.read().decode(errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return lines[-1] if lines else ""
+    return "".join(last_lines(log, 1))
