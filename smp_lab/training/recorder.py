@@ -6,7 +6,6 @@ trained twice, before and after a resume, is written twice with the same content
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 
 from smp_lab.layout import EncoderLayout
 from smp_lab.masks import MaskSet, popcount, top_k
+from smp_lab.storage.archives import to_npz
 from smp_lab.storage.runs import ScoreHistory
 from smp_lab.storage.sealed import replace_durably
 from smp_lab.training.checkpoints import writing
@@ -78,11 +78,9 @@ class SnapshotRecorder:
             "score_cut": np.array(cuts, np.float32),
             "edges": self._edges,
         }
-        content = io.BytesIO()
-        np.savez(content, allow_pickle=False, **arrays, **bits)
         file = self._file(pruned.step)
         with writing(f"Snapshot {file}"):
-            replace_durably(file, content.getvalue())
+            replace_durably(file, to_npz(arrays | bits, deflate=False))
 
     def score_history(self, pruned: PrunedWeights) -> ScoreHistory | None:
         """Join all snapshots; `pruned` is at its last step, whose masks are the final ones. None without scores."""
