@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -19,7 +18,7 @@ from smp_lab.cli.options import AsJson, GlueFolder, SquadFolder, extras_for, pri
 from smp_lab.cli.place import Cpus, Device, Gpus, Memory, On, the_place
 from smp_lab.errors import ConfigError, NeededFirstError, SmpLabError
 from smp_lab.grid import GridItem, GridRun, load_grid
-from smp_lab.jobs.runners import DONE
+from smp_lab.jobs.runners import DONE, start_process
 from smp_lab.jobs.whereabouts import whereabouts
 from smp_lab.paths import HUB_FOLDER, LOGS_FOLDER, cached_runs_folder, grid_file
 from smp_lab.settings import SETTINGS
@@ -108,10 +107,7 @@ def command(
         log = folder / LOGS_FOLDER / "sweep.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "smp_lab.cli", *(word for word in sys.argv[1:] if word != "--background")]
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
+        process = start_process(command, Path.cwd(), {}, log)
         typer.echo(f"process {process.pid} continues by itself and writes to {log}; `kill {process.pid}` stops it")
     else:
         runner, environment = the_place(on, folder, jobs, cpus=cpus, gpus=gpus, memory=memory, device=device)

@@ -5,7 +5,6 @@ It outlives whoever started it. Should it be killed, the runs train on, and the 
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from smp_lab.errors import JobError
 from smp_lab.jobs.queue import Queue
+from smp_lab.jobs.runners import start_process
 from smp_lab.processes import this_process
 
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -23,14 +23,8 @@ def ensure_supervisor(queue: Queue) -> None:
     if queue.supervisor_is_alive():
         return
     queue.folder.mkdir(parents=True, exist_ok=True)
-    with (queue.folder / "supervisor.log").open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "smp_lab.jobs.supervisor", str(queue.runs)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    command = [sys.executable, "-m", "smp_lab.jobs.supervisor", str(queue.runs)]
+    process = start_process(command, Path.cwd(), {}, queue.folder / "supervisor.log")
     # Reaps it: a server that lives for weeks would keep its zombies.
     threading.Thread(target=process.wait, daemon=True).start()
 

@@ -298,7 +298,7 @@ def test_the_words_of_a_form_ask_for_the_same_run():
 
 def test_a_supervisor_is_started_once(runs, monkeypatch):
     started = []
-    monkeypatch.setattr(supervisor.subprocess, "Popen", lambda *args, **rest: started.append(args) or Ended())
+    monkeypatch.setattr(supervisor, "start_process", lambda *args: started.append(args) or Ended())
     queue = Queue(runs)
     supervisor.ensure_supervisor(queue)
     queue.become_supervisor(this_process())
