@@ -158,7 +158,7 @@ def _after(run: LiveRun | None, event: Mapping[str, Any]) -> LiveRun | None:
 
 def _begun(run: LiveRun | None, content: Mapping[str, Any], now: float) -> LiveRun:
     """A run whose process begins: what an earlier one did after the checkpoint is done again."""
-    config, layout = RunConfig.from_dict(_settings(content["config"])), EncoderLayout(**content["layout"])
+    config, layout = RunConfig.from_dict(content["config"]), EncoderLayout(**content["layout"])
     step = int(content["from_step"])
     begun = LiveRun(config, layout, int(content["total_steps"]), step, step, now, pace=[(now, step)])
     if run is not None:
@@ -166,10 +166,6 @@ def _begun(run: LiveRun | None, content: Mapping[str, Any], now: float) -> LiveR
         begun.evaluations = [row for row in run.evaluations if row["step"] <= step]
         begun.checkpoint = step or None
     return begun
-
-
-def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True)

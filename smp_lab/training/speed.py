@@ -108,8 +108,7 @@ def _now(device: torch.device) -> float:
 
 def main() -> None:
     """Print the estimate, or a sentence and exit status 1."""
-    asked = json.loads(sys.argv[1])
-    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in asked.items()}
+    settings = json.loads(sys.argv[1])
     if folder := settings.pop("glue_folder", None):
         settings["glue_folder"] = Path(folder)
     if file := settings.pop("task_file", None):
