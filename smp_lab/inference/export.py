@@ -200,10 +200,6 @@ def _open_onnx(pruned: Pruned, folder: Path, threads: int) -> Model:
     return onnx_session(folder / MODEL_FILE["onnx"], threads)
 
 
-# From a folder that was written to the facts of its report.json, and lines of its README.md that say them.
-Report = Callable[[Path], tuple[Mapping[str, Any], Sequence[str]]]
-
-
 @dataclass(frozen=True)
 class Form:
     """One way to write a pruned model.
@@ -263,7 +259,8 @@ def export(
     form
         One of `FORMS`.
     report
-        What is measured of it; None writes no report.json.
+        From the folder that was written to the facts of its report.json, and lines of its README.md that say them;
+        None writes no report.json.
 
     Raises
     ------

@@ -62,7 +62,6 @@ def export_with_report(
     command: str,
     cut: int = 0,
     data: TaskData | None = None,
-    seconds: float = 0.0,
 ) -> list[str]:
     """Export, measure what was written, and keep the numbers in its report.json and as measurements.
 
@@ -80,8 +79,6 @@ def export_with_report(
         As in `cut_rows`.
     data
         Of the task; None scores nothing.
-    seconds
-        As in `time_forms`.
 
     Returns
     -------
@@ -104,7 +101,7 @@ def export_with_report(
             with torch.inference_mode():
                 facts |= _of_model(pruned, written, named, data)
             tables[FORM] = pd.DataFrame([facts])[list(KINDS[FORM])]
-            tables["times"] = _times(pruned, written, named, seconds)
+            tables["times"] = _times(pruned, written, named)
             facts["times"] = tables["times"].to_dict("records")
             said.extend(_sentences(pruned, facts))
         provenance.update(with_onnx_version(made_here(time.monotonic() - began, command, code)))
@@ -162,7 +159,7 @@ def _opened(pruned: Pruned, folder: Path, form: str, threads: int) -> Model:
     return open_form(pruned, folder, threads)
 
 
-def _times(pruned: Pruned, folder: Path, form: Form, seconds: float) -> pd.DataFrame:
+def _times(pruned: Pruned, folder: Path, form: Form) -> pd.DataFrame:
     masked, sparse = (
         Classifier(encoder, pruned.model.head).eval() for encoder in (masked_encoder(pruned), sparse_encoder(pruned))
     )
@@ -171,7 +168,7 @@ def _times(pruned: Pruned, folder: Path, form: Form, seconds: float) -> pd.DataF
         form: lambda threads: _opened(pruned, folder, form.form, threads),
         Form(CSR): lambda threads: sparse,
     }
-    return time_forms(models, pruned, seconds=seconds)
+    return time_forms(models, pruned, seconds=0.0)
 
 
 def _sentences(pruned: Pruned, facts: Mapping[str, Any]) -> list[str]:

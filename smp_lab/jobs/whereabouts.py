@@ -39,11 +39,7 @@ class Whereabouts:
 
 def whereabouts(runs: Path, run_id: str, follow: Callable[[Path, str], Follower] = Follower) -> Whereabouts:
     """Where a run is, whether or not there is any trace of it; whoever asks again keeps what `follow` gives."""
-    folder = unfinished_folder(runs, run_id)
-    live = holder = None
-    if folder.is_dir():
-        holder = living_holder(folder)
-        live = follow(runs, run_id).run()
+    holder, live = living_holder(unfinished_folder(runs, run_id)), follow(runs, run_id).run()
     node = None if holder is None else holder.node
     return Whereabouts(
         run_id,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ def _read_file(task: Task, layout: _Layout, path: Path, unlike: _Unlike, *, leav
     number, first = next(lines, (1, ""))
     header, names = _header(task, layout, path, first.split("\t"))
     if header is layout.header:
-        lines = _and((number, first), lines)
+        lines = chain([(number, first)], lines)
     columns = [header.index(name) for name in names]
     for number, line in lines:
         row = line.split("\t")
@@ -178,11 +179,6 @@ def _read_file(task: Task, layout: _Layout, path: Path, unlike: _Unlike, *, leav
     as_written, texts = texts, unquoted(texts)
     unlike.quoted = texts is not as_written
     return texts, _targets(task, layout, path, labels)
-
-
-def _and(first: tuple[int, str], rest: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    yield first
-    yield from rest
 
 
 def _header(

@@ -51,23 +51,22 @@ class Fingerprints:
     ----------
     folders
         glue_folder and squad_folder, as in `load_task_data`.
-    find, load
-        What reads an encoder, and the data of a task.
+    load
+        What reads the data of a task.
     """
 
     def __init__(
         self,
         folders: Mapping[str, Path | None] | None = None,
         *,
-        find: Callable[..., EncoderFiles] = find_encoder,
         load: Callable[..., Any] = load_task_data,
     ) -> None:
-        self._folders, self._find, self._load = folders or {}, find, load
+        self._folders, self._load = folders or {}, load
         self._known: dict[tuple[Any, ...], Any] = {}
 
     def encoder(self, name: str) -> EncoderFiles:
         """As `find_encoder`."""
-        return self._once((name,), lambda: self._find(name))
+        return self._once((name,), lambda: find_encoder(name))
 
     def data(
         self, task: str, source: str | None, train_examples: int | None, task_file: str | None = None
