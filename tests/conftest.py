@@ -16,6 +16,7 @@ from smp_lab.layout import OUTPUT, EncoderLayout
 from smp_lab.masks import MaskSet, kept_count, top_k
 from smp_lab.methods import METHODS
 from smp_lab.settings import SETTINGS
+from smp_lab.storage.mask_records import IMPORTED, MaskRecord
 from smp_lab.storage.runs import RunRecord, ScoreHistory, save_run
 from smp_lab.storage.transfers import TransferRecord, TransferSettings, save_transfer
 from smp_lab.tasks import Task
@@ -112,6 +113,13 @@ def tiny_scores(masks: MaskSet, n_snapshots: int = 4) -> ScoreHistory:
         weight_score_histogram=weight_score,
         kept_by_magnitude=final // 2,
     )
+
+
+def foreign_mask(masks: MaskSet, **facts: Any) -> MaskRecord:
+    """Record of a mask that no run made."""
+    kept = {"kept": masks.kept_per_matrix, "kept_per_head": masks.kept_per_head_and_matrix}
+    usual = {"mask_id": "m", "source": IMPORTED, "layout": masks.layout, "encoder": "tiny", "task": None}
+    return MaskRecord(**{**usual, **facts}, **kept, digest=masks.sha256, read=lambda: masks)
 
 
 PROVENANCE = {

@@ -6,11 +6,10 @@ import inspect
 
 import plotly.graph_objects as go
 import pytest
-from conftest import make_run, make_transfer
+from conftest import foreign_mask, make_run, make_transfer
 
 from smp_lab import plots
 from smp_lab.errors import MaskFormatError, RunFormatError
-from smp_lab.storage.mask_records import imported_mask
 
 OF_RUNS = [
     plots.remaining_per_layer,
@@ -108,7 +107,7 @@ def test_a_transfer(runs, three):
 def test_a_mask_from_elsewhere_is_shown_beside_those_of_runs(three):
     masks = three[1].masks
     encoder = three[0].config.base_model_sha256
-    foreign = imported_mask(masks, mask_id="m", label="A foreign mask", encoder="tiny", encoder_sha256=encoder)
+    foreign = foreign_mask(masks, label="A foreign mask", encoder_sha256=encoder)
     for plot in (plots.remaining_per_layer, plots.remaining_per_head, plots.overlap, plots.intersections):
         assert "A foreign mask" in plot([three[0], foreign]).to_json()
     picture = plots.mask(foreign, 1, "value")

@@ -73,22 +73,3 @@ class MaskRecord:
     def remaining(self) -> float:
         """Measured fraction of the encoder's prunable weights that is kept."""
         return int(self.kept.sum()) / self.layout.n_weights
-
-
-def imported_mask(
-    masks: MaskSet, *, mask_id: str, label: str, encoder: str, encoder_sha256: str, task: str | None = None
-) -> MaskRecord:
-    """Record of a mask that no run of this project made, such as one of `storage.release.read_release`."""
-    return MaskRecord(
-        mask_id=mask_id,
-        label=label,
-        source=IMPORTED,
-        layout=masks.layout,
-        encoder=encoder,
-        encoder_sha256=encoder_sha256,
-        task=task,
-        kept=masks.kept_per_matrix,
-        kept_per_head=masks.kept_per_head_and_matrix,
-        digest=masks.sha256,
-        read=lambda: masks,
-    )

@@ -18,9 +18,6 @@ from smp_lab.encoder_families import BERT, MASK_SCORES
 from smp_lab.errors import MaskFormatError, RunWriteError
 from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.masks import MaskSet
-from smp_lab.storage.archives import MAX_HEADER_BYTES, from_npy
-from smp_lab.storage.sealed import read_regular, why
-from smp_lab.storage.store import cut
 
 TITLE = "the authors' release"
 # Their file of MNLI has the classes in another order than its masks are trained with here: entailment is scored by the
@@ -62,34 +59,23 @@ def write_release(masks: MaskSet, file: Path) -> None:
         ) from None
 
 
-def read_release(file: Path, layout: EncoderLayout) -> MaskSet:
-    """Masks of a file in the authors' release format.
+def release_masks(packed: npt.NDArray[Any], layout: EncoderLayout, file: str) -> MaskSet:
+    """Masks of an array in the authors' release format.
 
     Parameters
     ----------
-    file
-        A ``.npy``.
+    packed
+        Content of their ``.npy``.
     layout
         Of the encoder that the masks are for; the file does not say.
+    file
+        Its name, for sentences.
 
     Raises
     ------
     MaskFormatError
-        If the file cannot be read, or does not hold the bits of that encoder's matrices.
+        If the array does not hold the bits of that encoder's matrices.
     """
-    n_bytes = layout.n_weights // 8
-    try:
-        # Eight times as large: of masks that were not packed the sentence below says what they are.
-        packed = from_npy(read_regular(file, 8 * n_bytes + MAX_HEADER_BYTES))
-    except OSError as error:
-        raise MaskFormatError(f"{file} cannot be read ({why(error)}).") from None
-    except Exception as error:
-        raise MaskFormatError(f"{file} is not a plain .npy ({cut(str(error))}).") from None
-    return release_masks(packed, layout, str(file))
-
-
-def release_masks(packed: npt.NDArray[Any], layout: EncoderLayout, file: str) -> MaskSet:
-    """Masks of the array in such a file; raises `MaskFormatError` as `read_release`."""
     order, n_bytes = _order(layout), layout.n_weights // 8
     if packed.dtype != np.uint8 or packed.shape != (n_bytes,):
         raise MaskFormatError(

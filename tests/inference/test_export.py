@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from conftest import foreign_mask
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -17,7 +18,6 @@ from smp_lab.inference.compact import cut_rows
 from smp_lab.inference.export import FORMS, export, masked_encoder
 from smp_lab.inference.export_report import export_with_report
 from smp_lab.inference.scoring import predict, score_table
-from smp_lab.storage.mask_records import imported_mask
 from smp_lab.storage.measurements import FORM, KINDS, MEASUREMENTS, TIME
 from smp_lab.training.run import train
 
@@ -26,9 +26,7 @@ TEXT = "the cat sat on unreal"
 
 def mask_record(pruned):
     files = pruned.encoder.files
-    return imported_mask(
-        pruned.masks, mask_id="m", label="M", encoder=files.name, encoder_sha256=files.sha256, task="sst2"
-    )
+    return foreign_mask(pruned.masks, label="M", encoder=files.name, encoder_sha256=files.sha256, task="sst2")
 
 
 @pytest.fixture

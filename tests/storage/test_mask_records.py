@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from conftest import TINY, make_run, random_masks
+from conftest import make_run
 
 from smp_lab.errors import RunFormatError
 from smp_lab.paths import MASKS_FILE
-from smp_lab.storage.mask_records import IMPORTED, MEASURED_RUN, imported_mask
+from smp_lab.storage.mask_records import MEASURED_RUN
 from smp_lab.storage.runs import list_runs, masks_of
 
 
@@ -36,13 +36,3 @@ def test_the_bits_of_a_mask_are_read_when_they_are_asked_for(runs):
     assert record.kept.sum() == run.kept.sum()
     with pytest.raises(RunFormatError, match="masks.npz cannot be read"):
         _ = record.masks
-
-
-def test_a_mask_from_elsewhere_needs_no_run():
-    masks = random_masks(TINY, 0.25)
-    record = imported_mask(masks, mask_id="m", label="A mask", encoder="tiny", encoder_sha256="a" * 64)
-    assert (record.source, record.task, record.config) == (IMPORTED, None, None)
-    assert record.kept.shape == (2, 6) and record.kept_per_head.shape == (2, 4, 2)
-    assert record.kept.sum() == masks.kept_total
-    np.testing.assert_array_equal(record.kept_per_head.sum(axis=2), record.kept[:, :4])
-    assert record.masks is masks
