@@ -40,6 +40,15 @@ class Seal(NamedTuple):
     size: int | None
 
 
+class _Exact(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class _Record(_Exact):
+    schema_version: int
+    sha256: Sha256
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
     __pydantic_extra__: dict[str, Text | Count | float | bool | None]
@@ -92,26 +101,22 @@ class _RunResults(_Part):
     kept_per_head: list[list[list[Count]]]
 
 
-class RunVersion1(BaseModel):
+class RunVersion1(_Record):
     """Content of run.json, version 1; `RunRecord` says what its parts mean."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
-    schema_version: int
     run_id: Name
     config: dict[Name, Any]
     layout: dict[Name, Any]
     provenance: _Provenance
     results: _RunResults
     files: dict[ArrayFile, Sha256]
-    sha256: Sha256
 
     def seals(self) -> Mapping[str, Seal]:
         """What is said of each file."""
         return {name: Seal(digest, None) for name, digest in self.files.items()}
 
 
-class _Sealed(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+class _Sealed(_Exact):
     size: Count
     sha256: Sha256
 
@@ -135,16 +140,13 @@ class _TransferResults(_Part):
     predictions: dict[Name, str]
 
 
-class TransferVersion1(BaseModel):
+class TransferVersion1(_Record):
     """Content of the file of a transfer, version 1; `TransferRecord` says what its parts mean."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
-    schema_version: int
     transfer_id: Name
     settings: dict[Name, Any]
     provenance: _Provenance
     results: _TransferResults
-    sha256: Sha256
 
 
 # The most rows that a measurement has: 24 layers of 16 heads are 384.
@@ -155,20 +157,16 @@ class _MeasurementResults(_Part):
     table: dict[Name, _Column]
 
 
-class MeasurementVersion1(BaseModel):
+class MeasurementVersion1(_Record):
     """Content of the file of a measurement, version 1; `MeasurementRecord` says what its parts mean."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
-    schema_version: int
     measurement_id: Name
     settings: dict[Name, Any]
     provenance: _Provenance
     results: _MeasurementResults
-    sha256: Sha256
 
 
-class _ImportedSettings(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+class _ImportedSettings(_Exact):
     label: Name
     task: Name | None
     format: Name
@@ -180,8 +178,7 @@ class _ImportedSettings(BaseModel):
     n_examples: Examples | None
 
 
-class _ImportedProvenance(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+class _ImportedProvenance(_Exact):
     created_utc: Name
     smp_lab_version: Name
     source: Name
@@ -189,24 +186,20 @@ class _ImportedProvenance(BaseModel):
     task_definitions: TaskDefinitions = []
 
 
-class _Kept(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+class _Kept(_Exact):
     kept: list[list[Count]]
     kept_per_head: list[list[list[Count]]]
 
 
-class ImportedVersion1(BaseModel):
+class ImportedVersion1(_Record):
     """Content of mask.json of an imported mask, version 1; `ImportedMask` says what its parts mean."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
-    schema_version: int
     mask_id: Name
     settings: _ImportedSettings
     layout: dict[Name, Any]
     provenance: _ImportedProvenance
     results: _Kept
     files: dict[Literal["masks.npz"], _Sealed]
-    sha256: Sha256
 
 
 RUN_VERSIONS: Mapping[int, type[RunVersion1]] = {1: RunVersion1, 2: RunVersion2}
