@@ -16,7 +16,7 @@ from smp_lab.paths import RECORD_FILE, SHARED_MASKS_FOLDER
 from smp_lab.storage.imported import IMPORTED_MASKS
 from smp_lab.storage.measurements import MEASUREMENTS
 from smp_lab.storage.runs import RUNS, load_run, unused_shared_masks
-from smp_lab.storage.transfers import TRANSFERS, load_transfer
+from smp_lab.storage.transfers import TRANSFERS
 
 EXAMPLES = ("smp-lab check cached_runs", "smp-lab check runs/rte-smp_s-r0.1-s0-0123abcd")
 
@@ -68,7 +68,7 @@ def _checked(path: Path, verify: Callable[[Path], object], show: Callable[[str],
 
 
 def _check_transfer(file: Path) -> None:
-    transfer = load_transfer(file)
+    transfer = TRANSFERS.load(file)
     run_id = transfer.settings.mask_run
     # The run may lie in another folder, or nowhere any more.
     if run_id is not None and (run := file.parents[1] / run_id).is_dir():

@@ -10,8 +10,8 @@ they are read::
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from types import NoneType
@@ -26,7 +26,7 @@ from smp_lab.methods import get_method
 from smp_lab.paths import transfers_folder
 from smp_lab.storage.predictions import predictions_table
 from smp_lab.storage.runs import RunRecord
-from smp_lab.storage.store import Seen, Store, cut
+from smp_lab.storage.store import Store, cut
 from smp_lab.storage.versions import TRANSFER_VERSIONS, TransferVersion1
 from smp_lab.tasks import Task, get_task
 
@@ -216,11 +216,6 @@ def save_transfer(
     )
 
 
-def transfer_file(runs: Path, settings: TransferSettings) -> Path:
-    """The file of a transfer in a folder of runs, written or not."""
-    return TRANSFERS.path_of(runs, settings.transfer_id)
-
-
 def _build(file: Path, content: Mapping[str, Any], model: TransferVersion1) -> TransferRecord:
     settings, results = TransferSettings.from_dict(content["settings"]), model.results
     task = settings.task_info
@@ -246,42 +241,3 @@ TRANSFERS: Store[TransferRecord] = Store(
     build=_build,
     again="Restore it, or delete it and start smp-lab transfer again.",
 )
-
-
-def load_transfer(file: Path) -> TransferRecord:
-    """Read and verify one transfer.
-
-    Raises
-    ------
-    RunFormatError
-        If the file is no transfer, is cut off or altered, or of a schema version that is not known here.
-    """
-    return TRANSFERS.load(file)
-
-
-@dataclass(frozen=True)
-class TransferIndex:
-    """Transfers in some folders of runs, and what among them could not be read.
-
-    Parameters
-    ----------
-    transfers
-        By id; one in several folders is taken from the first.
-    problems
-        ``(file, sentence)`` for each that should be a transfer and is not.
-    seen
-        As in `Listing`.
-    """
-
-    transfers: Mapping[str, TransferRecord]
-    problems: tuple[tuple[Path, str], ...]
-    seen: Seen[TransferRecord] = field(default_factory=dict, repr=False, compare=False)
-
-
-def list_transfers(folders: Iterable[Path], before: TransferIndex | None = None) -> TransferIndex:
-    """Read every transfer in some folders of runs; a folder without any counts as empty.
-
-    Of an index from `before`, what has not changed since is taken as it is.
-    """
-    found = TRANSFERS.list(folders, before.seen.get) if before else TRANSFERS.list(folders)
-    return TransferIndex(found.records, found.problems, found.seen)

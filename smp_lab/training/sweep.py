@@ -24,7 +24,7 @@ from smp_lab.recipes import PACKAGED_ENCODER, draft
 from smp_lab.storage.measurements import MEASUREMENTS
 from smp_lab.storage.runs import RunRecord, load_run
 from smp_lab.storage.sealed import replace_durably
-from smp_lab.storage.transfers import list_transfers
+from smp_lab.storage.transfers import TRANSFERS
 from smp_lab.tasks.own import read_task_file
 from smp_lab.training.checkpoints import step_of
 from smp_lab.training.data import load_task_data
@@ -147,7 +147,7 @@ class Sweep:
         self.runs, self._more = runs, more
         self._folders = {"glue_folder": glue_folder, "squad_folder": squad_folder}
         self.fingerprints = fingerprints or Fingerprints(self._folders)
-        self._transfers, self._measured = list_transfers([]), MEASUREMENTS.list([])
+        self._transfers, self._measured = TRANSFERS.list([]), MEASUREMENTS.list([])
 
     def state(self, item: GridItem) -> State:
         """What there is of a run or a measurement.
@@ -185,8 +185,8 @@ class Sweep:
         if asked.kind == TRANSFER:
             ids = [run.run_id for run in made]
             item_id, words = f"{ids[0]}-on-{on.config.task}", ("transfer", *ids)
-            self._transfers = list_transfers([self.runs], self._transfers)
-            done = is_transferred(made, on.config.task, self._transfers.transfers.values())
+            self._transfers = TRANSFERS.list([self.runs], self._transfers.seen.get)
+            done = is_transferred(made, on.config.task, self._transfers.records.values())
         else:
             item_id, words = f"{on.run_id}-{asked.kind}", ("evaluate", on.run_id)
             self._measured = MEASUREMENTS.list([self.runs], self._measured.seen.get)

@@ -23,9 +23,7 @@ from smp_lab.storage.transfers import (
     TRANSFERS,
     TransferRecord,
     TransferSettings,
-    load_transfer,
     save_transfer,
-    transfer_file,
 )
 from smp_lab.tasks import Task, get_task
 from smp_lab.tasks.own import TaskFile
@@ -131,9 +129,9 @@ def transfer(
         splits: list[DevelopmentSplit] = []
         for mask in masks:
             settings = _settings(mask, prepared)
-            file = transfer_file(folder, settings)
+            file = TRANSFERS.path_of(folder, settings.transfer_id)
             if file.exists():
-                found.append(load_transfer(file))
+                found.append(TRANSFERS.load(file))
                 if write:
                     write(f"{settings.transfer_id}  is there already")
                 continue

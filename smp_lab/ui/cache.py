@@ -37,7 +37,7 @@ from smp_lab.storage.measurements import MEASUREMENTS, MeasurementRecord
 from smp_lab.storage.published import published_ablations, published_points
 from smp_lab.storage.runs import RUNS, RunIndex, RunRecord, ScoreHistory, list_runs, load_run
 from smp_lab.storage.store import Listing, Store
-from smp_lab.storage.transfers import TRANSFERS, TransferIndex, TransferRecord, list_transfers, load_transfer
+from smp_lab.storage.transfers import TRANSFERS, TransferRecord
 from smp_lab.ui import opened
 
 Stamp = tuple[str, int]
@@ -75,7 +75,7 @@ def run_labels() -> dict[str, str]:
     return _run_labels(_folders(), _stamps(RUNS))
 
 
-def transfer_index() -> TransferIndex:
+def transfer_index() -> Listing[TransferRecord]:
     """Transfers of own and cached runs, read again when one was added, changed or removed."""
     return _transfer_index(_folders(), _stamps(TRANSFERS))
 
@@ -138,8 +138,8 @@ def _run_labels(folders: tuple[Path, ...], stamps: str) -> dict[str, str]:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _transfer_index(folders: tuple[Path, ...], stamps: str) -> TransferIndex:
-    return list_transfers(folders)
+def _transfer_index(folders: tuple[Path, ...], stamps: str) -> Listing[TransferRecord]:
+    return TRANSFERS.list(folders)
 
 
 def known_bases() -> list[str]:
@@ -253,7 +253,7 @@ def _reliability(stamp: Stamp, metric: str) -> sampling.Reliability:
 def transfer_table(transfers: Sequence[TransferRecord], run_labels: Mapping[str, str]) -> pd.DataFrame:
     """`transfer.transfer_table` of the main metrics of transfers; raises what their predictions raise."""
     found = [
-        sampling.reliability(load_transfer(each.path).predictions, info, info.main_metric)
+        sampling.reliability(TRANSFERS.load(each.path).predictions, info, info.main_metric)
         for each in transfers
         for info in [each.settings.task_info]
     ]

@@ -99,7 +99,7 @@ def transfers(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
     with messages.slot():
         for _, sentence in index.problems:
             messages.error(sentence)
-        measured = _of_these(list(index.transfers.values()), runs)
+        measured = _of_these(list(index.records.values()), runs)
     fractions = sorted({t.settings.mask_remaining for t in measured})
     levels = list(dict.fromkeys(map(controls.percent, fractions)))
     if levels:

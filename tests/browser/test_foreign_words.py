@@ -21,7 +21,7 @@ from smp_lab.storage.imported import save_imported
 from smp_lab.storage.measurements import SIZE, MeasurementSettings, save_measurement
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.sealed import to_json
-from smp_lab.storage.transfers import list_transfers
+from smp_lab.storage.transfers import TRANSFERS
 
 from . import harness
 
@@ -73,7 +73,7 @@ def hostile(tmp_path_factory):
     record = json.loads(transfer.path.read_text())
     speak(record)
     transfer.path.write_bytes(to_json({name: value for name, value in record.items() if name != "sha256"}))
-    assert not list_transfers([folder]).problems and len(list_runs([folder]).problems) == 1
+    assert not TRANSFERS.list([folder]).problems and len(list_runs([folder]).problems) == 1
     # A mask of somebody else's, and what was measured of it.
     opened = Opened(masks=run.masks, format=WORDS[0], base=Base(WORDS[0], 64 * "c", TINY), assumed=tuple(WORDS))
     mask = save_imported(folder, opened, source=WORDS[1], label=WORDS[0], task="rte")

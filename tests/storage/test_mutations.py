@@ -29,7 +29,7 @@ from smp_lab.layout import MatrixId
 from smp_lab.paths import MASKS_FILE, RECORD_FILE, cached_runs_folder
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.sealed import own_sha256
-from smp_lab.storage.transfers import list_transfers
+from smp_lab.storage.transfers import TRANSFERS
 
 MOST_BYTES = 2**30
 # What hangs is waited for no longer; no mutation takes a tenth of it.
@@ -61,7 +61,7 @@ def real_runs():
 
 
 RUNS = real_runs()
-(TRANSFER, *_) = list_transfers([cached_runs_folder()]).transfers.values()
+(TRANSFER, *_) = TRANSFERS.list([cached_runs_folder()]).records.values()
 
 
 def pick(rng, options):
@@ -279,10 +279,10 @@ def one_mutation(number, folder):
             assert len(index.runs) + len(index.problems) == 2
             # Sentences can be printed and sent.
             assert all(sentence.encode() and str(path).encode() for path, sentence in index.problems)
-            transfers = list_transfers([folder])
-            for each in transfers.transfers.values():
+            transfers = TRANSFERS.list([folder])
+            for each in transfers.records.values():
                 assert len(each.predictions) == sum(each.results["n_examples"].values())
-            assert len(transfers.transfers) + len(transfers.problems) == 1
+            assert len(transfers.records) + len(transfers.problems) == 1
             for command in (["check", str(folder)], ["runs", "--folder", str(folder)]):
                 result = CliRunner().invoke(cli.commands, command, catch_exceptions=False)
                 assert whole.run_id in result.stdout

@@ -20,7 +20,7 @@ from smp_lab.errors import SmpLabError
 from smp_lab.paths import HISTORY_FILE, MASKS_FILE, PREDICTIONS_FILE, RECORD_FILE, SCORES_FILE
 from smp_lab.storage import store
 from smp_lab.storage.runs import list_runs, load_run
-from smp_lab.storage.transfers import list_transfers
+from smp_lab.storage.transfers import TRANSFERS
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +121,8 @@ def test_a_number_that_is_none_is_named_in_a_transfer_too(runs, number):
     whole, broken = make_transfer(runs, None, "rte", mask_seed=1), make_transfer(runs, None, "rte")
     text = broken.path.read_text()
     broken.path.write_text(text.replace('"wall_seconds": 12.5', f'"wall_seconds": {number}'))
-    index = list_transfers([runs])
-    assert list(index.transfers) == [whole.transfer_id]
+    index = TRANSFERS.list([runs])
+    assert list(index.records) == [whole.transfer_id]
     assert "is cut off or is not JSON" in index.problems[0][1]
 
 
@@ -275,8 +275,8 @@ def test_a_transfer_that_is_no_regular_file_is_named(runs, put):
     whole, broken = make_transfer(runs, None, "rte", mask_seed=1), make_transfer(runs, None, "rte")
     broken.path.unlink()
     put(broken.path)
-    index = list_transfers([runs])
-    assert list(index.transfers) == [whole.transfer_id]
+    index = TRANSFERS.list([runs])
+    assert list(index.records) == [whole.transfer_id]
     assert "cannot be read (" in index.problems[0][1]
 
 
@@ -348,8 +348,8 @@ def test_transfers_behind_a_link_are_not_read(runs, tmp_path):
     transfer = make_transfer(runs, None, "rte")
     moved = transfer.path.parent.rename(tmp_path / "transfers")
     transfer.path.parent.symlink_to(moved)
-    index = list_transfers([runs])
-    assert not index.transfers and "is a link out of its folder" in index.problems[0][1]
+    index = TRANSFERS.list([runs])
+    assert not index.records and "is a link out of its folder" in index.problems[0][1]
 
 
 def test_a_record_of_the_first_version_opens(stranger):

@@ -11,7 +11,7 @@ from conftest import make_transfer, random_masks
 from smp_lab.errors import MaskFormatError, RunFormatError, RunWriteError
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.sealed import own_sha256
-from smp_lab.storage.transfers import list_transfers, load_transfer, save_transfer, transfer_file
+from smp_lab.storage.transfers import TRANSFERS, save_transfer
 
 
 def edit(transfer, change, sealed=True):
@@ -36,9 +36,9 @@ def save_like(transfer, runs, predictions, n_examples, **settings):
 def test_what_is_written_is_read(runs, write_run):
     run = write_run(task="cola")
     saved = make_transfer(runs, run, "rte", accuracy=0.55)
-    (read,) = list_transfers([runs]).transfers.values()
+    (read,) = TRANSFERS.list([runs]).records.values()
     assert read == saved
-    assert read.path == transfer_file(runs, saved.settings) == runs / "transfers" / f"{read.transfer_id}.json"
+    assert read.path == TRANSFERS.path_of(runs, saved.transfer_id) == runs / "transfers" / f"{read.transfer_id}.json"
     assert read.transfer_id.startswith(f"{run.run_id}-on-rte-")
     assert read.results["metrics"] == {"accuracy": 0.55}
     assert read.predictions["correct"].mean() == 0.55
@@ -90,7 +90,7 @@ def test_the_folder_of_transfers_is_no_run(runs, write_run):
     make_transfer(runs, run, "rte")
     index = list_runs([runs])
     assert (list(index.runs), index.problems) == ([run.run_id], ())
-    assert list_transfers([runs / "nowhere"]).transfers == {}
+    assert TRANSFERS.list([runs / "nowhere"]).records == {}
 
 
 def test_one_that_is_there_is_left_as_it_is(runs):
@@ -144,8 +144,8 @@ def set_to(*path):
 def test_a_damaged_transfer_is_one_sentence(runs, change, sealed, sentence):
     whole, broken = make_transfer(runs, None, "rte", mask_seed=1), make_transfer(runs, None, "rte")
     edit(broken, change, sealed)
-    index = list_transfers([runs])
-    assert list(index.transfers) == [whole.transfer_id]
+    index = TRANSFERS.list([runs])
+    assert list(index.records) == [whole.transfer_id]
     ((file, told),) = index.problems
     assert file == broken.path
     assert sentence in told
@@ -157,12 +157,12 @@ def test_what_is_no_transfer_is_one_sentence(runs, content):
     file = make_transfer(runs, None, "rte").path
     file.write_bytes(content)
     with pytest.raises(RunFormatError, match="is cut off or is not JSON|has schema version None"):
-        load_transfer(file)
+        TRANSFERS.load(file)
 
 
 def test_a_file_in_place_of_the_folder_is_a_problem(runs):
     (runs / "transfers").write_text("x")
-    ((_, sentence),) = list_transfers([runs]).problems
+    ((_, sentence),) = TRANSFERS.list([runs]).problems
     assert sentence.endswith("of transfers cannot be read (Not a directory).")
 
 

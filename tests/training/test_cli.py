@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from smp_lab import cli, recipes
 from smp_lab.storage.runs import list_runs
-from smp_lab.storage.transfers import list_transfers
+from smp_lab.storage.transfers import TRANSFERS
 from smp_lab.tasks import TASKS
 from smp_lab.training import prepare as prepare_module
 from smp_lab.training import run as training
@@ -194,7 +194,7 @@ def test_masks_are_scored_from_the_command_line(runs, bert_folder, glue, tmp_pat
     assert all("is there already" in line for line in invoke("transfer", record.path)[:-1])
     elsewhere = invoke("transfer", record.run_id, record.path, "--runs", tmp_path / "elsewhere", "--task", "rte")
     assert len(elsewhere) == len(lines)
-    transfers = list_transfers([tmp_path / "elsewhere"]).transfers.values()
+    transfers = TRANSFERS.list([tmp_path / "elsewhere"]).records.values()
     assert {transfer.provenance["command"] for transfer in transfers} == {
         f"smp-lab transfer {record.run_id} --task rte"
     }

@@ -159,12 +159,12 @@ import sys
 from pathlib import Path
 from smp_lab import plots
 from smp_lab.storage.runs import list_runs
-from smp_lab.storage.transfers import list_transfers
+from smp_lab.storage.transfers import TRANSFERS
 from smp_lab.storage.measurements import MEASUREMENTS
 folder = Path(sys.argv[1])
 if sys.argv[2:]:
-    moved, measured = list_transfers([folder]), MEASUREMENTS.list([folder])
-    print(moved.problems, measured.problems, len(moved.transfers), len(measured.records))
+    moved, measured = TRANSFERS.list([folder]), MEASUREMENTS.list([folder])
+    print(moved.problems, measured.problems, len(moved.records), len(measured.records))
 else:
     (run,) = list_runs([folder]).runs.values()
     print(run.config.task_info.title, run.config.task_info.classes[0], run.mask_record.label)

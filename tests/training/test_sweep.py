@@ -25,7 +25,7 @@ from smp_lab.jobs.runners import DONE, FAILED, LocalRunner
 from smp_lab.paths import LOGS_FOLDER, UNFINISHED_FOLDER, cached_runs_folder, grid_file, unfinished_folder
 from smp_lab.storage.measurements import MEASUREMENTS
 from smp_lab.storage.runs import list_runs
-from smp_lab.storage.transfers import list_transfers
+from smp_lab.storage.transfers import TRANSFERS
 from smp_lab.training.encoders import EncoderFiles
 from smp_lab.training.sweep import MISSING, Fingerprints, Sweep
 
@@ -149,8 +149,8 @@ def test_masks_are_measured_once_they_are_made(arguments, runs: Path, glue: Path
     kinds = [record.settings.kind for record in MEASUREMENTS.list([runs]).records.values()]
     assert sorted(kinds) == ["heads", "score", "size"]
     # Its own mask and four controls.
-    assert [record.settings.mask_run for record in list_transfers([runs]).transfers.values()].count(made) == 1
-    assert len(list_transfers([runs]).transfers) == 5
+    assert [record.settings.mask_run for record in TRANSFERS.list([runs]).records.values()].count(made) == 1
+    assert len(TRANSFERS.list([runs]).records) == 5
     assert not list((runs / UNFINISHED_FOLDER).glob("*"))
 
 

@@ -8,7 +8,7 @@ from training.conftest import tiny_data
 
 from smp_lab.errors import ConfigError, DataError, TrainingError
 from smp_lab.masks import kept_count, top_k
-from smp_lab.storage.transfers import list_transfers
+from smp_lab.storage.transfers import TRANSFERS
 from smp_lab.training import prepare as prepare_module
 from smp_lab.training import transfer as transfer_module
 from smp_lab.training.encoders import find_encoder, load_encoder
@@ -131,7 +131,7 @@ def test_the_matrix_is_filled_once_for_each_density(trained, score, runs):
     again = score(records[:1], ["rte", "cola", "mrpc"], write=lines.append)
     assert sum("is there already" in line for line in lines) == 2 * (1 + N_CONTROLS)
     assert {t.settings.task for t in again} == {"rte", "cola", "mrpc"}
-    assert list_transfers([runs]).transfers.keys() == {t.transfer_id for t in [*made, *again]}
+    assert TRANSFERS.list([runs]).records.keys() == {t.transfer_id for t in [*made, *again]}
 
 
 def test_majority_is_the_better_constant(trained, score):
