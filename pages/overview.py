@@ -12,7 +12,8 @@ from smp_lab.analysis import overview as analysis
 from smp_lab.analysis.run_table import search
 from smp_lab.figures.overview import draw_method, plot_answer
 from smp_lab.report import opened, report
-from smp_lab.storage.runs import RunIndex, load_run
+from smp_lab.storage.runs import RunRecord, load_run
+from smp_lab.storage.store import Listing
 from smp_lab.ui import cache, columns, controls, links, messages, run_card
 from smp_lab.ui.glossary import explain
 
@@ -38,11 +39,11 @@ def main() -> None:
     index = cache.run_index()
     st.title("How much of a language model does a task need?")
     answer = messages.answer_slot()
-    if index.runs:
+    if index.records:
         _answer(answer, cache.run_table())
     _method()
     st.header("Runs", anchor="runs")
-    if index.runs:
+    if index.records:
         _choose(index, cache.run_table())
         run_card.show(index)
     else:
@@ -85,7 +86,7 @@ def _method() -> None:
     )
 
 
-def _choose(index: RunIndex, table: pd.DataFrame) -> None:
+def _choose(index: Listing[RunRecord], table: pd.DataFrame) -> None:
     """The runs as a table; selected rows are the choice that all pages share."""
     names = cache.run_labels()
     places = st.columns([2, 1, 1, 1, 1])
@@ -124,7 +125,7 @@ def _choose(index: RunIndex, table: pd.DataFrame) -> None:
         controls.data_downloads(shown.drop(columns="settings"), "runs")
         controls.text_download(
             "Report (HTML)",
-            lambda: _report(index, [name for name in chosen or shown["run_id"] if name in index.runs], table),
+            lambda: _report(index, [name for name in chosen or shown["run_id"] if name in index.records], table),
             "report.html",
             "text/html",
             key="report",
@@ -132,9 +133,9 @@ def _choose(index: RunIndex, table: pd.DataFrame) -> None:
         )
 
 
-def _report(index: RunIndex, names: Sequence[str], table: pd.DataFrame) -> str:
+def _report(index: Listing[RunRecord], names: Sequence[str], table: pd.DataFrame) -> str:
     # Of records of its own: those of the index stay as small as they are.
-    records, problems = opened(names, lambda name: load_run(index.runs[name].path))
+    records, problems = opened(names, lambda name: load_run(index.records[name].path))
     return report(records, table, problems)
 
 

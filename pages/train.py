@@ -47,9 +47,9 @@ def _seconds(jobs: list[Job], current: float = SECONDS) -> float:
 def _new_run(jobs: list[Job]) -> None:
     like = st.query_params.get(_LIKE)
     index = cache.run_index()
-    if like is not None and like in index.runs and st.session_state.get("filled_from") != like:
+    if like is not None and like in index.records and st.session_state.get("filled_from") != like:
         st.session_state["filled_from"] = like
-        forms.fill_from(index.runs[like].config)
+        forms.fill_from(index.records[like].config)
     with st.expander("New run", expanded=not jobs or like is not None):
         if (sentence := safety.refusal()) is not None:
             st.info(sentence)
@@ -122,7 +122,7 @@ def _jobs(queue: Queue, jobs: list[Job]) -> None:
     live.show_state(queue, job, run)
     if not links.in_lecture():
         steer.one_job(job)
-    if job.run_id is not None and job.run_id in cache.run_index().runs:
+    if job.run_id is not None and job.run_id in cache.run_index().records:
         st.success("The run is finished and stands among the others.")
         with st.container(horizontal=True):
             for page, label in _OF_A_RUN.items():

@@ -53,7 +53,7 @@ def open_runs(folder: str | Path, **settings: object) -> list[RunRecord]:
     """
     runs = [
         run
-        for run in list_runs([Path(folder)]).runs.values()
+        for run in list_runs([Path(folder)]).records.values()
         if all(getattr(run.config, name) == value for name, value in settings.items())
     ]
     if not runs:

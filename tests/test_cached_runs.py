@@ -28,14 +28,14 @@ def size(folder):
 
 def test_runs_keep_their_ids_for_ever():
     assert len(FIRST_IDS) == 118
-    assert set(FIRST_IDS) <= INDEX.runs.keys()
-    assert all(run.config.run_id == run_id == run.path.name for run_id, run in INDEX.runs.items())
+    assert set(FIRST_IDS) <= INDEX.records.keys()
+    assert all(run.config.run_id == run_id == run.path.name for run_id, run in INDEX.records.items())
 
 
 def test_every_record_is_whole_and_small():
     assert not INDEX.problems
     sizes = []
-    for run in INDEX.runs.values():
+    for run in INDEX.records.values():
         run.verify()
         sizes.append(size(run.path))
         assert sizes[-1] < MOST_BYTES, run.run_id
@@ -44,7 +44,9 @@ def test_every_record_is_whole_and_small():
 
 
 def test_every_task_has_masks_further_seeds_and_controls():
-    grid = {(run.config.task, run.config.method, run.config.remaining, run.config.seed) for run in INDEX.runs.values()}
+    grid = {
+        (run.config.task, run.config.method, run.config.remaining, run.config.seed) for run in INDEX.records.values()
+    }
     assert grid >= {(task, "dense", 1.0, seed) for task in TASKS for seed in (0, 1)}
     assert grid >= {(task, method, level, 0) for task in TASKS for method in LEVELS for level in LEVELS[method]}
     # Masking functions compared.
@@ -54,7 +56,7 @@ def test_every_task_has_masks_further_seeds_and_controls():
 
 
 def test_a_control_has_one_mask_for_all_tasks():
-    controls = [run for run in INDEX.runs.values() if run.config.method_info.is_control]
+    controls = [run for run in INDEX.records.values() if run.config.method_info.is_control]
     masks = {(run.config.method, run.config.remaining): set() for run in controls}
     for run in controls:
         masks[run.config.method, run.config.remaining].add(run.masks_file)
@@ -62,7 +64,7 @@ def test_a_control_has_one_mask_for_all_tasks():
 
 
 def test_every_record_says_where_it_comes_from():
-    for run in INDEX.runs.values():
+    for run in INDEX.records.values():
         provenance = run.provenance
         assert len(provenance["git_commit"]) == 40 and provenance["git_dirty"] is False, run.run_id
         assert provenance["wall_seconds"] > 0

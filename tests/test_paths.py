@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from smp_lab.paths import named_path
-from smp_lab.storage.runs import find_run
+from smp_lab.storage.runs import RUNS
 
 
 def test_a_home_that_nobody_has_is_a_file_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert named_path("~/glue") == tmp_path / "glue"
     assert named_path("~nobody-of-this-name/glue") == Path("~nobody-of-this-name/glue")
-    assert find_run("~nobody-of-this-name/run", [tmp_path]) is None
+    assert RUNS.find("~nobody-of-this-name/run", [tmp_path]) is None

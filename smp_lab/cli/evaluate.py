@@ -27,7 +27,7 @@ from smp_lab.storage.imported import IMPORTED_MASKS
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.measurements import MeasurementRecord
 from smp_lab.storage.release import MNLI_WORDS, TITLE
-from smp_lab.storage.runs import find_run
+from smp_lab.storage.runs import RUNS
 from smp_lab.tasks import get_task
 
 EXAMPLES = (
@@ -153,7 +153,7 @@ def _mask(name: str, folders: tuple[Path, ...]) -> tuple[MaskRecord, bool]:
     """A mask, and whether it came as the authors release theirs."""
     if (imported := IMPORTED_MASKS.find(name, folders)) is not None:
         return imported.mask_record, imported.settings.format == TITLE
-    run = find_run(name, folders)
+    run = RUNS.find(name, folders)
     mask = run.mask_record if run else None
     if mask is None:
         raise RunFormatError(f"There is no mask {name[:200]!r} in {' or '.join(map(str, dict.fromkeys(folders)))}.")

@@ -14,7 +14,7 @@ import typer
 
 from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError
 from smp_lab.paths import GLUE_VARIABLE, RUNS_VARIABLE, SQUAD_VARIABLE, cached_runs_folder, own_runs_folder
-from smp_lab.storage.runs import RunRecord, find_run
+from smp_lab.storage.runs import RUNS, RunRecord
 from smp_lab.tasks.own import TaskFile, read_task_file
 
 
@@ -104,7 +104,7 @@ def existing(folder: Path) -> Path:
 def named_run(name: str, *folders: Path) -> RunRecord:
     """A run by its folder, or by its id in some folders of runs, among one's own and the cached ones."""
     folders = tuple(dict.fromkeys([*folders, own_runs_folder(), cached_runs_folder()]))
-    run = find_run(name, folders)
+    run = RUNS.find(name, folders)
     if run is None:
         raise RunFormatError(
             f"There is no run {name!r} in {' or '.join(map(str, folders))}. `smp-lab runs` lists them."

@@ -34,7 +34,7 @@ def command(
     if not records:
         raise RunFormatError(problems[0])
     around = list_runs(sorted({record.path.parent for record in records}))
-    page = report(records, run_table(around.runs.values()), problems)
+    page = report(records, run_table(around.records.values()), problems)
     try:
         with target.open("x", encoding="utf-8") as file:
             file.write(page)

@@ -37,13 +37,13 @@ def command(
     folders = [own_runs_folder(), cached_runs_folder()] if folder is None else [existing(folder)]
     index = list_runs(folders)
     if as_json:
-        runs = index.runs.values()
+        runs = index.records.values()
         table = run_table(runs).assign(folder=[str(run.path.parent) for run in runs]).drop(columns="settings")
         chosen_rows = table["task"].isin(tasks) & table["method"].isin(methods)
         problems = [{"folder": str(path), "problem": sentence} for path, sentence in index.problems]
         print_json({"runs": table[chosen_rows], "problems": problems})
         return
-    chosen = [run for run in index.runs.values() if run.config.task in tasks and run.config.method in methods]
+    chosen = [run for run in index.records.values() if run.config.task in tasks and run.config.method in methods]
     if chosen:
         header = ("run", "task", "method", "remaining %", "measured %", "metric", "value", "n", "folder")
         for line in _aligned([header, *map(_row, chosen)], right={3, 4, 6, 7}):

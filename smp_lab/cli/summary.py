@@ -64,14 +64,14 @@ def command(
     index = list_runs([existing(folder)])
     for _, sentence in index.problems:
         typer.echo(f"smp-lab: {sentence}", err=True)
-    if not index.runs:
+    if not index.records:
         raise RunFormatError(f"Folder {folder} holds no runs.")
-    runs = list(index.runs.values())
+    runs = list(index.records.values())
     rows = run_table(runs)
     if claims:
 
         def compare(a: str, b: str) -> Comparison:
-            one, other = index.runs[a], index.runs[b]
+            one, other = index.records[a], index.records[b]
             return compare_on(one.predictions, other.predictions, one.config.task_info, one.main_metric)
 
         table = claims_table(rows, compare, published_points(), published_ablations())

@@ -255,7 +255,7 @@ _PUBLISHED = {
 
 def known_bases(folders: Iterable[Path]) -> list[Base]:
     """Encoders of the runs in some folders, then those that many masks are for."""
-    return bases_of(list_runs(folders).runs.values())
+    return bases_of(list_runs(folders).records.values())
 
 
 def bases_of(runs: Iterable[RunRecord]) -> list[Base]:

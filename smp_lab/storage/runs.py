@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,7 +58,7 @@ from smp_lab.storage.mask_records import MEASURED_RUN, MaskRecord
 from smp_lab.storage.predictions import predictions_table
 from smp_lab.storage.run_index import Part, RunRows
 from smp_lab.storage.sealed import sync_folder, why, write_durably
-from smp_lab.storage.store import Seen, Store, cut, fenced
+from smp_lab.storage.store import Listing, Store, cut, fenced
 from smp_lab.storage.versions import RUN_VERSIONS, RunVersion1, Seal
 
 # Of the arrays of one file, unpacked; a file's own limit follows from its record and is mostly far below.
@@ -576,26 +576,9 @@ def load_run(path: Path) -> RunRecord:
     return RUNS.load(path)
 
 
-@dataclass(frozen=True)
-class RunIndex:
-    """Runs of some folders, and what in them could not be read.
-
-    Parameters
-    ----------
-    runs
-        By run id, in order of the ids; a run in several folders is taken from the first.
-    problems
-        ``(folder, sentence)`` for each folder that should be a run and is not.
-    seen
-        As in `Listing`.
-    """
-
-    runs: Mapping[str, RunRecord]
-    problems: tuple[tuple[Path, str], ...]
-    seen: Seen[RunRecord] = field(default_factory=dict, repr=False, compare=False)
-
-
-def list_runs(folders: Iterable[Path], before: RunIndex | None = None, kept_in: Path | None = None) -> RunIndex:
+def list_runs(
+    folders: Iterable[Path], before: Listing[RunRecord] | None = None, kept_in: Path | None = None
+) -> Listing[RunRecord]:
     """Read run.json of every run in some folders; a missing folder counts as empty.
 
     Parameters
@@ -603,7 +586,7 @@ def list_runs(folders: Iterable[Path], before: RunIndex | None = None, kept_in: 
     folders
         A run in several is taken from the first.
     before
-        An index of the same folders: what has not changed since is taken from it.
+        A listing of the same folders: what has not changed since is taken from it.
     kept_in
         File that keeps what a listing needs from one process to the next; see `smp_lab.storage.run_index`.
     """
@@ -617,7 +600,7 @@ def list_runs(folders: Iterable[Path], before: RunIndex | None = None, kept_in: 
         found = RUNS.list(folders)
     if rows:
         rows.keep(found.seen)
-    return RunIndex(found.records, found.problems, found.seen)
+    return found
 
 
 def _from_row(
@@ -631,17 +614,6 @@ def _from_row(
         Part(results, lambda: load_run(path).results),
         seals,
     )
-
-
-def find_run(name: str, folders: Iterable[Path]) -> RunRecord | None:
-    """The run whose folder, or whose id in one of some folders of runs, this is; None where there is none.
-
-    Raises
-    ------
-    RunFormatError
-        If it is there and cannot be read.
-    """
-    return RUNS.find(name, folders)
 
 
 def unused_shared_masks(folder: Path) -> list[Path]:

@@ -34,7 +34,7 @@ from smp_lab.errors import ConfigError, EncoderError, TrainingError, first_line
 from smp_lab.methods import NONE
 from smp_lab.paths import cached_runs_folder, weights_file
 from smp_lab.storage.archives import MAX_HEADER_BYTES, from_npy
-from smp_lab.storage.runs import RunRecord, find_run
+from smp_lab.storage.runs import RUNS, RunRecord
 from smp_lab.storage.sealed import read_regular, replace_durably
 from smp_lab.tasks import Task
 from smp_lab.training.checkpoints import writing
@@ -104,7 +104,7 @@ def find_teacher(name: str, task: Task, *, runs: Sequence[Path], encoder: Encode
         If there is no such teacher, it has other classes, is a run of another task or not dense, or its weights are
         not kept.
     """
-    if (run := find_run(name, runs)) is not None:
+    if (run := RUNS.find(name, runs)) is not None:
         return _from_run(run, task, runs, encoder)
     try:
         return _from_checkpoint(find_encoder(name), task)

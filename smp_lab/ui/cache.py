@@ -35,7 +35,7 @@ from smp_lab.storage.imported import IMPORTED_MASKS, ImportedMask, bases_of
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.measurements import MEASUREMENTS, MeasurementRecord
 from smp_lab.storage.published import published_ablations, published_points
-from smp_lab.storage.runs import RUNS, RunIndex, RunRecord, ScoreHistory, list_runs, load_run
+from smp_lab.storage.runs import RUNS, RunRecord, ScoreHistory, list_runs, load_run
 from smp_lab.storage.store import Listing, Store
 from smp_lab.storage.transfers import TRANSFERS, TransferRecord
 from smp_lab.ui import opened
@@ -57,7 +57,7 @@ def looked_at_once() -> Iterator[None]:
         _LOOKED.reset(token)
 
 
-def run_index() -> RunIndex:
+def run_index() -> Listing[RunRecord]:
     """Own and cached runs, read again when a run was added, changed or removed."""
     return _run_index(_folders(), _stamps(RUNS))
 
@@ -112,7 +112,7 @@ def _look(store: Store[Any], folders: Sequence[Path]) -> str:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _run_index(folders: tuple[Path, ...], stamps: str) -> RunIndex:
+def _run_index(folders: tuple[Path, ...], stamps: str) -> Listing[RunRecord]:
     last = _last_index(folders)
     # What has not changed is not read again.
     last["runs"] = index = list_runs(folders, last.get("runs"), paths.index_file())
@@ -120,13 +120,13 @@ def _run_index(folders: tuple[Path, ...], stamps: str) -> RunIndex:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _last_index(folders: tuple[Path, ...]) -> dict[str, RunIndex]:
+def _last_index(folders: tuple[Path, ...]) -> dict[str, Listing[RunRecord]]:
     return {}
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _run_table(folders: tuple[Path, ...], stamps: str) -> pd.DataFrame:
-    runs = list(_run_index(folders, stamps).runs.values())
+    runs = list(_run_index(folders, stamps).records.values())
     own, _ = folders
     source = [f"measured, {'own' if run.path.parent == own else 'cached'}" for run in runs]
     return run_table_of(runs).assign(source=source)
@@ -149,7 +149,7 @@ def known_bases() -> list[str]:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _known_bases(folders: tuple[Path, ...], stamps: str) -> list[Base]:
-    return bases_of(_run_index(folders, stamps).runs.values())
+    return bases_of(_run_index(folders, stamps).records.values())
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

@@ -16,7 +16,8 @@ from smp_lab.analysis.summary import fingerprints
 from smp_lab.errors import SmpLabError
 from smp_lab.figures import style
 from smp_lab.storage.mask_records import MaskRecord
-from smp_lab.storage.runs import Masked, RunIndex, RunRecord
+from smp_lab.storage.runs import Masked, RunRecord
+from smp_lab.storage.store import Listing
 from smp_lab.ui import cache, export, lecture, links, messages
 
 # Pages that show a mask without a run.
@@ -170,7 +171,7 @@ def tables_of_runs(contents: Sequence[tuple[Masked, pd.DataFrame]]) -> pd.DataFr
     return cache.computed(run_table.tables_of_runs, contents, run_labels([run for run, _ in contents]))
 
 
-def pick_runs(index: RunIndex, page: str) -> None:
+def pick_runs(index: Listing[RunRecord], page: str) -> None:
     """The picker of runs that all pages share; its value is in the URL.
 
     Parameters
@@ -189,7 +190,7 @@ def pick_runs(index: RunIndex, page: str) -> None:
     st.multiselect(
         "Runs",
         # A link may name a run that is not here.
-        [*index.runs, *(run_id for run_id in asked if run_id not in index.runs)],
+        [*index.records, *(run_id for run_id in asked if run_id not in index.records)],
         format_func=lambda run_id: names.get(run_id, run_id),
         key=links.RUNS,
         placeholder="Choose runs to compare",
@@ -337,7 +338,7 @@ ALL_SEEDS_AND_CONTROLS = Unasked(
 )
 
 
-def chosen_runs(index: RunIndex, *, otherwise: Unasked | None = None) -> list[RunRecord]:
+def chosen_runs(index: Listing[RunRecord], *, otherwise: Unasked | None = None) -> list[RunRecord]:
     """The chosen runs that exist, with a sentence for those that do not.
 
     Parameters
@@ -347,22 +348,22 @@ def chosen_runs(index: RunIndex, *, otherwise: Unasked | None = None) -> list[Ru
     otherwise
         What is shown where none is chosen; None for all.
     """
-    if not index.runs:
+    if not index.records:
         no_runs()
         st.stop()
     chosen: list[str] = st.session_state.get(links.RUNS, [])
-    runs = [index.runs[run_id] for run_id in chosen if run_id in index.runs]
+    runs = [index.records[run_id] for run_id in chosen if run_id in index.records]
     shown, words = (runs, "") if runs else _unasked(index, otherwise)
     with messages.slot():
         for run_id in chosen:
-            if run_id not in index.runs:
+            if run_id not in index.records:
                 messages.warning(
                     f"There is no run {run_id!r} here. If it lies in another folder, set SMP_LAB_RUNS to that."
                 )
         if not runs:
             some = "the only one is" if len(shown) == 1 else f"all {len(shown)} are"
-            if len(shown) < len(index.runs):
-                those = f"{len(shown)} of {len(index.runs)} are shown{words}"
+            if len(shown) < len(index.records):
+                those = f"{len(shown)} of {len(index.records)} are shown{words}"
             else:
                 those = f"{some} {'shown' if otherwise else 'available'}"
             where = "" if links.in_lecture() else " Choose runs in the sidebar or on the overview."
@@ -370,9 +371,9 @@ def chosen_runs(index: RunIndex, *, otherwise: Unasked | None = None) -> list[Ru
     return shown
 
 
-def _unasked(index: RunIndex, otherwise: Unasked | None) -> tuple[list[RunRecord], str]:
+def _unasked(index: Listing[RunRecord], otherwise: Unasked | None) -> tuple[list[RunRecord], str]:
     """Runs that nobody chose, and what is to be said of them."""
-    every = list(index.runs.values())
+    every = list(index.records.values())
     if otherwise is None or len(every) <= otherwise.most:
         return every, ""
     picked = cache.computed(otherwise.pick, cache.run_table())
@@ -384,7 +385,7 @@ def _unasked(index: RunIndex, otherwise: Unasked | None) -> tuple[list[RunRecord
     more = f"; {left_out:,} runs of higher seeds are left out, because pairs grow with the square" if left_out else ""
     encoders = cache.run_table().set_index("run_id")["base_model"]
     of = f", of {messages.plain(encoders[picked[0]])}" if len(set(encoders)) > 1 else ""
-    return [index.runs[run_id] for run_id in picked], f"{of}, {otherwise.words}{more}"
+    return [index.records[run_id] for run_id in picked], f"{of}, {otherwise.words}{more}"
 
 
 def no_runs() -> None:

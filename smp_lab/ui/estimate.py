@@ -15,7 +15,8 @@ from smp_lab.jobs.speed import Speed
 from smp_lab.paths import UNFINISHED_FOLDER, own_runs_folder
 from smp_lab.recipes import draft
 from smp_lab.schedule import count_steps
-from smp_lab.storage.runs import RunIndex, RunRecord
+from smp_lab.storage.runs import RunRecord
+from smp_lab.storage.store import Listing
 from smp_lab.ui import actions, messages
 from smp_lab.ui.own_data import OwnData
 
@@ -29,7 +30,7 @@ def show(
     asked: dict[str, Any],
     data: str | None,
     own: OwnData | None,
-    index: RunIndex,
+    index: Listing[RunRecord],
     *,
     can_measure: bool,
 ) -> None:
@@ -48,11 +49,11 @@ def show(
 
 
 def sentence(
-    asked: Mapping[str, Any], index: RunIndex, measured: Speed | None = None, examples: int | None = None
+    asked: Mapping[str, Any], index: Listing[RunRecord], measured: Speed | None = None, examples: int | None = None
 ) -> str:
     """Steps, minutes and disk of a run, as measured here and by finished runs of the same encoder, and what is free."""
     config = draft(**asked, examples=examples)
-    like = [run for run in index.runs.values() if run.config.base_model == config.base_model]
+    like = [run for run in index.records.values() if run.config.base_model == config.base_model]
     same_task = [run for run in like if run.config.task == config.task]
     examples = (
         config.train_examples

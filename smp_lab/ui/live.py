@@ -27,7 +27,8 @@ from smp_lab.jobs.events import Follower, LiveRun, Snapshot, newest_snapshot_fil
 from smp_lab.jobs.queue import QUEUED, Job, Queue
 from smp_lab.jobs.whereabouts import Whereabouts, unfinished_runs
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout
-from smp_lab.storage.runs import RunIndex, RunRecord
+from smp_lab.storage.runs import RunRecord
+from smp_lab.storage.store import Listing
 from smp_lab.ui import cache, columns, controls, links, messages
 
 COLUMNS = {
@@ -150,13 +151,13 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
-def ghost_of(live: LiveRun, index: RunIndex) -> RunRecord | None:
+def ghost_of(live: LiveRun, index: Listing[RunRecord]) -> RunRecord | None:
     """A finished run of the same settings but another seed, if there is one."""
     same = settings_but_seed(live.config)
-    return next((run for run in index.runs.values() if settings_but_seed(run.config) == same), None)
+    return next((run for run in index.records.values() if settings_but_seed(run.config) == same), None)
 
 
-def show_pictures(queue: Queue, live: LiveRun, index: RunIndex) -> None:
+def show_pictures(queue: Queue, live: LiveRun, index: Listing[RunRecord]) -> None:
     """The pictures of a run as they form. In the lecture view the three that matter."""
     ghost = ghost_of(live, index)
     lecture = links.in_lecture()

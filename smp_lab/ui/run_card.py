@@ -7,25 +7,28 @@ import json
 import streamlit as st
 
 from smp_lab.analysis.run_card import FIRST, card_markdown, differences, run_card, sections
-from smp_lab.storage.runs import RunIndex
+from smp_lab.storage.runs import RunRecord
+from smp_lab.storage.store import Listing
 from smp_lab.ui import cache, columns, controls, links
 
 CARD = "card"
 
 
-def show(index: RunIndex) -> None:
+def show(index: Listing[RunRecord]) -> None:
     """What the record of one run says about itself, and in what chosen runs differ."""
     names = cache.run_labels()
-    chosen = [run_id for run_id in st.session_state.get(links.RUNS, []) if run_id in index.runs]
+    chosen = [run_id for run_id in st.session_state.get(links.RUNS, []) if run_id in index.records]
     if len(chosen) > 1:
         with st.expander(f"In what the {len(chosen)} chosen runs differ"):
-            table = differences({names[run_id]: index.runs[run_id].config for run_id in chosen})
+            table = differences({names[run_id]: index.records[run_id].config for run_id in chosen})
             columns.show(table, alt="Settings in which the chosen runs differ, a column per run")
             controls.data_downloads(table, "differences")
     # Open where a link asks for one; later choices are not to fold it.
     asked_for = st.session_state.setdefault("card_in_link", CARD in st.query_params)
     with st.expander("Run card: result, cost, and the command that makes a run again", expanded=asked_for):
-        run = index.runs[controls.pick("Run", {run_id: names[run_id] for run_id in chosen or index.runs}, key=CARD)]
+        run = index.records[
+            controls.pick("Run", {run_id: names[run_id] for run_id in chosen or index.records}, key=CARD)
+        ]
         card = run_card(run.config, run.layout, run.provenance, run.results)
         parts = {title: "\n".join(lines) for title, lines in sections(card).items()}
         for title in FIRST:

@@ -114,7 +114,7 @@ def _base(run: RunRecord) -> tuple[str, str]:
 
 def _fine_tuned() -> dict[tuple[str, str], RunRecord]:
     """Dense runs whose weights are kept, one for each task and encoder."""
-    dense = (run for run in cache.run_index().runs.values() if run.config.method == "dense")
+    dense = (run for run in cache.run_index().records.values() if run.config.method == "dense")
     return {_base(run): run for run in dense if weights_file(run.path.parent, run.run_id).is_file()}
 
 

@@ -70,7 +70,7 @@ def test_runs_of_two_schedules_are_no_seeds_of_one_another(runs):
 
 
 def test_readme_overview_and_curves_give_one_mean_and_one_number_of_seeds():
-    table = with_intervals(list_runs([cached_runs_folder()]).runs.values())
+    table = with_intervals(list_runs([cached_runs_folder()]).records.values())
     summary, curves = by_setting(summarize(table)), by_setting(mean_curves(table))
     assert summary == curves
     lines = re.search(

@@ -268,7 +268,7 @@ def make_base_sized(folder: Path, count: int) -> None:
 
 def overlap_row(name: str, folder: Path, count: int, goal: float) -> Row:
     """All pairs of so many masks, read from disk and compared."""
-    paths = [run.path for run in list_runs([folder]).runs.values() if run.has_masks][:count]
+    paths = [run.path for run in list_runs([folder]).records.values() if run.has_masks][:count]
     start = time.perf_counter()
     masks = {path.name: load_run(path).masks for path in paths}
     read = time.perf_counter() - start
@@ -496,7 +496,7 @@ async def many_visitors(
 
 async def measure(runs: Path, log: Path, options: argparse.Namespace) -> list[Row]:
     """All that needs a browser."""
-    index = list_runs([runs]).runs.values()
+    index = list_runs([runs]).records.values()
     by_task = {run.config.task: run.run_id for run in index if run.has_scores}
     query = "/?" + "&".join(f"runs={run_id}" for run_id in list(by_task.values())[:N_CHOSEN])
     async with async_playwright() as playwright:

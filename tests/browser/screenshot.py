@@ -41,7 +41,7 @@ MS_A_FRAME, MS_OF_THE_LAST = 350, 3000
 
 def usual_runs() -> str:
     """Address of usual cached runs: of tasks with fine-tuning, and of methods that are there for all of these."""
-    runs = list(list_runs([cached_runs_folder()]).runs.values())
+    runs = list(list_runs([cached_runs_folder()]).records.values())
     usual = [run for run, variant in zip(runs, variants([run.config for run in runs]), strict=True) if not variant]
     tasks = {run.config.task for run in usual if run.config.method == "dense"}
     usual = [run for run in usual if run.config.task in tasks]

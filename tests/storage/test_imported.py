@@ -44,7 +44,7 @@ def test_it_is_no_run_and_does_not_disturb_runs(runs):
     make_run(runs)
     save(runs)
     index = list_runs([runs])
-    assert len(index.runs) == 1 and not index.problems
+    assert len(index.records) == 1 and not index.problems
 
 
 def test_bases_are_those_of_runs_and_published_ones(runs):

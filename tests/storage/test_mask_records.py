@@ -23,7 +23,7 @@ def test_the_mask_record_of_a_run_says_what_the_run_says(runs):
 def test_runs_without_a_mask_have_no_mask_record(runs):
     make_run(runs, method="dense", remaining=1, head="linear", label_words=None)
     masked, control = make_run(runs), make_run(runs, method="random")
-    masks = {mask.mask_id: mask for mask in masks_of(list_runs([runs]).runs.values())}
+    masks = {mask.mask_id: mask for mask in masks_of(list_runs([runs]).records.values())}
     assert list(masks) == sorted([masked.run_id, control.run_id])
     # A control is made for a comparison on a task; its mask is of none.
     assert masks[control.run_id].task is None
@@ -32,7 +32,7 @@ def test_runs_without_a_mask_have_no_mask_record(runs):
 def test_the_bits_of_a_mask_are_read_when_they_are_asked_for(runs):
     run = make_run(runs)
     (run.path / MASKS_FILE).unlink()
-    record = list_runs([runs]).runs[run.run_id].mask_record
+    record = list_runs([runs]).records[run.run_id].mask_record
     assert record.kept.sum() == run.kept.sum()
     with pytest.raises(RunFormatError, match="masks.npz cannot be read"):
         _ = record.masks

@@ -73,7 +73,7 @@ def test_one_that_is_there_is_left_as_it_is_and_is_no_run(runs, write_run):
     run, first = write_run(), save(runs)
     assert save(runs, TABLE.assign(value=0.9)).results == first.results
     index = list_runs([runs])
-    assert (list(index.runs), index.problems) == ([run.run_id], ())
+    assert (list(index.records), index.problems) == ([run.run_id], ())
     assert MEASUREMENTS.list([runs / "nowhere"]).records == {}
 
 

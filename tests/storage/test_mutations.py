@@ -55,7 +55,7 @@ TYPES = ["?", "u1", "u2", "i8", "f2", "f4", "f8", ">i4", ">f8", "S3", "M8[s]", "
 
 def real_runs():
     """A record of each kind: two masks, a regression, a dense run and a control."""
-    runs = list(list_runs([cached_runs_folder()]).runs.values())
+    runs = list(list_runs([cached_runs_folder()]).records.values())
     wanted = [("rte", "smp_s"), ("stsb", "smp_s"), ("mrpc", "dense"), ("cola", "random"), ("sst2", "smp_l")]
     return [next(run for run in runs if (run.config.task, run.config.method) == pair) for pair in wanted]
 
@@ -261,7 +261,7 @@ def no_hang():
 def one_mutation(number, folder):
     """Mutate a copy of a record by a seed, beside a whole one; True where the record is still taken."""
     rng = np.random.default_rng(number)
-    whole = make_run(folder) if not list(folder.iterdir()) else next(iter(list_runs([folder]).runs.values()))
+    whole = make_run(folder) if not list(folder.iterdir()) else next(iter(list_runs([folder]).records.values()))
     run = pick(rng, RUNS)
     copy = folder / run.run_id
     shutil.copytree(run.path, copy)
@@ -275,8 +275,8 @@ def one_mutation(number, folder):
         transfer.write_text(changed_json(rng, content))
         with no_hang():
             index = list_runs([folder])
-            assert whole.run_id in index.runs
-            assert len(index.runs) + len(index.problems) == 2
+            assert whole.run_id in index.records
+            assert len(index.records) + len(index.problems) == 2
             # Sentences can be printed and sent.
             assert all(sentence.encode() and str(path).encode() for path, sentence in index.problems)
             transfers = TRANSFERS.list([folder])
@@ -286,7 +286,7 @@ def one_mutation(number, folder):
             for command in (["check", str(folder)], ["runs", "--folder", str(folder)]):
                 result = CliRunner().invoke(cli.commands, command, catch_exceptions=False)
                 assert whole.run_id in result.stdout
-            taken = [each for each in index.runs.values() if each.run_id != whole.run_id]
+            taken = [each for each in index.records.values() if each.run_id != whole.run_id]
             for each in taken:
                 show(each, whole)
     finally:

@@ -39,21 +39,21 @@ def test_what_has_not_changed_is_not_read_again(runs, index, read):
     read.clear()
     second = list_runs([runs], kept_in=index)
     assert not read
-    assert list(second.runs) == list(first.runs)
-    pd.testing.assert_frame_equal(run_table(second.runs.values()), run_table(first.runs.values()))
+    assert list(second.records) == list(first.records)
+    pd.testing.assert_frame_equal(run_table(second.records.values()), run_table(first.records.values()))
     assert not read
     shutil.rmtree(other.path)
     made = make_run(runs, seed=2)
     read.clear()
-    assert set(list_runs([runs], kept_in=index).runs) == {one.run_id, made.run_id}
-    assert set(list_runs([runs], second).runs) == {one.run_id, made.run_id}
+    assert set(list_runs([runs], kept_in=index).records) == {one.run_id, made.run_id}
+    assert set(list_runs([runs], second).records) == {one.run_id, made.run_id}
     assert read == [made.path, made.path]
 
 
 def test_a_record_of_the_index_is_the_record(runs, index, read):
     make_run(runs, task="cola", method="movement")
     list_runs([runs], kept_in=index)
-    (known,) = list_runs([runs], kept_in=index).runs.values()
+    (known,) = list_runs([runs], kept_in=index).records.values()
     whole = load_run(known.path)
     assert (known.config, known.layout, known.files) == (whole.config, whole.layout, whole.files)
     assert (known.main_value, known.n_examples, known.remaining) == (whole.main_value, 40, whole.remaining)
@@ -68,10 +68,10 @@ def test_the_record_counts_and_not_the_index(runs, index):
     run = make_run(runs)
     list_runs([runs], kept_in=index)
     edit_record(run, lambda record: record["results"]["metrics"].update(accuracy=0.9))
-    assert list_runs([runs], kept_in=index).runs[run.run_id].main_value == 0.9
+    assert list_runs([runs], kept_in=index).records[run.run_id].main_value == 0.9
     (run.path / RECORD_FILE).write_text("{")
     found = list_runs([runs], kept_in=index)
-    assert not found.runs and "is cut off or is not JSON" in found.problems[0][1]
+    assert not found.records and "is cut off or is not JSON" in found.problems[0][1]
     shutil.rmtree(run.path)
     assert list_runs([runs], kept_in=index).problems == ()
 
@@ -79,7 +79,7 @@ def test_the_record_counts_and_not_the_index(runs, index):
 def test_what_is_read_later_is_verified_then(runs, index):
     run = make_run(runs)
     list_runs([runs], kept_in=index)
-    (known,) = list_runs([runs], kept_in=index).runs.values()
+    (known,) = list_runs([runs], kept_in=index).records.values()
     edit_record(run, lambda record: record["provenance"].update(threads=3), sealed=False)
     assert known.main_value == 0.6
     with pytest.raises(RunFormatError, match="its content is not what its own sha256 says"):
@@ -93,7 +93,7 @@ def test_a_row_of_nonsense_is_passed_over_and_made_anew(runs, index, read, facts
     with sqlite3.connect(index) as rows:
         assert rows.execute("UPDATE runs SET facts = ?", (facts,)).rowcount == 1
     rows.close()
-    assert list_runs([runs], kept_in=index).runs[run.run_id].main_value == 0.6
+    assert list_runs([runs], kept_in=index).records[run.run_id].main_value == 0.6
     read.clear()
     list_runs([runs], kept_in=index)
     assert not read
@@ -103,7 +103,7 @@ def test_an_index_that_cannot_be_used_is_passed_over(runs, index, tmp_path):
     run = make_run(runs)
     index.parent.mkdir()
     index.write_text("no database at all, " * 100)
-    assert list(list_runs([runs], kept_in=index).runs) == [run.run_id]
-    assert list(list_runs([runs], kept_in=tmp_path).runs) == [run.run_id]
-    assert list(list_runs([runs], kept_in=run.path / RECORD_FILE / "index").runs) == [run.run_id]
+    assert list(list_runs([runs], kept_in=index).records) == [run.run_id]
+    assert list(list_runs([runs], kept_in=tmp_path).records) == [run.run_id]
+    assert list(list_runs([runs], kept_in=run.path / RECORD_FILE / "index").records) == [run.run_id]
     run.verify()

@@ -106,8 +106,8 @@ def test_records_are_listed_by_id_and_taken_from_the_first_folder(tmp_path):
     make_run(second, seed=1, accuracy=0.1)
     make_run(second, seed=0)
     index = list_runs([first, second, tmp_path / "missing"])
-    assert list(index.runs) == sorted(index.runs)
-    assert {run.config.seed: run.path.parent for run in index.runs.values()} == {0: second, 1: first}
+    assert list(index.records) == sorted(index.records)
+    assert {run.config.seed: run.path.parent for run in index.records.values()} == {0: second, 1: first}
     assert index.problems == ()
 
 
@@ -116,7 +116,8 @@ def test_hidden_folders_and_loose_files_are_not_runs(runs):
     (runs / ".writing-x").mkdir()
     (runs / "README.md").write_text("x")
     (runs / "loop").symlink_to("loop")
-    assert list_runs([runs]) == storage.RunIndex({}, ())
+    found = list_runs([runs])
+    assert (found.records, found.problems) == ({}, ())
 
 
 def test_own_runs_go_where_the_variable_says(monkeypatch, tmp_path):
@@ -532,7 +533,7 @@ def test_damaged_folders_are_listed_beside_the_good_ones(runs):
     good, bad = make_run(runs), make_run(runs, seed=1)
     (bad.path / RECORD_FILE).write_text("{")
     index = list_runs([runs])
-    assert list(index.runs) == [good.run_id]
+    assert list(index.records) == [good.run_id]
     ((path, sentence),) = index.problems
     assert path == bad.path
     assert "is cut off or is not JSON" in sentence
@@ -585,7 +586,7 @@ def test_a_run_that_appears_while_another_is_written_wins(runs, monkeypatch):
     monkeypatch.setattr(storage, "write_durably", overtaken)
     with pytest.raises(RunExistsError, match="by another process meanwhile"):
         make_run(runs, accuracy=0.1)
-    (run,) = list_runs([runs]).runs.values()
+    (run,) = list_runs([runs]).records.values()
     assert run.main_value == 0.9
     assert list(runs.iterdir()) == [run.path]
 
@@ -622,9 +623,9 @@ def test_of_processes_that_write_the_same_run_one_wins(runs):
     assert sorted(written) == list(range(10))
     index = list_runs([runs])
     assert index.problems == ()
-    winners = {run.config.seed: run.main_value for run in index.runs.values()}
+    winners = {run.config.seed: run.main_value for run in index.records.values()}
     assert winners == {int(s): v for (out, _), v in zip(outputs, (0.25, 0.5, 0.75), strict=True) for s in out.split()}
-    for run in index.runs.values():
+    for run in index.records.values():
         run.verify()
     assert len(list(runs.iterdir())) == 10
 
@@ -752,7 +753,7 @@ def test_controls_share_one_mask_whatever_their_task(runs):
     folder = runs / SHARED_MASKS_FOLDER
     assert len(list(folder.iterdir())) == 2
     assert controls[0].masks_file == controls[1].masks_file != controls[2].masks_file
-    for control in list_runs([runs]).runs.values():
+    for control in list_runs([runs]).records.values():
         control.verify()
         assert not (control.path / MASKS_FILE).exists()
     assert all(np.array_equal(controls[0].masks.bits[m], controls[1].masks.bits[m]) for m in controls[0].masks)

@@ -41,7 +41,7 @@ def told(run):
     """What is said of a run; "" where it is taken. The runs beside it must be there in any case."""
     runs = run.path.parent
     index = list_runs([runs])
-    beside = {each for each in index.runs if each != run.run_id}
+    beside = {each for each in index.records if each != run.run_id}
     assert len(beside) == 2
     checked = CliRunner().invoke(cli.commands, ["check", str(runs)])
     assert checked.exception is None or isinstance(checked.exception, SystemExit), repr(checked.exception)
@@ -136,7 +136,7 @@ def test_bytes_that_are_no_text_are_named(stranger):
 def test_a_folder_of_any_name_is_named(stranger, name):
     shutil.copytree(stranger.path, stranger.path.parent / os.fsdecode(name))
     assert told(stranger).startswith("BROKEN  ")
-    assert len(list_runs([stranger.path.parent]).runs) == 3
+    assert len(list_runs([stranger.path.parent]).records) == 3
 
 
 def columns(**changes):
@@ -335,7 +335,7 @@ def test_a_folder_that_is_a_link_out_is_not_followed(stranger, tmp_path):
     assert "is a link out of its folder" in told(stranger)
     # Not by way of what was read there before it was a link either.
     for index in (list_runs([runs], seen), list_runs([runs], kept_in=tmp_path / "index.sqlite")):
-        assert stranger.run_id not in index.runs and "is a link out" in index.problems[0][1]
+        assert stranger.run_id not in index.records and "is a link out" in index.problems[0][1]
 
 
 def test_a_folder_that_is_a_link_to_one_beside_it_is_read_through(stranger):

@@ -89,7 +89,7 @@ def test_the_folder_of_transfers_is_no_run(runs, write_run):
     run = write_run()
     make_transfer(runs, run, "rte")
     index = list_runs([runs])
-    assert (list(index.runs), index.problems) == ([run.run_id], ())
+    assert (list(index.records), index.problems) == ([run.run_id], ())
     assert TRANSFERS.list([runs / "nowhere"]).records == {}
 
 

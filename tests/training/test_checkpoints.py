@@ -45,7 +45,7 @@ def ready(prepared, strong_folder):
 def undisturbed(ready, made):
     """The run as it should be."""
     if (made / "whole").exists():
-        return list_runs([made / "whole"]).runs[ready().config.run_id]
+        return list_runs([made / "whole"]).records[ready().config.run_id]
     return train(ready(), made / "whole", command="")
 
 

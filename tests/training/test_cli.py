@@ -85,7 +85,7 @@ def test_a_label_word_of_several_tokens(monkeypatch, capsys, runs, bert_folder, 
     status, errors = shell(monkeypatch, capsys, *arguments)
     assert status == 1
     assert "Label word 'unreal' is 2 tokens for this tokenizer: un, ##real" in errors
-    assert not list_runs([runs]).runs
+    assert not list_runs([runs]).records
 
 
 def test_a_run_from_the_command_line(runs, bert_folder, glue):
@@ -93,7 +93,7 @@ def test_a_run_from_the_command_line(runs, bert_folder, glue):
     arguments += ["--epochs", "2", "--batch-size", "4", "--precision", "fp32", "--max-length", "40"]
     result = CliRunner().invoke(cli.commands, arguments, catch_exceptions=False)
     assert result.exit_code == 0
-    (record,) = list_runs([runs]).runs.values()
+    (record,) = list_runs([runs]).records.values()
     record.verify()
     lines = result.stdout.splitlines()
     assert lines[0] == f"run {record.run_id}"
@@ -151,7 +151,7 @@ def test_a_control_is_evaluated_and_recorded(runs, bert_folder, glue):
     arguments = ["train", *RANDOM, "--encoder", str(bert_folder), "--glue-dir", str(glue), "--runs", str(runs)]
     result = CliRunner().invoke(cli.commands, [*arguments, "--max-length", "40"], catch_exceptions=False)
     assert result.exit_code == 0
-    (record,) = list_runs([runs]).runs.values()
+    (record,) = list_runs([runs]).records.values()
     record.verify()
     assert record.remaining == 0.5
     assert [line for line in result.stdout.splitlines() if line.startswith("step 0/0  accuracy ")]
@@ -171,7 +171,7 @@ def test_ablations_are_switches(runs, bert_folder, glue, arguments, settings):
     arguments = ["train", "--task", "rte", *arguments, "--encoder", str(bert_folder), "--glue-dir", str(glue)]
     arguments += ["--runs", str(runs), "--max-length", "40", "--epochs", "1", "--precision", "fp32"]
     assert CliRunner().invoke(cli.commands, arguments, catch_exceptions=False).exit_code == 0
-    (record,) = list_runs([runs]).runs.values()
+    (record,) = list_runs([runs]).records.values()
     assert {name: getattr(record.config, name) for name in settings} == settings
 
 
@@ -186,7 +186,7 @@ def test_masks_are_scored_from_the_command_line(runs, bert_folder, glue, tmp_pat
         return result.stdout.splitlines()
 
     invoke("train", *RTE, *settings, "--runs", runs)
-    (record,) = list_runs([runs]).runs.values()
+    (record,) = list_runs([runs]).records.values()
     lines = invoke("transfer", record.run_id)
     assert lines[0].startswith(f"{record.run_id}-on-rte-")
     assert lines[0].endswith(f"accuracy {record.main_value:.4f}, as its run has it")
@@ -223,7 +223,7 @@ def test_a_mask_of_the_packaged_encoder_learns_a_toy_task(runs):
     options = [part for name, value in demo.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     result = CliRunner().invoke(cli.commands, ["train", *options, "--runs", str(runs)], catch_exceptions=False)
     assert result.exit_code == 0
-    (record,) = list_runs([runs]).runs.values()
+    (record,) = list_runs([runs]).records.values()
     # 400 examples: by chance 0.6 is four standard errors above 0.5. Measured: 1.0.
     assert record.main_value > 0.6
     assert record.remaining == 0.5

@@ -182,14 +182,14 @@ def lab(tmp_path, glue, bert_folder, request):
 def check(lab: Lab, n_runs: int, n_failed: int = 0) -> None:
     """Every run once, with the masks of an undisturbed desk, and nothing left."""
     disturbed = list_runs([lab.runs])
-    assert not disturbed.problems and len(disturbed.runs) == n_runs
+    assert not disturbed.problems and len(disturbed.records) == n_runs
     left = [folder for folder in lab.runs.glob(f"{UNFINISHED_FOLDER}/*") if holder_of(folder) is not None]
     assert not left and not list(lab.runs.glob(".writing-*"))
     assert f"{n_runs} of {n_runs + n_failed} runs are done" in lab.told
     assert lab.sweep(lab.folder / "whole", "--jobs", "2", log="desk").wait(timeout=HANGS) == n_failed
-    desk = list_runs([lab.folder / "whole"]).runs
-    assert sorted(desk) == sorted(disturbed.runs)
-    for name, run in disturbed.runs.items():
+    desk = list_runs([lab.folder / "whole"]).records
+    assert sorted(desk) == sorted(disturbed.records)
+    for name, run in disturbed.records.items():
         run.verify()
         if run.has_masks:
             assert run.masks.sha256 == desk[name].masks.sha256, name

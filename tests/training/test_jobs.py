@@ -86,7 +86,7 @@ def test_events_say_what_the_record_will_hold(prepared, strong_folder, runs, mon
 def kill_and_resume(words, runs, whole, kills, seed):
     """Kill a run at random moments, resume it, and compare it with an undisturbed one; how often it was lost."""
     assert start(words, whole).wait(timeout=240) == 0
-    (undisturbed,) = list_runs([whole]).runs.values()
+    (undisturbed,) = list_runs([whole]).records.values()
     rng, queue, folder = random.Random(seed), Queue(runs), unfinished_folder(runs, undisturbed.run_id)
     lost = 0
     for number in range(kills):
@@ -109,7 +109,7 @@ def kill_and_resume(words, runs, whole, kills, seed):
         lost += 1
     assert lost
     assert start(words, runs).wait(timeout=240) == 0 or not folder.exists()
-    (resumed,) = list_runs([runs]).runs.values()
+    (resumed,) = list_runs([runs]).records.values()
     resumed.verify()
     assert same_masks(undisturbed, resumed)
     assert resumed.results["evaluations"] == undisturbed.results["evaluations"]
@@ -155,7 +155,7 @@ def test_two_servers_and_a_terminal_on_one_folder_start_nothing_twice(words, run
     assert sorted([code == 0, ends[0] == "done"]) == [False, True] and ends[1:] == ["done", "done"]
     said = (runs.parent / "told").read_text() if code else queue.job(jobs[0]).reason
     assert "is being trained by another process" in said or "is already in" in said
-    records = list_runs([runs]).runs.values()
+    records = list_runs([runs]).records.values()
     assert sorted(run.config.seed for run in records) == [0, 1, 2]
     assert not any(run.provenance["resumed"] for run in records)
 
@@ -191,7 +191,7 @@ def test_a_full_disk_is_told_and_costs_no_more_than_the_last_checkpoint(words, s
     assert "could not be written" in told and "Free space" in told
     (small_disk / "filler").unlink()
     assert start(words, tmp_path / "whole").wait(timeout=240) == 0
-    (undisturbed,) = list_runs([tmp_path / "whole"]).runs.values()
+    (undisturbed,) = list_runs([tmp_path / "whole"]).records.values()
     assert start(words, runs).wait(timeout=240) == 0
-    (resumed,) = list_runs([runs]).runs.values()
+    (resumed,) = list_runs([runs]).records.values()
     assert same_masks(undisturbed, resumed)

@@ -82,7 +82,7 @@ def wait_for(condition, process):
 
 
 def the_run(runs):
-    (record,) = list_runs([runs]).runs.values()
+    (record,) = list_runs([runs]).records.values()
     record.verify()
     return record
 
@@ -99,7 +99,7 @@ def test_kill_9_at_any_moment(start, tmp_path):
         wait_for(condition, process)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        assert not list_runs([disturbed]).runs
+        assert not list_runs([disturbed]).records
 
     def kill_in(writer, step, written, missing):
         halted = f"writing-*/checkpoint-{step}/halted"

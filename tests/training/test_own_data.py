@@ -144,7 +144,7 @@ def test_what_does_not_fit_the_task_is_one_sentence(monkeypatch, capsys, runs, b
     asked = ["--task-file", mine, "--remaining", 0.5, "--encoder", bert_folder, "--runs", runs, "--max-length", 40]
     status, errors = shell(monkeypatch, capsys, *asked, *arguments)
     assert status == 1 and sentence in errors and errors.count("\n") == 1
-    assert not list_runs([runs]).runs
+    assert not list_runs([runs]).records
 
 
 @pytest.mark.parametrize("train", ["gone.csv", "empty"])
@@ -166,7 +166,7 @@ if sys.argv[2:]:
     moved, measured = TRANSFERS.list([folder]), MEASUREMENTS.list([folder])
     print(moved.problems, measured.problems, len(moved.records), len(measured.records))
 else:
-    (run,) = list_runs([folder]).runs.values()
+    (run,) = list_runs([folder]).records.values()
     print(run.config.task_info.title, run.config.task_info.classes[0], run.mask_record.label)
     figure = plots.curves([run])
     print(figure.layout.annotations[0].text)
@@ -199,7 +199,7 @@ def test_a_record_opens_where_nobody_has_the_task_file(monkeypatch, capsys, runs
     asked = ["--remaining", 0.5, "--encoder", bert_folder, "--runs", runs, "--max-length", 40, "--epochs", 8]
     said = command("train", "--task-file", mine, *asked)
     assert "accuracy" in said
-    (run,) = list_runs([runs]).runs.values()
+    (run,) = list_runs([runs]).records.values()
     assert run.provenance["class_balance"] == {"train": [16, 16, 16], "validation": [4, 4, 4]}
     assert run.provenance["command"].startswith("smp-lab train --task-file mine.toml --method smp_s")
     predictions = run.predictions

@@ -38,7 +38,7 @@ def test_a_stop_of_two_processes_leaves_a_checkpoint_that_both_resume_from(glue,
     stopped.wait(timeout=HANGS)
     assert len(list(tmp_path.glob(f"stopped/{UNFINISHED_FOLDER}/*/checkpoint-*"))) == 1
     assert start(tmp_path / "stopped").wait(timeout=HANGS) == 0
-    (whole,) = list_runs([tmp_path / "whole"]).runs.values()
-    (resumed,) = list_runs([tmp_path / "stopped"]).runs.values()
+    (whole,) = list_runs([tmp_path / "whole"]).records.values()
+    (resumed,) = list_runs([tmp_path / "stopped"]).records.values()
     assert resumed.provenance["resumed"] == 1
     assert same_masks(whole, resumed) and resumed.results["evaluations"] == whole.results["evaluations"]

@@ -34,7 +34,7 @@ def test_a_run_is_recorded_whole(prepared, runs):
     ready = prepared()
     record = train(ready, runs, command="smp-lab train")
     record.verify()
-    assert list(list_runs([runs]).runs) == [ready.config.run_id]
+    assert list(list_runs([runs]).records) == [ready.config.run_id]
     assert [path.name for path in runs.iterdir()] == [record.run_id]
     layout = record.layout
     for column, kind in enumerate(MATRIX_TYPES):
@@ -158,7 +158,7 @@ def test_stopped_and_resumed_equals_undisturbed_to_the_bit(prepared, runs, tmp_p
     ask_at(step, monkeypatch)
     with pytest.raises(Interrupted, match=f"Stopped at step {step} of 40; a checkpoint is kept"):
         train(prepared(), runs, command="")
-    assert not list_runs([runs]).runs
+    assert not list_runs([runs]).records
     monkeypatch.undo()
     monkeypatch.setattr(training, "code_version", lambda: {"git_commit": "0" * 40, "git_dirty": False})
     resumed = train(prepared(), runs, command="")
@@ -432,7 +432,7 @@ def test_a_dense_run_leaves_its_weights_beside_its_record_and_no_other_does(prep
     assert any(str(file) in line for line in lines)
     assert {entry.name for entry in file.parent.iterdir()} == {"model.safetensors"}
     record.verify()
-    assert list(list_runs([runs]).runs) == [record.run_id]
+    assert list(list_runs([runs]).records) == [record.run_id]
     movement = train(prepared(method="movement", epochs=1), runs, command="")
     assert not weights_file(runs, movement.run_id).exists()
 
@@ -446,7 +446,7 @@ def test_weights_that_cannot_be_written_are_told_and_leave_no_record(prepared, r
     ready = prepared(method="dense", remaining=None, epochs=1)
     with pytest.raises(RunWriteError, match="The weights of run .* could not be written .*No space left"):
         train(ready, runs, command="")
-    assert not list_runs([runs]).runs
+    assert not list_runs([runs]).records
     assert list(weights_file(runs, ready.config.run_id).parent.iterdir()) == []
 
 
@@ -542,7 +542,7 @@ def test_two_processes_share_a_run(bert_folder, runs, glue, tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=environment)
     assert done.returncode == 0, done.stderr
-    (record,) = list_runs([runs]).runs.values()
+    (record,) = list_runs([runs]).records.values()
     record.verify()
     assert record.history["step"].tolist() == list(range(1, 9))
     assert record.kept.sum() == sum(kept_count(0.4, 2 * record.layout.size(kind)) for kind in MATRIX_TYPES)

@@ -91,9 +91,9 @@ def test_makes_what_is_missing_and_says_what_failed(arguments, runs: Path) -> No
     assert "failed  --task rte --method random" in result.stdout and "takes at most 40 tokens" in result.stdout
     made = list_runs([runs])
     assert not made.problems
-    assert sorted(run.config.method for run in made.runs.values()) == ["dense", "smp_s", "smp_s"]
+    assert sorted(run.config.method for run in made.records.values()) == ["dense", "smp_s", "smp_s"]
 
-    times = {run.path: run.path.stat().st_mtime_ns for run in made.runs.values()}
+    times = {run.path: run.path.stat().st_mtime_ns for run in made.records.values()}
     assert invoke(arguments("--group", "1", "--group", "2")).stdout.strip() == "3 of 3 runs are done."
     assert times == {path: path.stat().st_mtime_ns for path in times}
 
@@ -105,7 +105,7 @@ def test_a_run_waits_for_its_teacher_in_work(arguments, runs: Path, tmp_path: Pa
     masks = masks.replace("0.5, 0.1", "0.5").replace("{ encoder", '{ teacher = "dense", encoder')
     (tmp_path / "grid.toml").write_text(f"[[group]]{dense.replace(', epochs = 1', '')}[[group]]{masks}")
     assert invoke(asked).stdout.splitlines()[-1] == "2 of 2 runs are done."
-    made = {run.config.method: run for run in list_runs([runs]).runs.values()}
+    made = {run.config.method: run for run in list_runs([runs]).records.values()}
     assert made["smp_s"].config.teacher.startswith(f"{made['dense'].run_id}@")
 
 
@@ -145,7 +145,7 @@ def test_masks_are_measured_once_they_are_made(arguments, runs: Path, glue: Path
             sweep.make(wanted[::-1], runner, write=lines.append)
         assert lines[-1].startswith("failed  score of --task rte --method random") and "is not there yet" in lines[-1]
         assert len(runner.results) == (5 if first else 1)
-    (made,) = list_runs([runs]).runs
+    (made,) = list_runs([runs]).records
     kinds = [record.settings.kind for record in MEASUREMENTS.list([runs]).records.values()]
     assert sorted(kinds) == ["heads", "score", "size"]
     # Its own mask and four controls.
@@ -163,7 +163,7 @@ def test_a_stop_leaves_a_checkpoint_that_the_same_command_resumes(arguments, run
     assert process.returncode == 1
     assert "0 of 2 runs are done, 0 failed, stopped on request." in error
     assert len(list((runs / UNFINISHED_FOLDER).glob("*/checkpoint-*"))) == 1
-    assert not list_runs([runs]).runs
+    assert not list_runs([runs]).records
     unfinished, where, missing, _ = invoke([*asked, "--list"]).stdout.splitlines()
     assert (unfinished.split()[0], where.split()[0], missing.split()[0]) == ("unfinished", "step", "missing")
 
@@ -172,7 +172,7 @@ def test_a_stop_leaves_a_checkpoint_that_the_same_command_resumes(arguments, run
     assert "continues by itself" in told.stdout
     log = runs / LOGS_FOLDER / "sweep.txt"
     wait_until(lambda: "2 of 2 runs are done." in log.read_text())
-    assert sorted(run.provenance["resumed"] for run in list_runs([runs]).runs.values()) == [0, 1]
+    assert sorted(run.provenance["resumed"] for run in list_runs([runs]).records.values()) == [0, 1]
 
 
 def test_a_task_of_ones_own_is_named_by_its_file(arguments, runs: Path, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_task_of_ones_own_is_named_by_its_file(arguments, runs: Path, tmp_path
     # Of a small data set there are more passes, if nobody says how many.
     (tmp_path / "grid.toml").write_text(grid.replace(", epochs = 1", ""))
     assert invoke(asked).stdout.splitlines()[-1] == "1 of 1 runs are done."
-    (run,) = list_runs([runs]).runs.values()
+    (run,) = list_runs([runs]).records.values()
     (left := unfinished_folder(runs, run.run_id)).mkdir(parents=True)
     assert invoke(asked).stdout.strip() == "1 of 1 runs are done."
     assert not left.exists()
@@ -208,7 +208,7 @@ class OfCachedRuns(Fingerprints):
 
     def __init__(self) -> None:
         super().__init__()
-        self.configs = {run.config.task: run.config for run in list_runs([cached_runs_folder()]).runs.values()}
+        self.configs = {run.config.task: run.config for run in list_runs([cached_runs_folder()]).records.values()}
 
     def encoder(self, name: str) -> EncoderFiles:
         assert name == "minilm-l6"
@@ -233,7 +233,7 @@ def test_the_projects_grid_is_the_same_one_on_machines_of_both_kinds(precision: 
         if state.name == DONE:
             done.append(state.config.run_id)
             assert state.in_other_precision == (precision == "fp32")
-    assert sorted(done) == sorted(list_runs([cached_runs_folder()]).runs)
+    assert sorted(done) == sorted(list_runs([cached_runs_folder()]).records)
     assert (len(done), missing, len(impossible)) == (125, 31, 1)
     # Its teacher's weights are no part of a record; a run that such a teacher has taught is there all the same.
     assert "The weights of teacher mrpc-dense-r1-s0-e9ad2ea1 are not kept" in impossible[0]

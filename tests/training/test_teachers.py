@@ -72,10 +72,10 @@ def test_a_run_with_a_teacher_from_the_command_line(runs, bert_folder, glue):
         return CliRunner().invoke(cli.commands, [*arguments, "--max-length", "40"], catch_exceptions=False)
 
     assert smp_lab_train("--method", "dense").exit_code == 0
-    (teacher,) = list_runs([runs]).runs.values()
+    (teacher,) = list_runs([runs]).records.values()
     result = smp_lab_train("--remaining", "0.5", "--teacher", teacher.run_id, "--kl-direction", "student_teacher")
     assert result.exit_code == 0
-    (record,) = (run for run in list_runs([runs]).runs.values() if run.config.method == "smp_s")
+    (record,) = (run for run in list_runs([runs]).records.values() if run.config.method == "smp_s")
     record.verify()
     name, fingerprint = record.config.teacher.split("@")
     assert name == teacher.run_id and len(fingerprint) == 16

@@ -23,7 +23,7 @@ MRPC, MRPC_SEED_1 = "mrpc-smp_s-r0.1-s0-65dec523", "mrpc-smp_s-r0.1-s1-86a536b4"
 
 def find(*run_ids: str) -> list[RunRecord]:
     """Some cached runs; where one is missing, a sentence says so and the page ends."""
-    runs = cache.run_index().runs
+    runs = cache.run_index().records
     if missing := [run_id for run_id in run_ids if run_id not in runs]:
         st.info(f"This picture is made of cached runs, and {', '.join(missing)} is not there.")
         st.stop()
