@@ -93,7 +93,7 @@ CLAIMS = (
         "SMP-S scores above movement pruning.",
         "Table 1",
         Side("smp_s"),
-        Side("movement", "regularizer 400"),
+        Side("movement"),
         ("smp_s", "movement"),
     ),
     Claim(

@@ -13,7 +13,9 @@ from typing import Any
 import pandas as pd
 
 from smp_lab.config import RunConfig
+from smp_lab.errors import ConfigError
 from smp_lab.methods import MEASURED, get_method
+from smp_lab.recipes import draft
 from smp_lab.settings import SETTINGS
 from smp_lab.tasks import TASKS
 
@@ -32,6 +34,10 @@ _FOLLOWS = frozenset(
         "distillation_temperature",
         "distillation_weight",
     }
+)
+# What recipes have by task; a mask's other settings are the same for all tasks.
+_BY_TASK = frozenset({"task", "task_definition", "data_sha256", "label_words", "regression_head"}) | frozenset(
+    {"train_examples", "epochs", "batch_size", "max_length", "teacher"}
 )
 # Said apart from a variant: an encoder by its name, which differs where its fingerprint does but for altered copies.
 _ORIGIN = frozenset({"base_model", "base_model_sha256", "data_sha256"})
@@ -130,9 +136,11 @@ def _same(labels: Mapping[str, str]) -> list[list[str]]:
 def variants(configs: Sequence[RunConfig]) -> list[str]:
     """What sets each run apart from the usual run of its task, method and encoder among these, in words.
 
-    Runs of one variant stand on one line of a figure. Of each setting the most common value is the usual one. A
-    schedule may be another one at another level; runs of one level that differ in nothing but their schedules are
-    named by it, so that runs of one task, encoder, data, method, level and variant are replicates.
+    Runs of one variant stand on one line of a figure. Of each setting the most common value is the usual one: on the
+    task for what recipes have by task, over all tasks for the others, so that a row of several tasks holds one setting;
+    of equally common values the desk recipe's. A schedule may be another one at another level; runs of one level that
+    differ in nothing but their schedules are named by it, so that runs of one task, encoder, data, method, level and
+    variant are replicates.
 
     Returns
     -------
@@ -141,13 +149,20 @@ def variants(configs: Sequence[RunConfig]) -> list[str]:
         the rest still distinguishes the runs.
     """
     every = [config.to_dict() for config in configs]
-    counts: dict[_Alike, dict[str, Counter[Hashable]]] = {}
+    recipes = {key: _recipe(config) for key, config in {_alike(config): config for config in configs}.items()}
+    over_tasks: dict[tuple[str, ...], Counter[Hashable]] = {}
     for config, settings in zip(configs, every, strict=True):
-        of_method = counts.setdefault(_alike(config), {name: Counter() for name in settings})
         for name, value in settings.items():
-            of_method[name][value] += 1
+            over_tasks.setdefault((name, *_scope(config, name)), Counter())[value] += 1
+    counts = {
+        _alike(config): {name: over_tasks[name, *_scope(config, name)] for name in settings}
+        for config, settings in zip(configs, every, strict=True)
+    }
     common = {
-        key: {name: counter.most_common(1)[0][0] for name, counter in of_method.items()}
+        key: {
+            name: max(counter, key=lambda value: (counter[value], value == recipes[key].get(name)))
+            for name, counter in of_method.items()
+        }
         for key, of_method in counts.items()
     }
     whole: list[str] = []
@@ -173,6 +188,19 @@ _Alike = tuple[str, str, str]
 
 def _alike(config: RunConfig) -> _Alike:
     return config.task, config.method, config.base_model
+
+
+def _scope(config: RunConfig, name: str) -> tuple[str, ...]:
+    """Among which runs a setting's values are counted."""
+    return _alike(config) if name in _BY_TASK else _alike(config)[1:]
+
+
+def _recipe(config: RunConfig) -> Mapping[str, Any]:
+    """What the desk recipe has; empty where it has nothing."""
+    try:
+        return draft(config.task, config.method, remaining=config.remaining, encoder=config.base_model).to_dict()
+    except ConfigError:
+        return {}
 
 
 def _levels(config: RunConfig) -> frozenset[str]:

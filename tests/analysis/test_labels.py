@@ -16,6 +16,15 @@ def test_seeds_and_levels_stand_on_one_line():
     assert variants(configs) == [""] * 5
 
 
+def test_what_no_recipe_has_by_task_is_usual_over_all_tasks():
+    """On RTE alone, and in the order of the runs, 0 would be."""
+    without = [tiny_config(regularizer=0, remaining=level) for level in (0.5, 0.1)]
+    with_it = [tiny_config(), *(tiny_config(task="cola", remaining=level) for level in (0.5, 0.1))]
+    assert variants([*without, *with_it]) == ["regularizer 0"] * 2 + [""] * 3
+    # Of equally common ones that of the recipe.
+    assert variants([*without, *with_it[1:]]) == ["regularizer 0"] * 2 + [""] * 2
+
+
 def test_what_differs_from_the_usual_run_is_named():
     usual = [tiny_config(seed=seed) for seed in (0, 1, 2)]
     names = variants([*usual, tiny_config(**LINEAR), tiny_config(regularizer=0), tiny_config(task="cola", epochs=8)])
