@@ -45,11 +45,11 @@ def with_intervals(records):
     return table.assign(low=table["value"] - 0.1, high=table["value"] + 0.1)
 
 
-KEYS = ["method", "variant", "level", "task"]
+KEYS = ["base_model", "method", "variant", "level", "task"]
 
 
 def by_setting(means):
-    """(method, variant, level, task) -> mean and number of seeds."""
+    """(encoder, method, variant, level, task) -> mean and number of seeds."""
     rows = means.dropna(subset=["level"]).set_index(KEYS)[["mean", "n_seeds"]]
     return dict(zip(rows.index, rows.itertuples(index=False, name=None), strict=True))
 
@@ -62,8 +62,8 @@ def test_runs_of_two_schedules_are_no_seeds_of_one_another(runs):
     table = with_intervals(records)
     for found in (summarize(table), mean_curves(table)):
         assert by_setting(found) == {
-            ("smp_s", "", 0.5, "rte"): (pytest.approx(0.65), 2),
-            ("smp_s", "schedule fraction 0.5", 0.5, "rte"): (0.9, 1),
+            ("tiny-test-encoder", "smp_s", "", 0.5, "rte"): (pytest.approx(0.65), 2),
+            ("tiny-test-encoder", "smp_s", "schedule fraction 0.5", 0.5, "rte"): (0.9, 1),
         }
     (row,) = over_tasks(table).to_dict("records")
     assert (row["mean"], row["n_seeds"]) == (pytest.approx(0.65), 2)
@@ -79,20 +79,25 @@ def test_readme_overview_and_curves_give_one_mean_and_one_number_of_seeds():
     head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1].strip().splitlines()]
     methods, tasks = ({known[name].title.split(" (")[0]: name for name in known} for known in (METHODS, TASKS))
     shown, over_all = {}, {}
-    for name, level, *cells, mean in rows:
+    for encoder, name, level, *cells, mean in rows:
         title, _, variant = name.partition(" · ")
         method = methods[title]
         if mean != "-" and method in COMPARED:
-            over_all[method, float(level) / 100] = mean.split()[0]
-        for task, cell in zip((tasks[title.split()[0]] for title in head[2:-1]), cells, strict=True):
+            over_all[encoder, method, float(level) / 100] = mean.split()[0]
+        for task, cell in zip((tasks[title.split()[0]] for title in head[3:-1]), cells, strict=True):
             if cell != "-" and level != "measured":
                 seeds = re.search(r"(\d+) seeds", cell)
-                shown[method, variant, float(level) / 100, task] = cell.split()[0], int(seeds[1]) if seeds else 1
+                shown[encoder, method, variant, float(level) / 100, task] = (
+                    cell.split()[0],
+                    int(seeds[1]) if seeds else 1,
+                )
     assert shown == {key: (f"{100 * mean:.1f}", n_seeds) for key, (mean, n_seeds) in summary.items()}
     overview = over_tasks(table).to_dict("records")
-    assert {(row["method"], row["level"]): f"{100 * row['mean']:.1f}" for row in overview} == over_all
+    means = {(row["base_model"], row["method"], row["level"]): f"{100 * row['mean']:.1f}" for row in overview}
+    assert means == over_all
     for row in overview:
-        of_tasks = [summary[row["method"], "", row["level"], task] for task in row["tasks"].split(", ")]
+        place = row["base_model"], row["method"], "", row["level"]
+        of_tasks = [summary[*place, task] for task in row["tasks"].split(", ")]
         assert row["mean"] == pytest.approx(np.mean([mean for mean, _ in of_tasks]))
         assert row["n_seeds"] == min(n_seeds for _, n_seeds in of_tasks)
 
