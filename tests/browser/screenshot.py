@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 from smp_lab.analysis.labels import variants
 from smp_lab.methods import METHODS
 from smp_lab.paths import cached_runs_folder, project_folder
+from smp_lab.recipes import PACKAGED_ENCODER
 from smp_lab.storage.runs import list_runs
 
 from .harness import PATIENCE_MS, ROUTER, launch, running_app, settle
@@ -40,8 +41,9 @@ MS_A_FRAME, MS_OF_THE_LAST = 350, 3000
 
 
 def usual_runs() -> str:
-    """Address of usual cached runs: of tasks with fine-tuning, and of methods that are there for all of these."""
-    runs = list(list_runs([cached_runs_folder()]).records.values())
+    """Address of usual runs of the packaged encoder: tasks with fine-tuning, and methods that all of these have."""
+    every = list_runs([cached_runs_folder()]).records.values()
+    runs = [run for run in every if run.config.base_model == PACKAGED_ENCODER]
     usual = [run for run, variant in zip(runs, variants([run.config for run in runs]), strict=True) if not variant]
     tasks = {run.config.task for run in usual if run.config.method == "dense"}
     usual = [run for run in usual if run.config.task in tasks]
