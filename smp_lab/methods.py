@@ -48,6 +48,11 @@ class Method:
     trains_weights: bool = False
 
     @property
+    def short_title(self) -> str:
+        """Its title without the explanation in brackets."""
+        return self.title.split(" (")[0]
+
+    @property
     def trains_scores(self) -> bool:
         """Whether the optimiser moves a score per weight."""
         return self.importance in (SCORES, GATES)

@@ -83,7 +83,7 @@ def _add_encoder(figure: go.Figure, table: pd.DataFrame, left: float, cell: dict
     lines = table[table["method"] != "dense"]
     for name, line in lines.groupby("method", sort=False):
         method, color, x = str(name), METHOD_COLORS[str(name)], 100 * line["remaining"]
-        label = METHODS[method].title.split(" (")[0]
+        label = METHODS[method].short_title
         for row in line[line["n_seeds"] > 1].to_dict("records"):
             figure.add_scatter(
                 x=[100 * row["remaining"]] * 2,

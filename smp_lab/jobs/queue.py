@@ -542,7 +542,7 @@ def title_of(config: RunConfig) -> str:
     """What people call a run of these settings."""
     remaining = "" if config.remaining is None else f"{100 * config.remaining:.3g} %"
     encoder = "" if config.base_model == PACKAGED_ENCODER else config.base_model
-    parts = [config.task_info.title, config.method_info.title.split(" (")[0], remaining, encoder, f"seed {config.seed}"]
+    parts = [config.task_info.title, config.method_info.short_title, remaining, encoder, f"seed {config.seed}"]
     return " · ".join(filter(None, parts))
 
 
