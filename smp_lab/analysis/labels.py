@@ -36,8 +36,19 @@ _FOLLOWS = frozenset(
     }
 )
 # What recipes have by task; a mask's other settings are the same for all tasks.
-_BY_TASK = frozenset({"task", "task_definition", "data_sha256", "label_words", "regression_head"}) | frozenset(
-    {"train_examples", "epochs", "batch_size", "max_length", "teacher"}
+_BY_TASK = frozenset(
+    {
+        "task",
+        "task_definition",
+        "data_sha256",
+        "train_examples",
+        "label_words",
+        "regression_head",
+        "epochs",
+        "batch_size",
+        "max_length",
+        "teacher",
+    }
 )
 # Said apart from a variant: an encoder by its name, which differs where its fingerprint does but for altered copies.
 _ORIGIN = frozenset({"base_model", "base_model_sha256", "data_sha256"})
@@ -51,8 +62,8 @@ def percent(fraction: float) -> str:
 
 
 def method_name(method: str) -> str:
-    """A method in short: its title without the explanation in brackets."""
-    return get_method(method).title.split(" (")[0]
+    """A method's short title."""
+    return get_method(method).short_title
 
 
 def setting_text(value: object) -> str:
@@ -80,6 +91,13 @@ def visible(text: str) -> str:
 def plain(text: str) -> str:
     """Markdown that shows this text and nothing else: no link, no image, no sign that its writer did not write."""
     return _PUNCTUATION.sub(r"\\\1", _JOINED.sub(_WORD_JOINER, visible(text)))
+
+
+def of_each_encoder(sentences: Mapping[tuple[str, str], str]) -> str:
+    """Markdown of what is said of encoders, by name and fingerprint: a line for each, named if there are more."""
+    return "  \n".join(
+        f"{plain(name)}: {words}" if len(sentences) > 1 else words for (name, _), words in sentences.items() if words
+    )
 
 
 def without_tags(text: str) -> str:
@@ -149,22 +167,13 @@ def variants(configs: Sequence[RunConfig]) -> list[str]:
         the rest still distinguishes the runs.
     """
     every = [config.to_dict() for config in configs]
-    recipes = {key: _recipe(config) for key, config in {_alike(config): config for config in configs}.items()}
-    over_tasks: dict[tuple[str, ...], Counter[Hashable]] = {}
+    in_scope: dict[tuple[str, ...], Counter[Hashable]] = {}
     for config, settings in zip(configs, every, strict=True):
         for name, value in settings.items():
-            over_tasks.setdefault((name, *_scope(config, name)), Counter())[value] += 1
-    counts = {
-        _alike(config): {name: over_tasks[name, *_scope(config, name)] for name in settings}
-        for config, settings in zip(configs, every, strict=True)
-    }
-    common = {
-        key: {
-            name: max(counter, key=lambda value: (counter[value], value == recipes[key].get(name)))
-            for name, counter in of_method.items()
-        }
-        for key, of_method in counts.items()
-    }
+            in_scope.setdefault((name, *_scope(config, name)), Counter())[value] += 1
+    kinds = {_alike(config): config for config in configs}
+    counts = {key: {name: in_scope[name, *_scope(config, name)] for name in every[0]} for key, config in kinds.items()}
+    common = {key: _most_common(counts[key], _recipe(config)) for key, config in kinds.items()}
     whole: list[str] = []
     short: list[str] = []
     meanings: dict[tuple[str, str], set[str]] = {}
@@ -193,6 +202,13 @@ def _alike(config: RunConfig) -> _Alike:
 def _scope(config: RunConfig, name: str) -> tuple[str, ...]:
     """Among which runs a setting's values are counted."""
     return _alike(config) if name in _BY_TASK else _alike(config)[1:]
+
+
+def _most_common(counts: Mapping[str, Counter[Hashable]], recipe: Mapping[str, Any]) -> dict[str, Hashable]:
+    return {
+        name: max(counter, key=lambda value: (counter[value], value == recipe.get(name)))
+        for name, counter in counts.items()
+    }
 
 
 def _recipe(config: RunConfig) -> Mapping[str, Any]:

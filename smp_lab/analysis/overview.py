@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from smp_lab.analysis.labels import method_name, percent, plain, without_tags
+from smp_lab.analysis.labels import method_name, of_each_encoder, percent, without_tags
 from smp_lab.analysis.replicates import over_seeds
 from smp_lab.analysis.run_table import ENCODER, by_encoder
 from smp_lab.tasks import TASKS
@@ -85,10 +85,7 @@ def answer(table: pd.DataFrame) -> str:
 
     The best level of the learned masks beside fine-tuning, and the lowest that another method has too beside that.
     """
-    sentences = {(plain(name), digest): _sentences(part) for (name, digest), part in by_encoder(table)}
-    return "  \n".join(
-        f"{name}: {words}" if len(sentences) > 1 else words for (name, _), words in sentences.items() if words
-    )
+    return of_each_encoder({encoder: _sentences(part) for encoder, part in by_encoder(table)})
 
 
 def _sentences(table: pd.DataFrame) -> str:

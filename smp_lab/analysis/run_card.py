@@ -112,14 +112,13 @@ def _fewer(config: RunConfig) -> list[str]:
 def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:
     """Sentences on where a run departs from Jiang et al. (2023), as far as its settings show it."""
     sentences = []
-    if (layout.n_layers, layout.hidden_size) == _PAPER_SHAPE:
-        if not config.base_model.rpartition("/")[2].startswith(("bert-base", "roberta-base")):
-            sentences.append(f"The encoder is {config.base_model}; the paper's are BERT-base and RoBERTa-base.")
-    else:
+    if (layout.n_layers, layout.hidden_size) != _PAPER_SHAPE:
         sentences.append(
             f"The encoder has {layout.n_layers} layers of width {layout.hidden_size}; the paper's, BERT-base and "
             "RoBERTa-base, have 12 of width 768."
         )
+    elif not config.base_model.rpartition("/")[2].startswith(("bert-base", "roberta-base")):
+        sentences.append(f"The encoder is {config.base_model}; the paper's are BERT-base and RoBERTa-base.")
     if config.task_info.synthetic:
         sentences.append("The sentences are generated and say nothing about language.")
     elif config.task == "wnli":

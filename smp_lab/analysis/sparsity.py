@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smp_lab.analysis.labels import percent, plain, without_tags
+from smp_lab.analysis.labels import of_each_encoder, percent
 from smp_lab.analysis.run_table import by_encoder
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import BoolArray, CountArray
@@ -127,11 +127,7 @@ def answer(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:
         return "All weights are kept: there is no mask."
     per_layer, per_head = (table[table["run_id"].isin(masked)] for table in (per_layer, per_head))
     heads = dict(by_encoder(per_head))
-    sentences = {encoder: _sentences(layers, heads[encoder]) for encoder, layers in by_encoder(per_layer)}
-    return "  \n".join(
-        f"{plain(without_tags(name))}: {words}" if len(sentences) > 1 else words
-        for (name, _), words in sentences.items()
-    )
+    return of_each_encoder({encoder: _sentences(layers, heads[encoder]) for encoder, layers in by_encoder(per_layer)})
 
 
 def _sentences(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:

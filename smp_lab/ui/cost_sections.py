@@ -28,7 +28,7 @@ _MEASURED = columns.SHARED | {
 def answer(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str, int]) -> str:
     """What one encoder and a mask for each task take, beside fine-tuned models, and what makes them faster.
 
-    Of several encoders the first one, by name.
+    Of several encoders it is about the first, and names it.
     """
     masked = [run for run in runs if run.run_id in sizes]
     if not masked:
