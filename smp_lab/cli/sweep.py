@@ -153,9 +153,9 @@ def _listed(sweep: Sweep, wanted: Iterable[GridItem]) -> Iterator[dict[str, Any]
 
 
 def _print_states(rows: Sequence[Mapping[str, Any]]) -> None:
+    for problem in dict.fromkeys(row["problem"] for row in rows if row["problem"]):
+        typer.echo(f"smp-lab: {problem}", err=True)
     for row in rows:
-        if row["problem"] is not None:
-            typer.echo(f"smp-lab: {row['problem']}", err=True)
         there = f"  (there in {row['precision']})" if row["in_other_precision"] else ""
         typer.echo(f"{row['state']:<11} {row['group']}  {row['asked']}{there}{_where(row)}")
     counts = Counter(row["state"] for row in rows)

@@ -14,6 +14,7 @@ from smp_lab.cli.options import GlueFolder, Source, SquadFolder, TaskFilePath, a
 from smp_lab.cli.place import Cpus, Device, Gpus, Memory, On, the_place
 from smp_lab.cli.this_job import told_to_queue
 from smp_lab.config import RunConfig
+from smp_lab.encoder_families import FAMILIES
 from smp_lab.grid import KNOWN, GridRun, as_options
 from smp_lab.methods import METHODS, SET
 from smp_lab.paths import cached_runs_folder, own_runs_folder
@@ -75,8 +76,8 @@ def command(
         str,
         typer.Option(
             metavar="NAME",
-            help=f"{PACKAGED_ENCODER} (the packaged one), a folder, or a model of the Hugging Face hub; BERT or "
-            "RoBERTa layout.",
+            help=f"{PACKAGED_ENCODER} (the packaged one), a folder, or a model of the Hugging Face hub. Families: "
+            f"{', '.join(FAMILIES)}.",
         ),
     ] = PACKAGED_ENCODER,
     glue_dir: GlueFolder = None,

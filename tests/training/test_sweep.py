@@ -154,6 +154,14 @@ def test_masks_are_measured_once_they_are_made(arguments, runs: Path, glue: Path
     assert not list((runs / UNFINISHED_FOLDER).glob("*"))
 
 
+def test_what_keeps_several_runs_from_being_made_is_said_once(tmp_path: Path) -> None:
+    grid = tmp_path / "grid.toml"
+    grid.write_text(GRID.format(encoder=tmp_path / "gone", epochs=2))
+    listed = invoke(["sweep", str(grid), "--list", "--runs", str(tmp_path / "runs")])
+    assert listed.stdout.splitlines()[-1] == "impossible: 4"
+    assert listed.stderr.count("smp-lab: ") == listed.stderr.count(str(tmp_path / "gone")) == 1
+
+
 def test_a_stop_leaves_a_checkpoint_that_the_same_command_resumes(arguments, runs: Path) -> None:
     asked = arguments("--group", "2", epochs=40)
     process = subprocess.Popen([sys.executable, "-m", "smp_lab.cli", *asked], stderr=subprocess.PIPE, text=True)
