@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from smp_lab.errors import ConfigError
@@ -34,7 +35,7 @@ _LAST_STEPS, _LAST_STEPS_OF_SQUAD = 30_000, 5_000
 
 _SCRIPTS = "the authors' scripts"
 _SECTION = "section 5.2"
-_SANH = "Sanh et al. (2020), whose setting section 5.2 takes over"
+_SANH = "section 5.2, after Sanh et al., 2020"
 
 
 class Stated(NamedTuple):
@@ -62,7 +63,7 @@ def stated(
     task, method, remaining
         Of the run. A task without published numbers has no epochs, batch size and length of a schedule.
     encoder
-        Its name: with "roberta" in it the scripts have a linear schedule.
+        Its name or folder: with "roberta" in the last part of it the scripts have a linear schedule.
     taught
         Whether a teacher is distilled.
 
@@ -85,7 +86,7 @@ def stated(
     if method.masking == SHARE:
         found["share_temperature"] = Stated(_temperature(task, remaining, taught), _SCRIPTS) if code else _NO_P
     if method.has_schedule:
-        linear = code and "roberta" in encoder.casefold()
+        linear = code and "roberta" in PurePath(encoder).name.casefold()
         found["schedule"] = Stated("linear" if linear else "cubic", _SCRIPTS if code else _SECTION)
     if taught:
         found["kl_direction"] = (
@@ -101,11 +102,12 @@ def stated(
         source = _SCRIPTS if code else _SECTION
         found |= {"epochs": Stated(epochs, source), "batch_size": Stated(batch_size, source)}
         if method.has_schedule:
-            found |= _length(code, task, epochs, batch_size, remaining, taught)
+            late = method.masking == SHARE and _half_of_squad(task, remaining, taught)
+            found |= _length(code, task, epochs, batch_size, 0.7 if late else remaining)
     return found
 
 
-_NO_P = Stated(1.0, "the text has no p")
+_NO_P = Stated(1.0, "it has no p")
 
 
 def _temperature(task: str, remaining: float | None, taught: bool) -> float:
@@ -115,7 +117,7 @@ def _temperature(task: str, remaining: float | None, taught: bool) -> float:
 
 
 def _half_of_squad(task: str, remaining: float | None, taught: bool) -> bool:
-    """The scripts train it as they train what keeps more."""
+    """The scripts train it, with the share rule, as they train what keeps more."""
     return (task, remaining, taught) == ("squad", 0.5, False)
 
 
@@ -125,24 +127,21 @@ def _epochs(code: bool, task: str, remaining: float | None) -> float:
     return 12.0 if task in _LARGE else 100.0 if code and task == "rte" else 60.0
 
 
-def _length(
-    code: bool, task: str, epochs: float, batch_size: int, remaining: float | None, taught: bool
-) -> dict[str, Stated]:
+def _length(code: bool, task: str, epochs: float, batch_size: int, remaining: float | None) -> dict[str, Stated]:
     # Of a method that measures it, as of those that end below.
     level = 0.0 if remaining is None else remaining
     if not code:
         # "7 epochs" from 70 % up, but 3500 steps in what the text says of 80 % on GLUE.
-        if 0.7 <= level < 0.8:
+        if level >= 0.7 and (task == "squad" or level != 0.8):
             return {"schedule_fraction": Stated(7 / epochs, _SECTION)}
         return {"schedule_steps": Stated(3500, _SECTION)}
-    if task == "squad":
-        # Half of the updates at 3 %, which has twice as many; there the regulariser's ramp ends at half of them too.
-        steps = 22_650 if level == 0.03 else total_steps(task, epochs, batch_size) - _LAST_STEPS_OF_SQUAD
-        late = level < 0.7 and not _half_of_squad(task, remaining, taught)
-        return {"schedule_steps": Stated(steps if late else 5000, _SCRIPTS)}
     if level >= 0.7:
-        return {"schedule_steps": Stated(5250 if level < 0.8 else 3500, _SCRIPTS)}
-    steps = total_steps(task, epochs, batch_size) - _LAST_STEPS
+        late = 5000 if task == "squad" else 5250 if level < 0.8 else 3500
+        return {"schedule_steps": Stated(late, _SCRIPTS)}
+    if (task, level) == ("squad", 0.03):
+        # Of twice as many steps. The regulariser's ramp ends at 27,660 there; here a ramp has no length of its own.
+        return {"schedule_steps": Stated(22_650, _SCRIPTS)}
+    steps = total_steps(task, epochs, batch_size) - (_LAST_STEPS_OF_SQUAD if task == "squad" else _LAST_STEPS)
     return {"schedule_steps": Stated(steps, _SCRIPTS)} if steps > 0 else {}
 
 

@@ -280,8 +280,19 @@ def _own(examples: int | None) -> Recipe:
     return Recipe(epochs=min(max(epochs, 1), _MOST_OWN_EPOCHS), batch_size=_OWN_BATCH_SIZE)
 
 
-def recipe_of(config: RunConfig) -> str | None:
-    """Name of the recipe whose settings a run has, all but its precision; None where it has others of its own."""
+def nearest_recipe(config: RunConfig, examples: int | None = None) -> tuple[str, list[str]] | None:
+    """The recipe of whose settings a run has most, and the names of those that it has otherwise.
+
+    Precision, encoder and data belong to no recipe. None where no recipe is for its task.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    examples
+        As in `get_recipe`.
+    """
+    found = {}
     for name in RECIPES:
         try:
             usual = draft(
@@ -292,10 +303,10 @@ def recipe_of(config: RunConfig) -> str | None:
                 encoder=config.base_model,
                 recipe=name,
                 teacher=config.teacher,
+                examples=examples,
             )
         except ConfigError:
             continue
-        same = ("base_model_sha256", "data_sha256", "precision")
-        if replace(usual, **{setting: getattr(config, setting) for setting in same}) == config:
-            return name
-    return None
+        differing = (setting for setting in CHANGEABLE if getattr(config, setting) != getattr(usual, setting))
+        found[name] = [setting for setting in differing if setting != "precision"]
+    return min(found.items(), key=lambda each: len(each[1]), default=None)

@@ -5,7 +5,7 @@ import pytest
 from smp_lab.errors import ConfigError
 from smp_lab.methods import METHODS, SET
 from smp_lab.paper import READINGS, stated
-from smp_lab.recipes import UNKNOWN_SHA256, draft, get_recipe, method_settings, recipe_of
+from smp_lab.recipes import UNKNOWN_SHA256, draft, get_recipe, method_settings, nearest_recipe
 from smp_lab.settings import SETTINGS
 from smp_lab.tasks import TASKS
 
@@ -27,7 +27,7 @@ def test_the_authors_scripts(task, level, epochs, batch_size, steps, p):
     assert (config.epochs, config.batch_size, config.schedule_steps) == (epochs, batch_size, steps)
     assert (config.share_temperature, config.regularizer_ramp, config.schedule) == (p, "code", "cubic")
     assert (config.score_learning_rate, config.regularizer) == (2e-2, 400)
-    assert recipe_of(config) == "paper-code"
+    assert nearest_recipe(config) == ("paper-code", [])
 
 
 def test_the_scripts_depend_on_teacher_encoder_and_method():
@@ -35,7 +35,25 @@ def test_the_scripts_depend_on_teacher_encoder_and_method():
     assert (taught.share_temperature, taught.kl_direction) == (1, "teacher_student")
     assert draft("mnli", "smp_l", remaining=0.8, recipe="paper-code").share_temperature == 1
     assert draft("mnli", "smp_l", remaining=0.5, recipe="paper-code", encoder="roberta-base").schedule == "linear"
+    folder = draft("mnli", "smp_l", remaining=0.5, recipe="paper-code", encoder="/home/roberta/bert-base-uncased")
+    assert folder.schedule == "cubic"
     assert draft("stsb", "smp_s", remaining=0.8, recipe="paper-code").regression_head == "mse"
+
+
+@pytest.mark.parametrize(
+    ("method", "level", "teacher", "epochs", "steps"),
+    [
+        ("smp_s", 0.03, None, 20, 22_650),
+        ("smp_s", 0.1, None, 10, 22_670),
+        ("smp_s", 0.5, None, 10, 5000),
+        ("smp_s", 0.5, "anyone", 10, 22_670),
+        ("smp_l", 0.5, None, 10, 22_670),
+        ("smp_l", 0.8, None, 10, 5000),
+    ],
+)
+def test_the_authors_script_for_squad(method, level, teacher, epochs, steps):
+    config = draft("squad", method, remaining=level, recipe="paper-code", teacher=teacher)
+    assert (config.epochs, config.batch_size, config.schedule_steps) == (epochs, 32, steps)
 
 
 @pytest.mark.parametrize("task", ["qnli", "sst2", "cola", "mrpc", "stsb", "rte"])
@@ -49,14 +67,20 @@ def test_scripts_that_stop_at_their_own_assertion_are_refused_with_what_works(ta
 
 @pytest.mark.parametrize(
     ("task", "level", "epochs", "fraction", "steps"),
-    [("sst2", 0.1, 12, None, 3500), ("rte", 0.7, 60, 7 / 60, None), ("cola", 0.8, 60, None, 3500)],
+    [
+        ("sst2", 0.1, 12, None, 3500),
+        ("rte", 0.7, 60, 7 / 60, None),
+        ("cola", 0.8, 60, None, 3500),
+        ("cola", 0.9, 60, 7 / 60, None),
+        ("squad", 0.8, 10, 7 / 10, None),
+    ],
 )
 def test_the_papers_text(task, level, epochs, fraction, steps):
     config = draft(task, "smp_s", remaining=level, recipe="paper-text", teacher="anyone")
     assert (config.epochs, config.batch_size) == (epochs, 64)
     assert (config.schedule_fraction, config.schedule_steps) == (fraction and pytest.approx(fraction), steps)
     assert (config.regularizer_ramp, config.kl_direction, config.share_temperature) == ("paper", "student_teacher", 1)
-    assert recipe_of(config) == "paper-text"
+    assert nearest_recipe(config) == ("paper-text", [])
 
 
 def test_a_gate_has_no_schedule_for_a_ramp_to_follow():
@@ -71,10 +95,12 @@ def test_every_value_of_the_paper_is_a_setting_with_a_source(reading, method):
         assert source
 
 
-def test_a_run_that_was_changed_has_the_settings_of_no_recipe():
-    assert recipe_of(draft("rte", "smp_s", remaining=0.1)) == "desk"
-    assert recipe_of(draft("rte", "smp_s", remaining=0.1, precision="bf16")) == "desk"
-    assert recipe_of(draft("rte", "smp_s", remaining=0.1, epochs=3)) is None
+def test_a_run_that_was_changed_has_the_settings_of_no_recipe_alone():
+    assert nearest_recipe(draft("rte", "smp_s", remaining=0.1)) == ("desk", [])
+    assert nearest_recipe(draft("rte", "smp_s", remaining=0.1, precision="bf16")) == ("desk", [])
+    assert nearest_recipe(draft("rte", "smp_s", remaining=0.1, epochs=3)) == ("desk", ["epochs"])
+    changed = draft("rte", "smp_s", remaining=0.8, recipe="paper-code", schedule="linear", batch_size=16)
+    assert nearest_recipe(changed) == ("paper-code", ["batch_size", "schedule"])
 
 
 def test_a_task_without_a_paper_recipe_is_named():

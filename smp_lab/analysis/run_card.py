@@ -13,8 +13,8 @@ from smp_lab.analysis.sparsity import spread_over_heads
 from smp_lab.config import RunConfig
 from smp_lab.layout import HEAD_TYPES, QUERY, VALUE, EncoderLayout
 from smp_lab.methods import NONE
-from smp_lab.paper import CODE, TEXT, stated
-from smp_lab.recipes import recipe_of
+from smp_lab.paper import CODE, TEXT, Stated, stated
+from smp_lab.recipes import nearest_recipe
 from smp_lab.settings import SETTINGS
 from smp_lab.tasks import Task
 
@@ -39,7 +39,8 @@ def run_card(
     Returns
     -------
     dict
-        run_id; recipe (the one whose settings it has, or None); settings (those that the method looks at and that have
+        run_id; recipe (the one whose settings it has, or most of them, with the others; None where none is for its
+        task); settings (those that the method looks at and that have
         a value); fingerprints; encoder (shapes);
         provenance (wall time in minutes); results: metrics (per name the value at the last evaluation, a
         fraction, and n_examples), best_evaluation and best_at_final_density
@@ -68,7 +69,7 @@ def run_card(
     few = part_of_the_data(config.task_info, results.get("n_train_examples"))
     return {
         "run_id": config.run_id,
-        "recipe": recipe_of(config),
+        "recipe": _recipe(config, results.get("n_train_examples")),
         "settings": settings,
         "fingerprints": fingerprints,
         "encoder": layout.to_dict(),
@@ -90,6 +91,14 @@ def run_card(
         "deviations": deviations(config, layout) + (few or _fewer(config)),
         "command": command,
     }
+
+
+def _recipe(config: RunConfig, examples: int | None) -> str | None:
+    nearest = nearest_recipe(config, examples)
+    if nearest is None:
+        return None
+    name, differing = nearest
+    return name + (f", but for {', '.join(SETTINGS[setting].words for setting in differing)}" if differing else "")
 
 
 def part_of_the_data(task: Task, n_train_examples: int | None) -> list[str]:
@@ -141,17 +150,14 @@ def deviations(config: RunConfig, layout: EncoderLayout) -> list[str]:
 def _other_settings(config: RunConfig) -> list[str]:
     """A sentence per setting whose value one of the two readings of the paper has otherwise."""
     code, text = (
-        {
-            name: value
-            for name, (value, _) in stated(
-                reading,
-                config.task,
-                config.method_info,
-                config.remaining,
-                encoder=config.base_model,
-                taught=config.teacher is not None,
-            ).items()
-        }
+        stated(
+            reading,
+            config.task,
+            config.method_info,
+            config.remaining,
+            encoder=config.base_model,
+            taught=config.teacher is not None,
+        )
         for reading in (CODE, TEXT)
     )
     # Of methods that train weights the paper is about the rate and the shape of the schedule alone.
@@ -160,37 +166,56 @@ def _other_settings(config: RunConfig) -> list[str]:
     sentences = []
     for name, setting in SETTINGS.items():
         if name in compared:
-            values = [setting.text(reading[name]) if name in reading else None for reading in (code, text)]
-            sentences.append(_beside(setting.words, setting.text(getattr(config, name)), *values))
+            said = [
+                reading[name]._replace(value=setting.text(reading[name].value)) if name in reading else None
+                for reading in (code, text)
+            ]
+            sentences.append(_beside(setting.words, setting.text(getattr(config, name)), *said))
     if not config.method_info.trains_weights and config.schedule is not None:
-        lengths = [_length(reading, reading["epochs"]) if "epochs" in reading else None for reading in (code, text)]
-        sentences.append(_beside("schedule over", _length(config.to_dict(), config.epochs), *lengths))
+        own = _length(config.schedule_steps, config.schedule_fraction, config.epochs)
+        sentences.append(_beside("schedule over", own, *map(_stated_length, (code, text))))
     return [sentence for sentence in sentences if sentence]
 
 
-_LENGTHS = ("schedule_fraction", "schedule_steps")
+_LENGTHS = ("schedule_steps", "schedule_fraction")
 
 
-def _length(values: Mapping[str, Any], epochs: float) -> str | None:
+def _stated_length(reading: Mapping[str, Stated]) -> Stated | None:
+    for name in _LENGTHS:
+        if name in reading:
+            steps, fraction = (reading[name].value if name == each else None for each in _LENGTHS)
+            return reading[name]._replace(value=_length(steps, fraction, reading["epochs"].value))
+    return None
+
+
+def _length(steps: int | None, fraction: float | None, epochs: float) -> str | None:
     """N in words; None where there is none."""
-    if (steps := values.get("schedule_steps")) is not None:
+    if steps is not None:
         return f"{steps:,} steps"
-    fraction = values.get("schedule_fraction")
     return None if fraction is None else f"{fraction * epochs:.3g} epochs"
 
 
-def _beside(what: str, own: str | None, code: str | None, text: str | None) -> str | None:
-    """A value beside those of the two readings; None where neither has another one."""
-    scripts, words = "the authors' scripts", "the paper's text"
-    others = {place: value for place, value in ((scripts, code), (words, text)) if value is not None}
-    differing = [place for place, value in others.items() if value != own]
+def _beside(what: str, own: str | None, code: Stated | None, text: Stated | None) -> str | None:
+    """A value beside those of the two readings, with their places; None where neither has another one."""
+    readings = {place: said for place, said in (("the authors' scripts", code), ("the paper's text", text)) if said}
+    differing = {place: said for place, said in readings.items() if said.value != own}
     if not differing:
         return None
     start = f"{what[0].upper()}{what[1:]}: {own}"
-    if code == text:
-        return f"{start}; in the paper {code}."
-    agreeing = "".join(f", as in {place}" for place in others if place not in differing)
-    return f"{start}{agreeing}; {', '.join(f'in {place} {others[place]}' for place in differing)}."
+    if code and text and code.value == text.value:
+        differing = {"the paper": text}
+    agreeing = "".join(
+        f", as in {place}{_source(said, place)}" for place, said in readings.items() if said.value == own
+    )
+    return (
+        f"{start}{agreeing}; "
+        + ", ".join(f"in {place} {said.value}{_source(said, place)}" for place, said in differing.items())
+        + "."
+    )
+
+
+def _source(said: Stated, place: str) -> str:
+    return "" if said.source == place else f" ({said.source})"
 
 
 # What a run card shows at once; the rest is folded away.
