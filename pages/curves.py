@@ -144,9 +144,9 @@ def _lines(table: pd.DataFrame, published: pd.DataFrame) -> tuple[list[str], boo
     first = [name for name in titles if chosen or name in overview.COMPARED] or list(titles)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         methods = controls.pick_several("Methods", titles, key="methods", first=first, most=len(titles))
-        unusual = st.toggle(
+        unusual = chosen or st.toggle(
             "Unusual settings",
-            chosen or not (table["variant"] == "").any(),
+            not (table["variant"] == "").any(),
             key="unusual",
             bind="query-params",
             help="Runs that differ from the usual ones of their task and method.",

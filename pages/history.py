@@ -25,6 +25,8 @@ def main() -> None:
         bind="query-params",
     )
     histories = messages.readable(runs, cache.history)
+    if not histories:
+        return
     progress = controls.tables_of_runs(
         [(run, cache.computed(analysis.progress, history, run.layout.n_weights)) for run, history in histories]
     )

@@ -4,6 +4,23 @@ Each message says what was wrong, what was got, and what is allowed or what to d
 and exits with status 1; a page shows it in place of its figure. Anything else that is raised is a defect.
 """
 
+import errno
+
+# Errors of a place that a person named, not of the code that went there.
+_OF_THE_PLACE = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOSPC,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+
 
 class SmpLabError(Exception):
     """Base of every error that a person can mend."""
@@ -77,5 +94,10 @@ def sentence_of(error: BaseException) -> str | None:
         return (
             f"There is not enough memory ({first_line(error)[:200]}). Take a smaller --batch-size or --max-length, or "
             "close what else runs. A run that has a checkpoint resumes from it by the same command."
+        )
+    if isinstance(error, OSError) and error.errno in _OF_THE_PLACE:
+        return (
+            f"{str(error.filename or 'A file')[:200]} cannot be read or written ({error.strerror}). Make it readable "
+            "and writable, free space, or name another place."
         )
     return None

@@ -144,7 +144,10 @@ def as_options(settings: Mapping[str, Any]) -> list[str]:
         word
         for name, value in settings.items()
         if value is not None
-        for word in (f"--{name.replace('_', '-')}", ",".join(value) if isinstance(value, (list, tuple)) else str(value))
+        for word in (
+            f"--{name.replace('_', '-')}",
+            ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value),
+        )
     ]
 
 

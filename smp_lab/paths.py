@@ -23,8 +23,8 @@ IMPORTED_FOLDER = "imported"
 MASK_RECORD_FILE = "mask.json"
 
 RUNS_VARIABLE = "SMP_LAB_RUNS"
-GLUE_VARIABLE = "SMP_LAB_GLUE_DIR"
-SQUAD_VARIABLE = "SMP_LAB_SQUAD_DIR"
+# Of folders of data, by the layout of their files.
+DATA_VARIABLES = {"glue": "SMP_LAB_GLUE_DIR", "squad": "SMP_LAB_SQUAD_DIR"}
 # Of the app: nothing can be changed through it; and that it can where other machines reach it.
 READ_ONLY_VARIABLE = "SMP_LAB_READ_ONLY"
 ALLOW_TRAINING_VARIABLE = "SMP_LAB_ALLOW_TRAINING"

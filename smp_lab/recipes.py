@@ -88,16 +88,17 @@ _DESK: Mapping[str, Recipe] = {
     "qnli": Recipe(epochs=1),
     "rte": Recipe(epochs=12, batch_size=16),
     "wnli": Recipe(epochs=20),
-    # Windows as long as the paper's. An epoch of all of SQuAD is 2,767 updates.
-    "squad": Recipe(epochs=1, max_length=384),
     "toy-sentiment": Recipe(epochs=5),
     "toy-acceptability": Recipe(epochs=20),
     "toy-entailment": Recipe(epochs=20),
     "toy-span": Recipe(epochs=10),
 }
 
-# A task of one's own has some hundred rows or some hundred thousand: as many passes as make so many updates.
-_OWN_BATCH_SIZE, _OWN_UPDATES, _MOST_OWN_EPOCHS = 16, 2000, 40
+# Of data whose number is not known beforehand: as many passes as make so many updates. A task of one's own has some
+# hundred rows or some hundred thousand. Windows of SQuAD are as long as the paper's, and 504 updates of smp_s took 151
+# minutes beside another run.
+_OWN, _OWN_UPDATES = Recipe(epochs=40, batch_size=16), 2000
+_SPANS, _SPAN_UPDATES = Recipe(epochs=40, batch_size=16, max_length=384), 500
 
 RECIPES = ("desk", *paper.READINGS)
 # Encoder of the desk recipe, in the package of the "encoder" extra.
@@ -254,7 +255,8 @@ def get_recipe(
     task, method, remaining, encoder, taught
         As in `smp_lab.paper.stated`.
     examples
-        Training examples of a task of one's own, whose passes follow from them; None where they are not known.
+        Training examples; the passes over those of SQuAD and of a task of one's own follow from their number. None
+        where it is not known.
 
     Raises
     ------
@@ -262,7 +264,9 @@ def get_recipe(
         If there is none of this name, or the paper has none for this task.
     """
     if name == "desk":
-        return _DESK.get(task) or _own(examples)
+        if task == "squad":
+            return _as_long(_SPANS, _SPAN_UPDATES, examples or get_task(task).n_train)
+        return _DESK.get(task) or _as_long(_OWN, _OWN_UPDATES, examples)
     name = paper.CODE if name == "paper" else name
     if name not in RECIPES:
         raise ConfigError(f"Unknown recipe {name!r}. Choose one of: {', '.join(RECIPES)}.")
@@ -274,10 +278,11 @@ def get_recipe(
     return Recipe(**values)
 
 
-def _own(examples: int | None) -> Recipe:
-    steps = math.ceil((examples or 0) / _OWN_BATCH_SIZE)
-    epochs = _OWN_UPDATES // steps if steps else _MOST_OWN_EPOCHS
-    return Recipe(epochs=min(max(epochs, 1), _MOST_OWN_EPOCHS), batch_size=_OWN_BATCH_SIZE)
+def _as_long(recipe: Recipe, updates: int, examples: int | None) -> Recipe:
+    """The recipe with whole passes that make so many updates, or the part of one; its own where nobody knows."""
+    steps = math.ceil((examples or 0) / recipe.batch_size)
+    epochs = (updates // steps or round(updates / steps, 4)) if steps else recipe.epochs
+    return replace(recipe, epochs=min(epochs, recipe.epochs))
 
 
 def nearest_recipe(config: RunConfig, examples: int | None = None) -> tuple[str, list[str]] | None:

@@ -85,6 +85,21 @@ def test_no_memory_is_a_sentence(outcome, monkeypatch):
     assert "not enough memory" in said
 
 
+def test_a_folder_below_a_file_is_a_sentence_whoever_makes_it(outcome, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+
+    def check(folder):
+        (tmp_path / "file" / "logs").mkdir(parents=True)
+
+    monkeypatch.setattr("smp_lab.cli.check.existing", check)
+    status, said = outcome("check", "x")
+    assert (status, said) == (
+        1,
+        f"smp-lab: {tmp_path}/file/logs cannot be read or written (Not a directory). Make it readable and writable, "
+        "free space, or name another place.\n",
+    )
+
+
 def test_an_error_of_nobody_stays_loud(outcome, monkeypatch):
     def check(folder):
         raise RuntimeError("a defect")

@@ -103,6 +103,13 @@ def test_a_run_that_was_changed_has_the_settings_of_no_recipe_alone():
     assert nearest_recipe(changed) == ("paper-code", ["batch_size", "schedule"])
 
 
+@pytest.mark.parametrize(("examples", "epochs"), [(970, 8), (None, 0.0913), (87_599, 0.0913), (16, 40)])
+def test_the_passes_over_questions_make_so_many_updates(examples, epochs):
+    config = draft("squad", "smp_s", remaining=0.5, examples=examples)
+    assert (config.epochs, config.batch_size, config.max_length) == (epochs, 16, 384)
+    assert nearest_recipe(config, examples) == ("desk", [])
+
+
 def test_a_task_without_a_paper_recipe_is_named():
     with pytest.raises(ConfigError, match="The paper has no recipe for task 'wnli'"):
         draft("wnli", "smp_s", remaining=0.1, recipe="paper-text")

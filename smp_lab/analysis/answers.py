@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from smp_lab.analysis.labels import without_tags
+from smp_lab.analysis.sampling import kind_of, of_metric
 from smp_lab.layout import MatrixId
 from smp_lab.tasks import Task
 
@@ -20,8 +21,11 @@ def majority_class(predictions: pd.DataFrame, task: Task) -> str | None:
 
     `predictions` are those of a run.
     """
-    targets = task.kind.targets(predictions)
-    if not task.classes or np.isnan(targets).any():
+    if not task.classes:
+        return None
+    examples, _ = of_metric(predictions, task, task.main_metric)
+    targets = kind_of(examples).targets(examples)
+    if np.isnan(targets).any():
         return None
     return task.classes[int(np.bincount(targets.astype(int)).argmax())]
 

@@ -23,6 +23,7 @@ COLUMNS = (
     "base_model",
     "level",
     "published",
+    "distilled",
     "measured",
     "tasks",
     "n_pairs",
@@ -50,7 +51,8 @@ class Claim:
     first, second
         What is compared, at equal levels; a dense run has one level, and is compared with each of `first`.
     published
-        What `published_points` (methods) or `published_ablations` (variants) call the two.
+        What `published_points` (methods) or `published_ablations` (variants) call the two; None where it is this
+        project's own.
     levels
         The levels that it is about; empty for every level.
     """
@@ -59,7 +61,7 @@ class Claim:
     source: str
     first: Side
     second: Side
-    published: tuple[str, str]
+    published: tuple[str, str] | None
     at_least: bool = False
     levels: tuple[float, ...] = ()
 
@@ -93,8 +95,16 @@ CLAIMS = (
         "SMP-S scores above movement pruning.",
         "Table 1",
         Side("smp_s"),
-        Side("movement"),
+        # As it was published.
+        Side("movement", "regularizer 0"),
         ("smp_s", "movement"),
+    ),
+    Claim(
+        "SMP-S scores above movement pruning that has its regulariser too.",
+        "-",
+        Side("smp_s"),
+        Side("movement"),
+        None,
     ),
     Claim(
         "The share rule scores above local top-k.",
@@ -154,21 +164,23 @@ def claims_table(
     -------
     DataFrame
         Columns `COLUMNS`: published and measured differences (first minus second, means over tasks, fractions; NaN
-        where there are none); base_model is empty where nothing was measured.
+        where there are none), whether the published one is of masks with a teacher; base_model is empty where nothing
+        was measured.
     """
     rows: list[dict[str, Any]] = []
     for claim in CLAIMS:
         published = _published(claim, points, ablations)
         measured = [
-            _row(claim, encoder, level, first, second, compare, published.get(level, np.nan))
+            _row(claim, encoder, level, first, second, compare, published.get(level, (np.nan, False)))
             for (encoder, _), of_encoder in by_encoder(runs)
             for level, first, second in _sides(claim, of_encoder)
         ]
         known = {row["level"] for row in measured}
         rows += measured + [
             {"claim": claim.words, "source": claim.source, "base_model": "", "level": level, "published": difference}
-            | {"measured": np.nan, "tasks": "", "n_pairs": 0, "tasks_for": 0, "tasks_against": 0, "verdict": OPEN}
-            for level, difference in published.items()
+            | {"distilled": taught, "measured": np.nan, "tasks": "", "n_pairs": 0, "tasks_for": 0, "tasks_against": 0}
+            | {"verdict": OPEN}
+            for level, (difference, taught) in published.items()
             if level not in known
         ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -200,13 +212,16 @@ def _row(
     first: pd.DataFrame,
     second: pd.DataFrame,
     compare: Callable[[str, str], Comparison],
-    published: float,
+    published: tuple[float, bool],
 ) -> dict[str, Any]:
     tasks = [task for task in TASKS if task in set(first["task"])]
     n_for = n_against = n_pairs = 0
     for task in tasks:
-        ids = (table[table["task"] == task].sort_values("seed")["run_id"].head(MOST_SEEDS) for table in (second, first))
-        told = [each.difference if each.distinguishable else 0.0 for each in (compare(*pair) for pair in product(*ids))]
+        sides = (table[table["task"] == task].sort_values("seed").head(MOST_SEEDS) for table in (second, first))
+        pairs = product(*(zip(side["run_id"], side["data_sha256"], strict=True) for side in sides))
+        # Of two copies of a task's data each has its own examples.
+        compared = [compare(a, b) for (a, data), (b, other) in pairs if data == other]
+        told = [each.difference if each.distinguishable else 0.0 for each in compared]
         n_pairs += len(told)
         n_for += sum(difference > 0 for difference in told) > len(told) / 2
         n_against += sum(difference < 0 for difference in told) > len(told) / 2
@@ -220,7 +235,7 @@ def _row(
         zip(
             COLUMNS,
             (
-                *(claim.words, claim.source, encoder, level, published, difference, ", ".join(tasks)),
+                *(claim.words, claim.source, encoder, level, *published, difference, ", ".join(tasks)),
                 *(n_pairs, n_for, n_against, verdict),
             ),
             strict=True,
@@ -228,24 +243,32 @@ def _row(
     )
 
 
-def _published(claim: Claim, points: pd.DataFrame, ablations: pd.DataFrame) -> dict[float, float]:
-    """Level -> the published difference, mean over the tasks' main metrics; without what did not converge."""
-    name = "variant" if set(claim.published) <= set(ablations["variant"]) else "method"
-    table = ablations if name == "variant" else points[~points["read_off"]]
+def _published(claim: Claim, points: pd.DataFrame, ablations: pd.DataFrame) -> dict[float, tuple[float, bool]]:
+    """Level -> the published difference, mean over the tasks' main metrics, and whether it is of masks with a teacher.
+
+    As the measured runs, they are without one where such were published. What did not converge has no part in it.
+    """
+    if claim.published is None:
+        return {}
+    is_ablation = set(claim.published) <= set(ablations["variant"])
+    table = ablations.assign(distilled=False) if is_ablation else points[~points["read_off"]]
+    name = "variant" if is_ablation else "method"
     main = table["metric"] == table["task"].map(lambda task: TASKS[task].main_metric)
     # Of SQuAD the ablations have F1 alone.
-    table = table[main | ((name == "variant") & (table["task"] == "squad"))]
-    # Either both have a teacher or neither; fine-tuning has none, and its one level.
+    table = table[main | (is_ablation & (table["task"] == "squad"))]
+    # Either both have a teacher or neither; fine-tuning has none, and its one level, and stands in two tables.
     place = ["base_model", "task", "metric"]
     if claim.second.method != "dense":
-        place += ["remaining", *(["distilled"] if name == "method" else [])]
+        place += ["remaining", "distilled"]
     first, second = (table[table[name] == wanted] for wanted in claim.published)
-    both = first.merge(second[[*place, "value"]], on=place, suffixes=("", "_second"))
+    both = first.merge(second[[*place, "value"]].drop_duplicates(place), on=place, suffixes=("", "_second"))
+    both = both.assign(difference=both["value"] - both["value_second"]).dropna(subset="difference")
     if claim.levels:
         both = both[both["remaining"].isin(claim.levels)]
-    differences = both["value"] - both["value_second"]
-    levels = sorted(both.loc[differences.notna(), "remaining"].unique(), reverse=True)
-    return {float(level): float(differences[both["remaining"] == level].mean()) for level in levels}
+    both = both[both["distilled"] == both.groupby("remaining")["distilled"].transform("min")]
+    found = both.groupby("remaining").agg(difference=("difference", "mean"), distilled=("distilled", "first"))
+    rows = found.sort_index(ascending=False).reset_index().to_numpy().tolist()
+    return {float(level): (float(difference), bool(distilled)) for level, difference, distilled in rows}
 
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
@@ -254,12 +277,13 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
         column: table[column].map(lambda value: f"{100 * value:+z.1f}" if pd.notna(value) else "-")
         for column in ("published", "measured")
     }
+    taught = table["distilled"].map({True: ", with a teacher", False: ""})
     return pd.DataFrame(
         {
             "claim": table["claim"].str.rstrip("."),
             "in the paper": table["source"],
             "remaining %": table["level"].map(lambda level: f"{100 * level:g}"),
-            "published": points["published"],
+            "published": points["published"] + taught,
             "encoder": table["base_model"].replace("", "-"),
             "measured": points["measured"],
             "tasks for it, against it, in all": [

@@ -59,23 +59,26 @@ def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
     return over_seeds(runs).sort_values([*_LINE, "remaining"], kind="stable", ignore_index=True)
 
 
-def difference_to_dense(runs: pd.DataFrame, value: str = "value") -> pd.DataFrame:
+def difference_to_dense(table: pd.DataFrame, runs: pd.DataFrame | None = None, value: str = "value") -> pd.DataFrame:
     """Each row's value minus the mean of dense fine-tuning of the same task, encoder and data.
 
     Parameters
     ----------
-    runs
+    table
         Columns task, metric, method, base_model_sha256, data_sha256 and `value`.
+    runs
+        A row per run, the dense ones among them, with the same columns and value; None where `table` is that.
     value
-        The column to compare; a fraction.
+        The column of `table` to compare; a fraction.
 
     Returns
     -------
     DataFrame
         The rows for which there is a dense run, dense ones left out, with the columns dense (its mean) and difference.
     """
-    dense = runs[runs["method"] == "dense"].groupby(_SAME_TASK, as_index=False).agg(dense=(value, "mean"))
-    table = runs[runs["method"] != "dense"].merge(dense, on=_SAME_TASK)
+    runs = table if runs is None else runs
+    dense = runs[runs["method"] == "dense"].groupby(_SAME_TASK, as_index=False).agg(dense=("value", "mean"))
+    table = table[table["method"] != "dense"].merge(dense, on=_SAME_TASK)
     return table.assign(difference=table[value] - table["dense"])
 
 
@@ -105,9 +108,12 @@ def published_lines(
 def differences(
     runs: pd.DataFrame, means: pd.DataFrame, published: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """`difference_to_dense` of runs, of means over them, and of published points, whose dense runs are their own."""
+    """`difference_to_dense` of runs, of means over them, and of published points, whose dense runs are their own.
+
+    A line and its dots have one reference: the mean over dense runs.
+    """
     reference = published.assign(base_model_sha256=published["base_model"], data_sha256="published")
     published = difference_to_dense(reference)
     if runs.empty:
         return runs, means, published
-    return difference_to_dense(runs), difference_to_dense(means, "mean"), published
+    return difference_to_dense(runs), difference_to_dense(means, runs, "mean"), published

@@ -147,7 +147,8 @@ def rows_of(table: pd.DataFrame, run_ids: Sequence[str]) -> pd.DataFrame:
 def tables_of_runs(contents: Sequence[tuple[Run | Mask, pd.DataFrame]], labels: Mapping[str, str]) -> pd.DataFrame:
     """One table of several, with the columns run_id, run, line, task, method, level, seed and `ENCODER` in front.
 
-    Run is the run's label; line is what it shares with its replicates: the label without the seed.
+    Run is the run's label; line is what it shares with its replicates: the label without the seed, and with a hash
+    where others have that too.
 
     Parameters
     ----------
@@ -159,11 +160,15 @@ def tables_of_runs(contents: Sequence[tuple[Run | Mask, pd.DataFrame]], labels: 
     """
     tables = []
     replicates = Counter(_settings(each) for each, _ in contents)
+    lines: dict[str, str] = {}
     for each, table in contents:
-        facts = _origin(each)
-        label, n_seeds = labels[facts["run_id"]], replicates[_settings(each)]
-        line = f"{re.sub(r' · seed [0-9]+$', '', label)} · {n_seeds} seeds" if n_seeds > 1 else label
-        facts = {"run_id": facts["run_id"], "run": label, "line": line, **facts}
+        facts, settings = _origin(each), _settings(each)
+        label = labels[facts["run_id"]]
+        if settings not in lines:
+            n_seeds = replicates[settings]
+            line = f"{re.sub(r' · seed [0-9]+.*$', '', label)} · {n_seeds} seeds" if n_seeds > 1 else label
+            lines[settings] = f"{line} · {facts['run_id'][-8:]}" if line in lines.values() else line
+        facts = {"run_id": facts["run_id"], "run": label, "line": lines[settings], **facts}
         tables.append(pd.concat([pd.DataFrame(facts, index=table.index), table], axis=1))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 

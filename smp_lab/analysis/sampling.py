@@ -37,6 +37,8 @@ Floats = npt.NDArray[np.float64]
 def of_metric(predictions: pd.DataFrame, task: Task, metric: str) -> tuple[pd.DataFrame, str]:
     """The examples that a metric was measured on, and its name without the suffix of its split.
 
+    Of more than two classes a wrong prediction does not tell the target: where no column holds it, it is NaN there.
+
     Parameters
     ----------
     predictions
@@ -47,10 +49,14 @@ def of_metric(predictions: pd.DataFrame, task: Task, metric: str) -> tuple[pd.Da
         One of the task's: ``accuracy_mismatched`` is the accuracy of mnli's second split.
     """
     place, suffix = next((place, suffix) for place, (suffix, _) in enumerate(task.splits) if metric.endswith(suffix))
-    return predictions[predictions["split"] == place], metric.removesuffix(suffix)
+    examples = predictions[predictions["split"] == place]
+    if len(task.classes) > 2 and "target" not in examples:
+        examples = examples.assign(target=examples["prediction"].where(examples["correct"].astype(bool)))
+    return examples, metric.removesuffix(suffix)
 
 
-def _kind(predictions: pd.DataFrame) -> Kind:
+def kind_of(predictions: pd.DataFrame) -> Kind:
+    """Of what kind of task predictions are; raises `DataError`."""
     kind = kind_of_columns(predictions.columns)
     if kind is None:
         raise DataError(f"Predictions have columns {', '.join(predictions.columns)}, which no kind of task has.")
@@ -84,7 +90,7 @@ def sampling_interval(predictions: pd.DataFrame, metric: str) -> tuple[float, fl
     tuple of float
         Lowest and highest value, fractions.
     """
-    kind = _kind(predictions)
+    kind = kind_of(predictions)
     column = kind.means.get(metric)
     if column and column == kind.right:
         return wilson_interval(int(predictions[column].sum()), len(predictions))
@@ -109,7 +115,7 @@ def majority_baseline(predictions: pd.DataFrame, metric: str) -> float:
         Share of the most frequent class for accuracy, 0 for matthews_correlation. NaN for the other metrics, and where
         the predictions do not tell the targets.
     """
-    return _kind(predictions).majority(predictions, metric)
+    return kind_of(predictions).majority(predictions, metric)
 
 
 class Reliability(NamedTuple):
@@ -196,7 +202,7 @@ def compare(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, metric: st
     DataError
         If the examples are not the same: other targets, or another number of them.
     """
-    kind = _kind(predictions_a)
+    kind = kind_of(predictions_a)
     target, other = kind.targets(predictions_a), kind.targets(predictions_b)
     n = len(target)
     # Regression targets are differences of rounded numbers.
@@ -221,7 +227,7 @@ def paired_change(
     predictions_a, predictions_b, metric
         As in `compare`.
     """
-    kind = _kind(predictions_a)
+    kind = kind_of(predictions_a)
     column = kind.means.get(metric)
     measure = _mean if column else _METRICS[metric]
     n = len(predictions_a)

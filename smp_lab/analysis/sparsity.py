@@ -136,13 +136,13 @@ def _sentences(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:
     least, most = layers.iloc[-1], layers.iloc[0]
     n_runs = per_layer["run_id"].nunique()
     together = f", over {n_runs} runs together" if n_runs > 1 else ""
-    first, second = (
+    best = [
         f"{head['layer']:.0f}.{head['head']:.0f} ({percent(head['remaining'])})" for _, head in heads.head(2).iterrows()
-    )
+    ]
     return (
         f"Layer {least['layer']:.0f} keeps least ({percent(least['remaining'])}{together}), "
         f"layer {most['layer']:.0f} most ({percent(most['remaining'])}). Of the attention heads "
-        f"{first} and {second} keep most, named by layer and head."
+        f"{' and '.join(best)} keep{'s' * (len(best) == 1)} most, named by layer and head."
         + _kept_whole(per_layer[per_layer["matrix_type"] != ALL_TYPES])
     )
 

@@ -126,86 +126,6 @@ def means_cells(table: pd.DataFrame) -> pd.DataFrame:
     return text.drop(columns=["encoder", "tasks"]).rename(columns={"mean": f"mean over {table['n_tasks'].max()} tasks"})
 
 
-def table_1(points: pd.DataFrame, means: pd.DataFrame, parameters: pd.DataFrame) -> pd.DataFrame:
-    """The paper's Table 1 with what was measured beside it, as people read it.
-
-    Parameters
-    ----------
-    points
-        Of `published.published_points`.
-    means
-        Of `overview.over_tasks`.
-    parameters
-        A row per usual run: base_model_sha256, method, level, trainable_parameters and new_parameters (counts).
-
-    Returns
-    -------
-    DataFrame
-        Text: a row per method, level and teacher, from many weights to few; the published parameters and metrics
-        (percent), then for each encoder the mean over tasks and the parameters (mean over runs) that were measured; a
-        dash where there is none.
-    """
-    table = points[points["source"] == "table 1"]
-    places = table[["method", "distilled", "remaining", "new_parameters", "trainable_parameters"]].drop_duplicates()
-    encoders = by_encoder(means)
-    own = means[["method", "level"]].rename(columns={"level": "remaining"}).assign(distilled=False)
-    every = pd.concat([places, own]).drop_duplicates(["method", "distilled", "remaining"]).fillna("-")
-    tasks = list(dict.fromkeys(table["task"]))
-    titles = dict(zip(table["method"], table["method_title"], strict=True))
-    rows = []
-    for place in every.sort_values(["remaining", "distilled"], ascending=False, kind="stable").to_dict("records"):
-        here = table[
-            (table["method"] == place["method"])
-            & (table["distilled"] == place["distilled"])
-            & (table["remaining"] == place["remaining"])
-        ]
-        ours = [
-            cell
-            for (_, digest), of_encoder in encoders
-            for cell in _measured(of_encoder, parameters[parameters["base_model_sha256"] == digest], place)
-        ]
-        rows.append(
-            [
-                (method_name(place["method"]) if place["method"] in METHODS else titles[place["method"]])
-                + (", with a teacher" if place["distilled"] else ""),
-                f"{100 * place['remaining']:g}",
-                place["new_parameters"],
-                place["trainable_parameters"],
-                *(
-                    " / ".join(f"{100 * value:.1f}" for value in here.loc[here["task"] == task, "value"]) or "-"
-                    for task in tasks
-                ),
-                *ours,
-            ]
-        )
-    metrics = [
-        f"{TASKS[task].title} {' / '.join(dict.fromkeys(table.loc[table['task'] == task, 'metric']))}" for task in tasks
-    ]
-    heads = [
-        f"{head}, {name if len(encoders) > 1 else 'measured'}"
-        for (name, _), of_encoder in encoders
-        for head in (f"mean over {of_encoder['n_tasks'].iloc[0]} tasks", "new parameters", "trained")
-    ]
-    published = ["method", "remaining %", "new parameters, published", "trained, published", *metrics]
-    return pd.DataFrame(rows, columns=[*published, *heads])
-
-
-def _measured(means: pd.DataFrame, parameters: pd.DataFrame, place: Mapping[Hashable, Any]) -> list[str]:
-    if place["distilled"]:
-        return ["-"] * 3
-    mean, counts = (
-        frame[(frame["method"] == place["method"]) & (frame["level"] == place["remaining"])]
-        for frame in (means, parameters)
-    )
-    return [
-        f"{100 * mean['mean'].iloc[0]:.1f}" if len(mean) else "-",
-        *(
-            f"{counts[name].mean() / 1e6:.2f}M" if len(counts) else "-"
-            for name in ("new_parameters", "trainable_parameters")
-        ),
-    ]
-
-
 def as_markdown(cells: pd.DataFrame) -> str:
     """A table of text in Markdown: numbers at the right, the first column at the left."""
     rules = ["---", *["---:"] * (cells.shape[1] - 1)]
@@ -248,8 +168,10 @@ def caption(runs: pd.DataFrame) -> str:
     runs
         As of `summarize`.
     """
+    is_main = (runs["metric"] == runs["task"].map(lambda task: TASKS[task].main_metric)).all()
+    metric = "Main metric" if is_main else ", ".join(METRICS[name].title for name in runs["metric"].unique())
     return (
-        "Main metric in percent at the last evaluation: mean over seeds, with half the 95 % interval of the "
+        f"{metric} in percent at the last evaluation: mean over seeds, with half the 95 % interval of the "
         f"development set and the range over seeds. {fingerprints(runs)}"
     )
 

@@ -23,7 +23,7 @@ from smp_lab.cli import (
     train,
     transfer,
 )
-from smp_lab.errors import SmpLabError, sentence_of
+from smp_lab.errors import sentence_of
 
 commands = typer.Typer(
     help="Learn binary masks over frozen pre-trained encoders, keep them, look at them.",
@@ -40,7 +40,7 @@ def main() -> None:
     """Entry point: an error that a person can mend is one sentence on stderr and exit status 1."""
     try:
         commands()
-    except (SmpLabError, MemoryError, RuntimeError) as error:
+    except Exception as error:
         sentence = sentence_of(error)
         if sentence is None:
             raise

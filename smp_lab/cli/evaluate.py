@@ -106,8 +106,7 @@ def command(
         "command": shlex.join(["smp-lab", *sys.argv[1:]]),
         "own_weights": own_weights or own_head,
         "task_file": file,
-        "glue_folder": glue_dir,
-        "squad_folder": squad_dir,
+        "data_folders": {"glue": glue_dir, "squad": squad_dir},
         "source": source,
     }
     if label_words is not None:

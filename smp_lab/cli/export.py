@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smp_lab.cli.options import GlueFolder, extras_for, named_run, runs_option
+from smp_lab.cli.options import GlueFolder, SquadFolder, extras_for, named_run, runs_option
 from smp_lab.errors import ConfigError, SmpLabError
-from smp_lab.paths import GLUE_VARIABLE, own_runs_folder
+from smp_lab.paths import DATA_VARIABLES, own_runs_folder
 from smp_lab.storage.release import write_release
 from smp_lab.storage.runs import RunRecord
 
@@ -61,6 +62,7 @@ def command(
         bool, typer.Option(help="Open what was written, measure it, and keep the numbers in its report.json.")
     ] = True,
     glue_dir: GlueFolder = None,
+    squad_dir: SquadFolder = None,
     runs: Annotated[Path | None, runs_option("Folder that gets the report's measurements.")] = None,
 ) -> None:
     """Write the mask of a run, or the model that it makes of its encoder.
@@ -100,7 +102,7 @@ def command(
             own_runs_folder() if runs is None else runs,
             command=shlex.join(["smp-lab", *sys.argv[1:]]),
             cut=cut,
-            data=_data_at_hand(record, glue_dir),
+            data=_data_at_hand(record, {"glue": glue_dir, "squad": squad_dir}),
         )
     else:
         export(pruned, target, form)
@@ -109,15 +111,17 @@ def command(
         typer.echo(sentence)
 
 
-def _data_at_hand(run: RunRecord, glue_folder: Path | None) -> TaskData | None:
+def _data_at_hand(run: RunRecord, data_folders: Mapping[str, Path | None]) -> TaskData | None:
     """Examples of the run's task, where they are generated or their folder is named."""
     from smp_lab.training.data import load_task_data
 
     task = run.config.task_info
-    if not (task.synthetic or glue_folder or os.environ.get(GLUE_VARIABLE)):
+    if task.definition is not None:
+        return None
+    if not (task.synthetic or data_folders.get(task.layout) or os.environ.get(DATA_VARIABLES[task.layout])):
         return None
     try:
-        return load_task_data(task.name, glue_folder=glue_folder)
+        return load_task_data(task.name, data_folders=data_folders)
     except SmpLabError as error:
         typer.echo(f"smp-lab: Nothing is scored. {error}", err=True)
         return None

@@ -13,7 +13,7 @@ import pandas as pd
 import typer
 
 from smp_lab.errors import ConfigError, MissingDependencyError, RunFormatError
-from smp_lab.paths import GLUE_VARIABLE, RUNS_VARIABLE, SQUAD_VARIABLE, cached_runs_folder, own_runs_folder
+from smp_lab.paths import DATA_VARIABLES, RUNS_VARIABLE, cached_runs_folder, own_runs_folder
 from smp_lab.storage.runs import RUNS, RunRecord
 from smp_lab.tasks.own import TaskFile, read_task_file
 
@@ -27,14 +27,14 @@ GlueFolder = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help=f"Folder of GLUE's tab-separated files: DIR/RTE/train.tsv and so on.  [default: {GLUE_VARIABLE}]",
+        help=f"Folder of GLUE's tab-separated files: DIR/RTE/train.tsv and so on.  [default: {DATA_VARIABLES['glue']}]",
     ),
 ]
 SquadFolder = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help=f"Folder of SQuAD's train-v1.1.json and dev-v1.1.json.  [default: {SQUAD_VARIABLE}]",
+        help=f"Folder of SQuAD's train-v1.1.json and dev-v1.1.json.  [default: {DATA_VARIABLES['squad']}]",
     ),
 ]
 Source = Annotated[

@@ -40,7 +40,7 @@ def command(
             file.write(page)
     except OSError as error:
         raise RunWriteError(
-            f"{target} cannot be written ({error.strerror}). Name a file that is not there yet."
+            f"{target} cannot be written ({error.strerror}). Name a file that is not there yet, in a folder that is."
         ) from None
     for sentence in problems:
         typer.echo(f"Left out: {sentence}", err=True)

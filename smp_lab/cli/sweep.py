@@ -96,7 +96,7 @@ def command(
     if stop or drain:
         ask(folder, STOP if stop else DRAIN)
         return
-    sweep = Sweep(folder, glue_dir, squad_dir)
+    sweep = Sweep(folder, {"glue": glue_dir, "squad": squad_dir})
     if watch:
         _watch(sweep, wanted, as_json)
     elif as_json:

@@ -149,6 +149,7 @@ def command(
         from smp_lab.training.run import train as train_run
         from smp_lab.training.stop import Interrupted
         from smp_lab.training.sweep import Sweep, find_made
+    data_folders = {"glue": glue_dir, "squad": squad_dir}
     folder = own_runs_folder() if runs is None else runs
     folders = [folder, cached_runs_folder()]
     with told_to_queue(context, folder, Interrupted) as run_begins:
@@ -157,8 +158,7 @@ def command(
             method,
             task_file=file,
             allow_broken=allow_broken_rows,
-            glue_folder=glue_dir,
-            squad_folder=squad_dir,
+            data_folders=data_folders,
             source=source,
             teacher_runs=folders,
             **settings,
@@ -180,7 +180,7 @@ def command(
             flags |= {"--allow-broken-rows": allow_broken_rows}
             more = [*as_options({"report_to": report_to}), *(flag for flag, given in flags.items() if given)]
             runner, environment = the_place(on, folder, cpus=cpus, gpus=gpus, memory=memory, device=device)
-            sweep = Sweep(folder, glue_dir, squad_dir, more=more)
+            sweep = Sweep(folder, data_folders, more=more)
             sweep.make([asked], runner, write=typer.echo, environment=environment)
             return
         record = train_run(

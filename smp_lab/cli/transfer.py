@@ -72,8 +72,7 @@ def command(
             ),
             encoder=encoder,
             task_files=files,
-            glue_folder=glue_dir,
-            squad_folder=squad_dir,
+            data_folders={"glue": glue_dir, "squad": squad_dir},
             source=source,
             write=typer.echo,
         )

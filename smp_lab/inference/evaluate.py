@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from smp_lab.errors import EncoderError
+from smp_lab.errors import ConfigError, EncoderError
 from smp_lab.inference.compact import cut_rows
 from smp_lab.inference.export import compact_encoder
 from smp_lab.inference.knock_out import head_changes
@@ -35,6 +35,7 @@ from smp_lab.training.encoders import Encoder, EncoderFiles, load_encoder
 from smp_lab.training.prepare import Prepared, prepare
 from smp_lab.training.provenance import code_version, made_here
 from smp_lab.training.teachers import find_teacher, load_teacher
+from smp_lab.training.transfer import require_mask_alone
 
 
 def evaluate(
@@ -72,17 +73,21 @@ def evaluate(
     cuts
         With rows of fewer kept weights than each of these emptied; see `cut_rows`.
     **data
-        glue_folder, squad_folder, source and task_file, as in `load_task_data`.
+        data_folders, source and task_file, as in `load_task_data`.
 
     Raises
     ------
     EncoderError
         If the encoder is not the one that the mask is for.
+    TrainingError
+        If it is that of a run whose mask says nothing by itself, and the weights are not its own.
+    ConfigError
+        If nothing says which class is meant: no label words, and no head.
     SmpLabError
         If data, encoder or mask cannot be read, or the measurement cannot be written.
     """
     began, code = time.monotonic(), code_version()
-    prepared, pruned = _classifier(mask, task, encoder, own_weights, data)
+    prepared, pruned = _classifier(mask, task, encoder, own_weights, data, own_head=own_head)
     cuts = sorted(set(cuts))
     headed = _Headed(prepared, pruned.encoder) if own_head else None
     head = {"head": headed.source, "label_words": []} if headed else {}
@@ -134,9 +139,16 @@ def evaluate_heads(
 
 
 def _classifier(
-    mask: MaskRecord, task: str, encoder: str, own_weights: bool, data: Mapping[str, Any]
+    mask: MaskRecord, task: str, encoder: str, own_weights: bool, data: Mapping[str, Any], *, own_head: bool = False
 ) -> tuple[Prepared, Pruned]:
+    if mask.config is not None and not own_weights:
+        require_mask_alone(mask.mask_id, mask.config)
     prepared = prepare(task, "smp_s", remaining=mask.remaining, encoder=encoder, **data)
+    if prepared.config.head == "linear" and not own_head:
+        raise ConfigError(
+            f"Task {prepared.data.task.title} has no label words, and a mask by itself has no other head. Name a word "
+            "for each class with --label-words, or take --own-head of a checkpoint that has a head."
+        )
     _check_base(mask, prepared.files, own_weights)
     loaded = load_encoder(prepared.files)
     if loaded.layout.widths != mask.layout.widths or loaded.layout.n_heads != mask.layout.n_heads:

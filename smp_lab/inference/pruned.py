@@ -101,7 +101,7 @@ class Pruned:
         EncoderError
             If the encoder is not the one that the mask is for.
         """
-        require_mask_alone(run)
+        require_mask_alone(run.run_id, run.config)
         config = run.config
         encoder = encoder or load_encoder(find_encoder(config.base_model))
         if encoder.files.sha256 != config.base_model_sha256:

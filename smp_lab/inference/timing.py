@@ -34,6 +34,7 @@ from smp_lab.storage.measurements import (
     MeasurementSettings,
     save_measurement,
 )
+from smp_lab.training.kinds import trained_kind
 from smp_lab.training.provenance import code_version, made_here, processor
 
 LENGTHS, BATCHES = (16, 32, 128), (1, 32)
@@ -97,8 +98,8 @@ def time_mask(
     command
         For the provenance.
     cuts
-        Compact forms without rows of fewer kept weights; 0 is the exact one, whose ONNX form is timed too where its
-        packages are installed.
+        Compact forms without rows of fewer kept weights; 0 is the exact one, whose ONNX form is timed too where it has
+        one and its packages are installed.
     threads, seconds
         As in `time_forms`.
 
@@ -109,7 +110,7 @@ def time_mask(
     """
     cuts = sorted({0, *cuts})
     forms = [Form(MASKED), *(Form(COMPACT, cut) for cut in cuts), Form(CSR)]
-    if find_spec("onnxruntime") and find_spec("onnxscript"):
+    if find_spec("onnxruntime") and find_spec("onnxscript") and not trained_kind(pruned.config.task_info).by_token:
         forms.append(Form(ONNX))
     settings = time_settings(mask, pruned, forms, threads)
     if there := MEASUREMENTS.find(settings.measurement_id, [runs]):

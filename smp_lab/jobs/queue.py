@@ -139,13 +139,10 @@ class Queue:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(_SCHEMA)
                 connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield connection
-                except BaseException:
-                    connection.execute("ROLLBACK")
-                    raise
+                yield connection
                 connection.execute("COMMIT")
             finally:
+                # What is not committed is rolled back.
                 connection.close()
         except (OSError, sqlite3.Error) as error:
             raise JobError(
@@ -506,7 +503,7 @@ class Queue:
             raise JobError(f"{run_id[:80]!r} is no id of a run.")
         with self._writing() as connection:
             connection.execute(
-                f"DELETE FROM jobs WHERE run_id = ? AND id <> ? AND state IN {RESUMABLE}", (run_id, number)
+                f"DELETE FROM jobs WHERE run_id = ? AND id <> ? AND state NOT IN {ACTIVE}", (run_id, number)
             )
             connection.execute("UPDATE jobs SET run_id = ? WHERE id = ?", (run_id, number))
             _change(connection, number, RUNNING, where="state = ?", values=(STARTING,))

@@ -70,7 +70,7 @@ class ImportedSettings:
     Raises
     ------
     ConfigError
-        If the label is no text of a line, the task or the metric is unknown, or the metric has no value from -1 to 1.
+        If the label is empty or too long, the task or the metric is unknown, or the metric has no value from -1 to 1.
     """
 
     label: str

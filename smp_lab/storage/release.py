@@ -55,7 +55,7 @@ def write_release(masks: MaskSet, file: Path) -> None:
                 raise
     except OSError as error:
         raise RunWriteError(
-            f"{file} cannot be written ({error.strerror}). Name a file that is not there yet."
+            f"{file} cannot be written ({error.strerror}). Name a file that is not there yet, in a folder that is."
         ) from None
 
 

@@ -67,6 +67,11 @@ class Task:
     definition: str | None = None
 
     @property
+    def layout(self) -> str:
+        """Whose files its published data lie in: "glue" or "squad"."""
+        return "squad" if self.kind is SPAN else "glue"
+
+    @property
     def main_metric(self) -> str:
         """The metric that tables and curves show."""
         return self.metrics[0]

@@ -90,7 +90,7 @@ class _Classes(Kind):
     target_type = np.int64
 
     def targets(self, predictions: pd.DataFrame) -> Floats:
-        # Of more classes than two a wrong prediction does not tell the target.
+        # Of two classes; of more a wrong prediction does not tell the target.
         predicted = predictions["prediction"].to_numpy(np.float64)
         other = 1 - predicted if predicted.size and predicted.max() <= 1 else np.full(predicted.shape, np.nan)
         return np.where(predictions["correct"].to_numpy(bool), predicted, other)

@@ -14,7 +14,7 @@ import numpy as np
 
 from smp_lab.config import canonical_json
 from smp_lab.errors import ConfigError, DataError, MissingDependencyError, first_line
-from smp_lab.paths import GLUE_VARIABLE, SQUAD_VARIABLE, named_path
+from smp_lab.paths import DATA_VARIABLES, named_path
 from smp_lab.tasks import TASKS, Task, get_task
 from smp_lab.tasks.kinds import SPAN, Targets
 from smp_lab.tasks.own import TaskFile
@@ -32,12 +32,11 @@ HUB_TIMEOUT = 5.0
 TOY_SEED = 0
 
 _TRAIN = "train"
+_FILES = {"glue": "GLUE's tab-separated files", "squad": "SQuAD's JSON files"}
 
 
 def _other_ways(task: Task) -> str:
-    files = f"GLUE's tab-separated files with --glue-dir or {GLUE_VARIABLE}"
-    if task.kind is SPAN:
-        files = f"SQuAD's JSON files with --squad-dir or {SQUAD_VARIABLE}"
+    files = f"{_FILES[task.layout]} with --{task.layout}-dir or {DATA_VARIABLES[task.layout]}"
     generated = ", ".join(task.name for task in TASKS.values() if task.synthetic)
     return f"Without the hub, name a folder of {files}, or take a generated task: {generated}."
 
@@ -122,8 +121,7 @@ def load_task_data(
     task: str,
     *,
     source: str | None = None,
-    glue_folder: Path | None = None,
-    squad_folder: Path | None = None,
+    data_folders: Mapping[str, Path | None] | None = None,
     task_file: TaskFile | None = None,
     train_examples: int | None = None,
     allow_broken: bool = False,
@@ -135,12 +133,11 @@ def load_task_data(
     task
         Name in `smp_lab.tasks.TASKS`.
     source
-        "folder", "hub" or "toy". None takes "toy" for generated tasks; else "folder" if one is named for the task by
-        the two below or their environment variables; else "hub".
-    glue_folder
-        Holds GLUE's own files as ``CoLA/train.tsv``, ``CoLA/dev.tsv`` and so on; None takes SMP_LAB_GLUE_DIR.
-    squad_folder
-        Holds ``train-v1.1.json`` and ``dev-v1.1.json``; None takes SMP_LAB_SQUAD_DIR.
+        "folder", "hub" or "toy". None takes "toy" for generated tasks; else "folder" if one is named for the task's
+        layout; else "hub".
+    data_folders
+        By layout. "glue" holds GLUE's own files as ``CoLA/train.tsv``, ``CoLA/dev.tsv`` and so on, "squad"
+        ``train-v1.1.json`` and ``dev-v1.1.json``. Where one is missing, its variable of `DATA_VARIABLES` names it.
     task_file
         Of a task of one's own, which has no other source.
     train_examples
@@ -160,8 +157,8 @@ def load_task_data(
     info = get_task(task)
     if info.definition is not None:
         return _own(info, task_file) if train_examples is None else _first(_own(info, task_file), train_examples)
-    folder, variable = (squad_folder, SQUAD_VARIABLE) if info.kind is SPAN else (glue_folder, GLUE_VARIABLE)
-    if folder is None and (named := os.environ.get(variable)):
+    folder = (data_folders or {}).get(info.layout)
+    if folder is None and (named := os.environ.get(DATA_VARIABLES[info.layout])):
         folder = named_path(named)
     if source is None:
         source = TOY if info.synthetic else FOLDER if folder is not None else HUB
@@ -175,8 +172,10 @@ def load_task_data(
     elif source == HUB:
         data = _from_hub(info)
     elif folder is None:
-        name, option = ("SQuAD", "--squad-dir") if info.kind is SPAN else ("GLUE", "--glue-dir")
-        raise DataError(f"No {name} folder is named. Name one with {option} or {variable}.")
+        variable = DATA_VARIABLES[info.layout]
+        raise DataError(
+            f"No folder of {_FILES[info.layout]} is named. Name one with --{info.layout}-dir or {variable}."
+        )
     else:
         splits, where, notes = _files_of(info).read_folder(info, folder, allow_broken)
         train, *development = (Examples(*columns) for columns in splits.values())

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from smp_lab.errors import DataError, first_line
-from smp_lab.paths import GLUE_VARIABLE
+from smp_lab.paths import DATA_VARIABLES
 from smp_lab.storage.store import cut
 from smp_lab.tasks import Task
 from smp_lab.tasks.kinds import NUMBER, Targets
@@ -108,7 +108,7 @@ def read_folder(
     """
     layout = _LAYOUTS[task.name]
     if not folder.is_dir():
-        raise DataError(f"GLUE folder {folder} is not a folder. Check --glue-dir or {GLUE_VARIABLE}.")
+        raise DataError(f"GLUE folder {folder} is not a folder. Check --glue-dir or {DATA_VARIABLES['glue']}.")
     places = [folder / layout.folder, folder / task.name, folder]
     for place in places:
         if found := _data_set(task, place):

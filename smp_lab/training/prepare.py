@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,7 @@ def prepare(
     remaining: float | None,
     seed: int = 0,
     encoder: str = PACKAGED_ENCODER,
-    glue_folder: Path | None = None,
-    squad_folder: Path | None = None,
+    data_folders: Mapping[str, Path | None] | None = None,
     source: str | None = None,
     task_file: TaskFile | None = None,
     allow_broken: bool = False,
@@ -51,7 +50,7 @@ def prepare(
         As in `RunConfig`.
     encoder
         As in `find_encoder`.
-    glue_folder, squad_folder, source, task_file, allow_broken
+    data_folders, source, task_file, allow_broken
         As in `load_task_data`.
     recipe
         As in `get_recipe`.
@@ -74,8 +73,7 @@ def prepare(
     data = load_task_data(
         task,
         source=source,
-        glue_folder=glue_folder,
-        squad_folder=squad_folder,
+        data_folders=data_folders,
         task_file=task_file,
         allow_broken=allow_broken,
         train_examples=asked.train_examples,
@@ -85,8 +83,7 @@ def prepare(
             raise DataError(
                 f"Split {split} of task {task!r} has {len(examples)} example; a correlation needs two or more."
             )
-    if data.task.definition is not None:
-        asked = draft(task, method, **settings, examples=len(data.train))
+    asked = draft(task, method, **settings, examples=len(data.train))
     config = replace(
         asked,
         base_model=files.name,

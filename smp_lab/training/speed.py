@@ -109,8 +109,7 @@ def _now(device: torch.device) -> float:
 def main() -> None:
     """Print the estimate, or a sentence and exit status 1."""
     settings = json.loads(sys.argv[1])
-    if folder := settings.pop("glue_folder", None):
-        settings["glue_folder"] = Path(folder)
+    settings["data_folders"] = {name: Path(folder) for name, folder in settings.get("data_folders", {}).items()}
     if file := settings.pop("task_file", None):
         settings["task_file"] = read_task_file(Path(file))
     try:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smp_lab.errors import DataError, first_line
-from smp_lab.paths import SQUAD_VARIABLE
+from smp_lab.paths import DATA_VARIABLES
 from smp_lab.tasks import Task
 from smp_lab.tasks.spans import Answer
 
@@ -24,7 +24,7 @@ FILES: Mapping[str, str] = {"train": "train-v1.1.json", "validation": "dev-v1.1.
 def read_folder(task: Task, folder: Path, allow_broken: bool = False) -> tuple[dict[str, Rows], str, tuple[str, ...]]:
     """Each split of a folder, where it is from in words, and no notes: JSON has no broken rows."""
     if not folder.is_dir():
-        raise DataError(f"SQuAD folder {folder} is not a folder. Check --squad-dir or {SQUAD_VARIABLE}.")
+        raise DataError(f"SQuAD folder {folder} is not a folder. Check --squad-dir or {DATA_VARIABLES['squad']}.")
     if missing := [name for name in FILES.values() if not (folder / name).is_file()]:
         raise DataError(
             f"SQuAD folder {folder} has no file {missing[0]}; task {task.name!r} needs {' and '.join(FILES.values())} "
@@ -78,12 +78,18 @@ def checked(questions: Iterable[tuple[str, str, str, list[Answer]]], what: str) 
     Raises
     ------
     DataError
-        If a question has no answer, or an answer does not stand where it says.
+        If a question has no answer, an answer does not stand where it says, or a text is none.
     """
     asked: list[str] = []
     contexts: list[str] = []
     targets: list[tuple[Answer, ...]] = []
     for name, question, context, answers in questions:
+        texts = (question, context, *(answer.text for answer in answers))
+        if not all(isinstance(text, str) for text in texts) or not all(type(answer.start) is int for answer in answers):
+            raise DataError(
+                f"{what}: question {name!r} has a question, a context or an answer that is no text, or an answer whose "
+                "start is no whole number. The file was altered; take it from where it came."
+            )
         if not answers:
             raise DataError(
                 f"{what}: question {name!r} has no answer. Unanswerable questions are of SQuAD v2.0, which is another "

@@ -49,19 +49,19 @@ class Fingerprints:
 
     Parameters
     ----------
-    folders
-        glue_folder and squad_folder, as in `load_task_data`.
+    data_folders
+        As in `load_task_data`.
     load
         What reads the data of a task.
     """
 
     def __init__(
         self,
-        folders: Mapping[str, Path | None] | None = None,
+        data_folders: Mapping[str, Path | None] | None = None,
         *,
         load: Callable[..., Any] = load_task_data,
     ) -> None:
-        self._folders, self._load = folders or {}, load
+        self._folders, self._load = data_folders, load
         self._known: dict[tuple[Any, ...], Any] = {}
 
     def encoder(self, name: str) -> EncoderFiles:
@@ -75,7 +75,7 @@ class Fingerprints:
 
         def read() -> tuple[str, int]:
             own = {} if task_file is None else {"task_file": read_task_file(Path(task_file))}
-            data = self._load(task, source=source, train_examples=train_examples, **own, **self._folders)
+            data = self._load(task, source=source, train_examples=train_examples, **own, data_folders=self._folders)
             return data.sha256, len(data.train)
 
         return self._once((task, source, train_examples), read)
@@ -127,7 +127,7 @@ class Sweep:
     ----------
     runs
         Folder of runs.
-    glue_folder, squad_folder
+    data_folders
         As in `load_task_data`; None takes data as `smp-lab train` does.
     fingerprints
         Of encoders and data; None reads them.
@@ -138,15 +138,14 @@ class Sweep:
     def __init__(
         self,
         runs: Path,
-        glue_folder: Path | None = None,
-        squad_folder: Path | None = None,
+        data_folders: Mapping[str, Path | None] | None = None,
         *,
         fingerprints: Fingerprints | None = None,
         more: Sequence[str] = (),
     ) -> None:
         self.runs, self._more = runs, more
-        self._folders = {"glue_folder": glue_folder, "squad_folder": squad_folder}
-        self.fingerprints = fingerprints or Fingerprints(self._folders)
+        self._folders = data_folders or {}
+        self.fingerprints = fingerprints or Fingerprints(data_folders)
         self._transfers, self._measured = TRANSFERS.list([]), MEASUREMENTS.list([])
 
     def state(self, item: GridItem) -> State:
@@ -222,15 +221,14 @@ class Sweep:
         asked = draft(run.task, run.method, **changes)
         files = self.fingerprints.encoder(asked.base_model)
         data_sha256, examples = self.fingerprints.data(run.task, source, asked.train_examples, run.task_file)
-        if run.task_file is not None:
-            asked = draft(run.task, run.method, **changes, examples=examples)
+        asked = draft(run.task, run.method, **changes, examples=examples)
         return replace(asked, base_model=files.name, base_model_sha256=files.sha256, data_sha256=data_sha256)
 
     def _places(self) -> list[str]:
         folders = ["--runs", str(self.runs.absolute())]
         for name, folder in self._folders.items():
             if folder is not None:
-                folders += [f"--{name.removesuffix('_folder')}-dir", str(folder.absolute())]
+                folders += [f"--{name}-dir", str(folder.absolute())]
         return folders
 
     def make(

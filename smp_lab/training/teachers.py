@@ -149,8 +149,9 @@ def class_order(id2label: Mapping[int, str], task: Task) -> tuple[int, ...] | No
         If its classes have names that are not the task's.
     """
     numbers = {name.casefold(): number for number, name in id2label.items()}
-    if sorted(numbers) == sorted(task.classes):
-        return tuple(numbers[name] for name in task.classes)
+    wanted = [name.casefold() for name in task.classes]
+    if sorted(numbers) == sorted(wanted):
+        return tuple(numbers[name] for name in wanted)
     if all(map(_NO_NAME.fullmatch, numbers)):
         return None
     raise ConfigError(

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, DataError, TrainingError
 from smp_lab.masks import MaskSet
 from smp_lab.methods import METHODS
@@ -65,8 +66,7 @@ def transfer(
     command: str,
     encoder: str | None = None,
     task_files: Sequence[TaskFile] = (),
-    glue_folder: Path | None = None,
-    squad_folder: Path | None = None,
+    data_folders: Mapping[str, Path | None] | None = None,
     source: str | None = None,
     write: Callable[[str], Any] | None = None,
 ) -> list[TransferRecord]:
@@ -90,7 +90,7 @@ def transfer(
         As in `find_encoder`; None takes the name that the runs have.
     task_files
         Of the tasks of one's own among them.
-    glue_folder, squad_folder, source
+    data_folders, source
         As in `load_task_data`.
     write
         Prints a line per mask and task; None evaluates in silence.
@@ -112,12 +112,12 @@ def transfer(
         If something else cannot be read or written.
     """
     for run in runs:
-        require_mask_alone(run)
+        require_mask_alone(run.run_id, run.config)
     code = code_version()
     loaded: Encoder | None = None
     masks: list[_Mask] = []
     found = []
-    places: dict[str, Any] = {"glue_folder": glue_folder, "squad_folder": squad_folder, "source": source}
+    places: dict[str, Any] = {"data_folders": data_folders, "source": source}
     own = {file.task.name: file for file in task_files}
     for task in tasks:
         prepared = _prepare(task, runs, encoder, **places, task_file=own.get(task))
@@ -156,7 +156,7 @@ def is_transferred(runs: Sequence[RunRecord], task: str, made: Iterable[Transfer
     return any(wanted <= masks for masks in there.values())
 
 
-def require_mask_alone(run: RunRecord) -> None:
+def require_mask_alone(run_id: str, config: RunConfig) -> None:
     """Refuse a run whose mask is no classifier by itself.
 
     Raises
@@ -164,16 +164,15 @@ def require_mask_alone(run: RunRecord) -> None:
     TrainingError
         If the run trained weights or a head, which its record does not hold.
     """
-    config = run.config
     if config.method_info.trains_weights:
         raise TrainingError(
-            f"Run {run.run_id} ({config.method}) trained the weights themselves, and its record does not hold them: "
+            f"Run {run_id} ({config.method}) trained the weights themselves, and its record does not hold them: "
             "it has no mask for another task. Name runs of methods with frozen weights: "
             f"{', '.join(name for name, method in METHODS.items() if not method.trains_weights)}."
         )
     if config.head != "label_words":
         raise TrainingError(
-            f"Run {run.run_id} trained a new linear head, which its record does not hold: its mask says nothing "
+            f"Run {run_id} trained a new linear head, which its record does not hold: its mask says nothing "
             "without it. Name runs with label words."
         )
 

@@ -73,7 +73,7 @@ def windows(
     Raises
     ------
     ConfigError
-        If the tokenizer does not tell.
+        If the tokenizer does not tell, or windows would be too short.
     """
     if not tokenizer.is_fast:
         raise ConfigError(
@@ -82,12 +82,17 @@ def windows(
         )
     questions, contexts = examples.texts
     third = max_length // 3
+    shared = min(OVERLAP, third)
+    if max_length - third - tokenizer.num_special_tokens_to_add(pair=True) <= shared:
+        raise ConfigError(
+            f"Windows of {max_length} tokens have no room for a text beside its question. Take 16 or more."
+        )
     encoded = tokenizer(
         _cut(questions, tokenizer, third),
         contexts,
         truncation="only_second",
         max_length=max_length,
-        stride=min(OVERLAP, third),
+        stride=shared,
         return_overflowing_tokens=True,
         return_offsets_mapping=True,
     )

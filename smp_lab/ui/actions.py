@@ -11,6 +11,7 @@ from smp_lab.jobs.speed import Speed
 from smp_lab.jobs.supervisor import ensure_supervisor
 from smp_lab.paths import own_runs_folder
 from smp_lab.recipes import draft
+from smp_lab.tasks import get_task
 from smp_lab.ui import safety
 from smp_lab.ui.own_data import OwnData
 
@@ -60,8 +61,10 @@ def measure(
     asked = queue()
     if any(job.is_active for job in asked.jobs()):
         raise JobError("A run is at work. Measure when it has ended: the two would slow each other.")
-    places = {"glue_folder": data, "task_file": None if own is None else str(own.written())}
-    return speed.measure({**settings, **{name: place for name, place in places.items() if place}}, asked.threads)
+    places: dict[str, object] = {"data_folders": {get_task(str(settings["task"])).layout: data}} if data else {}
+    if own is not None:
+        places["task_file"] = str(own.written())
+    return speed.measure({**settings, **places}, asked.threads)
 
 
 def _require_run_allowed(words: Sequence[str], settings: dict[str, object]) -> None:

@@ -58,6 +58,7 @@ def sentence(
     examples = (
         config.train_examples
         or examples
+        or config.task_info.n_train
         or next((_examples(run) for run in same_task if not run.config.train_examples), None)
     )
     parts = []

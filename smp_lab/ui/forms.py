@@ -13,14 +13,14 @@ from smp_lab.errors import ConfigError
 from smp_lab.grid import as_options
 from smp_lab.methods import METHODS, SET, get_method
 from smp_lab.paper import CODE, TEXT, Stated, stated
-from smp_lab.paths import GLUE_VARIABLE, named_path
+from smp_lab.paths import DATA_VARIABLES, named_path
 from smp_lab.recipes import PACKAGED_ENCODER, RECIPES, draft, get_recipe, method_settings
 from smp_lab.settings import CHANGEABLE, SETTINGS, Setting
 from smp_lab.tasks import BUILT_IN, TASKS, get_task
 from smp_lab.ui import messages, own_data, safety
 
 _PREFIX = "new_"
-_DATA = f"{_PREFIX}glue_dir"
+_DATA = f"{_PREFIX}data_dir"
 # Name, what it says beside itself, and what it fills in.
 PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "60-second demo": (
@@ -49,6 +49,10 @@ PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 # Tasks whose examples lie in files of their own.
 _OF_FILES = tuple(name for name in BUILT_IN if not TASKS[name].synthetic)
+_FOLDERS = {
+    "glue": ("Folder of GLUE's files", "Tab-separated: RTE/train.tsv in it, and so on."),
+    "squad": ("Folder of SQuAD's files", "train-v1.1.json and dev-v1.1.json in it."),
+}
 _FIRST = {"task": "toy-sentiment", "method": "smp_s", "remaining": 0.5, "seed": 0, "recipe": RECIPES[0]}
 
 
@@ -121,28 +125,38 @@ def training_form() -> tuple[dict[str, Any], own_data.OwnData | None] | None:
     task, examples = get_task(asked["task"]), own.examples if own else None
     second = st.columns(3)
     asked["encoder"] = _encoder(second[0])
-    usual_place = os.environ.get(GLUE_VARIABLE) or "none: from the hub"
+    usual_place = os.environ.get(DATA_VARIABLES[task.layout]) or "none: from the hub"
+    label, inside = _FOLDERS[task.layout]
     second[1].text_input(
-        "Folder of GLUE's files",
+        label,
         key=_DATA,
         placeholder="generated" if task.synthetic else "as its file says" if own else usual_place,
-        help="Tab-separated: RTE/train.tsv in it, and so on.",
+        help=inside,
         disabled=task.synthetic or own is not None or safety.encoders() is not None,
         max_chars=300,
     )
     asked["recipe"] = second[2].selectbox(
         "Recipe", RECIPES, key=f"{_PREFIX}recipe", help="Has all settings that are not named below."
     )
+    # Its field stands below.
+    taught = bool(st.session_state.get(f"{_PREFIX}teacher"))
     try:
         usual = get_recipe(
-            asked["recipe"], task.name, method, asked["remaining"], encoder=asked["encoder"], examples=examples
+            asked["recipe"],
+            task.name,
+            method,
+            asked["remaining"],
+            encoder=asked["encoder"],
+            taught=taught,
+            examples=examples,
         )
         recipe = method_settings(usual, method)
     except ConfigError as error:
         messages.error(str(error))
         return None
     paper = [
-        stated(reading, task.name, method, asked["remaining"], encoder=asked["encoder"]) for reading in (CODE, TEXT)
+        stated(reading, task.name, method, asked["remaining"], encoder=asked["encoder"], taught=taught)
+        for reading in (CODE, TEXT)
     ]
     with st.expander("All other settings: empty means the recipe's; the paper's value stands beside the name"):
         columns = st.columns(3)
@@ -219,7 +233,9 @@ def data_folder(asked: Mapping[str, Any]) -> str | None:
 def words_of(asked: Mapping[str, Any], data: str | None = None, own: own_data.OwnData | None = None) -> list[str]:
     """The same as options of ``smp-lab train``; what is the default anyhow is left out."""
     usual = {"encoder": PACKAGED_ENCODER, "recipe": RECIPES[0]}
-    named = {name: value for name, value in asked.items() if usual.get(name) != value} | {"glue_dir": data}
+    named = {name: value for name, value in asked.items() if usual.get(name) != value}
+    if data is not None:
+        named[f"{get_task(str(asked['task'])).layout}_dir"] = data
     if own is not None:
         named = {"task_file": own.file} | {name: value for name, value in named.items() if name != "task"}
     return as_options(named)

@@ -41,7 +41,8 @@ def show(masks: dict[str, MaskRecord], labels: dict[str, str]) -> None:
     bits = messages.readable(chosen, lambda mask: cache.masks(mask).dense(matrix))
     if not bits:
         return
-    square = _square(min(weights.shape for _, weights in bits))
+    # What is in all of them.
+    square = _square(tuple(map(min, zip(*(weights.shape for _, weights in bits), strict=True))))
     blocks = [sparsity.block_fractions(weights) for _, weights in bits]
     highest = max(float(table["remaining"].max()) for table in blocks)
     # One run has its square at the right of its picture, two have theirs below.

@@ -119,7 +119,7 @@ def transfers(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
     if not {(run.run_id, other.config.task) for run in able for other in able} <= done:
         st.caption("Not every mask was scored on every task here yet. What is missing is filled by:")
         st.code(f"smp-lab transfer {' '.join(run.run_id for run in able)}", language="shell", wrap_lines=True)
-    elif not able:
+    elif runs and not able:
         st.info("These runs train the weights or a head, which no record holds: their masks fit their own task alone.")
 
 

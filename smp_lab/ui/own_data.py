@@ -86,7 +86,7 @@ def _of_rows(path: Path) -> OwnData | None:
     texts = first[0].multiselect(
         "Columns of the text", [name for name in names if name != label], max_selections=2, key=f"{_PREFIX}text"
     )
-    title = first[2].text_input("Title", path.stem, key=f"{_PREFIX}title", max_chars=60)
+    title = first[2].text_input("Title", path.stem, key=f"{_PREFIX}title {path}", max_chars=60)
     share = first[3].number_input(
         "Held out to measure on", 0.05, 0.5, DEV_SHARE, 0.05, key=f"{_PREFIX}share", help="A share of every class."
     )
@@ -98,7 +98,7 @@ def _of_rows(path: Path) -> OwnData | None:
             f"Column {label!r} has {len(labels):,} different values; at most {MOST_CLASSES} can be classes. Pick the "
             "column that says the class."
         )
-    words = _label_words(labels)
+    words = _label_words(labels, f"{_PREFIX}words {label} {path}")
     metric = st.selectbox("Metric", METRICS if len(labels) == 2 else METRICS[:1], key=f"{_PREFIX}metric")
     worded = any(words.values())
     if not texts:
@@ -127,12 +127,15 @@ def _of_rows(path: Path) -> OwnData | None:
     return OwnData(task, file, text, len(table[label]) - held)
 
 
-def _label_words(labels: Counter[str]) -> dict[str, str]:
-    """Classes in the order of their names, each with its label word or the empty text."""
+def _label_words(labels: Counter[str], key: str) -> dict[str, str]:
+    """Classes in the order of their names, each with its label word or the empty text.
+
+    Streamlit keeps what was typed by row: the classes of another column or file need another key.
+    """
     classes = sorted(labels)
     table = st.data_editor(
         pd.DataFrame({"class": classes, "rows": [labels[name] for name in classes], "word": [""] * len(classes)}),
-        key=f"{_PREFIX}words",
+        key=key,
         hide_index=True,
         disabled=["class", "rows"],
         column_config={

@@ -86,7 +86,8 @@ def history(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
         "score-history",
         lambda label: f"Density of the scores over the steps of training with the line of the cut. {label}.",
     )
-    _outside(tables, scales["scores"])
+    # A weight is in every snapshot.
+    _outside([table[table["step"] == table["step"].max()] for table in tables], scales["scores"])
     return [
         f"{_words(label, kind, layer)}: the cut moves from {_span(_at(cut, 'first'))} to {_span(_at(cut, 'last'))}."
         for cut, (_, _, label) in zip(cuts, chosen, strict=True)

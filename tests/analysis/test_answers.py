@@ -18,7 +18,7 @@ from smp_lab.analysis.answers import (
     token_table,
 )
 from smp_lab.layout import MatrixId
-from smp_lab.tasks import get_task
+from smp_lab.tasks import TASKS, get_task
 
 SST2 = get_task("sst2")
 
@@ -30,6 +30,7 @@ def predictions(said, right):
 def test_the_most_frequent_class_follows_from_predictions_and_hits():
     # Targets 0, 0, 1.
     assert majority_class(predictions([0, 1, 1], [True, False, True]), SST2) == "negative"
+    assert majority_class(predictions([0, 1, 1], [True, False, True]), TASKS["mnli"]) is None
 
 
 def test_answers_stand_beside_the_most_frequent_class():

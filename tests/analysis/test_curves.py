@@ -1,8 +1,9 @@
 import pandas as pd
 import pytest
 
-from smp_lab.analysis.curves import difference_to_dense, mean_curves, with_reliability
+from smp_lab.analysis.curves import difference_to_dense, differences, mean_curves, with_reliability
 from smp_lab.analysis.sampling import Reliability
+from smp_lab.storage.published import published_points
 
 
 def runs(*rows, **same):
@@ -41,6 +42,13 @@ def test_difference_is_to_the_mean_of_the_dense_runs():
     assert found["method"].tolist() == ["smp_s", "smp_s"]
     assert found["dense"].tolist() == pytest.approx([0.71, 0.71])
     assert found["difference"].tolist() == pytest.approx([-0.02, 0.01])
+
+
+def test_a_line_and_its_dots_have_one_reference():
+    usual = [("dense", 1.0, seed, 0.9) for seed in range(3)]
+    every = pd.concat([runs(*usual, ("smp_s", 0.5, 0, 0.7)), runs(("dense", 1.0, 0, 0.5), variant="epochs 1")])
+    dots, lines, _ = differences(every, mean_curves(every), published_points())
+    assert dots["difference"].tolist() == lines["difference"].tolist() == pytest.approx([0.7 - 0.8])
 
 
 def test_dense_runs_of_other_data_are_no_reference():

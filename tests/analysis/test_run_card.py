@@ -159,7 +159,7 @@ CODE_DIFFERS = [
             [
                 "Epochs: 60, as in the paper's text (section 5.2); in the authors' scripts 100.",
                 "Batch size: 64, as in the paper's text (section 5.2); in the authors' scripts 32.",
-                "Regularizer ramp: with the sparsity, as in the paper's text (section 4.3); in the authors' scripts over all",
+                "Regularizer ramp: with the sparsity, as in the paper's text (section 4.3); in the authors' scripts",
             ],
         ),
         (

@@ -1,9 +1,10 @@
 import math
 
+import pandas as pd
 from conftest import make_run
 
 from smp_lab.analysis.labels import run_labels
-from smp_lab.analysis.run_table import COLUMNS, run_table, search
+from smp_lab.analysis.run_table import COLUMNS, run_table, search, tables_of_runs
 
 L0 = {
     "method": "l0",
@@ -59,3 +60,14 @@ def test_search_takes_rows_with_every_word(runs):
     assert found("seed 1") == ["rte"]
     assert found("") == ["rte", "rte", "cola"]
     assert found("nonsense") == []
+
+
+def test_a_line_holds_replicates_alone(runs):
+    other = "c" * 64
+    many = [make_run(runs, seed=seed) for seed in (10, 11)]
+    many += [make_run(runs, seed=seed, data_sha256=other) for seed in (10, 12)]
+    labels = run_labels(run_table(many))
+    lines = tables_of_runs([(run, pd.DataFrame({"step": [1]})) for run in many], labels)["line"].tolist()
+    # No label says the data, so that the hash tells the second line from the first.
+    name = "RTE · SMP-S · 50 % · 2 seeds"
+    assert lines == [name, name, *[f"{name} · {many[2].run_id[-8:]}"] * 2]

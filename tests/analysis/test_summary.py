@@ -3,10 +3,8 @@ import math
 import pandas as pd
 import pytest
 
-from smp_lab.analysis.overview import over_tasks
 from smp_lab.analysis.run_table import run_table
-from smp_lab.analysis.summary import COLUMNS, as_latex, as_markdown, caption, summarize, summary_cells, table_1
-from smp_lab.storage.published import published_points
+from smp_lab.analysis.summary import COLUMNS, as_latex, as_markdown, caption, summarize, summary_cells
 
 
 def run(settings="usual", seed=0, remaining=0.5, value=0.6, **rest):
@@ -100,26 +98,5 @@ def test_the_caption_names_number_encoder_and_data():
     words = caption(rows)
     assert "2 runs" in words
     assert "tiny (aaaaaaaaaaaa); data rte (bbbbbbbbbbbb, n = 277)." in words
-
-
-def test_table_1_has_what_was_published_and_what_was_measured():
-    runs = pd.DataFrame(
-        [run(value=value, task=task, base_model_sha256="a") for task, value in (("rte", 0.6), ("cola", 0.3))]
-    ).assign(new_parameters=[2e6, 4e6], trainable_parameters=85e6)
-    table = table_1(published_points(), over_tasks(runs), runs)
-    assert not table.isna().any().any()
-    published = table[(table["method"] == "SMP-S") & (table["remaining %"] == "10")].iloc[0].tolist()
-    assert published == ["SMP-S", "10", "θM", "85M", "82.5 / 82.3", "90.8 / 87.6", "75.1 / 84.6", "-", "-", "-"]
-    measured = table[(table["method"] == "SMP-S") & (table["remaining %"] == "50")].iloc[0].tolist()
-    assert measured == ["SMP-S", "50", "-", "-", "-", "-", "-", "45.0", "3.00M", "85.00M"]
-    taught = table[table["method"] == "SMP-S, with a teacher"]
-    assert taught["remaining %"].tolist() == ["50", "10", "3"]
-    assert (taught["mean over 2 tasks, measured"] == "-").all()
-    alone = table_1(published_points(), over_tasks(runs.iloc[:0]), runs.iloc[:0])
-    assert len(alone) == len(table) - 1
-    other = runs.assign(base_model="big", base_model_sha256="c", value=0.9, settings="c" + runs["settings"], level=0.1)
-    two = pd.concat([runs, other.assign(method=["smp_s", "dense"], task="rte", new_parameters=8e6)], ignore_index=True)
-    both = table_1(published_points(), over_tasks(two), two)
-    ten = both[(both["method"] == "SMP-S") & (both["remaining %"] == "10")].iloc[0]
-    assert ten.iloc[-6:].tolist() == ["-", "-", "-", "90.0", "8.00M", "85.00M"]
-    assert both.columns[-3] == "mean over 1 tasks, big"
+    assert words.startswith("Main metric in percent")
+    assert caption(rows.assign(task="mrpc", metric="f1")).startswith("F1 in percent")

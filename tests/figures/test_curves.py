@@ -83,7 +83,7 @@ def test_a_line_of_other_settings_has_a_letter_beside_its_dots_and_in_the_legend
         name="SMP-S, head linear", settings="other", variant="head linear", run_id="run-5", value=0.6
     )
     both = pd.concat([runs(), other], ignore_index=True)
-    tables = difference_to_dense(both), difference_to_dense(mean_curves(both), "mean")
+    tables = difference_to_dense(both), difference_to_dense(mean_curves(both), both, "mean")
     for figure in (
         plot_curves(both, mean_curves(both), POINTS[:0]),
         plot_difference(*tables, POINTS[:0], color_by=METHOD),
@@ -159,7 +159,7 @@ def test_a_mask_that_keeps_nothing_spoils_no_log_scale():
 @pytest.mark.parametrize("color_by", ["task", METHOD])
 def test_differences_of_all_tasks_in_one_figure(color_by):
     both = pd.concat([runs("rte"), runs("sst2")], ignore_index=True)
-    tables = difference_to_dense(both), difference_to_dense(mean_curves(both), "mean")
+    tables = difference_to_dense(both), difference_to_dense(mean_curves(both), both, "mean")
     figure = plot_difference(*tables, published("rte", "accuracy", differences=True), color_by=color_by)
     lines = [trace for trace in measured(figure) if trace.mode == "lines"]
     assert [trace.name for trace in lines] == ["RTE · SMP-S", "SST-2 · SMP-S", "Dense fine-tuning"]
@@ -209,7 +209,7 @@ def test_two_encoders_of_a_task_stand_side_by_side_before_the_other_tasks():
     mask = published("rte", "accuracy").head(1).assign(encoder="large", name="a mask")
     figure = plot_curves(every, mean_curves(every), mask)
     assert [trace.yaxis for trace in drawn(figure) if trace.name.startswith("a mask")] == ["y2"]
-    tables = difference_to_dense(every), difference_to_dense(mean_curves(every), "mean")
+    tables = difference_to_dense(every), difference_to_dense(mean_curves(every), every, "mean")
     found = plot_difference(*tables, POINTS[:0])
     assert [annotation.text for annotation in found.layout.annotations] == ["small", "large"]
     lines = [(trace.xaxis, trace.name) for trace in drawn(found) if trace.mode == "lines" and trace.name != "Dense"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,21 @@ from transformers import AutoTokenizer, BertConfig, BertForSequenceClassificatio
 from typer.testing import CliRunner
 
 from smp_lab.cli import commands
+from smp_lab.errors import ConfigError, TrainingError
+from smp_lab.inference.evaluate import evaluate
+from smp_lab.training.run import train
+
+
+def test_a_mask_that_says_nothing_by_itself_is_not_scored(prepared, pruned, tmp_path):
+    ready = prepared(task="sst2", method="movement", epochs=1)
+    moved = train(ready, tmp_path / "runs", command="smp-lab train").mask_record
+    asked = {"encoder": str(ready.files.folder), "command": ""}
+    with pytest.raises(TrainingError, match="trained the weights themselves, and its record does not hold them"):
+        evaluate(moved, "sst2", tmp_path, **asked)
+    alone = replace(moved, config=None)
+    with pytest.raises(ConfigError, match="has no label words, and a mask by itself has no other head"):
+        evaluate(alone, "sst2", tmp_path, head="linear", **asked)
+    assert not list(tmp_path.glob("measurements/*"))
 
 
 def test_a_pruned_checkpoint_answers_by_its_own_head(pruned, bert_folder, tmp_path, monkeypatch):

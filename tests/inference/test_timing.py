@@ -68,9 +68,11 @@ def test_every_form_takes_its_turn_in_every_round(pruned):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_the_command_line_times_a_run_once(prepared, tmp_path):
-    record = train(prepared(task="sst2", epochs=1), tmp_path, command="smp-lab train")
-    encoder = str(prepared(task="sst2").files.folder)
+@pytest.mark.parametrize("task", ["sst2", "squad"])
+def test_the_command_line_times_a_run_once(prepared, tmp_path, task):
+    ready = prepared(task=task, epochs=1)
+    record = train(ready, tmp_path, command="smp-lab train")
+    encoder = str(ready.files.folder)
     arguments = ["measure", str(record.path), "--cut", "9", "--encoder", encoder, "--seconds", "0", "--json"]
     arguments += ["--runs", str(tmp_path), "--threads", "1"]
     first, second = (json.loads(CliRunner().invoke(commands, arguments, catch_exceptions=False).stdout) for _ in "ab")

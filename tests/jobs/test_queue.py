@@ -284,6 +284,21 @@ def test_a_run_from_a_terminal_is_a_job_and_stays_one_when_it_is_resumed(runs, m
     assert [(job.id, job.state) for job in queue.jobs()] == [(1, "running")]
 
 
+@pytest.mark.parametrize("state", ["done", "stopped", "failed"])
+def test_a_run_that_has_ended_and_begins_again_is_one_job(queue, runner, state):
+    config = tiny_config()
+    one = ThisJob(queue)
+    one.begins(["--task", "rte"], config)
+    one.ends(state)
+    again = submit(queue)
+    queue.start_next()
+    trained(queue, again, seed=config.seed)
+    assert [(job.id, job.state) for job in queue.jobs()] == [(again, "running")]
+    # Nor does a terminal begin it once more.
+    ThisJob(queue).begins(["--task", "rte"], config)
+    assert [(job.id, job.state) for job in queue.jobs()] == [(again, "running")]
+
+
 def test_a_process_whose_job_was_stopped_meanwhile_ends(queue, runner, monkeypatch):
     number = submit(queue)
     queue.start_next()

@@ -204,6 +204,15 @@ def test_main_methods_of_usual_settings_are_drawn_where_no_run_is_chosen(open_pa
     assert spread(open_page(PAGE, local.run_id, published=[]))["name"].tolist() == ["SMP-L"]
 
 
+def test_a_run_of_unusual_settings_is_drawn_once_it_is_chosen(open_page, runs):
+    make_run(runs), make_run(runs, seed=1)
+    unusual = make_run(runs, regularizer=0.0)
+    app = open_page(PAGE, published=[])
+    assert spread(app)["name"].tolist() == ["SMP-S"]
+    app.multiselect(key="runs").set_value([unusual.run_id])
+    assert spread(app.run())["name"].tolist() == ["SMP-S, regularizer 0"]
+
+
 def test_what_is_shown_is_a_table_for_a_paper(open_page, write_run):
     write_run(accuracy=0.6)
     markdown, latex = open_page(PAGE).expander[0].code
@@ -213,14 +222,14 @@ def test_what_is_shown_is_a_table_for_a_paper(open_page, write_run):
 
 
 def test_the_papers_tables_are_made_when_they_are_opened(open_page, write_run):
-    app = open_page(PAGE, write_run().run_id)
+    app = open_page(PAGE, write_run().run_id, write_run(remaining=0.1).run_id)
     app.session_state["published_tables"] = True
     app.run()
-    (part,) = (part for part in app.expander if part.label == "Tables 1 and 3 to 5 of the paper")
-    first, ablations = (table.value for table in part.dataframe)
+    (part,) = (part for part in app.expander if part.label == "Tables 1 to 5 and 7 of the paper")
+    first, second, ablations = (table.value for table in part.dataframe)
     assert "SMP-S, with a teacher" in set(first["method"])
-    assert len(ablations) == 48
-    assert set(ablations.loc[ablations["value"].isna(), "note"]) == {"did not converge"}
+    assert set(second["encoder"]) == {"bert-base-uncased", "roberta-base", "tiny-test-encoder"}
+    assert len(ablations) == 24 and "by task, tiny-test-encoder" in ablations
 
 
 def test_either_the_last_or_the_best_evaluation_is_drawn(open_page, runs):

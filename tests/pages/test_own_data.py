@@ -45,6 +45,20 @@ def test_own_data_are_asked_for_by_columns_of_a_preview(open_page, local, runs, 
     assert "File such.csv cannot be read" in sentences(app.error) and "Start" not in labels(app)
 
 
+def test_another_file_has_a_title_and_words_of_its_own(open_page, local, tmp_path):
+    for name, classes in (("reviews", "neg pos"), ("mails", "ham spam")):
+        rows = "".join(f"text {i},{classes.split()[i % 2]}\n" for i in range(40))
+        (tmp_path / f"{name}.csv").write_text("said,verdict\n" + rows)
+    app = open_page("train.py")
+    app.selectbox(key="new_task").set_value("own data").run()
+    for name in ("reviews", "mails"):
+        app.text_input(key="own_file").set_value(str(tmp_path / f"{name}.csv")).run()
+        (title,) = (field for field in app.text_input if field.label == "Title")
+        assert title.value == name
+        # What is typed beside a class belongs to this file and this column.
+        assert f"own_words verdict {tmp_path / name}.csv" in app.session_state
+
+
 def test_a_task_file_is_taken_as_it_is(open_page, local, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text('text = "a"\nlabel = "b"\ntrain = "mine.csv"\nclasses = ["1", "2", "3"]\n')

@@ -142,6 +142,14 @@ def test_altered_history_spoils_its_own_run_alone(open_page, write_run):
     assert len(charts(app)) == CHARTS["history.py"]
 
 
+def test_an_altered_history_alone_is_a_sentence(open_page, write_run):
+    broken = write_run()
+    (broken.path / HISTORY_FILE).write_bytes(b"PK")
+    app = open_page("history.py", broken.run_id)
+    assert "history.npz is cut off or was altered" in sentences(app.error)
+    assert not app.exception and not charts(app)
+
+
 def test_altered_mask_leaves_the_counts(open_page, write_run):
     run = write_run()
     (run.path / MASKS_FILE).write_bytes(b"PK")

@@ -116,7 +116,7 @@ def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs, 
     app.number_input(key="new_remaining").set_value(0.1)
     app.number_input(key="new_epochs").set_value(2.0)
     app.run()
-    app.text_input(key="new_glue_dir").set_value("/data/my-glue").run()
+    app.text_input(key="new_data_dir").set_value("/data/my-glue").run()
     command = app.code[0].value
     options = "--task mrpc --method smp_s --remaining 0.1 --seed 0 --epochs 2.0 --glue-dir /data/my-glue"
     assert command == f"smp-lab train {options}"
@@ -130,6 +130,22 @@ def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs, 
     assert "Cancel" in labels(app) and "Stop" not in labels(app)
     press(app, "Cancel")
     assert Queue(runs).job(job.id).state == "stopped"
+
+
+def test_a_folder_of_questions_is_named_as_what_it_is(open_page, local, monkeypatch):
+    asked = []
+    monkeypatch.setattr(actions.speed, "measure", lambda *given: asked.append(given) or Speed(4711, 600.0))
+    app = open_page("train.py")
+    app.selectbox(key="new_task").set_value("squad").run()
+    # All of SQuAD, of which the cached run has learned a part.
+    assert sentences(app.caption).startswith("500 steps;")
+    folder = app.text_input(key="new_data_dir")
+    assert folder.label == "Folder of SQuAD's files"
+    folder.set_value("/data/my-squad").run()
+    assert app.code[0].value.endswith(" --squad-dir /data/my-squad")
+    press(app, "Measure")
+    ((settings, _),) = asked
+    assert settings["data_folders"] == {"squad": "/data/my-squad"}
 
 
 def test_a_run_is_measured_when_asked_and_until_it_is_another(open_page, local, monkeypatch):
@@ -163,6 +179,14 @@ def test_the_papers_value_stands_beside_each_field(open_page, local, runs):
     assert app.number_input(key="new_batch_size").label == "Batch size (examples), paper's code: 32, text: 64"
     assert app.number_input(key="new_regularizer").label == "Regularizer, paper: 400"
     assert app.number_input(key="new_train_examples").label == "Train examples (examples)"
+    app.selectbox(key="new_task").set_value("mnli")
+    app.selectbox(key="new_recipe").set_value("paper-code").run()
+    share = app.number_input(key="new_share_temperature")
+    assert (share.label, share.placeholder) == ("Share temperature, paper's code: 3, text: 1", "recipe: 3")
+    # The scripts have p = 3 without a teacher alone.
+    app.text_input(key="new_teacher").set_value("anyone").run()
+    share = app.number_input(key="new_share_temperature")
+    assert (share.label, share.placeholder) == ("Share temperature, paper: 1", "recipe: 1")
 
 
 @pytest.mark.parametrize("preset", list(forms.PRESETS))

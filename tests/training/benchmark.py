@@ -60,7 +60,7 @@ class Steps:
     def __init__(self, setting: Setting, method: str, glue: Path | None, **settings: Any) -> None:
         remaining = None if method == "dense" else 0.1
         prepared = prepare(
-            setting.task, method, remaining=remaining, encoder=setting.encoder, glue_folder=glue, **settings
+            setting.task, method, remaining=remaining, encoder=setting.encoder, data_folders={"glue": glue}, **settings
         )
         torch.manual_seed(0)
         encoder = load_encoder(prepared.files, dropout=prepared.config.dropout)
@@ -115,7 +115,9 @@ class TextbookSteps:
     """SMP-L written plainly: float32, padding to 128 tokens, autograd through R, AdamW one parameter at a time."""
 
     def __init__(self, setting: Setting, glue: Path | None, **settings: Any) -> None:
-        prepared = prepare(setting.task, "smp_l", remaining=0.1, encoder=setting.encoder, glue_folder=glue, **settings)
+        prepared = prepare(
+            setting.task, "smp_l", remaining=0.1, encoder=setting.encoder, data_folders={"glue": glue}, **settings
+        )
         encoder = load_encoder(prepared.files, dropout=prepared.config.dropout)
         model = build_model(prepared.config, encoder, TOTAL_STEPS)
         self.encoder, self.head, self.target = model.encoder.train(), model.head, model.target
@@ -147,7 +149,7 @@ class TextbookSteps:
 
 def make_batches(setting: Setting, glue: Path | None, count: int) -> list[dict[str, Tensor]]:
     """Batches of 32, drawn from one epoch."""
-    prepared = prepare(setting.task, "smp_s", remaining=0.1, encoder=setting.encoder, glue_folder=glue)
+    prepared = prepare(setting.task, "smp_s", remaining=0.1, encoder=setting.encoder, data_folders={"glue": glue})
     tokenizer = load_encoder(prepared.files).tokenizer
     examples = tokenize(prepared.data.train, tokenizer, prepared.config.max_length)
     order = list(LengthGroupedByEpoch(examples.lengths, 32, 0, lambda: 0))

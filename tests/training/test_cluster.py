@@ -242,7 +242,7 @@ def test_machines_are_lost_all_the_time(lab):
     lab.add(env_vars={"PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])})
     full = lab.nodes[-1]
     driver, rng, kills, done = lab.drive(), random.Random(0), 0, 0
-    sweep, wanted = Sweep(lab.runs, lab.glue), load_grid(lab.grid).runs
+    sweep, wanted = Sweep(lab.runs, {"glue": lab.glue}), load_grid(lab.grid).runs
     while driver.poll() is None:
         time.sleep(rng.uniform(2, 6))
         rows = [*_listed(sweep, wanted)]

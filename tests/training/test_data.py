@@ -16,7 +16,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from smp_lab.errors import ConfigError, DataError, MissingDependencyError, SmpLabError
-from smp_lab.paths import GLUE_VARIABLE
+from smp_lab.paths import DATA_VARIABLES
 from smp_lab.tasks import TASKS
 from smp_lab.training import data
 from smp_lab.training.data import load_task_data
@@ -64,7 +64,7 @@ def write_task(
 @pytest.fixture
 def glue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty GLUE folder, which the environment does not name."""
-    monkeypatch.delenv(GLUE_VARIABLE, raising=False)
+    monkeypatch.delenv(DATA_VARIABLES["glue"], raising=False)
     return tmp_path
 
 
@@ -74,7 +74,7 @@ def glue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("task", GLUE_TASKS)
 def test_files_of_every_task_are_read(glue: Path, task: str) -> None:
     *_, texts, target = FILES[task]
-    read = load_task_data(task, glue_folder=write_task(glue, task))
+    read = load_task_data(task, data_folders={"glue": write_task(glue, task)})
     assert list(read.development) == [split for _, split in TASKS[task].splits]
     for examples in (read.train, *read.development.values()):
         assert examples.texts == tuple([text] for text in texts)
@@ -89,7 +89,7 @@ def test_the_two_mnli_splits_are_not_mixed_up(glue: Path) -> None:
     write_task(glue, "mnli")
     path = glue / "MNLI" / "dev_mismatched.tsv"
     path.write_text(path.read_text().replace("It rains.", "It snows."))
-    development = load_task_data("mnli", glue_folder=glue).development
+    development = load_task_data("mnli", data_folders={"glue": glue}).development
     assert development["validation_matched"].texts[0] == ["It rains."]
     assert development["validation_mismatched"].texts[0] == ["It snows."]
 
@@ -97,28 +97,28 @@ def test_the_two_mnli_splits_are_not_mixed_up(glue: Path) -> None:
 def test_columns_are_found_by_their_name(glue: Path) -> None:
     write_task(glue, "rte")
     write(glue, "RTE", "train.tsv", "label\tsentence2\tsentence1\nentailment\tsecond\tfirst\n")
-    assert load_task_data("rte", glue_folder=glue).train.texts == (["first"], ["second"])
+    assert load_task_data("rte", data_folders={"glue": glue}).train.texts == (["first"], ["second"])
 
 
 @pytest.mark.parametrize("text", ['"open', 'a "b" c"', "a\u2028b\u0085c\x0bd\x0ce\x1cf\rg", "", " x ", "\ufeff", "'"])
 def test_texts_are_kept_as_they_are(glue: Path, text: str) -> None:
     rows = [f"0\t{text}\tB.\tentailment", f"1\tA.\t{text}\tnot_entailment"]
-    read = load_task_data("rte", glue_folder=write_task(glue, "rte", rows))
+    read = load_task_data("rte", data_folders={"glue": write_task(glue, "rte", rows)})
     assert read.train.texts == ([text, "A."], ["B.", text])
 
 
 def test_long_texts_are_read(glue: Path) -> None:
     text = "word " * 200_000
-    read = load_task_data("rte", glue_folder=write_task(glue, "rte", [f"0\t{text}\tB.\tentailment"]))
+    read = load_task_data("rte", data_folders={"glue": write_task(glue, "rte", [f"0\t{text}\tB.\tentailment"])})
     assert read.train.texts[0] == [text]
 
 
 def test_windows_line_ends_and_a_last_line_without_one(glue: Path) -> None:
-    want = load_task_data("rte", glue_folder=write_task(glue, "rte")).sha256
-    assert load_task_data("rte", glue_folder=write_task(glue, "rte", end="\r\n")).sha256 == want
+    want = load_task_data("rte", data_folders={"glue": write_task(glue, "rte")}).sha256
+    assert load_task_data("rte", data_folders={"glue": write_task(glue, "rte", end="\r\n")}).sha256 == want
     path = glue / "RTE" / "train.tsv"
     path.write_bytes(path.read_bytes().removesuffix(b"\r\n"))
-    assert load_task_data("rte", glue_folder=glue).sha256 == want
+    assert load_task_data("rte", data_folders={"glue": glue}).sha256 == want
 
 
 GOOD = "0\tA.\tB.\tentailment\n"
@@ -155,21 +155,21 @@ def test_a_bad_file_is_named_with_its_line(glue: Path, fault: str, name: str) ->
     content, message = BAD_FILES[fault]
     path = write(glue, "RTE", name, content)
     with pytest.raises(DataError, match=re.escape(f"{path}{message}")):
-        load_task_data("rte", glue_folder=glue)
+        load_task_data("rte", data_folders={"glue": glue})
 
 
 @pytest.mark.parametrize("score", ["5.1", "-0.1", "nan", "inf", "", "high"])
 def test_scores_are_numbers_in_range(glue: Path, score: str) -> None:
     write_task(glue, "stsb", [f"0\tg\tf\t2012\t1\tn\tn\tA b.\tA c.\t{score}"])
     with pytest.raises(DataError, match=re.escape(f"line 2: score {score!r} is not a number from 0 to 5.")):
-        load_task_data("stsb", glue_folder=glue)
+        load_task_data("stsb", data_folders={"glue": glue})
 
 
 def test_no_sentence_is_longer_than_a_line_of_a_screen(glue: Path) -> None:
     write_task(glue, "rte")
     write(glue, "RTE", "train.tsv", "word\t" * 100_000)
     with pytest.raises(DataError) as raised:
-        load_task_data("rte", glue_folder=glue)
+        load_task_data("rte", data_folders={"glue": glue})
     assert len(str(raised.value)) < 1000
 
 
@@ -189,7 +189,7 @@ def test_the_columns_and_the_folder_of_the_hub(glue: Path, task: str, place: str
     folder = {"official": FILES[task][0], "hub": task, "itself": "."}[place]
     for name in ("train.tsv", *(f"{split.replace('validation', 'dev')}.tsv" for _, split in TASKS[task].splits)):
         write(glue, folder, name, f"{header}\n{row}\n\n\n")
-    read = load_task_data(task, glue_folder=glue)
+    read = load_task_data(task, data_folders={"glue": glue})
     for examples in (read.train, *read.development.values()):
         assert examples.texts == tuple([text] for text in texts)
         assert examples.targets.tolist() == [target]
@@ -197,7 +197,7 @@ def test_the_columns_and_the_folder_of_the_hub(glue: Path, task: str, place: str
 
 @pytest.mark.parametrize("kind", ["parquet", "saved"])
 def test_a_data_set_of_the_hub_as_files(glue: Path, kind: str) -> None:
-    want = load_task_data("rte", glue_folder=write_task(glue / "official", "rte"))
+    want = load_task_data("rte", data_folders={"glue": write_task(glue / "official", "rte")})
     names = ClassLabel(names=["not_entailment", "entailment"])
     features = Features({**dict.fromkeys(("sentence1", "sentence2"), Value("string")), "label": names})
     (first,), (second,) = want.train.texts
@@ -208,7 +208,7 @@ def test_a_data_set_of_the_hub_as_files(glue: Path, kind: str) -> None:
     for split in saved if kind == "parquet" else ():
         (glue / "rte").mkdir(exist_ok=True)
         saved[split].to_parquet(str(glue / "rte" / f"{split}-00000-of-00001.parquet"))
-    read = load_task_data("rte", glue_folder=glue)
+    read = load_task_data("rte", data_folders={"glue": glue})
     assert read.sha256 == want.sha256
     assert read.source == "folder of a data set"
 
@@ -216,7 +216,7 @@ def test_a_data_set_of_the_hub_as_files(glue: Path, kind: str) -> None:
 def test_quotes_of_a_csv_writer_are_taken_off_and_those_of_people_stay(glue: Path) -> None:
     def texts(*written: str) -> list[str]:
         rows = [f"{place}\t{text}\tB.\tentailment" for place, text in enumerate(written)]
-        return load_task_data("rte", glue_folder=write_task(glue, "rte", rows)).train.texts[0]
+        return load_task_data("rte", data_folders={"glue": write_task(glue, "rte", rows)}).train.texts[0]
 
     assert texts('"say ""a"" now"', '"b, c"', "d") == ['say "a" now', "b, c", "d"]
     for as_it_is in (['"say ""a"" now"', 'he said "b"'], ['"b, c"', "d"], ['""', "d"]):
@@ -224,7 +224,7 @@ def test_quotes_of_a_csv_writer_are_taken_off_and_those_of_people_stay(glue: Pat
 
 
 def notes(task: str, glue: Path, rows: list[str], development: list[str] | None = None) -> str:
-    return " ".join(load_task_data(task, glue_folder=write_task(glue, task, rows, development)).notes)
+    return " ".join(load_task_data(task, data_folders={"glue": write_task(glue, task, rows, development)}).notes)
 
 
 def test_what_is_unusual_is_said(glue: Path) -> None:
@@ -244,14 +244,14 @@ def test_what_is_unusual_is_said(glue: Path) -> None:
 
 def test_a_file_of_broken_rows_is_refused(glue: Path) -> None:
     with pytest.raises(DataError, match="6 of 9 rows have too few fields"):
-        load_task_data("qqp", glue_folder=write_task(glue, "qqp", QQP_BROKEN * 3))
+        load_task_data("qqp", data_folders={"glue": write_task(glue, "qqp", QQP_BROKEN * 3)})
 
 
 QQP_BROKEN = ["7\t1\t2\tWhy is", "it so?\tHow?\t0", "8\t1\t2\tA?\tB?\t1"]
 
 
 def test_broken_rows_of_qqp_are_left_out_of_training_and_counted(glue: Path) -> None:
-    read = load_task_data("qqp", glue_folder=write_task(glue, "qqp", QQP_BROKEN))
+    read = load_task_data("qqp", data_folders={"glue": write_task(glue, "qqp", QQP_BROKEN)})
     assert read.train.texts == (["A?"], ["B?"])
     assert read.source == "folder of tab-separated files, 2 broken rows of train.tsv left out"
 
@@ -259,7 +259,7 @@ def test_broken_rows_of_qqp_are_left_out_of_training_and_counted(glue: Path) -> 
 def test_no_row_is_left_out_of_development(glue: Path) -> None:
     write_task(glue, "qqp", development=QQP_BROKEN)
     with pytest.raises(DataError, match=r"dev\.tsv, line 2: got 4 tab-separated fields; expected 6\."):
-        load_task_data("qqp", glue_folder=glue)
+        load_task_data("qqp", data_folders={"glue": glue})
 
 
 @pytest.mark.parametrize("name", ["train.tsv", "dev_matched.tsv", "dev_mismatched.tsv"])
@@ -267,7 +267,7 @@ def test_a_missing_file_is_named(glue: Path, name: str) -> None:
     write_task(glue, "mnli")
     (glue / "MNLI" / name).unlink()
     with pytest.raises(DataError, match=rf"has no file MNLI/{name}; task 'mnli' needs train\.tsv, dev_matched\.tsv, "):
-        load_task_data("mnli", glue_folder=glue)
+        load_task_data("mnli", data_folders={"glue": glue})
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.write_text("")], ids=["missing", "a file"])
@@ -275,7 +275,7 @@ def test_a_folder_that_is_none(glue: Path, make: Callable[[Path], object]) -> No
     path = glue / "none"
     make(path)
     with pytest.raises(DataError, match=r"none is not a folder\. Check --glue-dir or SMP_LAB_GLUE_DIR\."):
-        load_task_data("rte", glue_folder=path)
+        load_task_data("rte", data_folders={"glue": path})
 
 
 # --- The choice of a source ---
@@ -286,10 +286,10 @@ def test_the_environment_names_the_folder_and_the_argument_wins(
 ) -> None:
     write_task(glue / "one", "rte")
     write_task(glue / "two", "rte", ["0\tOther.\tB.\tentailment"])
-    monkeypatch.setenv(GLUE_VARIABLE, str(glue / "one"))
+    monkeypatch.setenv(DATA_VARIABLES["glue"], str(glue / "one"))
     assert load_task_data("rte").train.texts[0] == ["A."]
     assert load_task_data("rte", source="folder").train.texts[0] == ["A."]
-    assert load_task_data("rte", glue_folder=glue / "two").train.texts[0] == ["Other."]
+    assert load_task_data("rte", data_folders={"glue": glue / "two"}).train.texts[0] == ["Other."]
     # A generated task needs no folder, and is not looked for in one.
     assert load_task_data("toy-sentiment").source == "generated (synthetic), seed 0"
 
@@ -301,7 +301,12 @@ def test_the_environment_names_the_folder_and_the_argument_wins(
         ("rte", "web", ConfigError, "Unknown data source 'web'. Choose one of: folder, hub, toy."),
         ("rte", "toy", ConfigError, "Task 'rte' does not come from source 'toy'; its source is folder or hub."),
         ("toy-sentiment", "hub", ConfigError, "'toy-sentiment' does not come from source 'hub'; its source is toy."),
-        ("rte", "folder", DataError, "No GLUE folder is named. Name one with --glue-dir or SMP_LAB_GLUE_DIR."),
+        (
+            "rte",
+            "folder",
+            DataError,
+            "No folder of GLUE's tab-separated files is named. Name one with --glue-dir or SMP_LAB_GLUE_DIR.",
+        ),
     ],
 )
 @pytest.mark.usefixtures("glue")
@@ -323,20 +328,20 @@ THREE = ["0\tA.\tB.\tentailment", "1\tC.\tD.\tnot_entailment", "2\tE.\tF.\tentai
 
 def test_the_first_training_examples_are_taken(glue: Path) -> None:
     write_task(glue, "rte", THREE, THREE)
-    read = load_task_data("rte", glue_folder=glue, train_examples=2)
+    read = load_task_data("rte", data_folders={"glue": glue}, train_examples=2)
     assert read.train.texts == (["A.", "C."], ["B.", "D."])
     assert read.train.targets.tolist() == [0, 1]
     assert len(read.development["validation"]) == 3
-    whole = load_task_data("rte", glue_folder=glue)
+    whole = load_task_data("rte", data_folders={"glue": glue})
     assert read.sha256 != whole.sha256
-    assert load_task_data("rte", glue_folder=glue, train_examples=3).sha256 == whole.sha256
+    assert load_task_data("rte", data_folders={"glue": glue}, train_examples=3).sha256 == whole.sha256
 
 
 @pytest.mark.parametrize("n", [4, 0, -1])
 def test_no_more_training_examples_than_there_are(glue: Path, n: int) -> None:
     write_task(glue, "rte", THREE)
     with pytest.raises(DataError, match=f"Cannot take {n} training examples of rte: there are 1 to 3"):
-        load_task_data("rte", glue_folder=glue, train_examples=n)
+        load_task_data("rte", data_folders={"glue": glue}, train_examples=n)
 
 
 # --- The fingerprint ---
@@ -346,7 +351,7 @@ def test_fingerprint_by_hand(glue: Path) -> None:
     lines = ["rte", "sentence1", "sentence2", "train"], ["A."], ["B."], [0]
     lines += ["rte", "sentence1", "sentence2", "validation"], ["A."], ["B."], [0]
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
-    read = load_task_data("rte", glue_folder=write_task(glue, "rte"))
+    read = load_task_data("rte", data_folders={"glue": write_task(glue, "rte")})
     assert read.sha256 == hashlib.sha256(text.encode()).hexdigest()
     development = "".join(text.splitlines(keepends=True)[4:])
     assert read.development_sha256 == hashlib.sha256(development.encode()).hexdigest()
@@ -364,16 +369,19 @@ def test_fingerprint_by_hand(glue: Path) -> None:
     ids=["blank", "label", "fields", "order", "fewer"],
 )
 def test_fingerprint_sees_every_change(glue: Path, rows: list[str]) -> None:
-    original = load_task_data("rte", glue_folder=write_task(glue, "rte", THREE, THREE)).sha256
-    changed_train = load_task_data("rte", glue_folder=write_task(glue, "rte", rows, THREE)).sha256
-    changed_development = load_task_data("rte", glue_folder=write_task(glue, "rte", THREE, rows)).sha256
+    original = load_task_data("rte", data_folders={"glue": write_task(glue, "rte", THREE, THREE)}).sha256
+    changed_train = load_task_data("rte", data_folders={"glue": write_task(glue, "rte", rows, THREE)}).sha256
+    changed_development = load_task_data("rte", data_folders={"glue": write_task(glue, "rte", THREE, rows)}).sha256
     assert len({original, changed_train, changed_development}) == 3
 
 
 def test_fingerprint_sees_content_only(glue: Path) -> None:
     first = write_task(glue / "first", "stsb", ["0\tg\tf\t2012\t1\tn\tn\tA b.\tA c.\t3.800"])
     second = write_task(glue / "second", "stsb", ["9\tx\tx\t1999\t9\tx\tx\tA b.\tA c.\t3.8"])
-    assert load_task_data("stsb", glue_folder=first).sha256 == load_task_data("stsb", glue_folder=second).sha256
+    assert (
+        load_task_data("stsb", data_folders={"glue": first}).sha256
+        == load_task_data("stsb", data_folders={"glue": second}).sha256
+    )
 
 
 @pytest.mark.parametrize(
@@ -432,7 +440,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[DatasetDict], list[tuple]]
             questions.append((*arguments, revision))
             return copy
 
-        monkeypatch.delenv(GLUE_VARIABLE, raising=False)
+        monkeypatch.delenv(DATA_VARIABLES["glue"], raising=False)
         monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
         monkeypatch.setattr(datasets, "load_dataset", load_dataset)
         return questions
@@ -444,7 +452,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[DatasetDict], list[tuple]]
 def test_the_hub_and_the_files_give_the_same(glue: Path, hub: Callable, task: str) -> None:
     questions = hub(hub_copy(task))
     from_hub = load_task_data(task)
-    from_files = load_task_data(task, glue_folder=write_task(glue, task))
+    from_files = load_task_data(task, data_folders={"glue": write_task(glue, task)})
     assert questions == [("nyu-mll/glue", task, "0123abcd")]
     assert from_hub.source == "hub: nyu-mll/glue at revision 0123abcd"
     assert from_hub.sha256 == from_files.sha256
@@ -516,7 +524,7 @@ class SilentHub(NamedTuple):
 @pytest.fixture
 def silent_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """A hub that takes calls and never answers, on this machine, and an empty cache."""
-    monkeypatch.delenv(GLUE_VARIABLE, raising=False)
+    monkeypatch.delenv(DATA_VARIABLES["glue"], raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -570,7 +578,7 @@ def test_an_earlier_download_serves_without_the_hub(silent_hub: SilentHub, tmp_p
 
 @pytest.mark.parametrize("package", ["datasets", "huggingface_hub"])
 def test_a_missing_package_is_named_with_what_brings_it(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
-    monkeypatch.delenv(GLUE_VARIABLE, raising=False)
+    monkeypatch.delenv(DATA_VARIABLES["glue"], raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match=rf"'{package}' is not installed.*\[train\].*{OTHER_WAYS}"):
         load_task_data("rte")
@@ -579,4 +587,4 @@ def test_a_missing_package_is_named_with_what_brings_it(monkeypatch: pytest.Monk
 def test_a_correlation_over_one_example_is_refused_before_training(glue, bert_folder):
     write_task(glue, "stsb")
     with pytest.raises(DataError, match="Split validation of task 'stsb' has 1 example; a correlation needs two"):
-        prepare("stsb", "smp_s", remaining=0.5, encoder=str(bert_folder), glue_folder=glue)
+        prepare("stsb", "smp_s", remaining=0.5, encoder=str(bert_folder), data_folders={"glue": glue})

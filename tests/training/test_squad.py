@@ -10,7 +10,7 @@ import pytest
 from training.conftest import bert_folder, bert_with_head_folder, prepared, tiny_data  # noqa: F401 - fixtures
 
 from smp_lab.errors import ConfigError, DataError
-from smp_lab.paths import SQUAD_VARIABLE
+from smp_lab.paths import DATA_VARIABLES
 from smp_lab.tasks.spans import Answer, exact_match, f1
 from smp_lab.training.data import load_task_data
 from smp_lab.training.run import train
@@ -28,7 +28,7 @@ def content(*questions, context=CONTEXT):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.delenv(SQUAD_VARIABLE, raising=False)
+    monkeypatch.delenv(DATA_VARIABLES["squad"], raising=False)
     write(tmp_path, content(QUESTION), content(TWO))
     return tmp_path
 
@@ -39,12 +39,12 @@ def write(folder, *contents):
 
 
 def test_files_are_read_with_all_their_answers(folder, monkeypatch):
-    read = load_task_data("squad", squad_folder=folder)
+    read = load_task_data("squad", data_folders={"squad": folder})
     assert read.train.texts == (["Who sat?"], [CONTEXT])
     assert read.train.targets.tolist() == [(Answer("cat", 19),)]
     assert read.development["validation"].targets.tolist() == [(Answer("The cat", 15), Answer("cat", 19))]
     assert read.source == "folder of JSON files"
-    monkeypatch.setenv(SQUAD_VARIABLE, str(folder))
+    monkeypatch.setenv(DATA_VARIABLES["squad"], str(folder))
     assert load_task_data("squad").sha256 == read.sha256
     write(folder, content(TWO))
     assert load_task_data("squad").sha256 != read.sha256
@@ -63,6 +63,12 @@ UNANSWERABLE = QUESTION | {"answers": [], "is_impossible": True}
         (content(QUESTION, context="The cat"), "answer 'cat' at character 19, where its context has ''"),
         (content(QUESTION | {"answers": [{"text": "at.", "answer_start": -3}]}), "at character -3"),
         (content(QUESTION | {"answers": [{"text": " ", "answer_start": 18}]}), "has answer ' ' at character 18"),
+        (
+            content(QUESTION | {"answers": [{"text": ["cat"], "answer_start": 19}]}),
+            "question 'q1' has a question, a context",
+        ),
+        (content(QUESTION | {"answers": [{"text": "cat", "answer_start": "19"}]}), "whose start is no whole number"),
+        (content(QUESTION | {"question": None}), "an answer that is no text"),
         (content(), "holds no questions."),
         ("{", "is not JSON"),
         ([], "is not laid out as SQuAD's files are (TypeError"),
@@ -72,16 +78,16 @@ UNANSWERABLE = QUESTION | {"answers": [], "is_impossible": True}
 def test_files_that_cannot_be_used_are_a_sentence(folder, text, sentence):
     write(folder, text)
     with pytest.raises(DataError, match=re.escape(sentence)):
-        load_task_data("squad", squad_folder=folder)
+        load_task_data("squad", data_folders={"squad": folder})
 
 
 def test_missing_files_and_folders_are_named(folder):
     (folder / FILES["validation"]).unlink()
     with pytest.raises(DataError, match=r"has no file dev-v1\.1\.json; task 'squad' needs train-v1\.1\.json and dev"):
-        load_task_data("squad", squad_folder=folder)
+        load_task_data("squad", data_folders={"squad": folder})
     with pytest.raises(DataError, match="is not a folder. Check --squad-dir or SMP_LAB_SQUAD_DIR."):
-        load_task_data("squad", squad_folder=folder / "none")
-    with pytest.raises(DataError, match="No SQuAD folder is named. Name one with --squad-dir"):
+        load_task_data("squad", data_folders={"squad": folder / "none"})
+    with pytest.raises(DataError, match="No folder of SQuAD's JSON files is named. Name one with --squad-dir"):
         load_task_data("squad", source="folder")
 
 
@@ -99,7 +105,7 @@ def test_the_hub_and_the_files_give_the_same(folder, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", lambda *place, revision: asked.append(place) or copy)
     from_hub = load_task_data("squad")
     assert asked == [("rajpurkar/squad",)]
-    assert from_hub.sha256 == load_task_data("squad", squad_folder=folder).sha256
+    assert from_hub.sha256 == load_task_data("squad", data_folders={"squad": folder}).sha256
     assert from_hub.source == "hub: rajpurkar/squad at revision 0123"
 
 

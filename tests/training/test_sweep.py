@@ -137,7 +137,7 @@ def test_masks_are_measured_once_they_are_made(arguments, runs: Path, glue: Path
     masks, fails = (tmp_path / "grid.toml").read_text().replace("0.5, 0.1", "0.5").split("[[group]]")[2:]
     measured = f'[[group]]\nmeasure = ["score", "heads", "transfer"]\ncuts = [2]{masks}'
     (tmp_path / "grid.toml").write_text(f'{measured}[[group]]\nmeasure = ["score"]{fails}')
-    sweep, wanted = Sweep(runs, glue), load_grid(tmp_path / "grid.toml").items
+    sweep, wanted = Sweep(runs, {"glue": glue}), load_grid(tmp_path / "grid.toml").items
     for first in (True, False):
         lines, runner = [], Here()
         with pytest.raises(TrainingError, match="4 of 6 runs and measurements are done, 2 failed"):

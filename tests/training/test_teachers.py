@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -162,6 +163,8 @@ def test_classes_without_names_are_taken_in_their_order(checkpoint, taught):
     assert source == "checkpoint (folder), its classes LABEL_0, LABEL_1 taken for entailment, not_entailment"
     assert class_order({0: "contradiction", 1: "ENTAILMENT", 2: "neutral"}, get_task("mnli")) == (1, 2, 0)
     assert class_order({0: "0", 1: "1"}, get_task("rte")) is None
+    written = replace(get_task("rte"), classes=("Yes", "No"))
+    assert class_order({0: "No", 1: "Yes"}, written) == (1, 0)
 
 
 @pytest.mark.parametrize("names", [("negative", "positive"), ("entailment", "entailment"), ("entailment", "LABEL_1")])

@@ -71,6 +71,16 @@ def test_a_question_longer_than_a_third_of_the_window_is_cut(tokenizer):
     assert len(found[0].characters) == 30 - 10 - specials
 
 
+def test_the_shortest_windows_share_tokens_and_shorter_ones_are_refused(tokenizer):
+    for length in range(4, 40):
+        try:
+            tokenized, found = windows(examples(), tokenizer, length)
+        except ConfigError as error:
+            assert f"Windows of {length} tokens have no room" in str(error) and length < 16
+        else:
+            assert length > 7 and len(found) > (length < 30) and max(tokenized.lengths) <= length
+
+
 def test_a_tokenizer_that_names_no_characters_is_refused(tokenizer, monkeypatch):
     monkeypatch.setattr(type(tokenizer), "is_fast", False)
     with pytest.raises(ConfigError, match=r"does not tell which characters a token is.*tokenizer\.json"):
