@@ -41,7 +41,7 @@ def main() -> None:
         progress = along_lines(progress, place, ["loss", "regularizer", "regularizer_weight", "remaining"])
         flips = along_lines(flips, place, ["forced", "swaps"])
     color = controls.color_by()
-    named = f"for {len(runs)} runs, by {x}."
+    named = f"for {len(runs)} run{'s' * (len(runs) > 1)}, by {x}."
     pairs = (
         (
             (figures.plot_evaluations, metrics, "main-metric", "Main metric"),

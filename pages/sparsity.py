@@ -40,7 +40,8 @@ def main() -> None:
         per_layer,
         controls.color_by(),
         key="remaining-per-layer",
-        alt=f"Remaining weights in percent by layer for {len(runs)} runs, overall and for each matrix type.",
+        alt=f"Remaining weights in percent by layer for {len(runs)} run{'s' * (len(runs) > 1)}, overall and for each "
+        "matrix type.",
         min_width=860,
     )
     _heads(runs)
@@ -69,13 +70,24 @@ def _heads(runs: Sequence[Masked]) -> None:
         words,
         key="remaining-per-head",
         alt=f"Remaining weights in percent by layer and attention head in {words}, one panel for each of "
-        f"{len(runs)} runs.",
+        f"{len(runs)} run{'s' * (len(runs) > 1)}.",
         min_width=480 if len(runs) == 1 else 860,
     )
-    spreads = [sparsity.spread_over_heads(run.kept_per_head, run.layout, types) for run in runs]
+
+    def spread(run: Masked) -> str:
+        return f"{100 * sparsity.spread_over_heads(run.kept_per_head, run.layout, types):.1f}"
+
+    known = cache.run_index().records
+    pairs = [
+        f"{label}: {spread(known[regularized])} with it, {spread(known[plain])} without"
+        for label, regularized, plain in cache.computed(sparsity.with_and_without_regularizer, cache.run_table())
+    ]
+    labels = controls.run_labels(runs).values()
+    spreads = "; ".join(f"{label} {spread(run)}" for label, run in zip(labels, runs, strict=True))
     st.caption(
-        f"Spread over heads, in points: {', '.join(f'{100 * spread:.1f}' for spread in spreads)}, in the order of the "
-        f"panels. Published: 12.4 with the regulariser and 3.75 without ({SOURCE}, section 6.3; SMP-L, MNLI, 10 %)."
+        f"Spread over heads, in points: {spreads}. "
+        f"Published: 12.4 with the regulariser, 3.75 without ({SOURCE}, section 6.3; SMP-L, MNLI, 10 %). "
+        + (f"Here, {'; '.join(pairs)}." if pairs else "")
     )
 
 

@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smp_lab.analysis.labels import of_each_encoder, percent
+from smp_lab.analysis.labels import method_name, of_each_encoder, percent
 from smp_lab.analysis.run_table import by_encoder
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import BoolArray, CountArray
+from smp_lab.methods import METHODS
+from smp_lab.tasks import TASKS
 
 ALL_TYPES = "all"
 
@@ -153,6 +155,28 @@ def _kept_whole(matrices: pd.DataFrame) -> str:
     if n_whole == 0:
         return ""
     return f" {n_whole} of {len(matrices)} matrices are kept whole: there a mask changes nothing."
+
+
+def with_and_without_regularizer(runs: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Pairs of runs with frozen weights that differ in the regulariser alone: what both are, and their ids.
+
+    Parameters
+    ----------
+    runs
+        A row per run: columns of `run_table.COLUMNS`.
+    """
+    frozen = runs[~runs["method"].map(lambda name: METHODS[name].trains_weights)]
+    same = ["task", "method", "level", "seed", "base_model_sha256", "data_sha256"]
+    usual, without = (frozen[frozen["variant"] == variant] for variant in ("", "regularizer 0"))
+    pairs = usual.merge(without, on=same, suffixes=("", "_without"))
+    return [
+        (
+            f"{TASKS[pair['task']].title}, {method_name(pair['method'])}, {percent(pair['level'])}",
+            pair["run_id"],
+            pair["run_id_without"],
+        )
+        for pair in pairs.to_dict("records")
+    ]
 
 
 def count_table(kept: CountArray, layout: EncoderLayout, nominal: float | None) -> pd.DataFrame:

@@ -174,8 +174,10 @@ def pair(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
         )
         return
     with messages.sentence_on_error():
-        found = cache.comparison(a, b, a.main_metric)
+        found, *others = [cache.comparison(a, b, metric) for metric in a.config.task_info.metrics]
     st.markdown(f"a: {messages.plain(labels[a.run_id])}; b: {messages.plain(labels[b.run_id])}. {_verdict(found)}")
+    for metric, other in zip(a.config.task_info.metrics[1:], others, strict=True):
+        st.markdown(f"By {METRIC_TITLES[metric]}: {_verdict(other)}")
     if found.outcomes:
         counts = found.outcomes
         columns.show(

@@ -118,6 +118,13 @@ def test_matthews_correlation_is_compared_by_paired_resamples(open_page, runs):
     assert "paired bootstrap" in text
 
 
+def test_a_pair_is_compared_by_every_metric_of_its_task(open_page, runs):
+    make_run(runs, task="mrpc", accuracy=0.8)
+    make_run(runs, task="mrpc", accuracy=0.6, seed=1)
+    said = sentences(open_page(PAGE).markdown)
+    assert "points of Accuracy on 40 examples" in said and "By F1: The two runs are" in said
+
+
 def test_a_run_is_compared_with_another_method_first(open_page, runs):
     fine_tuning = {"method": "dense", "remaining": 1.0}
     dense, again, mask = make_run(runs, **fine_tuning), make_run(runs, **fine_tuning, seed=1), make_run(runs)

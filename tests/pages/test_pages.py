@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from conftest import TINY, make_run
 
+from smp_lab.analysis.sparsity import spread_over_heads
+from smp_lab.layout import HEAD_TYPES
 from smp_lab.paths import (
     HISTORY_FILE,
     MASKS_FILE,
@@ -172,6 +174,15 @@ def test_two_masks_stand_side_by_side_on_one_scale(open_page, write_run):
     assert sum(button.label.startswith("Whole mask") for button in app.get("download_button")) == 2
     app.selectbox(key="matrix_beside").set_value("none").run()
     assert len(charts(app)) == CHARTS["sparsity.py"]
+
+
+def test_the_spread_over_heads_is_told_with_and_without_the_regulariser(open_page, write_run):
+    usual, plain = write_run(), write_run(regularizer=0.0)
+    write_run(seed=1)
+    told = sentences(open_page("sparsity.py", usual.run_id).caption)
+    spread = [f"{100 * spread_over_heads(run.kept_per_head, run.layout, HEAD_TYPES):.1f}" for run in (usual, plain)]
+    assert f"Spread over heads, in points: RTE · SMP-S · 50 % {spread[0]}. Published: 12.4 with" in told
+    assert f"Here, RTE, SMP-S, 50 %: {spread[0]} with it, {spread[1]} without." in told
 
 
 def test_a_run_that_vanished(open_page, write_run):
