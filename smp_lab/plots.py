@@ -123,8 +123,8 @@ def score_distribution(
 ) -> go.Figure:
     """Scores of kept and of removed weights at the snapshot nearest to a share of the steps; it plays through all."""
     known = run.scores
-    histograms = known.kept_histogram, known.removed_histogram
-    table = scores.score_distribution(known.steps, known.edges, *histograms, run.layout, matrix_type, layer)
+    sides = {scores.KEPT: known.kept_histogram, scores.REMOVED: known.removed_histogram}
+    table = scores.score_distribution(known.steps, known.edges, sides, run.layout, matrix_type, layer)
     cuts = scores.score_cuts(known.steps, known.score_cut, run.layout, matrix_type, layer)
     step = int(known.steps[scores.snapshot_at(known.steps, share_of_steps)])
     return score_figures.plot_distribution(
@@ -170,8 +170,8 @@ def flips(runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by:
 def score_history(run: RunRecord, matrix_type: str = "all", layer: int | None = None) -> go.Figure:
     """How scores spread over training, with the line of the cut."""
     known = run.scores
-    histogram = known.kept_histogram + known.removed_histogram
-    table = scores.score_history(known.steps, known.edges, histogram, run.layout, matrix_type, layer)
+    both = {scores.BOTH: known.kept_histogram + known.removed_histogram}
+    table = scores.score_distribution(known.steps, known.edges, both, run.layout, matrix_type, layer)
     return score_figures.plot_score_history(
         table,
         scores.score_cuts(known.steps, known.score_cut, run.layout, matrix_type, layer),

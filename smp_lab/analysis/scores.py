@@ -18,6 +18,8 @@ from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 
 ALL_TYPES = "all"
 KEPT, REMOVED = SIDES = ("kept", "removed")
+# Of both together, as one side.
+BOTH = "both"
 
 RECALL, PRECISION, JACCARD, PHI = SIMILARITIES = ("recall", "precision", "jaccard", "phi_within")
 
@@ -42,13 +44,12 @@ def places(layout: EncoderLayout, matrix_type: str = ALL_TYPES, layer: int | Non
 def score_distribution(
     steps: Ints,
     edges: Floats,
-    kept: Ints,
-    removed: Ints,
+    histograms: Mapping[str, Ints],
     layout: EncoderLayout,
     matrix_type: str = ALL_TYPES,
     layer: int | None = None,
 ) -> pd.DataFrame:
-    """Distribution of the scores of each layer at every snapshot, kept and removed apart.
+    """Distribution of the scores of each layer at every snapshot, of each side.
 
     Parameters
     ----------
@@ -56,8 +57,8 @@ def score_distribution(
         ``(n_snapshots,)``.
     edges
         ``(n_bins + 1,)``, the first and last infinite.
-    kept, removed
-        ``(n_snapshots, n_matrices, n_bins)`` counts.
+    histograms
+        By side, such as `KEPT` and `REMOVED`: ``(n_snapshots, n_matrices, n_bins)`` counts.
     layout
         Of the encoder.
     matrix_type, layer
@@ -66,53 +67,10 @@ def score_distribution(
     Returns
     -------
     DataFrame
-        A row per (step, layer, side, bin) between the lowest and the highest bin that is ever occupied: low and high
+        A row per (layer, side, step, bin) between the lowest and the highest bin that is ever occupied: low and high
         (scores), count, n_weights (of the layer's matrices), density (share of them per unit of score; NaN for a bin
         without an end).
     """
-    return _binned(steps, edges, {KEPT: kept, REMOVED: removed}, layout, matrix_type, layer)
-
-
-def score_history(
-    steps: Ints,
-    edges: Floats,
-    counts: Ints,
-    layout: EncoderLayout,
-    matrix_type: str = ALL_TYPES,
-    layer: int | None = None,
-) -> pd.DataFrame:
-    """`score_distribution` of kept and removed scores together.
-
-    Parameters
-    ----------
-    steps
-        ``(n_snapshots,)``.
-    edges
-        ``(n_bins + 1,)``, the first and last infinite.
-    counts
-        ``(n_snapshots, n_matrices, n_bins)``.
-    layout
-        Of the encoder.
-    matrix_type, layer
-        As in `places`.
-
-    Returns
-    -------
-    DataFrame
-        Columns of `score_distribution` without side: a row per (layer, step, bin).
-    """
-    return _binned(steps, edges, {"both": counts}, layout, matrix_type, layer).drop(columns="side")
-
-
-def _binned(
-    steps: Ints,
-    edges: Floats,
-    histograms: Mapping[str, Ints],
-    layout: EncoderLayout,
-    matrix_type: str,
-    layer: int | None,
-) -> pd.DataFrame:
-    """The table of `score_distribution`, of a histogram for each side."""
     chosen = places(layout, matrix_type, layer)
     bins = _occupied(sum(histogram[:, chosen].sum(axis=(0, 1)) for histogram in histograms.values()))
     low, high = edges[bins], edges[bins + 1]

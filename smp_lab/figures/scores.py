@@ -186,7 +186,7 @@ def plot_score_history(
     Parameters
     ----------
     table
-        Rows of `score_history`.
+        Rows of `score_distribution` of one side.
     cuts
         Rows of `score_cuts`.
     name

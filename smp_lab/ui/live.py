@@ -309,8 +309,8 @@ def _scores_and_cuts(
     layout: EncoderLayout, snapshot: Snapshot, kind: str, layer: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     at = np.array([snapshot.step])
-    kept, removed = snapshot.kept[np.newaxis], snapshot.removed[np.newaxis]
-    table = score_analysis.score_distribution(at, snapshot.edges, kept, removed, layout, kind, layer)
+    sides = {score_analysis.KEPT: snapshot.kept[np.newaxis], score_analysis.REMOVED: snapshot.removed[np.newaxis]}
+    table = score_analysis.score_distribution(at, snapshot.edges, sides, layout, kind, layer)
     return table, score_analysis.score_cuts(at, snapshot.score_cut[np.newaxis], layout, kind, layer)
 
 

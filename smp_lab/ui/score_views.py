@@ -29,11 +29,9 @@ def distribution(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
     share = _snapshot(chosen, "snapshot", 100)
     tables, cuts, steps = [], [], []
     for run, scores, _ in chosen:
-        histograms = scores.kept_histogram, scores.removed_histogram
+        sides = {analysis.KEPT: scores.kept_histogram, analysis.REMOVED: scores.removed_histogram}
         tables.append(
-            cache.computed(
-                analysis.score_distribution, scores.steps, scores.edges, *histograms, run.layout, kind, layer
-            )
+            cache.computed(analysis.score_distribution, scores.steps, scores.edges, sides, run.layout, kind, layer)
         )
         cuts.append(analysis.score_cuts(scores.steps, scores.score_cut, run.layout, kind, layer))
         steps.append(int(scores.steps[analysis.snapshot_at(scores.steps, share)]))
@@ -64,8 +62,13 @@ def distribution(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
 def history(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
     """How scores spread over training, with the cut."""
     tables = [
-        analysis.score_history(
-            scores.steps, scores.edges, scores.kept_histogram + scores.removed_histogram, run.layout, kind, layer
+        analysis.score_distribution(
+            scores.steps,
+            scores.edges,
+            {analysis.BOTH: scores.kept_histogram + scores.removed_histogram},
+            run.layout,
+            kind,
+            layer,
         )
         for run, scores, _ in chosen
     ]

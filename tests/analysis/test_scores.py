@@ -74,7 +74,7 @@ def test_distribution_by_hand():
     kept, removed = np.zeros((2, len(SIZES), 6), np.uint32)
     # 256 weights of layer 0's query: 64 kept above 0, 128 removed in [-1, -0.5), 64 in [-0.5, 0).
     kept[0, 4], removed[0, 2], removed[0, 3] = 64, 128, 64
-    table = analysis.score_distribution(NOW, EDGES, kept[None], removed[None], TINY, "query", 0)
+    table = analysis.score_distribution(NOW, EDGES, {"kept": kept[None], "removed": removed[None]}, TINY, "query", 0)
     of_kept, of_removed = (table[table["side"] == side] for side in (KEPT, REMOVED))
     assert of_kept["low"].tolist() == [-1, -0.5, 0]
     assert of_kept["high"].tolist() == [-0.5, 0, 3]
@@ -87,7 +87,7 @@ def test_distribution_by_hand():
 def test_densities_add_up_to_one_over_a_layer():
     kept, removed = (histogram[0] for histogram in histograms())
     for kind in (ALL_TYPES, "key", "intermediate"):
-        table = analysis.score_distribution(NOW, EDGES, kept[None], removed[None], TINY, kind)
+        table = analysis.score_distribution(NOW, EDGES, {"kept": kept[None], "removed": removed[None]}, TINY, kind)
         mass = (table["density"] * (table["high"] - table["low"])).groupby(table["layer"]).sum()
         assert mass.tolist() == pytest.approx([1, 1])
         assert table.groupby("layer")["count"].sum().eq(table.groupby("layer")["n_weights"].first()).all()
@@ -96,7 +96,7 @@ def test_densities_add_up_to_one_over_a_layer():
 def test_a_bin_without_an_end_has_a_count_and_no_density():
     kept, removed = np.zeros((2, len(SIZES), 6), np.uint32)
     kept[:, 5], removed[:, 0] = 6, SIZES - 6
-    table = analysis.score_distribution(NOW, EDGES, kept[None], removed[None], TINY, "query", 1)
+    table = analysis.score_distribution(NOW, EDGES, {"kept": kept[None], "removed": removed[None]}, TINY, "query", 1)
     ends = table[np.isinf(table["low"]) | np.isinf(table["high"])]
     assert ends["count"].sum() == 256
     assert ends["density"].isna().all()
@@ -104,15 +104,19 @@ def test_a_bin_without_an_end_has_a_count_and_no_density():
 
 def test_no_scores_at_all_still_give_a_table():
     empty = np.zeros((len(SIZES), 6), np.uint32)
-    assert analysis.score_distribution(NOW, EDGES, empty[None], empty[None], TINY)["count"].sum() == 0
+    assert (
+        analysis.score_distribution(NOW, EDGES, {"kept": empty[None], "removed": empty[None]}, TINY)["count"].sum() == 0
+    )
 
 
 def test_history_is_the_distribution_of_each_snapshot():
     kept, removed = histograms()
     steps = np.array([0, 10, 20])
-    history = analysis.score_history(steps, EDGES, kept + removed, TINY, "value")
+    history = analysis.score_distribution(steps, EDGES, {"both": kept + removed}, TINY, "value")
     for place, step in enumerate(steps):
-        one = analysis.score_distribution(NOW, EDGES, kept[place, None], removed[place, None], TINY, "value")
+        one = analysis.score_distribution(
+            NOW, EDGES, {"kept": kept[place, None], "removed": removed[place, None]}, TINY, "value"
+        )
         one = one.groupby(["layer", "low"], as_index=False)[["count", "density"]].sum()
         at_step = history[history["step"] == step].reset_index(drop=True)
         assert at_step["count"].tolist() == one["count"].tolist()
@@ -237,7 +241,7 @@ def test_swaps_of_a_matrix_are_a_share_of_it():
 def test_whole_records_fit():
     scores = tiny_scores(random_masks(TINY, 0.3))
     counts = scores.kept_histogram + scores.removed_histogram
-    history = analysis.score_history(scores.steps, scores.edges, counts, TINY)
+    history = analysis.score_distribution(scores.steps, scores.edges, {"both": counts}, TINY)
     assert history.groupby("step")["count"].sum().tolist() == [TINY.n_weights] * 4
     last = analysis.similarity_to_final(scores.steps, scores.kept, scores.kept_in_final, TINY)
     assert last[last["step"] == scores.steps[-1]]["recall"].tolist() == pytest.approx([1] * 19)

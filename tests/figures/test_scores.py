@@ -33,7 +33,7 @@ def cuts(kind="query", layer=None):
 
 
 def test_distribution_has_a_panel_per_layer_with_layer_0_at_the_bottom():
-    table = analysis.score_distribution(STEPS, EDGES, KEPT, REMOVED, TINY, "query")
+    table = analysis.score_distribution(STEPS, EDGES, {"kept": KEPT, "removed": REMOVED}, TINY, "query")
     figure = figures.plot_distribution(table, cuts(), "a run", 30, **SCALES)
     assert [figure.layout[axis].title.text for axis in ("yaxis", "yaxis2")] == ["Layer 1", "Layer 0"]
     assert figure.layout.xaxis2.title.text == "Score S (no unit)"
@@ -54,7 +54,7 @@ def test_distribution_has_a_panel_per_layer_with_layer_0_at_the_bottom():
 
 
 def test_a_distribution_plays_through_every_snapshot():
-    table = analysis.score_distribution(STEPS, EDGES, KEPT, REMOVED, TINY, "query")
+    table = analysis.score_distribution(STEPS, EDGES, {"kept": KEPT, "removed": REMOVED}, TINY, "query")
     shown = {int(step): figures.plot_distribution(table, cuts(), "a run", step, **SCALES) for step in STEPS}
     for frame, step in zip(shown[30].frames, STEPS, strict=True):
         assert f"step {step} of 30" in frame.layout.title.subtitle.text
@@ -92,7 +92,7 @@ def test_an_axis_holds_all_but_one_weight_in_a_thousand():
 
 
 def test_two_runs_share_their_ranges():
-    one = analysis.score_distribution(STEPS, EDGES, KEPT, REMOVED, TINY, "query")
+    one = analysis.score_distribution(STEPS, EDGES, {"kept": KEPT, "removed": REMOVED}, TINY, "query")
     other = one.assign(density=one["density"] * 3)
     low, high = figures.density_range([one, other])
     assert (low, high) == (one["density"].min(), 3 * one["density"].max())
@@ -107,7 +107,7 @@ def test_two_runs_share_their_ranges():
 def test_ranges_leave_out_bins_without_an_end():
     kept = KEPT.copy()
     kept[:, :, 0] = 5
-    table = analysis.score_distribution(STEPS, EDGES, kept, REMOVED, TINY)
+    table = analysis.score_distribution(STEPS, EDGES, {"kept": kept, "removed": REMOVED}, TINY)
     assert figures.score_range([table]) == (-2, 3)
     assert np.isfinite(figures.density_range([table])).all()
 
@@ -115,7 +115,7 @@ def test_ranges_leave_out_bins_without_an_end():
 def test_a_snapshot_whose_scores_have_no_bin_with_an_end_is_drawn_empty():
     kept = np.zeros((3, 12, 6), np.uint32)
     kept[:, :, 5] = 10
-    table = analysis.score_distribution(STEPS, EDGES, kept, 0 * kept, TINY, "query")
+    table = analysis.score_distribution(STEPS, EDGES, {"kept": kept, "removed": 0 * kept}, TINY, "query")
     figure = figures.plot_distribution(table, cuts()[:0], "a run", 30, **SCALES)
     assert len(figure.data) == 0
     assert figures.density_range([table]) == (0.1, 1.0)
@@ -123,7 +123,7 @@ def test_a_snapshot_whose_scores_have_no_bin_with_an_end_is_drawn_empty():
 
 @pytest.mark.parametrize("columns", [1, 2, 3])
 def test_history_is_a_heat_map_per_layer_with_its_cut(columns):
-    table = analysis.score_history(STEPS, EDGES, KEPT + REMOVED, TINY, "key")
+    table = analysis.score_distribution(STEPS, EDGES, {"both": KEPT + REMOVED}, TINY, "key")
     figure = figures.plot_score_history(table, cuts("key"), "a run", columns=columns, **SCALES)
     heat = [trace for trace in figure.data if trace.type == "heatmap"]
     lines = [trace for trace in figure.data if trace.name == "cut"]
@@ -153,7 +153,7 @@ def test_history_is_a_heat_map_per_layer_with_its_cut(columns):
 
 
 def test_history_of_one_layer_and_one_snapshot():
-    table = analysis.score_history(STEPS[:1], EDGES, (KEPT + REMOVED)[:1], TINY, "key", 1)
+    table = analysis.score_distribution(STEPS[:1], EDGES, {"both": (KEPT + REMOVED)[:1]}, TINY, "key", 1)
     figure = figures.plot_score_history(table, cuts("key", 1)[:1], "a run", columns=3, **SCALES)
     assert [note.text for note in figure.layout.annotations] == ["Layer 1"]
     assert list(figure.data[0].x) == [-0.5, 0.5]
@@ -254,7 +254,9 @@ def test_kept_and_removed_are_the_two_sides_of_real_masks():
     histogram = np.zeros((2, 12, 6), np.uint32)
     histogram[0, :, 4] = kept
     histogram[1, :, 2] = [TINY.size(matrix.matrix_type) for matrix in TINY.matrices] - kept
-    table = analysis.score_distribution(STEPS[:1], EDGES, *histogram[:, None], TINY)
+    table = analysis.score_distribution(
+        STEPS[:1], EDGES, dict(zip(("kept", "removed"), histogram[:, None], strict=True)), TINY
+    )
     figure = figures.plot_distribution(table, cuts()[:0], "a run", 0, **SCALES)
     drawn = {
         (trace.name, trace.yaxis): sum(int(text.replace(",", "")) for text in trace.text[:-1]) for trace in figure.data

@@ -237,7 +237,7 @@ def show(run, beside):
 
 
 def _score_tables(known, layout):
-    scores.score_distribution(known.steps, known.edges, known.kept_histogram, known.removed_histogram, layout)
+    scores.score_distribution(known.steps, known.edges, {"kept": known.kept_histogram}, layout)
     scores.score_cuts(known.steps, known.score_cut, layout)
     scores.weight_scores(known.weight_edges, known.edges, known.weight_score_histogram, layout)
     scores.similarity_to_final(known.steps, known.kept, known.kept_in_final, layout)
