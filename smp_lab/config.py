@@ -170,11 +170,11 @@ class RunConfig:
 
     def _check_distillation(self, task: Task) -> None:
         details = (self.kl_direction, self.distillation_temperature, self.distillation_weight)
-        if (self.teacher is None) != all(value is None for value in details) or (self.teacher and None in details):
-            raise ConfigError(
-                "Distillation needs all of teacher, kl_direction, distillation_temperature and distillation_weight, "
-                "or none of them."
-            )
+        names = "kl_direction, distillation_temperature and distillation_weight"
+        if self.teacher is None and any(value is not None for value in details):
+            raise ConfigError(f"Settings {names} are of a teacher, and none is named. Name one, or leave them out.")
+        if self.teacher is not None and None in details:
+            raise ConfigError(f"A teacher needs {names}.")
         if self.teacher is not None and not task.kind.gives_probabilities:
             raise ConfigError(
                 f"Task {self.task!r} is a regression: a teacher of it gives a number and not class probabilities, and "

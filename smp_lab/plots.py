@@ -19,7 +19,7 @@ from smp_lab.analysis import clustering, labels, run_table, sampling, scores, sp
 from smp_lab.analysis import curves as curve_tables
 from smp_lab.analysis import overlap as overlaps
 from smp_lab.analysis import transfer as transfer_tables
-from smp_lab.errors import MaskFormatError, RunFormatError
+from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError
 from smp_lab.figures import curves as curve_figures
 from smp_lab.figures import overlap as overlap_figures
 from smp_lab.figures import scores as score_figures
@@ -28,6 +28,7 @@ from smp_lab.figures import training_history as history_figures
 from smp_lab.figures import transfer as transfer_figures
 from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES, TASK
 from smp_lab.layout import HEAD_TYPES, MatrixId
+from smp_lab.settings import SETTINGS
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.published import published_in_tables
 from smp_lab.storage.runs import Masked, RunRecord, list_runs, masks_of
@@ -50,7 +51,11 @@ def open_runs(folder: str | Path, **settings: object) -> list[RunRecord]:
     ------
     RunFormatError
         If no run has them.
+    ConfigError
+        If there is no such setting.
     """
+    if unknown := sorted(set(settings) - set(SETTINGS)):
+        raise ConfigError(f"Unknown settings: {', '.join(unknown)}. Known: {', '.join(SETTINGS)}.")
     runs = [
         run
         for run in list_runs([Path(folder)]).records.values()

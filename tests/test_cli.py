@@ -242,6 +242,17 @@ def test_a_summary_as_json_has_fractions(own):
     assert row["mean"] == pytest.approx(0.65)
 
 
+def test_a_summary_leaves_out_a_run_whose_predictions_cannot_be_read(own):
+    make_run(own, accuracy=0.6)
+    broken = make_run(own, task="cola")
+    (broken.path / PREDICTIONS_FILE).write_bytes(b"PK")
+    result = invoke("summary", own)
+    assert result.exit_code == 0 and "RTE" in result.stdout and "CoLA" not in result.stdout
+    assert "predictions.npz is cut off or was altered" in result.stderr and "The run is left out." in result.stderr
+    with pytest.raises(ConfigError, match="Name one of --means, --claims and --cuts"):
+        invoke("summary", own, "--means", "--claims")
+
+
 def test_a_check_as_json_names_what_is_broken(own):
     whole, broken = make_run(own), make_run(own, task="cola")
     transfer = make_transfer(own, whole, "cola")

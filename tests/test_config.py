@@ -192,8 +192,9 @@ REFUSED = [
     ({"method": "random", "epochs": 2}, "Method 'random' has no use for epochs."),
     ({"method": "random"} | LINEAR, "Method 'random' has no use for head_learning_rate."),
     ({"method": "magnitude_frozen", "seed": 1}, "Method 'magnitude_frozen' has no use for seed. These have: smp_l, "),
-    *((DISTILLATION | {name: None}, "Distillation needs all of teacher, ") for name in DISTILLATION),
-    ({"distillation_weight": 0.5}, "Distillation needs all of teacher, "),
+    *((DISTILLATION | {name: None}, "A teacher needs kl_direction, ") for name in DISTILLATION if name != "teacher"),
+    (DISTILLATION | {"teacher": None}, "are of a teacher, and none is named. Name one, or leave them out."),
+    ({"distillation_weight": 0.5}, "are of a teacher, and none is named. Name one, or leave them out."),
 ]
 
 

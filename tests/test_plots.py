@@ -9,7 +9,7 @@ import pytest
 from conftest import foreign_mask, make_run, make_transfer
 
 from smp_lab import plots
-from smp_lab.errors import MaskFormatError, RunFormatError
+from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError
 
 OF_RUNS = [
     plots.remaining_per_layer,
@@ -68,6 +68,8 @@ def test_runs_are_opened_by_their_settings(runs, three):
     assert len(plots.open_runs(runs)) == 3
     with pytest.raises(RunFormatError, match="No run in .* has task='sst2', seed=9"):
         plots.open_runs(runs, task="sst2", seed=9)
+    with pytest.raises(ConfigError, match="Unknown settings: level. Known: task, "):
+        plots.open_runs(runs, level=0.5)
 
 
 def test_one_mask_has_no_overlap(three):

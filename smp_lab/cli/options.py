@@ -69,7 +69,7 @@ def _rows(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
 def asked_task(task: str | None, path: Path | None) -> tuple[str, TaskFile | None]:
     """Name of the task that was asked for, and its file where it is of one's own."""
     if (task is None) == (path is None):
-        raise ConfigError("Name a task with --task, or the file of your own with --task-file.")
+        raise ConfigError("Name a task with --task, or the file of your own with --task-file: one of the two.")
     file = None if path is None else read_task_file(path)
     return (str(task), None) if file is None else (file.task.name, file)
 

@@ -17,10 +17,10 @@ from smp_lab.analysis.run_table import run_table
 from smp_lab.analysis.sampling import Comparison, compare_on, reliability
 from smp_lab.analysis.summary import as_latex, as_markdown, caption, means_cells, summarize, summary_cells
 from smp_lab.cli.options import AsJson, existing, print_json
-from smp_lab.errors import RunFormatError
+from smp_lab.errors import ConfigError, RunFormatError, SmpLabError
 from smp_lab.storage.measurements import MEASUREMENTS
 from smp_lab.storage.published import published_ablations, published_points
-from smp_lab.storage.runs import list_runs
+from smp_lab.storage.runs import RunRecord, list_runs
 
 EXAMPLES = (
     "smp-lab summary cached_runs",
@@ -38,7 +38,10 @@ _CUTS = (
 def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs.", show_default=False)],
     means: Annotated[
-        bool, typer.Option("--means", help="Means over the tasks alone, of the methods and levels that have them all.")
+        bool,
+        typer.Option(
+            "--means", help="Means over the tasks alone, of the methods and levels that were run on all of them."
+        ),
     ] = False,
     claims: Annotated[
         bool,
@@ -66,7 +69,11 @@ def command(
         typer.echo(f"smp-lab: {sentence}", err=True)
     if not index.records:
         raise RunFormatError(f"Folder {folder} holds no runs.")
+    if claims + cuts + means > 1:
+        raise ConfigError("Name one of --means, --claims and --cuts: each is a table of its own.")
     runs = list(index.records.values())
+    if not means and not cuts:
+        runs = [run for run in runs if _has_predictions(run)]
     rows = run_table(runs)
     if claims:
 
@@ -92,6 +99,14 @@ def command(
         typer.echo(as_latex(cells, _CUTS if cuts else caption(rows)))
     else:
         typer.echo(as_markdown(cells))
+
+
+def _has_predictions(run: RunRecord) -> bool:
+    try:
+        return len(run.predictions) > 0
+    except SmpLabError as error:
+        typer.echo(f"smp-lab: {error} The run is left out.", err=True)
+        return False
 
 
 def _cuts(folder: Path, labels: Mapping[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:

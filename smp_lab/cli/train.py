@@ -170,7 +170,9 @@ def command(
                     "asked"
                 )
         require_expected(prepared.config)
-        run_begins(prepared.config)
+        # What is there already stays the job that it is.
+        if not (folder / prepared.config.run_id).exists():
+            run_begins(prepared.config)
         if on != "local":
             # A grid of one.
             named = {word: settings[word] for word in sorted(KNOWN) if settings.get(word) is not None}

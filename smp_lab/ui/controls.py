@@ -391,7 +391,7 @@ def _unasked(index: Listing[RunRecord], otherwise: Unasked | None) -> tuple[list
 def no_runs() -> None:
     """What to do where there is no run at all."""
     st.info("There are no runs yet. Train one, then reload this page:")
-    st.code("smp-lab train --task rte --method smp_s --remaining 0.1", language="shell")
+    st.code("smp-lab train --task toy-sentiment --remaining 0.5", language="shell")
 
 
 def style_sheet() -> None:

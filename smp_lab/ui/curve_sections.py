@@ -237,9 +237,9 @@ def claims(runs: list[RunRecord]) -> None:
         )
         st.caption(
             f"Differences in points of the main metric, means over tasks. Published: {SOURCE}, other encoders; what "
-            "did not converge there has no part in them. Measured: without a teacher. A task is for a claim, or "
-            "against it, where most pairs of seeds are distinguishable on the same examples. The tests are not "
-            "corrected for their number."
+            "did not converge there has no part in them. Measured: without a teacher. A task counts for a claim, or "
+            "against it, where the two runs of most pairs of seeds differ beyond chance on the same examples. The "
+            "tests are not corrected for their number."
         )
         controls.data_downloads(table, "claims")
 

@@ -49,9 +49,9 @@ def caution(pairs: pd.DataFrame, name: str) -> str:
     sentences = []
     if overlap.MEASURES[name].capped and capped.any():
         sentences.append(
-            f"The runs keep very different shares of the same matrices. In {capped.sum():,} of {len(pairs):,} pairs "
-            f"that alone keeps {title} far from 1, in the most unequal one at {pairs[f'{name}_max'].min():.2f} or "
-            "below, however well the masks agree. Compare pairs that keep as much, or choose "
+            "The runs keep very different shares of the same matrices, which bounds the measure however well the masks "
+            f"agree: in {capped.sum():,} of {len(pairs):,} pairs {title} cannot come near 1, and in one of them it is "
+            f"at most {pairs[f'{name}_max'].min():.2f}. Compare pairs that keep as much, or choose "
             f"{SCALES['phi_share'].title}, which divides by that cap, or {SCALES['containment'].title}, which asks "
             "whether the smaller mask lies in the larger."
         )

@@ -83,7 +83,7 @@ def test_measure_in_the_address(open_page, three, measure):
 
 def test_unequal_densities_are_said(open_page, three):
     words = sentences(open_page(PAGE).expander[0].markdown)
-    assert "In 2 of 3 pairs that alone keeps Phi within matrices far from 1, in the most unequal one at 0.33" in words
+    assert "in 2 of 3 pairs Phi within matrices cannot come near 1, and in one of them it is at most 0.33." in words
     assert "Containment" in words
     assert not open_page(PAGE, measure="containment").expander
     assert not open_page(PAGE, three[0].run_id, three[1].run_id).expander

@@ -10,6 +10,8 @@ from training.conftest import tiny_data
 from typer.testing import CliRunner
 
 from smp_lab import cli, recipes
+from smp_lab.errors import RunExistsError
+from smp_lab.jobs.queue import Queue
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.transfers import TRANSFERS
 from smp_lab.tasks import TASKS
@@ -63,7 +65,7 @@ def shell(monkeypatch, capsys, *arguments):
             [*RTE, "--method", "soft_movement"],
             "Method 'soft_movement' takes no remaining fraction (got 0.5): it comes out of training.",
         ),
-        ([*RTE, "--kl-direction", "student_teacher"], "Distillation needs all of teacher"),
+        ([*RTE, "--kl-direction", "student_teacher"], "are of a teacher, and none is named"),
         ([*RTE, "--teacher", "./none"], "Teacher './none' is neither a run in "),
         ([*RTE, "--glue-dir", "/no/such/folder"], "GLUE folder /no/such/folder is not a folder"),
         ([*RTE, "--encoder", "./no-such-folder"], "Encoder folder ./no-such-folder does not exist"),
@@ -103,6 +105,10 @@ def test_a_run_from_the_command_line(runs, bert_folder, glue):
     assert command.startswith("smp-lab train --task rte") and "--epochs 2" in command
     assert "--encoder tiny-bert " in command
     assert not any(str(folder) in command for folder in (glue, runs, bert_folder))
+    # The same once more is refused, and the job stays what it is.
+    again = CliRunner().invoke(cli.commands, arguments)
+    assert isinstance(again.exception, RunExistsError)
+    assert [job.state for job in Queue(runs).jobs()] == ["done"]
 
 
 @pytest.mark.parametrize(

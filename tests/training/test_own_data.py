@@ -133,7 +133,7 @@ def test_data_that_cannot_be_learned_from_are_one_sentence(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--task", "rte"], "Name a task with --task, or the file of your own"),
+        (["--task", "rte"], "Name a task with --task, or the file of your own with --task-file: one of the two."),
         (["--label-words", "un unreal no,cat,dog"], "'un unreal no' is 4 tokens"),
         (["--label-words", "cat,CAT,dog"], "are one token for this tokenizer"),
         (["--label-words", "cat,dog"], "needs 3 label words; got 2"),

@@ -296,7 +296,7 @@ def test_a_control_has_no_teacher(taught, dense):
 
 
 def test_details_of_distillation_need_a_teacher(prepared):
-    with pytest.raises(ConfigError, match="Distillation needs all of teacher"):
+    with pytest.raises(ConfigError, match="are of a teacher, and none is named"):
         prepared(distillation_weight=0.3)
 
 
