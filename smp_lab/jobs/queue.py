@@ -14,7 +14,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,14 +154,20 @@ class Queue:
         if not self._file.exists():
             return []
         try:
-            connection = sqlite3.connect(self._file, timeout=30)
             try:
-                connection.row_factory = sqlite3.Row
-                return connection.execute(query, values).fetchall()
-            finally:
-                connection.close()
+                return self._read("", query, values)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+                    raise
+                # Even to read, sqlite makes files beside its own. Where it may not, nobody changes that one either.
+                return self._read("?immutable=1", query, values)
         except sqlite3.Error as error:
             raise JobError(f"The queue {self._file} cannot be read ({error}).") from None
+
+    def _read(self, how: str, query: str, values: Sequence[Any]) -> list[sqlite3.Row]:
+        with closing(sqlite3.connect(f"{self._file.as_uri()}{how}", uri=True, timeout=30)) as connection:
+            connection.row_factory = sqlite3.Row
+            return connection.execute(query, values).fetchall()
 
     def jobs(self) -> list[Job]:
         """All jobs as they are now, in the order of the queue, those that ended first."""

@@ -1,5 +1,6 @@
 """The queue without processes: a runner that only pretends."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -317,6 +318,28 @@ def test_a_queue_that_cannot_be_written_is_told_and_stops_no_training(tmp_path, 
     job.begins([], tiny_config())
     job.ends("done")
     assert not Path(tmp_path / "runs").is_dir()
+
+
+def test_a_queue_in_a_folder_that_may_not_be_written_is_read(queue, runner):
+    number = submit(queue)
+    # As a copy on a read-only disk: sqlite can make no file beside it.
+    queue.folder.chmod(0o555)
+    user = os.geteuid()
+    places = [queue.folder, *queue.folder.parents]
+    modes = {place: place.stat().st_mode for place in places if user == 0 and not place.stat().st_mode & 0o001}
+    try:
+        for place, mode in modes.items():
+            place.chmod(mode | 0o555)
+        if user == 0:
+            os.seteuid(65534)
+        assert [job.id for job in queue.jobs()] == [number]
+        with pytest.raises(JobError, match="cannot be written"):
+            submit(queue)
+    finally:
+        os.seteuid(user)
+        queue.folder.chmod(0o755)
+        for place, mode in modes.items():
+            place.chmod(mode)
 
 
 @pytest.mark.parametrize("run_id", ["../elsewhere", "a/b", "", ".hidden"])
