@@ -66,8 +66,12 @@ def common_tasks(usual: pd.DataFrame) -> frozenset[str]:
     Parameters
     ----------
     usual
-        Columns method, level and task, of usual runs of one encoder. Without learned masks all its tasks are taken.
+        Columns method, level and task, of usual runs of one encoder. Without learned masks all its tasks are taken,
+        and with learned masks of any other task no generated one.
     """
+    generated = usual["task"].map(lambda task: TASKS[task].synthetic).astype(bool)
+    if (usual.loc[~generated, "method"] == LEARNED).any():
+        usual = usual[~generated]
     dense = frozenset(usual.loc[usual["method"] == DENSE, "task"])
     levels = usual[usual["method"] == LEARNED].groupby("level")["task"].agg(frozenset)
     choices = [tasks & dense or tasks for tasks in levels] or [frozenset(usual["task"])]

@@ -44,9 +44,9 @@ def table_1(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row per method, level and teacher, from many weights to few; the published parameters and metrics, then for
-        each encoder the metrics by task, the mean over tasks as `overview.over_tasks` has it, and the parameters (means
-        over runs) of usual runs and of those that a teacher alone sets apart.
+        A row per method, level and teacher, from many weights to few; the published metrics, for each encoder the
+        metrics by task and the mean over tasks as `overview.over_tasks` has it, then the published and the measured
+        parameters (means over runs), of usual runs and of those that a teacher alone sets apart.
     """
     table = points[points["source"] == "table 1"]
     distilled = runs["variant"].str.fullmatch(_TAUGHT)
@@ -92,7 +92,9 @@ def table_1(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         )
     ]
     first = ["method", "remaining %", "new parameters, published", "trained, published", *metrics]
-    return pd.DataFrame(rows, columns=[*first, *heads])
+    cells = pd.DataFrame(rows, columns=[*first, *heads])
+    # Scores first, side by side.
+    return cells[sorted(cells, key=lambda head: head.startswith(("new parameters", "trained")))]
 
 
 def _measured(runs: pd.DataFrame, means: pd.DataFrame, place: Mapping[Hashable, Any], encoder: str) -> list[str]:

@@ -23,6 +23,7 @@ from smp_lab.ui.own_data import OwnData
 _MEASURE = "Makes some steps of this run, in a process of their own, and says how long all would take on this machine."
 # Scores, or weights, with two moments of Adam, 4 bytes each, in the two checkpoints kept and the one being written.
 _CHECKPOINT_BYTES = 3 * 3 * 4
+_FEWEST_STEPS = 30
 
 
 def show(
@@ -97,7 +98,8 @@ def _examples(run: RunRecord) -> int | None:
 
 def _seconds_per_example(run: RunRecord) -> float | None:
     steps, seconds = run.results.get("total_steps"), run.provenance.get("wall_seconds")
-    return seconds / steps / run.config.batch_size if steps and seconds else None
+    # The time of a short run is that of its start.
+    return seconds / steps / run.config.batch_size if seconds and steps and steps >= _FEWEST_STEPS else None
 
 
 def limits(queue: Queue) -> str:

@@ -87,3 +87,10 @@ def test_the_answer_in_words():
     assert answer(over_tasks(runs(("rte", "smp_s", 0.1, 0, 0.55)))) == (
         "**10 % of the weights, none of them trained: 55.0 on RTE.**"
     )
+
+
+def test_generated_tasks_count_where_there_is_no_other():
+    toy = runs(("toy-sentiment", "smp_s", 0.5, 0, 1.0))
+    assert over_tasks(toy)["mean"].tolist() == [1.0]
+    both = over_tasks(pd.concat([GRID, toy]))
+    pd.testing.assert_frame_equal(both, over_tasks(GRID))
