@@ -94,7 +94,7 @@ def table_1(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     first = ["method", "remaining %", "new parameters, published", "trained, published", *metrics]
     cells = pd.DataFrame(rows, columns=[*first, *heads])
     # Scores first, side by side.
-    return cells[sorted(cells, key=lambda head: head.startswith(("new parameters", "trained")))]
+    return cells[sorted(cells, key=lambda head: str(head).startswith(("new parameters", "trained")))]
 
 
 def _measured(runs: pd.DataFrame, means: pd.DataFrame, place: Mapping[Hashable, Any], encoder: str) -> list[str]:
