@@ -65,7 +65,10 @@ def shell(monkeypatch, capsys, *arguments):
             [*RTE, "--method", "soft_movement"],
             "Method 'soft_movement' takes no remaining fraction (got 0.5): it comes out of training.",
         ),
-        ([*RTE, "--kl-direction", "student_teacher"], "are of a teacher, and none is named"),
+        (
+            [*RTE, "--kl-direction", "student_teacher"],
+            "Settings kl_direction, distillation_temperature and distillation_weight are of a teacher, and",
+        ),
         ([*RTE, "--teacher", "./none"], "Teacher './none' is neither a run in "),
         ([*RTE, "--glue-dir", "/no/such/folder"], "GLUE folder /no/such/folder is not a folder"),
         ([*RTE, "--encoder", "./no-such-folder"], "Encoder folder ./no-such-folder does not exist"),
