@@ -85,9 +85,9 @@ def _heads(runs: Sequence[Masked]) -> None:
     labels = controls.run_labels(runs).values()
     spreads = "; ".join(f"{label} {spread(run)}" for label, run in zip(labels, runs, strict=True))
     st.caption(
-        f"Spread over heads, in points: {spreads}. "
+        f"Spread over heads, in points: {messages.plain(spreads)}. "
         f"Published: 12.4 with the regulariser, 3.75 without ({SOURCE}, section 6.3; SMP-L, MNLI, 10 %). "
-        + (f"Here, {'; '.join(pairs)}." if pairs else "")
+        + (f"Here, {messages.plain('; '.join(pairs))}." if pairs else "")
     )
 
 

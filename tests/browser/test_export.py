@@ -10,6 +10,7 @@ import pytest
 from smp_lab import plots
 from smp_lab.figures import style
 from smp_lab.paths import cached_runs_folder
+from smp_lab.recipes import PACKAGED_ENCODER
 from smp_lab.ui import export
 
 pytestmark = pytest.mark.browser
@@ -26,7 +27,8 @@ _TEXTS = """() => {
 
 @pytest.fixture(scope="module")
 def runs():
-    return plots.open_runs(cached_runs_folder(), method="smp_s", remaining=0.1, seed=0, head="label_words")
+    usual = {"method": "smp_s", "remaining": 0.1, "seed": 0, "head": "label_words", "base_model": PACKAGED_ENCODER}
+    return plots.open_runs(cached_runs_folder(), **usual)
 
 
 # Each with the least width that its page gives it.
