@@ -102,7 +102,8 @@ def stated(
         source = _SCRIPTS if code else _SECTION
         found |= {"epochs": Stated(epochs, source), "batch_size": Stated(batch_size, source)}
         if method.has_schedule:
-            late = method.masking == SHARE and _half_of_squad(task, remaining, taught)
+            # The scripts train half of SQuAD, with the share rule, as they train what keeps more.
+            late = code and method.masking == SHARE and _half_of_squad(task, remaining, taught)
             found |= _length(code, task, epochs, batch_size, 0.7 if late else remaining)
     return found
 
@@ -117,7 +118,6 @@ def _temperature(task: str, remaining: float | None, taught: bool) -> float:
 
 
 def _half_of_squad(task: str, remaining: float | None, taught: bool) -> bool:
-    """The scripts train it, with the share rule, as they train what keeps more."""
     return (task, remaining, taught) == ("squad", 0.5, False)
 
 

@@ -73,10 +73,12 @@ def test_scripts_that_stop_at_their_own_assertion_are_refused_with_what_works(ta
         ("cola", 0.8, 60, None, 3500),
         ("cola", 0.9, 60, 7 / 60, None),
         ("squad", 0.8, 10, 7 / 10, None),
+        ("squad", 0.5, 10, None, 3500),
     ],
 )
 def test_the_papers_text(task, level, epochs, fraction, steps):
-    config = draft(task, "smp_s", remaining=level, recipe="paper-text", teacher="anyone")
+    alone, config = (draft(task, "smp_s", remaining=level, recipe="paper-text", teacher=t) for t in (None, "anyone"))
+    assert (alone.schedule_fraction, alone.schedule_steps) == (config.schedule_fraction, config.schedule_steps)
     assert (config.epochs, config.batch_size) == (epochs, 64)
     assert (config.schedule_fraction, config.schedule_steps) == (fraction and pytest.approx(fraction), steps)
     assert (config.regularizer_ramp, config.kl_direction, config.share_temperature) == ("paper", "student_teacher", 1)

@@ -172,7 +172,7 @@ def _other_settings(config: RunConfig) -> list[str]:
             ]
             sentences.append(_beside(setting.words, setting.text(getattr(config, name)), *said))
     if not config.method_info.trains_weights and config.schedule is not None:
-        own = _length(config.schedule_steps, config.schedule_fraction, config.epochs)
+        own = _length(config.to_dict(), config.epochs)
         sentences.append(_beside("schedule over", own, *map(_stated_length, (code, text))))
     return [sentence for sentence in sentences if sentence]
 
@@ -181,17 +181,16 @@ _LENGTHS = ("schedule_steps", "schedule_fraction")
 
 
 def _stated_length(reading: Mapping[str, Stated]) -> Stated | None:
-    for name in _LENGTHS:
-        if name in reading:
-            steps, fraction = (reading[name].value if name == each else None for each in _LENGTHS)
-            return reading[name]._replace(value=_length(steps, fraction, reading["epochs"].value))
-    return None
+    values = {name: said.value for name, said in reading.items()}
+    sources = [reading[name].source for name in _LENGTHS if name in reading]
+    return Stated(_length(values, values["epochs"]), sources[0]) if sources else None
 
 
-def _length(steps: int | None, fraction: float | None, epochs: float) -> str | None:
+def _length(values: Mapping[str, Any], epochs: float) -> str | None:
     """N in words; None where there is none."""
-    if steps is not None:
+    if (steps := values.get("schedule_steps")) is not None:
         return f"{steps:,} steps"
+    fraction = values.get("schedule_fraction")
     return None if fraction is None else f"{fraction * epochs:.3g} epochs"
 
 
