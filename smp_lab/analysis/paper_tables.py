@@ -14,6 +14,7 @@ import pandas as pd
 from smp_lab.analysis.claims import CLAIMS, Side
 from smp_lab.analysis.labels import method_name
 from smp_lab.analysis.overview import over_tasks
+from smp_lab.analysis.replicates import over_seeds
 from smp_lab.analysis.run_table import by_encoder
 from smp_lab.methods import METHODS
 from smp_lab.metrics import METRICS
@@ -26,8 +27,8 @@ _OF_TABLE_2 = {"dense": (1.0,), "smp_s": (0.8, 0.5)}
 _OF_ABLATIONS: Mapping[str, Side] = {
     name: side
     for claim in CLAIMS
-    for name, side in zip(claim.published or (), (claim.first, claim.second), strict=False)
-    if "(" in name
+    if claim.published
+    for name, side in zip(claim.published, (claim.first, claim.second), strict=True)
 } | {"sigmoid threshold (T)": Side("smp_t")}
 
 
@@ -54,8 +55,7 @@ def table_1(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     own = own[distilled | (runs["variant"] == "")]
     place = ["method", "distilled", "remaining"]
     published = table[[*place, "new_parameters", "trainable_parameters"]].drop_duplicates()
-    means = over_tasks(runs)
-    encoders = [(name, digest, int(part["n_tasks"].iloc[0])) for (name, digest), part in by_encoder(means)]
+    encoders = by_encoder(over_tasks(runs))
     titles = dict(zip(table["method"], table["method_title"], strict=True))
     tasks = list(dict.fromkeys(table["task"]))
     every = pd.concat([published, own[place]]).drop_duplicates(place).fillna("-")
@@ -72,24 +72,17 @@ def table_1(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
                 *(_values(here.loc[here["task"] == task, "value"]) for task in tasks),
                 *(
                     cell
-                    for name, digest, _ in encoders
-                    for cell in _measured(ours[ours["base_model_sha256"] == digest], means, each, name)
+                    for (_, digest), means in encoders
+                    for cell in _measured(ours[ours["base_model_sha256"] == digest], means, each)
                 ),
             ]
         )
-    metrics = [
-        f"{TASKS[task].title} {' / '.join(table.loc[table['task'] == task, 'metric'].map(_metric_title).unique())}"
-        for task in tasks
-    ]
+    by_metric = table.assign(metric=table["metric"].map(lambda name: METRICS[name].title)).groupby("task")["metric"]
+    metrics = [f"{TASKS[task].title} {' / '.join(by_metric.get_group(task).unique())}" for task in tasks]
     heads = [
         f"{head}, {name}"
-        for name, _, n_tasks in encoders
-        for head in (
-            "by task",
-            f"mean over {n_tasks} task{'s' * (n_tasks > 1)}",
-            "new parameters",
-            "trained",
-        )
+        for (name, _), means in encoders
+        for head in ("by task", _mean_over(int(means["n_tasks"].iloc[0])), "new parameters", "trained")
     ]
     first = ["method", "remaining %", "new parameters, published", "trained, published", *metrics]
     cells = pd.DataFrame(rows, columns=[*first, *heads])
@@ -97,12 +90,13 @@ def table_1(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return cells[sorted(cells, key=lambda head: str(head).startswith(("new parameters", "trained")))]
 
 
-def _measured(runs: pd.DataFrame, means: pd.DataFrame, place: Mapping[Hashable, Any], encoder: str) -> list[str]:
+def _mean_over(n_tasks: int) -> str:
+    return f"mean over {n_tasks} task{'s' * (n_tasks > 1)}"
+
+
+def _measured(runs: pd.DataFrame, means: pd.DataFrame, place: Mapping[Hashable, Any]) -> list[str]:
     whole = means[
-        (means["base_model"] == encoder)
-        & (means["method"] == place["method"])
-        & (means["level"] == place["remaining"])
-        & (not place["distilled"])
+        (means["method"] == place["method"]) & (means["level"] == place["remaining"]) & (not place["distilled"])
     ]
     return [
         _by_task(runs),
@@ -140,18 +134,15 @@ def table_2(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         ].set_index("task")
         cells = [_spread(here["value"][task], here["sd"][task], 2) for task in tasks]
         rows.append(["published", encoder, title, _percent(level), *cells])
-    for (encoder, _), of_encoder in by_encoder(runs[(runs["variant"] == "")]):
+    for (encoder, _), of_encoder in by_encoder(over_seeds(runs[runs["variant"] == ""])):
         for method, levels in _OF_TABLE_2.items():
             for level in levels:
                 here = of_encoder[(of_encoder["method"] == method) & (of_encoder["level"] == level)]
-                values = here.groupby("task")["value"].agg(["mean", "std"])
-                if len(values):
-                    cells = [
-                        _spread(values["mean"][task], values["std"][task], 1) if task in values.index else "-"
-                        for task in tasks
-                    ]
+                values = {row["task"]: _spread(row["mean"], row["sd"], 1) for row in here.to_dict("records")}
+                if values:
+                    cells = [values.get(task, "-") for task in tasks]
                     rows.append(["measured", encoder, method_name(method), _percent(level), *cells])
-    heads = [f"{TASKS[task].title} {_metric_title(TASKS[task].main_metric)}" for task in tasks]
+    heads = [f"{TASKS[task].title} {METRICS[TASKS[task].main_metric].title}" for task in tasks]
     return pd.DataFrame(rows, columns=["", "encoder", "method", "remaining %", *heads])
 
 
@@ -200,15 +191,10 @@ def tables_3_to_5(ablations: pd.DataFrame, runs: pd.DataFrame, claims: pd.DataFr
                 ),
             ]
         )
-    published = [f"{TASKS[task].title} {_metric_title(metric)}" for task, metric in columns]
+    published = [f"{TASKS[task].title} {METRICS[metric].title}" for task, metric in columns]
     heads = [f"{head}, {name}" for (name, _), _ in encoders for head in ("by task", "verdict")]
     table = pd.DataFrame(rows, columns=["source", "variant", "remaining %", *published, *heads])
     return table.loc[:, (table != "-").any()]
-
-
-def _metric_title(metric: str) -> str:
-    """Of a metric as the paper's tables name it, which have some that no run here has."""
-    return METRICS[metric].title if metric in METRICS else metric.replace("_", " ")
 
 
 def _percent(level: float) -> str:
@@ -225,10 +211,12 @@ def _spread(mean: float, sd: float, decimals: int) -> str:
 
 def _by_task(runs: pd.DataFrame) -> str:
     """Means over seeds by task in their order, with what is kept where a method measures it."""
-    cells = []
-    for task in TASKS:
-        here = runs[runs["task"] == task]
-        if len(here):
-            kept = f" at {_percent(here['remaining'].mean())} %" if here["level"].isna().all() else ""
-            cells.append(f"{TASKS[task].title} {100 * here['value'].mean():.1f}{kept}")
+    rows = over_seeds(runs).to_dict("records")
+    cells = [
+        f"{TASKS[task].title} {100 * row['mean']:.1f}"
+        + (f" at {_percent(row['remaining'])} %" if math.isnan(row["level"]) else "")
+        for task in TASKS
+        for row in rows
+        if row["task"] == task
+    ]
     return ", ".join(cells) or "-"

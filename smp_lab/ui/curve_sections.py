@@ -262,20 +262,20 @@ def published_tables(runs: list[RunRecord], rows: pd.DataFrame) -> None:
         tables = (
             (
                 "table-1",
-                table_1(cache.published(), rows.assign(**counts)),
+                cache.computed(table_1, cache.published(), rows.assign(**counts)),
                 "Table 1: methods by level, published, and measured by these runs",
                 "Table 1, BERT-base. θM is one mask, a bit for each prunable weight; measured new parameters count 32 "
                 "of its bits as one.",
             ),
             (
                 "table-2",
-                table_2(cache.published(), rows),
+                cache.computed(table_2, cache.published(), rows),
                 "Tables 2 and 7: masks beside fine-tuning by task, published, and measured by these runs",
                 "Tables 2 and 7. Behind ± stands the standard deviation over seeds, in points; published are five.",
             ),
             (
                 "tables-3-to-5",
-                tables_3_to_5(cache.ablations(), rows, claims),
+                cache.computed(tables_3_to_5, cache.ablations(), rows, claims),
                 "Tables 3 to 5: masking functions, heads and the regulariser compared, published, and measured",
                 "Tables 3 to 5, BERT-base; Tables 4 and 5 are of SMP-L there, and of SMP-S here. The verdict is on the "
                 "claim that what the paper chose scores above this.",
