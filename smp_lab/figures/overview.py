@@ -30,6 +30,8 @@ _CELL = 16
 _PITCH = 18
 _TOP = 32
 _PANELS_PER_ROW = 2
+# Height of a panel's lines at least, and of a name beside one of them.
+_PANEL_PIXELS, _NAME_PIXELS = 220, 17
 _SCORES, _KEPT, _WEIGHTS = "#0072B2", KEPT_COLOR, REMOVED_COLOR
 
 
@@ -81,6 +83,8 @@ def plot_answer(table: pd.DataFrame) -> go.Figure:
 
 def _add_encoder(figure: go.Figure, table: pd.DataFrame, left: float, cell: dict[str, int]) -> None:
     lines = table[table["method"] != "dense"]
+    scale = _PANEL_PIXELS / max(float(100 * (table["mean"].max() - table["mean"].min())), 1.0)
+    ends: list[tuple[float, float, str]] = []
     for name, line in lines.groupby("method", sort=False):
         method, color, x = str(name), METHOD_COLORS[str(name)], 100 * line["remaining"]
         label = METHODS[method].short_title
@@ -107,12 +111,18 @@ def _add_encoder(figure: go.Figure, table: pd.DataFrame, left: float, cell: dict
             hovertemplate="%{y:.1f} at %{x:.3g} %, mean of %{customdata[1]} tasks; seeds with all: %{customdata[0]}",
             **cell,
         )
+        ends.append((100 * line["mean"].iloc[0], math.log10(x.iloc[0]), label))
+    top = -math.inf
+    for y, at, label in sorted(ends):
+        # No name lies on another: where lines begin together, the names stand above one another.
+        top = max(y * scale, top + _NAME_PIXELS)
         figure.add_annotation(
-            x=math.log10(x.iloc[0]),
-            y=100 * line["mean"].iloc[0],
+            x=at,
+            y=y,
             text=label,
             xanchor="right",
             xshift=-9,
+            yshift=top - y * scale,
             showarrow=False,
             font_weight=600,
             **cell,

@@ -71,3 +71,11 @@ def test_each_encoder_has_a_panel_that_says_of_how_many_tasks_it_is():
 def test_no_learned_mask_is_said():
     (annotation,) = plot_answer(ANSWER[:0]).layout.annotations
     assert "no mask" in annotation.text
+
+
+def test_names_of_lines_that_begin_together_stand_above_one_another():
+    together = ANSWER.assign(mean=ANSWER["mean"].where(ANSWER["remaining"] != 0.1, 0.0))
+    (one, other) = (a for a in plot_answer(together).layout.annotations if a.text != "All weights fine-tuned")
+    assert one.y == other.y == 0 and abs(one.yshift - other.yshift) >= 15
+    apart = [a for a in plot_answer(ANSWER).layout.annotations if a.text != "All weights fine-tuned"]
+    assert [a.yshift for a in apart] == [0, 0]
