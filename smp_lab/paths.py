@@ -23,7 +23,7 @@ IMPORTED_FOLDER = "imported"
 MASK_RECORD_FILE = "mask.json"
 
 RUNS_VARIABLE = "SMP_LAB_RUNS"
-# Of folders of data, by the layout of their files.
+# Of folders of data, by whose files they hold.
 DATA_VARIABLES = {"glue": "SMP_LAB_GLUE_DIR", "squad": "SMP_LAB_SQUAD_DIR"}
 # Of the app: nothing can be changed through it; and that it can where other machines reach it.
 READ_ONLY_VARIABLE = "SMP_LAB_READ_ONLY"

@@ -118,7 +118,7 @@ def _data_at_hand(run: RunRecord, data_folders: Mapping[str, Path | None]) -> Ta
     task = run.config.task_info
     if task.definition is not None:
         return None
-    if not (task.synthetic or data_folders.get(task.layout) or os.environ.get(DATA_VARIABLES[task.layout])):
+    if not (task.synthetic or data_folders.get(task.files) or os.environ.get(DATA_VARIABLES[task.files])):
         return None
     try:
         return load_task_data(task.name, data_folders=data_folders)

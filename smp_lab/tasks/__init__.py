@@ -67,7 +67,7 @@ class Task:
     definition: str | None = None
 
     @property
-    def layout(self) -> str:
+    def files(self) -> str:
         """Whose files its published data lie in: "glue" or "squad"."""
         return "squad" if self.kind is SPAN else "glue"
 

@@ -36,7 +36,7 @@ _FILES = {"glue": "GLUE's tab-separated files", "squad": "SQuAD's JSON files"}
 
 
 def _other_ways(task: Task) -> str:
-    files = f"{_FILES[task.layout]} with --{task.layout}-dir or {DATA_VARIABLES[task.layout]}"
+    files = f"{_FILES[task.files]} with --{task.files}-dir or {DATA_VARIABLES[task.files]}"
     generated = ", ".join(task.name for task in TASKS.values() if task.synthetic)
     return f"Without the hub, name a folder of {files}, or take a generated task: {generated}."
 
@@ -134,9 +134,9 @@ def load_task_data(
         Name in `smp_lab.tasks.TASKS`.
     source
         "folder", "hub" or "toy". None takes "toy" for generated tasks; else "folder" if one is named for the task's
-        layout; else "hub".
+        files; else "hub".
     data_folders
-        By layout. "glue" holds GLUE's own files as ``CoLA/train.tsv``, ``CoLA/dev.tsv`` and so on, "squad"
+        By `Task.files`. "glue" holds GLUE's own files as ``CoLA/train.tsv``, ``CoLA/dev.tsv`` and so on, "squad"
         ``train-v1.1.json`` and ``dev-v1.1.json``. Where one is missing, its variable of `DATA_VARIABLES` names it.
     task_file
         Of a task of one's own, which has no other source.
@@ -157,8 +157,8 @@ def load_task_data(
     info = get_task(task)
     if info.definition is not None:
         return _own(info, task_file) if train_examples is None else _first(_own(info, task_file), train_examples)
-    folder = (data_folders or {}).get(info.layout)
-    if folder is None and (named := os.environ.get(DATA_VARIABLES[info.layout])):
+    folder = (data_folders or {}).get(info.files)
+    if folder is None and (named := os.environ.get(DATA_VARIABLES[info.files])):
         folder = named_path(named)
     if source is None:
         source = TOY if info.synthetic else FOLDER if folder is not None else HUB
@@ -172,10 +172,8 @@ def load_task_data(
     elif source == HUB:
         data = _from_hub(info)
     elif folder is None:
-        variable = DATA_VARIABLES[info.layout]
-        raise DataError(
-            f"No folder of {_FILES[info.layout]} is named. Name one with --{info.layout}-dir or {variable}."
-        )
+        variable = DATA_VARIABLES[info.files]
+        raise DataError(f"No folder of {_FILES[info.files]} is named. Name one with --{info.files}-dir or {variable}.")
     else:
         splits, where, notes = _files_of(info).read_folder(info, folder, allow_broken)
         train, *development = (Examples(*columns) for columns in splits.values())
@@ -184,7 +182,7 @@ def load_task_data(
 
 
 def _files_of(task: Task) -> ModuleType:
-    return squad if task.kind is SPAN else glue_files
+    return {"glue": glue_files, "squad": squad}[task.files]
 
 
 def _own(task: Task, file: TaskFile | None) -> TaskData:

@@ -61,7 +61,7 @@ def measure(
     asked = queue()
     if any(job.is_active for job in asked.jobs()):
         raise JobError("A run is at work. Measure when it has ended: the two would slow each other.")
-    places: dict[str, object] = {"data_folders": {get_task(str(settings["task"])).layout: data}} if data else {}
+    places: dict[str, object] = {"data_folders": {get_task(str(settings["task"])).files: data}} if data else {}
     if own is not None:
         places["task_file"] = str(own.written())
     return speed.measure({**settings, **places}, asked.threads)

@@ -125,8 +125,8 @@ def training_form() -> tuple[dict[str, Any], own_data.OwnData | None] | None:
     task, examples = get_task(asked["task"]), own.examples if own else None
     second = st.columns(3)
     asked["encoder"] = _encoder(second[0])
-    usual_place = os.environ.get(DATA_VARIABLES[task.layout]) or "none: from the hub"
-    label, inside = _FOLDERS[task.layout]
+    usual_place = os.environ.get(DATA_VARIABLES[task.files]) or "none: from the hub"
+    label, inside = _FOLDERS[task.files]
     second[1].text_input(
         label,
         key=_DATA,
@@ -235,7 +235,7 @@ def words_of(asked: Mapping[str, Any], data: str | None = None, own: own_data.Ow
     usual = {"encoder": PACKAGED_ENCODER, "recipe": RECIPES[0]}
     named = {name: value for name, value in asked.items() if usual.get(name) != value}
     if data is not None:
-        named[f"{get_task(str(asked['task'])).layout}_dir"] = data
+        named[f"{get_task(str(asked['task'])).files}_dir"] = data
     if own is not None:
         named = {"task_file": own.file} | {name: value for name, value in named.items() if name != "task"}
     return as_options(named)
