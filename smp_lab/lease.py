@@ -232,6 +232,8 @@ def held(folder: Path, write: Callable[[str], Any] | None = None) -> Iterator[Le
 def _take(folder: Path, write: Callable[[str], Any] | None) -> Lease:
     token = secrets.token_hex(8)
     place = folder / _PLACE
+    # The folder of runs stays, whoever releases what: one that cannot be made is told at once.
+    folder.parent.parent.mkdir(parents=True, exist_ok=True)
     seen: tuple[str, float] | None = None
     since = free_since = time.monotonic()
     while True:

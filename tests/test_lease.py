@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -15,7 +16,7 @@ from conftest import HANGS
 
 from smp_lab.errors import RunExistsError
 from smp_lab.lease import LEASE_VARIABLE, LeaseLostError, held, holder_of, living_holder, remove_finished
-from smp_lab.processes import find_process, is_suspended
+from smp_lab.processes import find_process, is_suspended, this_process
 
 HOLDS = """
 import sys, time
@@ -81,7 +82,7 @@ def stamped(lease, name="a"):
 
 def test_what_is_published_comes_to_its_place_and_nothing_is_left(folder, tmp_path):
     with held(folder) as lease:
-        assert holder_of(folder).process == holder_of(folder).process and holder_of(folder).is_running
+        assert holder_of(folder).process == this_process() and holder_of(folder).is_running
         lease.publish(stamped(lease), tmp_path / "a")
         stamped(lease, "half")
     assert (tmp_path / "a").read_text() == lease.token
@@ -90,6 +91,13 @@ def test_what_is_published_comes_to_its_place_and_nothing_is_left(folder, tmp_pa
 
 def test_a_run_that_is_held_is_refused_and_names_the_machine(folder, holder):
     with pytest.raises(RunExistsError, match=f"trained by another process, on {holder_of(folder).node}"), held(folder):
+        pass
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder in which none can be made")
+def test_a_folder_that_cannot_be_made_is_refused_at_once(monkeypatch):
+    monkeypatch.setenv(LEASE_VARIABLE, "1e6")
+    with pytest.raises(FileNotFoundError), held(Path("/proc/runs/.unfinished/run")):
         pass
 
 

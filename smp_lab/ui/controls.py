@@ -163,7 +163,11 @@ def run_labels(runs: Sequence[Masked]) -> dict[str, str]:
 
 def rows_of(runs: Sequence[RunRecord]) -> pd.DataFrame:
     """Their rows of the table of all runs, in order."""
-    return cache.computed(run_table.rows_of, cache.run_table(), [run.run_id for run in runs])
+    table, run_ids = cache.run_table(), [run.run_id for run in runs]
+    if not set(run_ids).issubset(table["run_id"]):
+        # A fragment holds the runs of the page that it is on, and one was removed since: the page is drawn anew.
+        st.rerun()
+    return cache.computed(run_table.rows_of, table, run_ids)
 
 
 def tables_of_runs(contents: Sequence[tuple[Masked, pd.DataFrame]]) -> pd.DataFrame:
