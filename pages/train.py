@@ -71,8 +71,7 @@ def _new_run(jobs: list[Job]) -> None:
         estimate.show(words, asked, data, own, index, can_measure=not missing)
         place = safety.cluster()
         on_cluster = bool(place) and st.toggle("Train on the cluster", key="on_cluster", help=shlex.join(place))
-        command = ["smp-lab", "train", *words, *(place if on_cluster else [])]
-        st.code(shlex.join(command), language="shell", wrap_lines=True)
+        controls.command("train", *words, *(place if on_cluster else []))
         if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=missing):
             try:
                 st.query_params[_JOB] = str(actions.submit(words, asked, own, on_cluster=on_cluster))

@@ -78,8 +78,11 @@ def named_path(text: str) -> Path:
 def own_runs_folder() -> Path:
     """Where new runs are written: SMP_LAB_RUNS, else runs/ in the clone, or where the command was given."""
     chosen = os.environ.get(RUNS_VARIABLE)
-    if chosen:
-        return named_path(chosen)
+    return named_path(chosen) if chosen else default_runs_folder()
+
+
+def default_runs_folder() -> Path:
+    """Where they are written where nothing is said."""
     return (Path.cwd() if project_folder().parent == app_file().parent else project_folder()) / "runs"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from smp_lab import paths
 from smp_lab.analysis import labels, run_table, selection
 from smp_lab.analysis.labels import percent as percent
 from smp_lab.analysis.summary import fingerprints
@@ -395,7 +397,14 @@ def _unasked(index: Listing[RunRecord], otherwise: Unasked | None) -> tuple[list
 def no_runs() -> None:
     """What to do where there is no run at all."""
     st.info("There are no runs yet. Train one, then reload this page:")
-    st.code("smp-lab train --task toy-sentiment --remaining 0.5", language="shell")
+    command("train", "--task", "toy-sentiment", "--remaining", "0.5")
+
+
+def command(*words: str) -> None:
+    """A command of smp-lab for a terminal, on the folder of runs that is shown."""
+    folder = paths.own_runs_folder()
+    place = [] if folder == paths.default_runs_folder() else ["--runs", str(folder)]
+    st.code(shlex.join(["smp-lab", *words, *place]), language="shell", wrap_lines=True)
 
 
 def style_sheet() -> None:

@@ -15,6 +15,8 @@ from smp_lab.storage.runs import RunRecord
 from smp_lab.ui import cache, columns, controls, messages
 
 _MEGABYTE = 1e6
+# Of commands that measure.
+_CUTS = ("--cut", "5", "--cut", "10", "--cut", "20")
 # Columns of what was measured of cuts.
 _MEASURED = columns.SHARED | {
     "cut": columns.count("Rows cut below", "Rows with fewer kept weights are emptied; 0 changes no answer."),
@@ -89,7 +91,7 @@ def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
         _cuts(table)
     if missing:
         st.caption("Not measured yet for all of these runs. What is missing is filled by:")
-        st.code(f"smp-lab evaluate {missing[0].run_id} --cut 5 --cut 10 --cut 20", language="shell", wrap_lines=True)
+        controls.command("evaluate", missing[0].run_id, *_CUTS)
 
 
 def times(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
@@ -101,7 +103,7 @@ def times(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     timed = set(table["run_id"])
     if missing := [run for run in runs if run.has_masks and run.run_id not in timed]:
         st.caption("Not timed yet for all of these runs. What is missing is filled, on an idle machine, by:")
-        st.code(f"smp-lab measure {missing[0].run_id} --cut 5 --cut 10 --cut 20", language="shell", wrap_lines=True)
+        controls.command("measure", missing[0].run_id, *_CUTS)
 
 
 def _times(table: pd.DataFrame, cuts: pd.DataFrame) -> None:

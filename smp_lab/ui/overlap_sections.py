@@ -118,7 +118,7 @@ def transfers(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
     done = {(t.settings.mask_run, t.settings.task) for t in measured}
     if not {(run.run_id, other.config.task) for run in able for other in able} <= done:
         st.caption("Not every mask was scored on every task here yet. What is missing is filled by:")
-        st.code(f"smp-lab transfer {' '.join(run.run_id for run in able)}", language="shell", wrap_lines=True)
+        controls.command("transfer", *(run.run_id for run in able))
     elif runs and not able:
         st.info("These runs train the weights or a head, which no record holds: their masks fit their own task alone.")
 

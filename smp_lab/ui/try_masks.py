@@ -221,7 +221,7 @@ def heads_on_development(runs: Sequence[RunRecord], labels: Mapping[str, str]) -
     }
     if missing := [run for run in runs if run.run_id not in measured]:
         st.caption("Not measured yet for all of these runs. What is missing is filled, by an evaluation a head, by:")
-        st.code(f"smp-lab evaluate {missing[0].run_id} --heads", language="shell", wrap_lines=True)
+        controls.command("evaluate", missing[0].run_id, "--heads")
     if not measured:
         return
     names = {run_id: labels[run_id] for run_id in measured}

@@ -252,10 +252,10 @@ def matrix(app):
     return json.loads(chart.proto.spec)
 
 
-def test_where_nothing_was_transferred_the_command_is_named(open_page, three):
+def test_where_nothing_was_transferred_the_command_is_named(open_page, runs, three):
     app = open_page(PAGE)
     assert "Not every mask was scored" in sentences(app.caption)
-    assert app.code[-1].value == "smp-lab transfer " + " ".join(sorted(run.run_id for run in three))
+    assert app.code[-1].value == f"smp-lab transfer {' '.join(sorted(run.run_id for run in three))} --runs {runs}"
     assert len(charts(app)) == 6
 
 

@@ -35,7 +35,7 @@ def test_own_data_are_asked_for_by_columns_of_a_preview(open_page, local, runs, 
     command = shlex.split(app.code[0].value)
     app = press(app, "Start")
     (job,) = Queue(runs).jobs()
-    assert list(job.words) == command[2:] and "my reviews" in job.title
+    assert [*job.words, "--runs", str(runs)] == command[2:] and "my reviews" in job.title
     written = read_task_file(Path(command[command.index("--task-file") + 1]))
     assert (written.task.classes, written.task.text_fields) == (("thumbs up", "плохо"), ("said",))
     assert written.label == "verdict"
