@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -454,3 +455,18 @@ def test_the_app_answers_and_a_signal_stops_it(runs):
         process.communicate()
     with pytest.raises(OSError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=HANGS)
+
+
+def test_a_polite_kill_leaves_nothing_half_written(tmp_path):
+    waits = (
+        "import tempfile, time\nfrom smp_lab import cli\n\n@cli.commands.command()\ndef wait(folder: str):\n"
+        "    with tempfile.TemporaryDirectory(dir=folder) as made:\n        print(made, flush=True)\n"
+        f"        time.sleep({HANGS})\n\ncli.main()\n"
+    )
+    command = [sys.executable, "-c", waits, "wait", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert Path(process.stdout.readline().strip()).is_dir()
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=HANGS)
+    assert process.returncode == 130 and "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []

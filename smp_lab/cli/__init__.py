@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated
 
@@ -37,7 +38,11 @@ commands = typer.Typer(
 
 
 def main() -> None:
-    """Entry point: an error that a person can mend is one sentence on stderr and exit status 1."""
+    """Entry point: an error that a person can mend is one sentence on stderr and exit status 1.
+
+    A polite kill ends a command as Ctrl-C does: nothing half-written stays.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         commands()
     except Exception as error:
