@@ -60,7 +60,7 @@ def answer(jobs: Sequence[Job], n_elsewhere: int = 0) -> str:
     `n_elsewhere` counts runs that are trained without one.
     """
     if not jobs and not n_elsewhere:
-        return "Nothing has been trained in this folder of runs yet. Choose a preset and start."
+        return "Nothing has been trained in this folder of runs yet."
     active = [job.title for job in jobs if job.is_active]
     if n_elsewhere:
         active.append("a run of a sweep" if n_elsewhere == 1 else f"{n_elsewhere} runs of a sweep")
