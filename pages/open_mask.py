@@ -7,6 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab.analysis import sparsity
 from smp_lab.figures import sparsity as figures
+from smp_lab.figures import style
 from smp_lab.tasks import TASKS
 from smp_lab.ui import cache, controls, links, messages, opened, safety
 from smp_lab.ui.glossary import explain
@@ -96,7 +97,7 @@ def _show(words: DeltaGenerator, mask_id: str, format: str, assumed: tuple[str, 
         per_layer,
         key="opened-per-layer",
         alt="Remaining weights of the opened mask in percent by layer, overall and for each matrix type.",
-        min_width=860,
+        min_width=style.PAGE_PIXELS,
     )
 
 

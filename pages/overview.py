@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab.analysis import overview as analysis
 from smp_lab.analysis.run_table import search
+from smp_lab.figures import style
 from smp_lab.figures.overview import draw_method, plot_answer
 from smp_lab.report import opened, report
 from smp_lab.storage.runs import RunRecord, load_run
@@ -63,7 +64,7 @@ def _answer(place: DeltaGenerator, runs: pd.DataFrame) -> None:
         alt="Mean of the main metric over tasks against remaining weights in percent, for SMP-S, magnitude pruning and "
         "random masks, with dense fine-tuning as a level.",
         # The names at the ends of lines have to stand in each panel.
-        min_width=520 if len(list(figure.select_xaxes())) == 1 else 860,
+        min_width=520 if len(list(figure.select_xaxes())) == 1 else style.PAGE_PIXELS,
     )
     doors = st.columns(3)
     for place, (title, words, page, label) in zip(doors, _DOORS, strict=True):

@@ -9,6 +9,7 @@ import streamlit as st
 from smp_lab.analysis import sparsity
 from smp_lab.analysis.replicates import along_lines
 from smp_lab.figures import sparsity as figures
+from smp_lab.figures import style
 from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES
 from smp_lab.layout import HEAD_TYPES
 from smp_lab.storage.published import SOURCE
@@ -42,7 +43,7 @@ def main() -> None:
         key="remaining-per-layer",
         alt=f"Remaining weights in percent by layer for {len(runs)} run{'s' * (len(runs) > 1)}, overall and for each "
         "matrix type.",
-        min_width=860,
+        min_width=style.PAGE_PIXELS,
     )
     _heads(runs)
     _counts(runs)
@@ -71,7 +72,7 @@ def _heads(runs: Sequence[Masked]) -> None:
         key="remaining-per-head",
         alt=f"Remaining weights in percent by layer and attention head in {words}, one panel for each of "
         f"{len(runs)} run{'s' * (len(runs) > 1)}.",
-        min_width=480 if len(runs) == 1 else 860,
+        min_width=480 if len(runs) == 1 else style.PAGE_PIXELS,
     )
 
     def spread(run: Masked) -> str:

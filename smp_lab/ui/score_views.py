@@ -198,7 +198,7 @@ def decision(chosen: Chosen) -> list[str]:
         color,
         key="similarity-to-final",
         alt=f"{figures.SIMILARITY_TITLES[measure]} over the steps of {len(chosen)} runs, overall and by matrix type.",
-        min_width=860,
+        min_width=style.PAGE_PIXELS,
     )
     # At the end every mask is the final one, so the picture starts in the middle.
     share = _snapshot(chosen, "decided_by", 50)

@@ -33,12 +33,12 @@ def runs():
 
 # Each with the least width that its page gives it.
 FIGURES = {
-    "layers": (860, lambda runs: plots.remaining_per_layer(runs)),
-    "heads": (860, lambda runs: plots.remaining_per_head(runs)),
+    "layers": (style.PAGE_PIXELS, lambda runs: plots.remaining_per_layer(runs)),
+    "heads": (style.PAGE_PIXELS, lambda runs: plots.remaining_per_head(runs)),
     "pairs": (640, lambda runs: plots.overlap(runs)),
     "kinds": (520, lambda runs: plots.overlap_by_kind(runs)),
     "scores": (520, lambda runs: plots.score_distribution(runs[0], "query")),
-    "decided": (860, lambda runs: plots.similarity_to_final(runs[:3])),
+    "decided": (style.PAGE_PIXELS, lambda runs: plots.similarity_to_final(runs[:3])),
 }
 
 
