@@ -14,9 +14,9 @@ from smp_lab.training.distillation import Distillation
 from smp_lab.training.encoders import Encoder
 from smp_lab.training.heads import LabelWordHead, LinearHead, Target
 from smp_lab.training.kinds import trained_kind
-from smp_lab.training.masking import Given
+from smp_lab.training.masking import Prunable, given
 from smp_lab.training.methods import prune
-from smp_lab.training.pruned_weights import MaskedWeights, Prunable, PrunedWeights
+from smp_lab.training.pruned_weights import MaskedWeights, PrunedWeights
 
 
 class PruningModel(nn.Module):
@@ -114,7 +114,7 @@ def build_model(
         seed=config.seed,
         share_temperature=config.share_temperature,
     )
-    finished = None if masks is None else MaskedWeights(part, masking=Given(masks), with_scores=False)
+    finished = None if masks is None else MaskedWeights(part, masking=given(masks), with_scores=False)
     return PruningModel(
         encoder,
         finished or prune(config.method_info, part),

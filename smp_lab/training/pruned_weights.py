@@ -6,46 +6,15 @@ model runs with those in their place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from smp_lab.errors import TrainingError
-from smp_lab.layout import EncoderLayout
 from smp_lab.masks import MaskSet
-from smp_lab.schedule import Schedule
-from smp_lab.training.masking.base import MaskingFunction
-
-
-@dataclass(frozen=True)
-class Prunable:
-    """The prunable part of one encoder and the run's settings that matter to a method.
-
-    Parameters
-    ----------
-    layout
-        Shapes of the matrices.
-    weights
-        The encoder's own prunable parameters, ``(n_out, n_in)`` each, in the order of ``layout.matrices``.
-    schedule
-        Remaining fraction, threshold and regulariser weight by step.
-    dtype
-        Of W': the precision of the matrix products.
-    seed
-        Of the run.
-    share_temperature
-        p of the share rule.
-    """
-
-    layout: EncoderLayout
-    weights: Sequence[nn.Parameter]
-    schedule: Schedule
-    dtype: torch.dtype = torch.float32
-    seed: int = 0
-    share_temperature: float = 1.0
+from smp_lab.training.masking import MaskingFunction, Prunable
 
 
 class PrunedWeights(nn.Module):
@@ -205,7 +174,7 @@ class MaskedWeights(PrunedWeights):
 
     def make_masks(self, masks: list[Tensor]) -> None:
         """From `importance`, by the masking function."""
-        self._masking([values.detach() for values in self.importance()], self.schedule, self.step, masks)
+        self._masking(self.part, [values.detach() for values in self.importance()], self.step, masks)
 
     def effective(self) -> list[Tensor]:
         """W * M of each matrix."""

@@ -45,16 +45,16 @@ def test_shares_by_hand(means, remaining, shares):
 def test_masks_are_those_of_the_product():
     torch = pytest.importorskip("torch")
     from smp_lab.schedule import Schedule
-    from smp_lab.training.masking import Global, Local, Threshold
+    from smp_lab.training.masking import Prunable, global_, local, threshold
     from smp_lab.training.masking.share import share_among_layers, whole_counts
 
     for seed in range(5):
         scores = random_scores(seed, n_layers=6)
         tensors = [torch.from_numpy(score) for score in scores]
         for remaining in REMAINING:
-            for name, function in (("local", Local()), ("global", Global())):
+            for name, function in (("local", local), ("global", global_)):
                 masks = [torch.empty(8, 8, dtype=torch.bool) for _ in scores]
-                function(tensors, Schedule(1, 0, remaining), 1, masks)
+                function(Prunable(None, [], Schedule(1, 0, remaining)), tensors, 1, masks)
                 for got, want in zip(masking.RANKED[name](scores, remaining), masks, strict=True):
                     np.testing.assert_array_equal(got, want)
             means = torch.stack([torch.sigmoid(tensor).mean() for tensor in tensors]).double()[:, None]
@@ -67,6 +67,6 @@ def test_masks_are_those_of_the_product():
             got = [int(mask.sum()) for mask in masking.share(scores, remaining)]
             assert got == counts[:, 0].tolist()
         masks = [torch.empty(8, 8, dtype=torch.bool) for _ in scores]
-        Threshold()(tensors, Schedule(1, 0, 1.0, final_threshold=0.3), 1, masks)
+        threshold(Prunable(None, [], Schedule(1, 0, 1.0, final_threshold=0.3)), tensors, 1, masks)
         for got, want in zip(masking.threshold(scores, 0.3), masks, strict=True):
             np.testing.assert_array_equal(got, want)

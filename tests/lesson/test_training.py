@@ -114,8 +114,8 @@ def test_masks_are_those_of_the_torch_engine(name, method, masking):
 
     from smp_lab.layout import EncoderLayout
     from smp_lab.methods import METHODS
+    from smp_lab.training.masking import Prunable
     from smp_lab.training.methods import prune
-    from smp_lab.training.pruned_weights import Prunable
 
     network, points, labels = start(8, 6)
     # One encoder layer has six matrices, here square and one behind the other.

@@ -31,7 +31,7 @@ from smp_lab.storage.runs import RunRecord
 from smp_lab.training import prepare as prepare_module
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.examples import tokenize
-from smp_lab.training.masking import Given
+from smp_lab.training.masking import given
 from smp_lab.training.model import build_model
 from smp_lab.training.pruned_weights import MaskedWeights
 from smp_lab.training.run import train
@@ -101,7 +101,7 @@ def test_masks_are_those_of_the_librarys_model_with_weights_set_to_zero(folders,
         words = encoder.tokenizer.convert_tokens_to_ids(list(run.config.label_words))
         expected = whole(**inputs).logits[:, 0, words]
         model = build_model(run.config, encoder, total_steps=0).eval()
-        model.pruned = MaskedWeights(model.pruned.part, masking=Given(run.masks), with_scores=False)
+        model.pruned = MaskedWeights(model.pruned.part, masking=given(run.masks), with_scores=False)
         model.pruned.update(0)
         torch.testing.assert_close(model(**inputs)["logits"], expected, atol=1e-5, rtol=1e-5)
 

@@ -13,9 +13,11 @@ from torch.nn.functional import gelu, linear, mse_loss
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count
 from smp_lab.schedule import Schedule
-from smp_lab.training.masking.local import Local
-from smp_lab.training.masking.share import Share, share_among_layers
-from smp_lab.training.pruned_weights import MaskedWeights, Prunable
+from smp_lab.training.masking import Prunable
+from smp_lab.training.masking.base import keep_top
+from smp_lab.training.masking.local import local
+from smp_lab.training.masking.share import share, share_among_layers
+from smp_lab.training.pruned_weights import MaskedWeights
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 STEPS = 60
@@ -31,18 +33,18 @@ def test_schedules_are_the_authors():
         assert schedule.regularizer_weight(row["step"]) == pytest.approx(row["regularizer_weight"], abs=1e-9)
 
 
-class AuthorsShare(Share):
+class AuthorsShare:
     """The share rule as the authors' code has it: what a share above 1 cuts off is lost. Notes the means it used."""
 
-    def __init__(self, layout):
-        super().__init__(layout)
+    def __init__(self):
         self.means = []
 
-    def kept_counts(self, scores, remaining):
+    def __call__(self, part, scores, step, masks):
         means = np.array([float(torch.sigmoid(score).mean()) for score in scores], np.float64).reshape(-1, 6)
         self.means.append(torch.from_numpy(means))
-        shares = (remaining * len(means) * means / means.sum(axis=0)).reshape(-1)
-        return [kept_count(share, score.numel()) for share, score in zip(shares, scores, strict=True)]
+        shares = (part.schedule.remaining(step) * len(means) * means / means.sum(axis=0)).reshape(-1)
+        counts = [kept_count(each, score.numel()) for each, score in zip(shares, scores, strict=True)]
+        keep_top(scores, counts, masks)
 
 
 def train_toy_encoder(golden, masking_function):
@@ -80,7 +82,7 @@ def toy_encoder(x, weights, biases):
     return x
 
 
-@pytest.mark.parametrize(("file", "masking_function"), [("local", Local()), ("share", AuthorsShare(LAYOUT))])
+@pytest.mark.parametrize(("file", "masking_function"), [("local", local), ("share", AuthorsShare())])
 def test_trajectory_is_the_authors(file, masking_function):
     golden = np.load(GOLDEN / f"trajectory_{file}.npz")
     names, masked, rows = train_toy_encoder(golden, masking_function)
@@ -98,7 +100,7 @@ def test_trajectory_is_the_authors(file, masking_function):
 
 def test_shares_are_the_authors_where_none_is_above_a_whole_matrix():
     golden = np.load(GOLDEN / "trajectory_share.npz")
-    authors = AuthorsShare(LAYOUT)
+    authors = AuthorsShare()
     train_toy_encoder(golden, authors)
     wanted = golden["keep_fraction"].reshape(STEPS, LAYOUT.n_layers, -1)
     n_compared = 0
@@ -113,7 +115,7 @@ def test_shares_are_the_authors_where_none_is_above_a_whole_matrix():
 def test_redistributed_share_keeps_what_the_authors_lose():
     golden = np.load(GOLDEN / "trajectory_share.npz")
     assert golden["keep_fraction"][0].max() > 1  # the first step asks for more than whole matrices
-    _, _, rows = train_toy_encoder(golden, Share(LAYOUT))
+    _, _, rows = train_toy_encoder(golden, share)
     for _, _, remaining, kept in rows:
         per_type = np.array(kept).reshape(3, 6).sum(axis=0)
         assert per_type.tolist() == [kept_count(remaining, 3 * LAYOUT.size(kind)) for kind in MATRIX_TYPES]

@@ -6,8 +6,8 @@ from smp_lab.errors import TrainingError
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count, top_k
 from smp_lab.schedule import Schedule
-from smp_lab.training.masking import Global, Local, Share, Threshold
-from smp_lab.training.masking.share import share_among_layers, whole_counts
+from smp_lab.training.masking import Prunable, global_, local, share, threshold
+from smp_lab.training.masking.share import kept_counts, share_among_layers, whole_counts
 
 LAYOUT = EncoderLayout(n_layers=3, hidden_size=8, intermediate_size=20, n_heads=2, n_parameters=5000)
 
@@ -22,14 +22,14 @@ def random_scores(seed, spread=2.0):
 
 def masks_of(function, scores, level):
     masks = [torch.empty_like(score, dtype=torch.bool) for score in scores]
-    function(scores, Schedule(1, 0, level, final_threshold=level), 0, masks)
+    function(Prunable(LAYOUT, [], Schedule(1, 0, level, final_threshold=level)), scores, 0, masks)
     return masks
 
 
 @pytest.mark.parametrize("remaining", [1.0, 0.999, 0.5, 0.1, 0.003])
 def test_local_keeps_the_top_of_every_matrix(remaining):
     scores = random_scores(0)
-    for score, mask in zip(scores, masks_of(Local(), scores, remaining), strict=True):
+    for score, mask in zip(scores, masks_of(local, scores, remaining), strict=True):
         np.testing.assert_array_equal(mask, top_k(score.numpy(), int(np.floor(remaining * score.numel()))))
 
 
@@ -37,7 +37,7 @@ def test_local_keeps_the_top_of_every_matrix(remaining):
 @pytest.mark.parametrize("spread", [0.0, 2.0])
 def test_share_keeps_exactly_its_fraction_of_every_type(remaining, spread):
     scores = random_scores(1, spread)
-    masks = masks_of(Share(LAYOUT), scores, remaining)
+    masks = masks_of(share, scores, remaining)
     for matrix_type in MATRIX_TYPES:
         of_type = [i for i, matrix in enumerate(LAYOUT.matrices) if matrix.matrix_type == matrix_type]
         kept = sum(int(masks[i].sum()) for i in of_type)
@@ -62,7 +62,8 @@ def test_share_is_the_formula_where_nothing_is_cut_off():
 @pytest.mark.parametrize("p", [1.0, 4.0])
 def test_a_share_temperature_divides_the_scores_of_the_share_rule(p):
     scores = random_scores(5, spread=0.5)
-    counts = Share(LAYOUT, p).kept_counts(scores, 0.2).tolist()
+    part = Prunable(LAYOUT, [], Schedule(1, 0, 0.2), share_temperature=p)
+    counts = kept_counts(part, scores, 0.2).tolist()
     means = [np.mean(1 / (1 + np.exp(-score.numpy().astype(np.float64) / p))) for score in scores]
     for place, matrix in enumerate(LAYOUT.matrices):
         same_type = [i for i, other in enumerate(LAYOUT.matrices) if other.matrix_type == matrix.matrix_type]
@@ -105,7 +106,7 @@ def test_whole_counts_give_the_rest_to_the_largest_fractions():
     assert counts.T.tolist() == [[2, 4, 3], [10, 6, 5]]
 
 
-@pytest.mark.parametrize("function", [Local(), Share(LAYOUT), Global()])
+@pytest.mark.parametrize("function", [local, share, global_])
 @pytest.mark.parametrize("others", ["ties", "random"])
 def test_one_nan_is_refused(function, others):
     scores = random_scores(4) if others == "random" else [torch.zeros_like(score) for score in random_scores(4)]
@@ -117,7 +118,7 @@ def test_one_nan_is_refused(function, others):
 @pytest.mark.parametrize("remaining", [1.0, 0.5, 0.1, 0.003])
 def test_global_ranks_all_scores_together(remaining):
     scores = random_scores(2)
-    masks = masks_of(Global(), scores, remaining)
+    masks = masks_of(global_, scores, remaining)
     flat = np.concatenate([score.numpy().ravel() for score in scores])
     want = top_k(flat, kept_count(remaining, flat.size))
     np.testing.assert_array_equal(np.concatenate([mask.numpy().ravel() for mask in masks]), want)
@@ -125,11 +126,11 @@ def test_global_ranks_all_scores_together(remaining):
 
 def test_threshold_keeps_each_score_for_itself():
     scores = random_scores(3)
-    for score, mask in zip(scores, masks_of(Threshold(), scores, 0.3), strict=True):
+    for score, mask in zip(scores, masks_of(threshold, scores, 0.3), strict=True):
         np.testing.assert_array_equal(mask, 1 / (1 + np.exp(-score.numpy().astype(np.float64))) > 0.3)
 
 
-@pytest.mark.parametrize("function", [Local(), Share(LAYOUT)])
+@pytest.mark.parametrize("function", [local, share])
 def test_threads_change_nothing(function):
     scores, threads = random_scores(3), torch.get_num_threads()
     try:
@@ -148,6 +149,6 @@ def test_an_error_in_a_thread_is_not_lost():
     try:
         torch.set_num_threads(2)
         with pytest.raises(TrainingError, match="Scores hold NaN"):
-            masks_of(Local(), scores, 0.3)
+            masks_of(local, scores, 0.3)
     finally:
         torch.set_num_threads(threads)

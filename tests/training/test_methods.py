@@ -17,11 +17,11 @@ from smp_lab.schedule import Schedule
 from smp_lab.training import prepare as prepare_module
 from smp_lab.training import run as training
 from smp_lab.training.encoders import find_encoder, load_encoder
+from smp_lab.training.masking import Prunable
 from smp_lab.training.methods import prune
 from smp_lab.training.methods.l0 import BETA, GAMMA, ZETA, p_open, sampled_gate
 from smp_lab.training.model import build_model
 from smp_lab.training.prepare import prepare
-from smp_lab.training.pruned_weights import Prunable
 from smp_lab.training.results import parameter_counts
 from smp_lab.training.run import train
 

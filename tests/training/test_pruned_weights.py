@@ -4,8 +4,8 @@ import torch
 
 from smp_lab.layout import EncoderLayout
 from smp_lab.schedule import Schedule
-from smp_lab.training.masking import Local
-from smp_lab.training.pruned_weights import MaskedWeights, Prunable
+from smp_lab.training.masking import Prunable, local
+from smp_lab.training.pruned_weights import MaskedWeights
 
 LAYOUT = EncoderLayout(n_layers=1, hidden_size=4, intermediate_size=6, n_heads=1, n_parameters=500)
 
@@ -17,7 +17,7 @@ def masked_weights(regularizer=0.0, remaining=0.5, schedule_steps=0, total_steps
         for m in LAYOUT.matrices
     ]
     schedule = Schedule(total_steps, schedule_steps, remaining, regularizer=regularizer)
-    masked = MaskedWeights(Prunable(LAYOUT, weights, schedule), masking=Local())
+    masked = MaskedWeights(Prunable(LAYOUT, weights, schedule), masking=local)
     with torch.no_grad():
         for score in masked.scores:
             score.copy_(torch.randn(score.shape, generator=generator))

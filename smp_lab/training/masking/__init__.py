@@ -1,29 +1,22 @@
-"""Masking functions: from scores to masks. One file each; which method uses which stands in `smp_lab.methods`.
-
-A masking function is called once a step with all scores and writes all masks.
-"""
+"""Masking functions: from scores to masks. One file each; which method uses which stands in `smp_lab.methods`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from smp_lab import methods
-from smp_lab.training.masking.base import MaskingFunction
-from smp_lab.training.masking.given import Given
-from smp_lab.training.masking.global_ import Global
-from smp_lab.training.masking.local import Local
-from smp_lab.training.masking.share import Share
-from smp_lab.training.masking.threshold import Threshold
+from smp_lab.training.masking.base import MaskingFunction, Prunable
+from smp_lab.training.masking.given import given
+from smp_lab.training.masking.global_ import global_
+from smp_lab.training.masking.local import local
+from smp_lab.training.masking.share import share
+from smp_lab.training.masking.threshold import threshold
 
-if TYPE_CHECKING:
-    from smp_lab.training.pruned_weights import Prunable
-
-MASKING: Mapping[str, Callable[[Prunable], MaskingFunction]] = {
-    methods.LOCAL: lambda part: Local(),
-    methods.SHARE: lambda part: Share(part.layout, part.share_temperature),
-    methods.GLOBAL: lambda part: Global(),
-    methods.THRESHOLD: lambda part: Threshold(),
+MASKING: Mapping[str, MaskingFunction] = {
+    methods.LOCAL: local,
+    methods.SHARE: share,
+    methods.GLOBAL: global_,
+    methods.THRESHOLD: threshold,
 }
 
-__all__ = ["MASKING", "Given", "Global", "Local", "MaskingFunction", "Share", "Threshold"]
+__all__ = ["MASKING", "MaskingFunction", "Prunable", "given", "global_", "local", "share", "threshold"]

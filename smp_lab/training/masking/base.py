@@ -1,58 +1,64 @@
-"""What every masking function does."""
+"""What masking functions have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from smp_lab.layout import EncoderLayout
 from smp_lab.schedule import Schedule
 from smp_lab.training.topk import select_top_k
 
 
-class MaskingFunction(Protocol):
-    """Turns scores into masks.
+@dataclass(frozen=True)
+class Prunable:
+    """The prunable part of one encoder and the run's settings that matter to a method.
 
-    Lists are in the order of `EncoderLayout.matrices`.
+    Parameters
+    ----------
+    layout
+        Shapes of the matrices.
+    weights
+        The encoder's own prunable parameters, ``(n_out, n_in)`` each, in the order of ``layout.matrices``.
+    schedule
+        Remaining fraction, threshold and regulariser weight by step.
+    dtype
+        Of W': the precision of the matrix products.
+    seed
+        Of the run.
+    share_temperature
+        p of the share rule.
     """
 
-    def __call__(self, scores: Sequence[Tensor], schedule: Schedule, step: int, masks: Sequence[Tensor]) -> None:
-        """Write the masks.
-
-        Parameters
-        ----------
-        scores
-            float32 ``(n_out, n_in)`` per matrix.
-        schedule, step
-            What tells how much is kept now.
-        masks
-            bool, same shapes, overwritten.
-        """
+    layout: EncoderLayout
+    weights: Sequence[nn.Parameter]
+    schedule: Schedule
+    dtype: torch.dtype = torch.float32
+    seed: int = 0
+    share_temperature: float = 1.0
 
 
-class PerMatrix:
-    """Base of the functions that take an exact top-k inside each matrix; they differ in how many each one keeps."""
-
-    def kept_counts(self, scores: Sequence[Tensor], remaining: float) -> Sequence[int] | Tensor:
-        """Weights to keep in each matrix; a tensor ``(n_matrices,)`` where they follow from the scores."""
-        raise NotImplementedError
-
-    def __call__(self, scores: Sequence[Tensor], schedule: Schedule, step: int, masks: Sequence[Tensor]) -> None:
-        """Write the masks; see `MaskingFunction`."""
-        counts = self.kept_counts(scores, schedule.remaining(step))
-        for_each(select_top_k, scores, list(counts), masks)
+# Is called once a step with all scores, float32 ``(n_out, n_in)`` per matrix, in the order of ``layout.matrices``, and
+# writes all masks, bool, of the same shapes.
+MaskingFunction: TypeAlias = Callable[[Prunable, Sequence[Tensor], int, Sequence[Tensor]], None]
 
 
-def for_each(action: Callable[..., None], *arguments: Sequence[Any]) -> None:
-    """Call `action` for each matrix, on as many threads as torch uses: numpy's own selection takes one."""
+def keep_top(scores: Sequence[Tensor], counts: Sequence[int] | Tensor, masks: Sequence[Tensor]) -> None:
+    """Keep the top of each matrix, so many weights as `counts` says; a tensor where that follows from the scores.
+
+    On as many threads as torch uses: numpy's own selection takes one.
+    """
+    arguments = scores, list(counts), masks
     threads = torch.get_num_threads()
-    if threads == 1 or arguments[0][0].device.type != "cpu":
+    if threads == 1 or scores[0].device.type != "cpu":
         for row in zip(*arguments, strict=True):
-            action(*row)
+            select_top_k(*row)
         return
     with ThreadPoolExecutor(threads) as pool:
         # The list waits for all of them and raises what one of them raised.
-        list(pool.map(action, *arguments))
+        list(pool.map(select_top_k, *arguments))

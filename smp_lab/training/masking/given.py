@@ -8,22 +8,14 @@ import torch
 from torch import Tensor
 
 from smp_lab.masks import MaskSet
-from smp_lab.schedule import Schedule
+from smp_lab.training.masking.base import MaskingFunction, Prunable
 
 
-class Given:
-    """Keep what a mask keeps.
+def given(finished: MaskSet) -> MaskingFunction:
+    """Keep what a mask of the same layout keeps."""
 
-    Parameters
-    ----------
-    finished
-        Masks of the same layout.
-    """
+    def write(part: Prunable, scores: Sequence[Tensor], step: int, masks: Sequence[Tensor]) -> None:
+        for matrix, mask in zip(finished, masks, strict=True):
+            mask.copy_(torch.from_numpy(finished.dense(matrix)))
 
-    def __init__(self, finished: MaskSet) -> None:
-        self.finished = finished
-
-    def __call__(self, scores: Sequence[Tensor], schedule: Schedule, step: int, masks: Sequence[Tensor]) -> None:
-        """Write the masks; see `MaskingFunction`."""
-        for matrix, mask in zip(self.finished, masks, strict=True):
-            mask.copy_(torch.from_numpy(self.finished.dense(matrix)))
+    return write

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from smp_lab.masks import kept_count
-from smp_lab.training.masking.base import PerMatrix
+from smp_lab.training.masking.base import Prunable, keep_top
 
 
-class Local(PerMatrix):
+def local(part: Prunable, scores: Sequence[Tensor], step: int, masks: Sequence[Tensor]) -> None:
     """Keep the top ``floor(v * n)`` scores of each matrix of n weights."""
-
-    def kept_counts(self, scores: Sequence[Tensor], remaining: float) -> list[int]:
-        """floor(v * n) for every matrix."""
-        return [kept_count(remaining, score.numel()) for score in scores]
+    remaining = part.schedule.remaining(step)
+    keep_top(scores, [kept_count(remaining, score.numel()) for score in scores], masks)

@@ -7,42 +7,34 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from smp_lab.layout import MATRIX_TYPES, EncoderLayout
+from smp_lab.layout import MATRIX_TYPES
 from smp_lab.masks import kept_count
-from smp_lab.training.masking.base import PerMatrix
+from smp_lab.training.masking.base import Prunable, keep_top
 
 
-class Share(PerMatrix):
+def share(part: Prunable, scores: Sequence[Tensor], step: int, masks: Sequence[Tensor]) -> None:
     """Matrix type t of layer l keeps ``v_tl = v * L * r_tl / sum_l'(r_tl')``, r the mean of sigmoid(S / p).
 
     So every type keeps v over the layers together, and a layer keeps more of it where its scores are high.
-
-    Parameters
-    ----------
-    layout
-        Shapes of the matrices.
-    temperature
-        p, above 0; the larger, the more alike are the layers. The paper has none; the authors' code has 1, 3 or 4.
     """
+    keep_top(scores, kept_counts(part, scores, part.schedule.remaining(step)), masks)
 
-    def __init__(self, layout: EncoderLayout, temperature: float = 1.0) -> None:
-        self.layout, self.temperature = layout, temperature
 
-    def kept_counts(self, scores: Sequence[Tensor], remaining: float) -> Tensor:
-        """v_tl * n for every matrix, rounded so that each type keeps exactly floor(v * L * n)."""
-        # One place for all: memory that is fresh for each matrix takes three times as long to write to.
-        place = scores[0].new_empty(max(score.numel() for score in scores))
-        scaled = (
-            torch.div(score.detach(), self.temperature, out=place[: score.numel()].view_as(score)) for score in scores
-        )
-        means = torch.stack([values.sigmoid_().mean() for values in scaled]).double()
-        n_layers = self.layout.n_layers
-        sizes = torch.tensor([self.layout.size(matrix_type) for matrix_type in MATRIX_TYPES], dtype=torch.float64)
-        totals = torch.tensor([kept_count(remaining, n_layers * int(size)) for size in sizes])
-        shares = share_among_layers(means.view(n_layers, len(MATRIX_TYPES)), remaining)
-        # Blocking, a copy would wait for all that an accelerator still has to do.
-        sizes, totals = (numbers.to(means.device, non_blocking=True) for numbers in (sizes, totals))
-        return whole_counts(shares, sizes, totals).view(-1)
+def kept_counts(part: Prunable, scores: Sequence[Tensor], remaining: float) -> Tensor:
+    """v_tl * n for every matrix, int64 ``(n_matrices,)``, rounded so that each type keeps exactly floor(v * L * n)."""
+    # One place for all: memory that is fresh for each matrix takes three times as long to write to.
+    place = scores[0].new_empty(max(score.numel() for score in scores))
+    scaled = (
+        torch.div(score.detach(), part.share_temperature, out=place[: score.numel()].view_as(score)) for score in scores
+    )
+    means = torch.stack([values.sigmoid_().mean() for values in scaled]).double()
+    n_layers = part.layout.n_layers
+    sizes = torch.tensor([part.layout.size(matrix_type) for matrix_type in MATRIX_TYPES], dtype=torch.float64)
+    totals = torch.tensor([kept_count(remaining, n_layers * int(size)) for size in sizes])
+    shares = share_among_layers(means.view(n_layers, len(MATRIX_TYPES)), remaining)
+    # Blocking, a copy would wait for all that an accelerator still has to do.
+    sizes, totals = (numbers.to(means.device, non_blocking=True) for numbers in (sizes, totals))
+    return whole_counts(shares, sizes, totals).view(-1)
 
 
 def whole_counts(shares: Tensor, sizes: Tensor, totals: Tensor) -> Tensor:

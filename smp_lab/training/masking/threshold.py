@@ -7,14 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from smp_lab.schedule import Schedule
+from smp_lab.training.masking.base import Prunable
 
 
-class Threshold:
+def threshold(part: Prunable, scores: Sequence[Tensor], step: int, masks: Sequence[Tensor]) -> None:
     """Keep sigmoid(S) > tau(t). How much that is comes out of training."""
-
-    def __call__(self, scores: Sequence[Tensor], schedule: Schedule, step: int, masks: Sequence[Tensor]) -> None:
-        """Write the masks; see `MaskingFunction`."""
-        tau = schedule.threshold(step)
-        for score, mask in zip(scores, masks, strict=True):
-            torch.gt(torch.sigmoid(score), tau, out=mask)
+    tau = part.schedule.threshold(step)
+    for score, mask in zip(scores, masks, strict=True):
+        torch.gt(torch.sigmoid(score), tau, out=mask)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 
 from smp_lab import methods
 from smp_lab.methods import Method
-from smp_lab.training.masking import MASKING
+from smp_lab.training.masking import MASKING, Prunable
 from smp_lab.training.methods.l0 import GatedWeights
 from smp_lab.training.methods.magnitude import MagnitudeMasked
 from smp_lab.training.methods.random import RandomMasked
-from smp_lab.training.pruned_weights import MaskedWeights, Prunable, PrunedWeights, WholeWeights
+from smp_lab.training.pruned_weights import MaskedWeights, PrunedWeights, WholeWeights
 
 _BY_IMPORTANCE: Mapping[str | None, Callable[..., PrunedWeights]] = {
     methods.SCORES: MaskedWeights,
@@ -26,5 +26,7 @@ _BY_IMPORTANCE: Mapping[str | None, Callable[..., PrunedWeights]] = {
 
 def prune(method: Method, part: Prunable) -> PrunedWeights:
     """The prunable weights as a method uses them, before its first step."""
-    masking = {} if method.masking is None else {"masking": MASKING[method.masking](part)}
-    return _BY_IMPORTANCE[method.importance](part, **masking)
+    make = _BY_IMPORTANCE[method.importance]
+    if method.masking is None:
+        return make(part)
+    return make(part, masking=MASKING[method.masking], with_scores=method.trains_scores)

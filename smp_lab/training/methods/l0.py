@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from smp_lab.training.pruned_weights import Prunable, PrunedWeights
+from smp_lab.training.masking import Prunable
+from smp_lab.training.pruned_weights import PrunedWeights
 
 BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1
 # Gates start open: sigmoid(2.197) = 0.9, as Sanh et al. (2020) start theirs.

@@ -6,15 +6,11 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from smp_lab.training.masking.base import MaskingFunction
-from smp_lab.training.pruned_weights import MaskedWeights, Prunable
+from smp_lab.training.pruned_weights import MaskedWeights
 
 
 class MagnitudeMasked(MaskedWeights):
     """Importance is abs(W), whatever W is now."""
-
-    def __init__(self, part: Prunable, *, masking: MaskingFunction) -> None:
-        super().__init__(part, masking=masking, with_scores=False)
 
     def importance(self) -> Iterable[Tensor]:
         """abs(W) of each matrix."""
