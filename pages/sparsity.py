@@ -12,6 +12,7 @@ from smp_lab.figures import sparsity as figures
 from smp_lab.figures import style
 from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES
 from smp_lab.layout import HEAD_TYPES
+from smp_lab.methods import GLOBAL
 from smp_lab.storage.published import SOURCE
 from smp_lab.storage.runs import Masked, masks_of
 from smp_lab.ui import cache, columns, controls, mask_picture, messages
@@ -78,10 +79,10 @@ def _heads(runs: Sequence[Masked]) -> None:
     def spread(run: Masked) -> str:
         return f"{100 * sparsity.spread_over_heads(run.kept_per_head, run.layout, types):.1f}"
 
-    known = cache.run_index().records
+    known, names = cache.run_index().records, cache.run_labels()
     pairs = [
-        f"{label}: {spread(known[regularized])} with it, {spread(known[plain])} without"
-        for label, regularized, plain in cache.computed(sparsity.with_and_without_regularizer, cache.run_table())
+        f"{names[regularized]}: {spread(known[regularized])} with it, {spread(known[plain])} without"
+        for regularized, plain in cache.computed(sparsity.with_and_without_regularizer, cache.run_table())
     ]
     labels = controls.run_labels(runs).values()
     spreads = "; ".join(f"{label} {spread(run)}" for label, run in zip(labels, runs, strict=True))
@@ -96,7 +97,16 @@ def _counts(runs: Sequence[Masked]) -> None:
     st.header("Counts")
     table = controls.tables_of_runs(
         [
-            (run, cache.computed(sparsity.count_table, run.kept, run.layout, run.config and run.config.remaining))
+            (
+                run,
+                cache.computed(
+                    sparsity.count_table,
+                    run.kept,
+                    run.layout,
+                    run.config and run.config.remaining,
+                    not run.config or run.config.method_info.masking != GLOBAL,
+                ),
+            )
             for run in runs
         ]
     )

@@ -461,7 +461,7 @@ def test_a_polite_kill_leaves_nothing_half_written(tmp_path):
     waits = (
         "import tempfile, time\nfrom smp_lab import cli\n\n@cli.commands.command()\ndef wait(folder: str):\n"
         "    with tempfile.TemporaryDirectory(dir=folder) as made:\n        print(made, flush=True)\n"
-        f"        time.sleep({HANGS})\n\ncli.main()\n"
+        "        while True:\n            time.sleep(0.01)\n\ncli.main()\n"
     )
     command = [sys.executable, "-c", waits, "wait", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

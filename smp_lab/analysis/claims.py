@@ -29,6 +29,7 @@ COLUMNS = (
     "n_pairs",
     "tasks_for",
     "tasks_against",
+    "constant",
     "verdict",
 )
 
@@ -40,16 +41,21 @@ class Side(NamedTuple):
     variant: str = ""
 
 
+OURS = Side("smp_s")
+# Variants of methods that the paper's tables hold in place of the usual ones.
+AS_PUBLISHED = {"movement": "regularizer 0"}
+
+
 @dataclass(frozen=True)
 class Claim:
-    """`first` scores above `second`, or no lower where `at_least`.
+    """`OURS` scores above `second`, or no lower where `at_least`.
 
     Parameters
     ----------
     words, source
         The claim in a sentence, and where the paper makes it.
-    first, second
-        What is compared, at equal levels; a dense run has one level, and is compared with each of `first`.
+    second
+        What it is compared with, at equal levels; a dense run has one level, and is compared with each of them.
     published
         What `published_points` (methods) or `published_ablations` (variants) call the two; None where it is this
         project's own.
@@ -59,7 +65,6 @@ class Claim:
 
     words: str
     source: str
-    first: Side
     second: Side
     published: tuple[str, str] | None
     at_least: bool = False
@@ -70,7 +75,6 @@ CLAIMS = (
     Claim(
         "A mask alone scores no lower than fine-tuning.",
         "Table 2",
-        Side("smp_s"),
         Side("dense"),
         ("smp", "dense"),
         at_least=True,
@@ -79,7 +83,6 @@ CLAIMS = (
     Claim(
         "Half of the weights score above all of them fine-tuned.",
         "Table 1",
-        Side("smp_s"),
         Side("dense"),
         ("smp_s", "dense"),
         levels=(0.5,),
@@ -87,43 +90,36 @@ CLAIMS = (
     Claim(
         "SMP-S scores above magnitude pruning.",
         "Table 1",
-        Side("smp_s"),
         Side("magnitude"),
         ("smp_s", "magnitude"),
     ),
     Claim(
         "SMP-S scores above movement pruning.",
         "Table 1",
-        Side("smp_s"),
-        # As it was published.
-        Side("movement", "regularizer 0"),
+        Side("movement", AS_PUBLISHED["movement"]),
         ("smp_s", "movement"),
     ),
     Claim(
         "SMP-S scores above movement pruning that has its regulariser too.",
         "-",
-        Side("smp_s"),
         Side("movement"),
         None,
     ),
     Claim(
         "The share rule scores above local top-k.",
         "Table 3",
-        Side("smp_s"),
         Side("smp_l"),
         ("per-type share (S)", "local top-k (L)"),
     ),
     Claim(
         "The share rule scores above global top-k.",
         "Table 3",
-        Side("smp_s"),
         Side("smp_g"),
         ("per-type share (S)", "global top-k (G)"),
     ),
     Claim(
         "Frozen label words score no lower than a new head.",
         "Table 4",
-        Side("smp_s"),
         Side("smp_s", "head linear"),
         ("head from label words, frozen (SMP-L)", "head from scratch (SMP-L)"),
         at_least=True,
@@ -131,7 +127,6 @@ CLAIMS = (
     Claim(
         "The regulariser raises the score.",
         "Table 5",
-        Side("smp_s"),
         Side("smp_s", "regularizer 0"),
         ("with regulariser (SMP-L)", "without regulariser (SMP-L)"),
     ),
@@ -164,10 +159,10 @@ def claims_table(
     -------
     DataFrame
         Columns `COLUMNS`: published and measured differences (first minus second, means over tasks, fractions; NaN
-        where there are none), whether the published one is of masks with a teacher; base_model is empty where nothing
-        was measured.
+        where there are none), whether the published one is of masks with a teacher, and the tasks in most of whose
+        pairs a run says the same of every example; base_model is empty where nothing was measured.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
     for claim in CLAIMS:
         published = _published(claim, points, ablations)
         measured = [
@@ -175,12 +170,10 @@ def claims_table(
             for (encoder, _), of_encoder in by_encoder(runs)
             for level, first, second in _sides(claim, of_encoder)
         ]
-        known = {row["level"] for row in measured}
+        known = {row[COLUMNS.index("level")] for row in measured}
         rows += measured + [
-            {"claim": claim.words, "source": claim.source, "base_model": "", "level": level, "published": difference}
-            | {"distilled": taught, "measured": np.nan, "tasks": "", "n_pairs": 0, "tasks_for": 0, "tasks_against": 0}
-            | {"verdict": OPEN}
-            for level, (difference, taught) in published.items()
+            (claim.words, claim.source, "", level, *there, np.nan, "", 0, 0, 0, "", OPEN)
+            for level, there in published.items()
             if level not in known
         ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -190,8 +183,7 @@ def _sides(claim: Claim, runs: pd.DataFrame) -> list[tuple[float, pd.DataFrame, 
     """Levels from many weights to few, and the runs of both sides there, of the tasks and data that both have."""
     runs = runs.assign(place=runs["task"] + " " + runs["data_sha256"])
     first, second = (
-        runs[(runs["method"] == side.method) & (runs["variant"] == side.variant)]
-        for side in (claim.first, claim.second)
+        runs[(runs["method"] == side.method) & (runs["variant"] == side.variant)] for side in (OURS, claim.second)
     )
     found = []
     for level in sorted(first["level"].dropna().unique(), reverse=True):
@@ -213,9 +205,10 @@ def _row(
     second: pd.DataFrame,
     compare: Callable[[str, str], Comparison],
     published: tuple[float, bool],
-) -> dict[str, Any]:
+) -> tuple[Any, ...]:
     tasks = [task for task in TASKS if task in set(first["task"])]
     n_for = n_against = n_pairs = 0
+    constant = []
     for task in tasks:
         sides = (table[table["task"] == task].sort_values("seed").head(MOST_SEEDS) for table in (second, first))
         pairs = product(*(zip(side["run_id"], side["data_sha256"], strict=True) for side in sides))
@@ -223,6 +216,7 @@ def _row(
         compared = [compare(a, b) for (a, data), (b, other) in pairs if data == other]
         told = [each.difference if each.distinguishable else 0.0 for each in compared]
         n_pairs += len(told)
+        constant += [task] if sum(each.constant for each in compared) > len(compared) / 2 else []
         n_for += sum(difference > 0 for difference in told) > len(told) / 2
         n_against += sum(difference < 0 for difference in told) > len(told) / 2
     means = [table.groupby("task")["value"].mean() for table in (first, second)]
@@ -231,15 +225,9 @@ def _row(
         verdict = AGREES
     else:
         verdict = DIFFERS if n_against > 0 and n_for == 0 else OPEN
-    return dict(
-        zip(
-            COLUMNS,
-            (
-                *(claim.words, claim.source, encoder, level, *published, difference, ", ".join(tasks)),
-                *(n_pairs, n_for, n_against, verdict),
-            ),
-            strict=True,
-        )
+    return (
+        *(claim.words, claim.source, encoder, level, *published, difference, ", ".join(tasks)),
+        *(n_pairs, n_for, n_against, ", ".join(constant), verdict),
     )
 
 
@@ -289,6 +277,10 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
             "tasks for it, against it, in all": [
                 f"{row['tasks_for']}, {row['tasks_against']}, {row['tasks'].count(',') + 1}" if row["tasks"] else "-"
                 for row in table.to_dict("records")
+            ],
+            "one class": [
+                ", ".join(TASKS[task].title for task in tasks.split(", ")) if tasks else "-"
+                for tasks in table["constant"]
             ],
             "verdict": table["verdict"],
         }

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from smp_lab.analysis.labels import percent
 from smp_lab.analysis.run_table import Run
 from smp_lab.layout import EncoderLayout
 from smp_lab.tasks import get_task
@@ -226,7 +227,7 @@ def cut_cells(cuts: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
     both["cell"] = [
         ", ".join(
             [
-                f"{100 * left:.0f} %",
+                percent(left),
                 # Not -0.0.
                 *([f"{100 * change:+z.1f}"] if cut else []),
                 *([f"{faster:.2f} x"] if faster == faster else []),

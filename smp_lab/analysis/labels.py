@@ -156,9 +156,10 @@ def variants(configs: Sequence[RunConfig]) -> list[str]:
 
     Runs of one variant stand on one line of a figure. Of each setting the most common value is the usual one: on the
     task for what recipes have by task, over all tasks for the others, so that a row of several tasks holds one setting;
-    of equally common values the desk recipe's. A schedule may be another one at another level; runs of one level that
-    differ in nothing but their schedules are named by it, so that runs of one task, encoder, data, method, level and
-    variant are replicates.
+    of equally common values the desk recipe's. Usual is in any case to have no teacher, the recipe's head on a frozen
+    encoder, and a regulariser where the recipe has one. A schedule may be another one at another level; runs of one
+    level that differ in nothing but their schedules are named by it, so that runs of one task, encoder, data, method,
+    level and variant are replicates.
 
     Returns
     -------
@@ -205,10 +206,22 @@ def _scope(config: RunConfig, name: str) -> tuple[str, ...]:
 
 
 def _most_common(counts: Mapping[str, Counter[Hashable]], recipe: Mapping[str, Any]) -> dict[str, Hashable]:
-    return {
+    usual = {
         name: max(counter, key=lambda value: (counter[value], value == recipe.get(name)))
         for name, counter in counts.items()
     }
+    if not recipe:
+        return usual
+    # Claims and tables of the paper are about runs with these, whatever most of the runs here have.
+    ours: dict[str, Hashable] = {"teacher": None}
+    if not get_method(recipe["method"]).trains_weights:
+        ours["head"] = recipe["head"]
+    if recipe["regularizer"] and not usual["regularizer"]:
+        with_it = {value: count for value, count in counts["regularizer"].items() if value}
+        ours["regularizer"] = max(with_it, key=with_it.__getitem__, default=recipe["regularizer"])
+    if any(usual[name] != value for name, value in ours.items()):
+        usual |= ours | {name: recipe[name] for name in _FOLLOWS}
+    return usual
 
 
 def _recipe(config: RunConfig) -> Mapping[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from smp_lab.analysis.labels import method_name, of_each_encoder, percent, without_tags
@@ -31,8 +33,9 @@ def over_tasks(runs: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Columns `COLUMNS`, from the encoder with most learned masks on, by `COMPARED` and from few weights to many; of
         an encoder beside the first more than one row. mean: over tasks, of the means over seeds;
-        lowest and highest over seeds of the mean over tasks, of the n_seeds seeds that have all n_tasks tasks (NaN
-        where there is none); remaining (mean over runs). All of these are fractions. tasks are names with commas.
+        lowest and highest over seeds of the mean over tasks, where each of several seeds has all n_tasks tasks, else
+        NaN; n_seeds that have all; remaining (mean over runs). All of these are fractions but n_seeds. tasks are names
+        with commas.
     """
     usual = runs[(runs["variant"] == "") & runs["method"].isin(COMPARED)]
     learned = usual[usual["method"] == LEARNED]
@@ -55,6 +58,9 @@ def _of_encoder(usual: pd.DataFrame) -> pd.DataFrame:
         lowest=("value", "min"), highest=("value", "max"), n_seeds=("seed", "size")
     )
     table = table.merge(spread, on=place, how="left").fillna({"n_seeds": 0}).astype({"n_seeds": int})
+    table = table.merge(usual.groupby(place, as_index=False).agg(all_seeds=("seed", "nunique")), on=place)
+    # Where a seed lacks a task, the range of the others says nothing of a mean that has them all.
+    table.loc[table["n_seeds"] < table["all_seeds"].clip(lower=2), ["lowest", "highest"]] = math.nan
     table = table.assign(n_tasks=len(tasks), tasks=", ".join(task for task in TASKS if task in tasks))
     order = table["method"].map(COMPARED.index)
     return table.assign(order=order).sort_values(["order", "level"], ignore_index=True)[list(COLUMNS)]
@@ -93,7 +99,7 @@ def answer(table: pd.DataFrame) -> str:
 
 
 def _sentences(table: pd.DataFrame) -> str:
-    learned = table[table["method"] == LEARNED]
+    learned = table[(table["method"] == LEARNED) & table["mean"].notna()]
     if learned.empty:
         return ""
     best = learned.iloc[int(learned["mean"].to_numpy().argmax())]

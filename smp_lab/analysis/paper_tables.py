@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from smp_lab.analysis.claims import CLAIMS, Side
+from smp_lab.analysis.claims import AS_PUBLISHED, CLAIMS, OURS, Side
 from smp_lab.analysis.labels import method_name
 from smp_lab.analysis.overview import over_tasks
 from smp_lab.analysis.replicates import over_seeds
@@ -28,7 +28,7 @@ _OF_ABLATIONS: Mapping[str, Side] = {
     name: side
     for claim in CLAIMS
     if claim.published
-    for name, side in zip(claim.published, (claim.first, claim.second), strict=True)
+    for name, side in zip(claim.published, (OURS, claim.second), strict=True)
 } | {"sigmoid threshold (T)": Side("smp_t")}
 
 
@@ -47,15 +47,17 @@ def table_1(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         A row per method, level and teacher, from many weights to few; the published metrics, for each encoder the
         metrics by task and the mean over tasks as `overview.over_tasks` has it, then the published and the measured
-        parameters (means over runs), of usual runs and of those that a teacher alone sets apart.
+        parameters (means over runs), of usual runs, of those that a teacher alone sets apart, and of movement pruning
+        without a regulariser, as it was published.
     """
     table = points[points["source"] == "table 1"]
     distilled = runs["variant"].str.fullmatch(_TAUGHT)
     own = runs.assign(distilled=distilled, remaining=runs["level"].fillna(runs["remaining"]))
-    own = own[distilled | (runs["variant"] == "")]
+    own = own[distilled | (runs["variant"] == runs["method"].map(AS_PUBLISHED).fillna(""))]
     place = ["method", "distilled", "remaining"]
     published = table[[*place, "new_parameters", "trainable_parameters"]].drop_duplicates()
-    encoders = by_encoder(over_tasks(runs))
+    whole = over_tasks(runs)
+    encoders = [(name, digest, whole[whole["base_model_sha256"] == digest]) for (name, digest), _ in by_encoder(own)]
     titles = dict(zip(table["method"], table["method_title"], strict=True))
     tasks = list(dict.fromkeys(table["task"]))
     every = pd.concat([published, own[place]]).drop_duplicates(place).fillna("-")
@@ -72,7 +74,7 @@ def table_1(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
                 *(_values(here.loc[here["task"] == task, "value"]) for task in tasks),
                 *(
                     cell
-                    for (_, digest), means in encoders
+                    for _, digest, means in encoders
                     for cell in _measured(ours[ours["base_model_sha256"] == digest], means, each)
                 ),
             ]
@@ -81,8 +83,8 @@ def table_1(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     metrics = [f"{TASKS[task].title} {' / '.join(by_metric.get_group(task).unique())}" for task in tasks]
     heads = [
         f"{head}, {name}"
-        for (name, _), means in encoders
-        for head in ("by task", _mean_over(int(means["n_tasks"].iloc[0])), "new parameters", "trained")
+        for name, _, means in encoders
+        for head in ("by task", _mean_over(means), "new parameters", "trained")
     ]
     first = ["method", "remaining %", "new parameters, published", "trained, published", *metrics]
     cells = pd.DataFrame(rows, columns=[*first, *heads])
@@ -90,8 +92,9 @@ def table_1(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return cells[sorted(cells, key=lambda head: str(head).startswith(("new parameters", "trained")))]
 
 
-def _mean_over(n_tasks: int) -> str:
-    return f"mean over {n_tasks} task{'s' * (n_tasks > 1)}"
+def _mean_over(means: pd.DataFrame) -> str:
+    n_tasks = int(means["n_tasks"].max()) if len(means) else 0
+    return f"mean over {n_tasks} task{'s' * (n_tasks > 1)}" if n_tasks else "mean over tasks"
 
 
 def _measured(runs: pd.DataFrame, means: pd.DataFrame, place: Mapping[Hashable, Any]) -> list[str]:

@@ -23,6 +23,8 @@ from smp_lab.tasks import Task
 from smp_lab.tasks.kinds import Kind, kind_of_columns
 
 N_RESAMPLES = 2000
+# Where they cost little: ends of intervals move by 0.06 standard errors from one draw of 2,000 to the next.
+N_OF_FEW_CELLS = 20_000
 # Two-sided, of everything in here.
 LEVEL = 0.95
 # Quantile of the normal distribution at 1 - (1 - LEVEL) / 2.
@@ -82,8 +84,8 @@ def sampling_interval(predictions: pd.DataFrame, metric: str) -> tuple[float, fl
     predictions
         Of one split: columns of a `smp_lab.tasks.kinds.Kind`.
     metric
-        A mean of yes and no, such as accuracy: Wilson's interval. All others: percentiles of `N_RESAMPLES` resamples of
-        the examples, with a fixed seed.
+        A mean of yes and no, such as accuracy: Wilson's interval. All others: percentiles of resamples of the examples,
+        with a fixed seed: `N_OF_FEW_CELLS` of classes, else `N_RESAMPLES`.
 
     Returns
     -------
@@ -101,23 +103,6 @@ def sampling_interval(predictions: pd.DataFrame, metric: str) -> tuple[float, fl
     return _percentiles(measure(times, cells[:, 0], cells[:, 1]))
 
 
-def majority_baseline(predictions: pd.DataFrame, metric: str) -> float:
-    """What a model scores that says the most frequent class of the development set for every example.
-
-    Parameters
-    ----------
-    predictions, metric
-        As in `sampling_interval`.
-
-    Returns
-    -------
-    float
-        Share of the most frequent class for accuracy, 0 for matthews_correlation. NaN for the other metrics, and where
-        the predictions do not tell the targets.
-    """
-    return kind_of(predictions).majority(predictions, metric)
-
-
 class Reliability(NamedTuple):
     """What one of a task's metrics is to be compared with: other development sets, and having learned nothing.
 
@@ -128,7 +113,8 @@ class Reliability(NamedTuple):
     n_examples
         Examples that the metric was measured on.
     majority_baseline
-        `majority_baseline` on them.
+        What the most frequent class scores on them, said of every example: its share for accuracy, 0 for
+        matthews_correlation; NaN for other metrics, and where the predictions do not tell the targets.
     """
 
     low: float
@@ -140,7 +126,7 @@ class Reliability(NamedTuple):
 def reliability(predictions: pd.DataFrame, task: Task, metric: str) -> Reliability:
     """`Reliability` of a metric; parameters as in `of_metric`."""
     examples, name = of_metric(predictions, task, metric)
-    return Reliability(*sampling_interval(examples, name), len(examples), majority_baseline(examples, name))
+    return Reliability(*sampling_interval(examples, name), len(examples), kind_of(examples).majority(examples, name))
 
 
 class Outcomes(NamedTuple):
@@ -168,6 +154,8 @@ class Comparison:
         McNemar's, exact and two-sided; None where `interval` decides.
     outcomes
         None for a regression.
+    constant
+        Whether one of the two, or both, says the same of every example: it has learned nothing.
     """
 
     metric: str
@@ -176,6 +164,7 @@ class Comparison:
     interval: tuple[float, float] | None = None
     p_value: float | None = None
     outcomes: Outcomes | None = None
+    constant: bool = False
 
     @property
     def distinguishable(self) -> bool:
@@ -195,7 +184,7 @@ def compare(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, metric: st
         Of one split: columns prediction and correct, or prediction and error.
     metric
         accuracy: McNemar's exact test (McNemar 1947) on the examples that only one of the two predicts right. Others:
-        percentiles of the difference over `N_RESAMPLES` resamples of the examples, the same for both runs.
+        percentiles of the difference over as many resamples as in `sampling_interval`, the same for both runs.
 
     Raises
     ------
@@ -209,18 +198,22 @@ def compare(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, metric: st
     if n != len(other) or not np.isclose(target, other, atol=1e-4)[~np.isnan(target) & ~np.isnan(other)].all():
         raise DataError("The two runs were not measured on the same examples, so they cannot be paired.")
     outcomes = _outcomes(predictions_a[kind.right], predictions_b[kind.right]) if kind.right else None
+    said = (predictions.get("prediction") for predictions in (predictions_a, predictions_b))
+    constant = any(column is not None and (column == column.iloc[0]).all() for column in said)
     column = kind.means.get(metric)
     if outcomes and column == kind.right:
         p_value = mcnemar(outcomes.only_a, outcomes.only_b)
-        return Comparison(metric, n, (outcomes.only_b - outcomes.only_a) / n, p_value=p_value, outcomes=outcomes)
+        return Comparison(
+            metric, n, (outcomes.only_b - outcomes.only_a) / n, p_value=p_value, outcomes=outcomes, constant=constant
+        )
     difference, interval = paired_change(predictions_a, predictions_b, metric)
-    return Comparison(metric, n, difference, interval=interval, outcomes=outcomes)
+    return Comparison(metric, n, difference, interval=interval, outcomes=outcomes, constant=constant)
 
 
 def paired_change(
     predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, metric: str
 ) -> tuple[float, tuple[float, float]]:
-    """Metric of b minus metric of a on the same examples, and its interval over `N_RESAMPLES` resamples of them.
+    """Metric of b minus metric of a on the same examples, and its interval over resamples of them.
 
     Parameters
     ----------
@@ -270,11 +263,11 @@ def mcnemar(only_a: int, only_b: int) -> float:
 
 
 def _resample(examples: Floats) -> tuple[Floats, Floats]:
-    """Unlike examples ``(n_cells, n_columns)``, and how often each comes up ``(N_RESAMPLES, n_cells)``."""
+    """Unlike examples ``(n_cells, n_columns)``, and how often each comes up ``(n_resamples, n_cells)``."""
     cells, counts = np.unique(examples, axis=0, return_counts=True)
     n, rng = int(counts.sum()), np.random.default_rng(_SEED)
     if len(cells) <= _FEW_CELLS:
-        return cells, rng.multinomial(n, counts / n, size=N_RESAMPLES).astype(np.float64)
+        return cells, rng.multinomial(n, counts / n, size=N_OF_FEW_CELLS).astype(np.float64)
     # The same draw, an example at a time: eight times as fast where nearly every example is a cell of its own.
     drawn = np.repeat(np.arange(len(cells)), counts)[rng.integers(0, n, (N_RESAMPLES, n))]
     drawn += np.arange(N_RESAMPLES)[:, None] * len(cells)

@@ -6,18 +6,19 @@ of an attention matrix, so a mean of fractions would be another number.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smp_lab.analysis.labels import method_name, of_each_encoder, percent
+from smp_lab.analysis.labels import of_each_encoder, percent
 from smp_lab.analysis.run_table import by_encoder
+from smp_lab.config import canonical_json
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import BoolArray, CountArray
 from smp_lab.methods import METHODS
-from smp_lab.tasks import TASKS
 
 ALL_TYPES = "all"
 
@@ -141,9 +142,14 @@ def _sentences(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:
     best = [
         f"{head['layer']:.0f}.{head['head']:.0f} ({percent(head['remaining'])})" for _, head in heads.head(2).iterrows()
     ]
+    of_layers = (
+        f"All layers keep as much ({percent(least['remaining'])}{together}). "
+        if least["remaining"] == most["remaining"]
+        else f"Layer {least['layer']:.0f} keeps least ({percent(least['remaining'])}{together}), "
+        f"layer {most['layer']:.0f} most ({percent(most['remaining'])}). "
+    )
     return (
-        f"Layer {least['layer']:.0f} keeps least ({percent(least['remaining'])}{together}), "
-        f"layer {most['layer']:.0f} most ({percent(most['remaining'])}). Of the attention heads "
+        f"{of_layers}Of the attention heads "
         f"{' and '.join(best)} keep{'s' * (len(best) == 1)} most, named by layer and head."
         + _kept_whole(per_layer[per_layer["matrix_type"] != ALL_TYPES])
     )
@@ -157,8 +163,8 @@ def _kept_whole(matrices: pd.DataFrame) -> str:
     return f" {n_whole} of {len(matrices)} matrices are kept whole: there a mask changes nothing."
 
 
-def with_and_without_regularizer(runs: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """Pairs of runs with frozen weights that differ in the regulariser alone: what both are, and their ids.
+def with_and_without_regularizer(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """Ids of pairs of runs with frozen weights that differ in the regulariser alone, the one with it first.
 
     Parameters
     ----------
@@ -166,20 +172,19 @@ def with_and_without_regularizer(runs: pd.DataFrame) -> list[tuple[str, str, str
         A row per run: columns of `run_table.COLUMNS`.
     """
     frozen = runs[~runs["method"].map(lambda name: METHODS[name].trains_weights)]
-    same = ["task", "method", "level", "seed", "base_model_sha256", "data_sha256"]
-    usual, without = (frozen[frozen["variant"] == variant] for variant in ("", "regularizer 0"))
-    pairs = usual.merge(without, on=same, suffixes=("", "_without"))
-    return [
-        (
-            f"{TASKS[pair['task']].title}, {method_name(pair['method'])}, {percent(pair['level'])}",
-            pair["run_id"],
-            pair["run_id_without"],
-        )
-        for pair in pairs.to_dict("records")
-    ]
+    settings = frozen["settings"].map(json.loads)
+    frozen = frozen.assign(
+        weight=[each.pop("regularizer") for each in settings],
+        others=[canonical_json(each | {"regularizer_ramp": None}) for each in settings],
+    )
+    with_it, without = frozen[frozen["weight"] > 0], frozen[frozen["weight"] == 0]
+    pairs = with_it.merge(without, on=["others", "seed"], suffixes=("", "_without"))
+    return list(zip(pairs["run_id"], pairs["run_id_without"], strict=True))
 
 
-def count_table(kept: CountArray, layout: EncoderLayout, nominal: float | None) -> pd.DataFrame:
+def count_table(
+    kept: CountArray, layout: EncoderLayout, nominal: float | None, of_each_type: bool = True
+) -> pd.DataFrame:
     """Kept weights by matrix type, of the encoder, and of the whole model.
 
     Parameters
@@ -190,6 +195,8 @@ def count_table(kept: CountArray, layout: EncoderLayout, nominal: float | None) 
         Of the encoder they belong to.
     nominal
         The fraction that the run was asked to keep; None where it comes out of training.
+    of_each_type
+        Whether it was asked to keep it of every matrix type, and not of the encoder alone.
 
     Returns
     -------
@@ -212,7 +219,7 @@ def count_table(kept: CountArray, layout: EncoderLayout, nominal: float | None) 
             "kept": counts,
             "n_weights": n_weights,
             "remaining": counts / n_weights,
-            "nominal": [*[fraction] * (len(MATRIX_TYPES) + 1), model_nominal],
+            "nominal": [*[fraction if of_each_type else np.nan] * len(MATRIX_TYPES), fraction, model_nominal],
         }
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -111,7 +112,7 @@ def summary_cells(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def means_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """`overview.over_tasks` as people read it: text, the mean in percent with the range of the seeds."""
+    """`overview.over_tasks`, not empty, as people read it: text, the mean in percent with the range of the seeds."""
     text = pd.DataFrame(
         {
             "encoder": table["base_model"],
@@ -123,7 +124,9 @@ def means_cells(table: pd.DataFrame) -> pd.DataFrame:
     )
     if len(by_encoder(table)) > 1:
         return text
-    return text.drop(columns=["encoder", "tasks"]).rename(columns={"mean": f"mean over {table['n_tasks'].max()} tasks"})
+    n_tasks = int(table["n_tasks"].iloc[0])
+    head = f"mean over {n_tasks} task{'s' * (n_tasks > 1)}"
+    return text.drop(columns=["encoder", "tasks"]).rename(columns={"mean": head})
 
 
 def as_markdown(cells: pd.DataFrame) -> str:
@@ -202,6 +205,6 @@ def _cell(entry: Mapping[Any, Any], *, with_level: bool) -> str:
 
 
 def _over_seeds(entry: Mapping[Any, Any]) -> str:
-    if entry["n_seeds"] < 2:
+    if entry["n_seeds"] < 2 or math.isnan(entry["lowest"]):
         return ""
     return f" ({100 * entry['lowest']:.1f} to {100 * entry['highest']:.1f}, {entry['n_seeds']} seeds)"

@@ -11,8 +11,8 @@ import typer
 
 from smp_lab.analysis.claims import claims_table, in_words
 from smp_lab.analysis.costs import cut_cells, cut_table, time_table
-from smp_lab.analysis.labels import run_labels
-from smp_lab.analysis.overview import over_tasks
+from smp_lab.analysis.labels import method_name, run_labels
+from smp_lab.analysis.overview import LEARNED, over_tasks
 from smp_lab.analysis.run_table import run_table
 from smp_lab.analysis.sampling import Comparison, compare_on, reliability
 from smp_lab.analysis.summary import as_latex, as_markdown, caption, means_cells, summarize, summary_cells
@@ -30,8 +30,8 @@ EXAMPLES = (
     "smp-lab summary runs --latex",
 )
 _CUTS = (
-    "What is left of the encoder without rows of fewer than K weights, points that the main metric changes by, and "
-    "times as fast as masked weights (1 thread, 32 texts of 32 tokens)."
+    "What is left of the encoder, embeddings included, without rows of fewer than K weights, points that the main "
+    "metric changes by, and times as fast as masked weights (1 thread, 32 texts of 32 tokens)."
 )
 
 
@@ -87,6 +87,8 @@ def command(
         table, cells = _cuts(folder, run_labels(rows))
     elif means:
         table = over_tasks(rows)
+        if table.empty:
+            raise RunFormatError(f"Folder {folder} holds no masks of {method_name(LEARNED)}, beside which means stand.")
         cells = means_cells(table)
     else:
         intervals = [reliability(run.predictions, run.config.task_info, run.main_metric)[:2] for run in runs]

@@ -88,7 +88,7 @@ def _add_encoder(figure: go.Figure, table: pd.DataFrame, left: float, cell: dict
     for name, line in lines.groupby("method", sort=False):
         method, color, x = str(name), METHOD_COLORS[str(name)], 100 * line["remaining"]
         label = METHODS[method].short_title
-        for row in line[line["n_seeds"] > 1].to_dict("records"):
+        for row in line[line["lowest"].notna()].to_dict("records"):
             figure.add_scatter(
                 x=[100 * row["remaining"]] * 2,
                 y=[100 * row["lowest"], 100 * row["highest"]],

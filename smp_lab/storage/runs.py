@@ -44,7 +44,6 @@ from smp_lab.paths import (
     TRANSFERS_FOLDER,
     shared_masks_file,
 )
-from smp_lab.schedule import Schedule
 from smp_lab.storage.archives import Arrays, to_npz
 from smp_lab.storage.array_files import (
     counts_fit,
@@ -239,15 +238,14 @@ class RunRecord:
         return float(self.results["metrics"][self.main_metric])
 
     def best_at_final_density(self, metric: str) -> float:
-        """Best value of a metric among the evaluations from the end of the schedule on: published scores are of it.
+        """Best value of a metric among the evaluations of as many kept weights as the last: published scores are of it.
 
         It is chosen on the development set that it is measured on; the last evaluation is not.
         """
         evaluations = self.results["evaluations"]
-        total_steps = int(self.results.get("total_steps", evaluations[-1]["step"]))
-        arrives = Schedule.from_config(self.config, total_steps).schedule_steps
+        final = evaluations[-1]["remaining"]
         choose = max if METRICS[metric].higher_is_better else min
-        return float(choose(row[metric] for row in evaluations if row["step"] >= arrives))
+        return float(choose(row[metric] for row in evaluations if row["remaining"] == final))
 
     @property
     def n_examples(self) -> int:

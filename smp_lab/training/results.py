@@ -28,7 +28,7 @@ def results(trainer: PruningTrainer, data: TaskData) -> dict[str, Any]:
         found = choose(among, key=lambda evaluation: evaluation[metric])
         return {"metric": metric, "value": found[metric], "step": found["step"]}
 
-    arrives = trainer.model.pruned.schedule.schedule_steps
+    final = evaluations[-1]["remaining"]
     return {
         "metrics": {name: evaluations[-1][name] for name in data.task.metrics},
         "n_examples": {name: len(data.development[name]) for _, name in data.task.splits},
@@ -37,7 +37,7 @@ def results(trainer: PruningTrainer, data: TaskData) -> dict[str, Any]:
         "evaluations": evaluations,
         "best": best(evaluations),
         # Of this kind are the published numbers.
-        "best_at_final_density": best([evaluation for evaluation in evaluations if evaluation["step"] >= arrives]),
+        "best_at_final_density": best([evaluation for evaluation in evaluations if evaluation["remaining"] == final]),
         **parameter_counts(trainer.model, trainer.config.method_info, trainer.model.pruned.kept()),
     }
 

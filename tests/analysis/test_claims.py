@@ -128,3 +128,19 @@ def test_every_claim_has_a_row_and_words():
     assert set(words["claim"]) == {claim.words.rstrip(".") for claim in CLAIMS if claim.published}
     assert set(words["verdict"]) == {OPEN} and (words["measured"] == "-").all()
     assert not words.isna().any().any()
+
+
+def test_tasks_in_which_a_run_says_one_class_are_named():
+    rows = [
+        row(method, task, value) for task in ("rte", "cola") for method, value in (("smp_s", 0.7), ("magnitude", 0.5))
+    ]
+    runs = pd.DataFrame(rows)
+    learned_nothing = set(runs.loc[(runs["task"] == "rte") & (runs["method"] == "magnitude"), "run_id"])
+
+    def compare(a, b):
+        return Comparison("accuracy", 100, 0.2, p_value=0.01, constant=bool({a, b} & learned_nothing))
+
+    found = claims_table(runs, compare, published_points(), published_ablations())
+    found = found[(found["claim"] == WORDS) & (found["base_model"] == "tiny")]
+    assert found["constant"].tolist() == ["rte"]
+    assert in_words(found)["one class"].tolist() == ["RTE"]

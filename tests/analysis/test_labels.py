@@ -25,6 +25,14 @@ def test_what_no_recipe_has_by_task_is_usual_over_all_tasks():
     assert variants([*without, *with_it[1:]]) == ["regularizer 0"] * 2 + [""] * 2
 
 
+def test_what_claims_are_about_is_no_matter_of_how_many_runs_there_are():
+    """Usual is a regulariser, no teacher and the method's head, also where no run has them."""
+    assert variants([tiny_config(seed=seed, regularizer=0.0) for seed in range(3)]) == ["regularizer 0"] * 3
+    assert variants([*(tiny_config(seed=seed, **LINEAR) for seed in range(3)), tiny_config()]) == [
+        "head linear"
+    ] * 3 + [""]
+
+
 def test_what_differs_from_the_usual_run_is_named():
     usual = [tiny_config(seed=seed) for seed in (0, 1, 2)]
     names = variants([*usual, tiny_config(**LINEAR), tiny_config(regularizer=0), tiny_config(task="cola", epochs=8)])

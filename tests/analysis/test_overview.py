@@ -33,9 +33,11 @@ def test_means_over_tasks_by_hand():
     assert table.index.tolist() == [("smp_s", 0.1), ("smp_s", 0.5), ("random", 0.1), ("dense", 1.0)]
     assert table["mean"].tolist() == pytest.approx([0.35, (0.64 + 0.25) / 2, 0.25, 0.5])
     half = table.loc[("smp_s", 0.5)]
-    # Seed 2 has one of the two tasks.
-    assert (half["lowest"], half["highest"]) == (pytest.approx(0.42), pytest.approx(0.45))
     assert (half["n_seeds"], half["n_tasks"], half["tasks"]) == (2, 2, "cola, rte")
+    # Seed 2 has one of the two tasks: the mean has it, and a range of the others says nothing of that.
+    assert np.isnan(half["lowest"]) and np.isnan(half["highest"])
+    whole = over_tasks(GRID[GRID["seed"] < 2]).set_index(["method", "level"]).loc[("smp_s", 0.5)]
+    assert (whole["lowest"], whole["highest"]) == (pytest.approx(0.42), pytest.approx(0.45))
 
 
 def test_where_no_seed_has_every_task_there_is_no_spread():
@@ -94,3 +96,8 @@ def test_generated_tasks_count_where_there_is_no_other():
     assert over_tasks(toy)["mean"].tolist() == [1.0]
     both = over_tasks(pd.concat([GRID, toy]))
     pd.testing.assert_frame_equal(both, over_tasks(GRID))
+
+
+def test_a_value_that_is_no_number_is_no_answer():
+    broken = runs(("rte", "smp_s", 0.5, 0, float("nan")), ("rte", "dense", 1.0, 0, 0.6))
+    assert answer(over_tasks(broken)) == ""

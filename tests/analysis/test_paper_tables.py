@@ -27,7 +27,8 @@ def of(table, method, level):
 
 def test_table_1_has_what_was_published_and_what_was_measured():
     runs = [run("smp_s", "rte", 0.6), run("smp_s", "cola", 0.3), run("dense", "rte", 0.7, 1.0)]
-    runs += [run("movement", "rte", 0.5, 0.1), run("l0", "rte", 0.4, float("nan"), remaining=0.123)]
+    runs += [run("movement", "rte", 0.9, 0.1), run("movement", "rte", 0.5, 0.1, variant="regularizer 0")]
+    runs += [run("l0", "rte", 0.4, float("nan"), remaining=0.123)]
     runs += [run("smp_s", "rte", 0.9, 0.1, variant="teacher rte-dense-r1-s0", new_parameters=4e6)]
     runs += [run("smp_s", "rte", 0.1, 0.1, variant="epochs 3, teacher rte-dense-r1-s0")]
     table = table_1(published_points(), pd.DataFrame(runs))
@@ -48,6 +49,12 @@ def test_table_1_has_what_was_published_and_what_was_measured():
     assert (taught["by task, tiny"], taught["new parameters, tiny"]) == ("RTE 90.0", "4.00M")
     assert taught["mean over 1 task, tiny"] == "-"
     assert not table.isna().any().any()
+
+
+def test_table_1_has_what_was_measured_where_no_mask_was_learned():
+    table = table_1(published_points(), pd.DataFrame([run("smp_l", "rte", 0.6, 0.1)]))
+    assert of(table, "SMP-L", "10")["by task, tiny"] == "RTE 60.0"
+    assert of(table, "SMP-L", "10")["mean over tasks, tiny"] == "-"
 
 
 def test_table_1_has_columns_for_each_encoder_with_learned_masks():

@@ -6,10 +6,9 @@ import pytest
 
 from smp_lab.analysis import sampling
 from smp_lab.analysis.sampling import (
-    N_RESAMPLES,
+    N_OF_FEW_CELLS,
     Outcomes,
     compare,
-    majority_baseline,
     mcnemar,
     of_metric,
     paired_change,
@@ -19,6 +18,7 @@ from smp_lab.analysis.sampling import (
 )
 from smp_lab.errors import DataError
 from smp_lab.tasks import TASKS
+from smp_lab.tasks.kinds import CLASSES
 
 
 def classified(target, prediction):
@@ -86,7 +86,7 @@ def test_metrics_of_resamples_against_the_definition(metric):
     target, prediction = some(40, 0.75, 3)
     cells, times = sampling._resample(np.column_stack([target, prediction]))
     assert len(cells) == 4
-    assert times.shape == (N_RESAMPLES, 4)
+    assert times.shape == (N_OF_FEW_CELLS, 4)
     assert (times.sum(axis=1) == 40).all()
     values = sampling._METRICS[metric](times, cells[:, 0], cells[:, 1])
     for row in range(5):
@@ -233,10 +233,10 @@ def test_a_metric_of_mnli_is_of_its_own_split():
 
 def test_majority_baseline_for_all_examples():
     predictions = classified([0, 1, 1, 1, 0], [0, 0, 1, 1, 1])
-    assert majority_baseline(predictions, "accuracy") == 0.6
-    assert majority_baseline(predictions, "matthews_correlation") == 0.0
-    assert math.isnan(majority_baseline(predictions, "f1"))
-    assert math.isnan(majority_baseline(classified([2, 1, 0], [2, 2, 0]), "accuracy"))
+    assert CLASSES.majority(predictions, "accuracy") == 0.6
+    assert CLASSES.majority(predictions, "matthews_correlation") == 0.0
+    assert math.isnan(CLASSES.majority(predictions, "f1"))
+    assert math.isnan(CLASSES.majority(classified([2, 1, 0], [2, 2, 0]), "accuracy"))
 
 
 def test_reliability_is_of_the_split_that_the_metric_was_measured_on():
@@ -284,3 +284,21 @@ def test_a_paired_change_of_accuracy_is_that_of_a_normal_mean():
     half = 1.96 * steps.std() / np.sqrt(len(steps))
     assert change == pytest.approx(-0.05)
     assert (low, high) == pytest.approx((change - half, change + half), abs=0.004)
+
+
+def test_intervals_of_classes_hardly_depend_on_the_draw(monkeypatch):
+    """As many examples as CoLA has; of 2,000 resamples the ends lie up to a point apart."""
+    examples = classified(*some(1043, 0.7, 5))
+    ends = []
+    for seed in range(8):
+        monkeypatch.setattr(sampling, "_SEED", seed)
+        ends.append(sampling_interval(examples, "matthews_correlation"))
+    assert np.ptp(ends, axis=0).max() < 0.003
+
+
+def test_a_run_that_says_one_class_is_told():
+    target = [0, 1, 1, 0, 1, 1]
+    learned, constant = classified(target, [0, 1, 0, 0, 1, 1]), classified(target, [1] * 6)
+    assert not compare(learned, learned, "accuracy").constant
+    assert compare(learned, constant, "accuracy").constant
+    assert compare(constant, learned, "matthews_correlation").constant

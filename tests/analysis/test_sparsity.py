@@ -78,6 +78,11 @@ def test_counts_without_a_nominal_fraction():
     assert count_table(KEPT, TINY, None)["nominal"].isna().all()
 
 
+def test_a_global_fraction_is_asked_of_no_matrix_type():
+    table = count_table(KEPT, TINY, 0.25, False)
+    assert table["nominal"].notna().tolist() == [False] * 6 + [True, True]
+
+
 @pytest.mark.parametrize("shape", [(4, 6), (130, 256), (300, 7), (1, 1)])
 def test_block_fractions_against_a_slow_loop(shape):
     mask = np.random.default_rng(0).random(shape) < 0.3

@@ -1,3 +1,4 @@
+import math
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -39,8 +40,8 @@ def test_icon_is_transparent_where_nothing_is_kept():
 ANSWER = pd.DataFrame(
     [
         ("smp_s", 0.1, 0.60, 0.58, 0.62, 2, 3),
-        ("smp_s", 0.5, 0.67, 0.67, 0.67, 2, 1),
-        ("magnitude", 0.1, 0.5, 0.5, 0.5, 2, 1),
+        ("smp_s", 0.5, 0.67, math.nan, math.nan, 2, 1),
+        ("magnitude", 0.1, 0.5, math.nan, math.nan, 2, 1),
         ("dense", 1.0, 0.66, 0.65, 0.67, 2, 2),
     ],
     columns=["method", "remaining", "mean", "lowest", "highest", "n_tasks", "n_seeds"],

@@ -182,7 +182,7 @@ def test_the_spread_over_heads_is_told_with_and_without_the_regulariser(open_pag
     told = sentences(open_page("sparsity.py", usual.run_id).caption)
     spread = [f"{100 * spread_over_heads(run.kept_per_head, run.layout, HEAD_TYPES):.1f}" for run in (usual, plain)]
     assert f"Spread over heads, in points: RTE · SMP-S · 50 % {spread[0]}. Published: 12.4 with" in told
-    assert f"Here, RTE, SMP-S, 50 %: {spread[0]} with it, {spread[1]} without." in told
+    assert f"Here, RTE · SMP-S · 50 % · seed 0: {spread[0]} with it, {spread[1]} without." in told
 
 
 def test_a_run_that_vanished(open_page, write_run):
