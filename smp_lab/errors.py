@@ -7,19 +7,10 @@ and exits with status 1; a page shows it in place of its figure. Anything else t
 import errno
 
 # Errors of a place that a person named, not of the code that went there.
-_OF_THE_PLACE = frozenset(
-    {
-        errno.EACCES,
-        errno.EDQUOT,
-        errno.EISDIR,
-        errno.ELOOP,
-        errno.ENAMETOOLONG,
-        errno.ENOSPC,
-        errno.ENOTDIR,
-        errno.EPERM,
-        errno.EROFS,
-    }
-)
+_OF_THE_PLACE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR),
+    *(errno.ENOSPC, errno.EDQUOT, errno.ELOOP, errno.ENAMETOOLONG),
+}
 
 
 class SmpLabError(Exception):

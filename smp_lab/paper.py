@@ -7,28 +7,19 @@ contradicts itself too.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from smp_lab.errors import ConfigError
 from smp_lab.methods import SHARE, Method
+from smp_lab.tasks import TASKS
 
 CODE, TEXT = READINGS = ("paper-code", "paper-text")
 
 # Training examples of each task that the paper trains, from which the scripts' step numbers follow; SQuAD's are windows
 # of 384 tokens for BERT's tokenizer.
-_EXAMPLES: Mapping[str, int] = {
-    "mnli": 392_702,
-    "qqp": 363_846,
-    "qnli": 104_743,
-    "sst2": 67_349,
-    "cola": 8_551,
-    "stsb": 5_749,
-    "mrpc": 3_668,
-    "rte": 2_490,
-    "squad": 88_524,
-}
+_PUBLISHED = ("mnli", "qqp", "qnli", "sst2", "cola", "stsb", "mrpc", "rte")
+_EXAMPLES = {name: TASKS[name].n_train or 0 for name in _PUBLISHED} | {"squad": 88_524}
 _LARGE = ("mnli", "qqp", "qnli", "sst2")
 # Updates after the schedule has arrived, in the scripts of 3 to 50 %.
 _LAST_STEPS, _LAST_STEPS_OF_SQUAD = 30_000, 5_000

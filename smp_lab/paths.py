@@ -111,21 +111,6 @@ def task_files_folder(runs: Path, text: str) -> Path:
     return runs / TASK_FILES_FOLDER / hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def transfers_folder(runs: Path) -> Path:
-    """What masks of these runs score on other tasks: a file each."""
-    return runs / TRANSFERS_FOLDER
-
-
-def measurements_folder(runs: Path) -> Path:
-    """What was measured of masks after their training: a file each."""
-    return runs / MEASUREMENTS_FOLDER
-
-
-def imported_folder(runs: Path) -> Path:
-    """Masks that no run here made: a folder each."""
-    return runs / IMPORTED_FOLDER
-
-
 def weights_file(runs: Path, run_id: str) -> Path:
     """Trained weights of a dense run. They are not part of its record: nothing breaks where they are deleted."""
     return runs / WEIGHTS_FOLDER / run_id / "model.safetensors"

@@ -13,21 +13,16 @@ _PROCESS_IDS = Path("/proc/self/ns/pid")
 
 def this_process() -> str:
     """Handle of the present process: pid, start time since boot in seconds, and the machine's boot id."""
-    return _handle(psutil.Process())
+    return handle_of(psutil.Process())
 
 
 def find_process(handle: str) -> psutil.Process | None:
     """The very process, or None where it has ended, even if another has its pid now."""
     with suppress(psutil.NoSuchProcess, ValueError):
         process = psutil.Process(int(handle.split()[0]))
-        if same_process(_handle(process), handle):
+        if same_process(handle_of(process), handle):
             return process
     return None
-
-
-def handle_of(pid: int) -> str:
-    """Handle of a process that is there."""
-    return _handle(psutil.Process(pid))
 
 
 def has_ended(process: psutil.Process | None) -> bool:
@@ -65,7 +60,8 @@ def same_process(one: str, other: str) -> bool:
     return (pid, boot) == (other_pid, other_boot) and abs(float(start) - float(other_start)) < 0.05
 
 
-def _handle(process: psutil.Process) -> str:
+def handle_of(process: psutil.Process) -> str:
+    """Handle of a process that is there."""
     # Since boot: a clock that is set changes that as little as the pid, which alone is given again to others.
     boot = None
     while boot != (boot := psutil.boot_time()):

@@ -33,9 +33,6 @@ class Recipe:
         a new head.
     regularizer
         lambda_max.
-    movement_regularizer
-        The same of a method that trains weights beside scores and is told how much to keep. Sanh et al. (2020) have
-        none.
     regularizer_ramp, share_temperature, schedule, kl_direction, regression_head
         As in `smp_lab.settings`, for runs that look at them.
     schedule_fraction, schedule_steps
@@ -51,7 +48,6 @@ class Recipe:
     score_learning_rate: float | None = 2e-2
     weight_learning_rate: float | None = 1e-4
     regularizer: float = 400.0
-    movement_regularizer: float = 400.0
     regularizer_ramp: str = "code"
     share_temperature: float = 1.0
     schedule: str = "cubic"
@@ -162,7 +158,7 @@ def draft(
         recipe, task, method_info, remaining, encoder=encoder, taught=teacher is not None, examples=examples
     )
     if "regularizer" in chosen:
-        usual = replace(usual, regularizer=chosen["regularizer"], movement_regularizer=chosen["regularizer"])
+        usual = replace(usual, regularizer=chosen["regularizer"])
     settings = method_settings(usual, method_info)
     if "schedule_steps" in chosen:
         settings["schedule_fraction"] = None
@@ -208,7 +204,6 @@ def method_settings(recipe: Recipe, method: Method) -> dict[str, Any]:
     settings: dict[str, Any] = {
         name: value for name, value in vars(recipe).items() if name not in ("kl_direction", "regression_head")
     }
-    movement_regularizer = settings.pop("movement_regularizer")
     settings["head"] = "linear" if method.trains_weights else "label_words"
     settings["head_learning_rate"] = recipe.weight_learning_rate if method.trains_weights else _HEAD_LEARNING_RATE
     if not method.trains_weights:
@@ -217,10 +212,8 @@ def method_settings(recipe: Recipe, method: Method) -> dict[str, Any]:
         settings |= {"score_learning_rate": None, "regularizer": 0.0, "regularizer_ramp": None}
     elif method.trains_weights:
         settings["score_learning_rate"] = _SCORE_LEARNING_RATE_BESIDE_WEIGHTS
-        if method.remaining == SET:
-            settings["regularizer"] = movement_regularizer
-            if not movement_regularizer:
-                settings["regularizer_ramp"] = None
+        if method.remaining == SET and not recipe.regularizer:
+            settings["regularizer_ramp"] = None
     if method.masking != SHARE:
         settings["share_temperature"] = 1.0
     if method.by_threshold:
@@ -273,9 +266,11 @@ def get_recipe(
     paper.require_published(task)
     stated = paper.stated(name, task, method, remaining, encoder=encoder, taught=taught)
     values = {setting: value for setting, (value, _) in stated.items()}
+    if method.trains_weights and method.remaining == SET:
+        # Of movement pruning Sanh et al. (2020) have none.
+        values["regularizer"] = 0.0
     # A control trains nothing, whatever the epochs of the recipe.
-    values = {"epochs": 0.0, "schedule_fraction": None, "schedule_steps": None, "movement_regularizer": 0.0} | values
-    return Recipe(**values)
+    return Recipe(**{"epochs": 0.0, "schedule_fraction": None, "schedule_steps": None} | values)
 
 
 def _as_long(recipe: Recipe, updates: int, examples: int | None) -> Recipe:

@@ -157,24 +157,8 @@ def _trained(method: Method) -> bool:
     return not method.is_control
 
 
-def _trains_scores(method: Method) -> bool:
-    return method.trains_scores
-
-
-def _trains_weights(method: Method) -> bool:
-    return method.trains_weights
-
-
-def _has_schedule(method: Method) -> bool:
-    return method.has_schedule
-
-
 def _draws(method: Method) -> bool:
     return not method.is_control or method.name == "random"
-
-
-def _gives_probabilities(task: Task) -> bool:
-    return task.kind.gives_probabilities
 
 
 SETTINGS: Mapping[str, Setting] = {
@@ -267,7 +251,7 @@ SETTINGS: Mapping[str, Setting] = {
             type=float,
             optional=True,
             above=0,
-            methods=_trains_scores,
+            methods=lambda method: method.trains_scores,
             needed=True,
             default="the recipe's; 0.01 where weights are trained too",
             help="Learning rate of the scores; decays linearly to 0.",
@@ -277,7 +261,7 @@ SETTINGS: Mapping[str, Setting] = {
             type=float,
             optional=True,
             above=0,
-            methods=_trains_weights,
+            methods=lambda method: method.trains_weights,
             needed=True,
             help="Learning rate of the encoder's weights; decays linearly to 0.",
         ),
@@ -305,7 +289,7 @@ SETTINGS: Mapping[str, Setting] = {
             type=str,
             optional=True,
             choices={"cubic": "", "linear": ""},
-            methods=_has_schedule,
+            methods=lambda method: method.has_schedule,
             needed=True,
             default="cubic",
             help="How the remaining fraction falls from 1.",
@@ -317,7 +301,7 @@ SETTINGS: Mapping[str, Setting] = {
             lowest=0,
             highest=1,
             unit="of all steps",
-            methods=_has_schedule,
+            methods=lambda method: method.has_schedule,
             help="Share of all steps after which the final fraction, or tau, is reached.",
         ),
         Setting(
@@ -326,7 +310,7 @@ SETTINGS: Mapping[str, Setting] = {
             optional=True,
             lowest=0,
             unit="steps",
-            methods=_has_schedule,
+            methods=lambda method: method.has_schedule,
             help="Number of steps after which it is reached, in place of their share.",
         ),
         Setting(
@@ -343,7 +327,7 @@ SETTINGS: Mapping[str, Setting] = {
             name="regularizer",
             type=float,
             lowest=0,
-            methods=_trains_scores,
+            methods=lambda method: method.trains_scores,
             unused=0.0,
             help="Greatest weight of the score regulariser, lambda_max; 0 is off.",
         ),
@@ -353,7 +337,7 @@ SETTINGS: Mapping[str, Setting] = {
             optional=True,
             choices={"code": "over all steps", "paper": "with the sparsity"},
             spelled=True,
-            methods=_trains_scores,
+            methods=lambda method: method.trains_scores,
             default="code",
             help="How the weight of the regulariser grows from 0.",
         ),
@@ -373,7 +357,7 @@ SETTINGS: Mapping[str, Setting] = {
             type=str,
             optional=True,
             methods=_trained,
-            tasks=_gives_probabilities,
+            tasks=lambda task: task.kind.gives_probabilities,
             default="none",
             help="Learn from a dense fine-tuned model as well: the id of a dense run here whose weights are kept, or a "
             "folder or a model of the Hugging Face hub with a sequence-classification head.",
@@ -385,7 +369,7 @@ SETTINGS: Mapping[str, Setting] = {
             choices={"teacher_student": "KL(teacher || student)", "student_teacher": "KL(student || teacher)"},
             spelled=True,
             methods=_trained,
-            tasks=_gives_probabilities,
+            tasks=lambda task: task.kind.gives_probabilities,
             default="teacher_student",
             help="Which way the student's distance from its teacher is taken.",
         ),
@@ -395,7 +379,7 @@ SETTINGS: Mapping[str, Setting] = {
             optional=True,
             above=0,
             methods=_trained,
-            tasks=_gives_probabilities,
+            tasks=lambda task: task.kind.gives_probabilities,
             default="2",
             help="T of both models' softmax.",
         ),
@@ -406,7 +390,7 @@ SETTINGS: Mapping[str, Setting] = {
             lowest=0,
             highest=1,
             methods=_trained,
-            tasks=_gives_probabilities,
+            tasks=lambda task: task.kind.gives_probabilities,
             default="0.5",
             help="w in (1 - w) * task loss + w * T^2 * KL.",
         ),

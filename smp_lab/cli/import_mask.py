@@ -12,7 +12,8 @@ from smp_lab.cli.options import AsJson, extras_for, print_json, runs_option
 from smp_lab.errors import ConfigError, MaskFormatError
 from smp_lab.paths import cached_runs_folder, own_runs_folder
 from smp_lab.storage.formats import Asked, Base, Stored, open_mask
-from smp_lab.storage.imported import known_bases, save_imported
+from smp_lab.storage.imported import bases_of, save_imported
+from smp_lab.storage.runs import list_runs
 
 EXAMPLES = (
     "smp-lab import pruned-bert --task sst2 --metric accuracy=0.82 --examples 872",
@@ -60,7 +61,7 @@ def command(
     if not os.path.lexists(path):
         raise MaskFormatError(f"There is no file or folder {str(path)[:200]}.")
     folder = own_runs_folder() if runs is None else runs
-    bases = known_bases((folder, own_runs_folder(), cached_runs_folder()))
+    bases = bases_of(list_runs((folder, own_runs_folder(), cached_runs_folder())).records.values())
     opened = open_mask(
         path,
         _torch_file,

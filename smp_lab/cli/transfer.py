@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from smp_lab.cli.options import GlueFolder, Source, SquadFolder, extras_for, named_run, runs_option
-from smp_lab.paths import own_runs_folder, transfers_folder
+from smp_lab.paths import TRANSFERS_FOLDER, own_runs_folder
 from smp_lab.tasks import get_task
 from smp_lab.tasks.own import read_task_file
 
@@ -76,4 +76,4 @@ def command(
             source=source,
             write=typer.echo,
         )
-    typer.echo(f"kept in {transfers_folder(folder)}")
+    typer.echo(f"kept in {folder / TRANSFERS_FOLDER}")

@@ -62,63 +62,26 @@ TASK_COLORS = _Marks(
         "toy-span": "#A07EA0",
     },
 )
-# Methods of which there are published numbers alone have their marks too.
-METHOD_COLORS = _Marks(
-    _NEUTRAL_COLOR,
-    {
-        "smp_s": "#0072B2",
-        "smp_l": "#D55E00",
-        "smp_g": "#7283E8",
-        "smp_t": "#81B377",
-        "smp": "#1BA6D9",
-        "dense": "#3D6272",
-        "magnitude": "#60ACAC",
-        "movement": "#873743",
-        "soft_movement": "#64BD9B",
-        "l0": "#8128CF",
-        "random": "#747C74",
-        "magnitude_frozen": "#E69F00",
-        "cap": "#1E92A9",
-        "super_tickets": "#ABA04F",
-    },
-)
-METHOD_SYMBOLS = _Marks(
-    "circle",
-    {
-        "smp_s": "circle",
-        "smp_l": "square",
-        "smp_g": "hexagram",
-        "smp_t": "star-square",
-        "smp": "hexagon",
-        "dense": "star",
-        "magnitude": "triangle-up",
-        "movement": "diamond",
-        "soft_movement": "triangle-down",
-        "l0": "pentagon",
-        "random": "bowtie",
-        "magnitude_frozen": "star-triangle-up",
-        "cap": "cross",
-        "super_tickets": "x",
-    },
-)
-METHOD_DASHES = _Marks(
-    "solid",
-    {
-        "smp_s": "solid",
-        "smp_l": "dash",
-        "smp_g": "longdash",
-        "smp_t": "longdashdot",
-        "smp": "solid",
-        "dense": "dash",
-        "magnitude": "dot",
-        "movement": "dashdot",
-        "soft_movement": "longdashdot",
-        "l0": "longdash",
-        "random": "dot",
-        "magnitude_frozen": "dot",
-        "cap": "dot",
-        "super_tickets": "dot",
-    },
+# Colour, symbol and dash. Methods of which there are published numbers alone have their marks too.
+_METHODS = {
+    "smp_s": ("#0072B2", "circle", "solid"),
+    "smp_l": ("#D55E00", "square", "dash"),
+    "smp_g": ("#7283E8", "hexagram", "longdash"),
+    "smp_t": ("#81B377", "star-square", "longdashdot"),
+    "smp": ("#1BA6D9", "hexagon", "solid"),
+    "dense": ("#3D6272", "star", "dash"),
+    "magnitude": ("#60ACAC", "triangle-up", "dot"),
+    "movement": ("#873743", "diamond", "dashdot"),
+    "soft_movement": ("#64BD9B", "triangle-down", "longdashdot"),
+    "l0": ("#8128CF", "pentagon", "longdash"),
+    "random": ("#747C74", "bowtie", "dot"),
+    "magnitude_frozen": ("#E69F00", "star-triangle-up", "dot"),
+    "cap": ("#1E92A9", "cross", "dot"),
+    "super_tickets": ("#ABA04F", "x", "dot"),
+}
+METHOD_COLORS, METHOD_SYMBOLS, METHOD_DASHES = (
+    _Marks(neutral, {name: marks[place] for name, marks in _METHODS.items()})
+    for place, neutral in enumerate((_NEUTRAL_COLOR, "circle", "solid"))
 )
 
 # The two sides of a mask, where colours say neither task nor method; as in the picture of the method.

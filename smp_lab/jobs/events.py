@@ -214,3 +214,10 @@ def read_snapshot(file: Path, layout: EncoderLayout) -> Snapshot | None:
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, MaskFormatError):
         return None
+
+
+def clock(seconds: float) -> str:
+    """``3:12`` or ``1:03:12``."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

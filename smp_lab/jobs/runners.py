@@ -92,7 +92,7 @@ class LocalRunner:
     def start(self, words: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path) -> str:
         """As in `Runner`. The process outlives this one."""
         child = start_process([*self._command, *words], cwd, environment, log)
-        handle = handle_of(child.pid)
+        handle = handle_of(psutil.Process(child.pid))
         self._children[child.pid] = handle, child
         return handle
 

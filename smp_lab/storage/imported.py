@@ -27,7 +27,7 @@ from smp_lab.errors import ConfigError, MaskFormatError, RunExistsError, RunForm
 from smp_lab.layout import EncoderLayout
 from smp_lab.masks import MaskSet
 from smp_lab.metrics import METRICS
-from smp_lab.paths import MASK_RECORD_FILE, MASKS_FILE, imported_folder
+from smp_lab.paths import IMPORTED_FOLDER, MASK_RECORD_FILE, MASKS_FILE
 from smp_lab.storage.archives import Arrays
 from smp_lab.storage.array_files import (
     counts_fit,
@@ -39,7 +39,7 @@ from smp_lab.storage.array_files import (
 )
 from smp_lab.storage.formats import Base, Opened, named_base
 from smp_lab.storage.mask_records import IMPORTED, MaskRecord
-from smp_lab.storage.runs import RunRecord, list_runs
+from smp_lab.storage.runs import RunRecord
 from smp_lab.storage.sealed import sync_folder, write_durably
 from smp_lab.storage.store import Store
 from smp_lab.storage.versions import IMPORTED_VERSIONS, ImportedVersion1, Seal
@@ -238,7 +238,7 @@ IMPORTED_MASKS: Store[ImportedMask] = Store(
     kind="imported mask",
     id_name="mask_id",
     versions=IMPORTED_VERSIONS,
-    folder=imported_folder,
+    folder=IMPORTED_FOLDER,
     json_name=MASK_RECORD_FILE,
     id_of=lambda mask: mask.mask_id,
     build=_build,
@@ -253,13 +253,8 @@ _PUBLISHED = {
 }
 
 
-def known_bases(folders: Iterable[Path]) -> list[Base]:
-    """Encoders of the runs in some folders, then those that many masks are for."""
-    return bases_of(list_runs(folders).records.values())
-
-
 def bases_of(runs: Iterable[RunRecord]) -> list[Base]:
-    """The same of records."""
+    """Encoders of runs, then those that many masks are for."""
     found = [Base(run.config.base_model, run.config.base_model_sha256, run.layout) for run in runs]
     found += [named_base(name, layout) for name, layout in _PUBLISHED.items()]
     return list({base.sha256: base for base in found}.values())

@@ -21,7 +21,7 @@ import pandas as pd
 
 from smp_lab.config import canonical_json
 from smp_lab.errors import ConfigError, RunFormatError
-from smp_lab.paths import measurements_folder
+from smp_lab.paths import MEASUREMENTS_FOLDER
 from smp_lab.storage.store import Store
 from smp_lab.storage.versions import MEASUREMENT_VERSIONS, MeasurementVersion1
 from smp_lab.tasks import get_task
@@ -244,7 +244,7 @@ MEASUREMENTS: Store[MeasurementRecord] = Store(
     kind="measurement",
     id_name="measurement_id",
     versions=MEASUREMENT_VERSIONS,
-    folder=measurements_folder,
+    folder=MEASUREMENTS_FOLDER,
     json_name=None,
     id_of=lambda measurement: measurement.measurement_id,
     build=_build,

@@ -412,14 +412,9 @@ class RunRecord:
         RunFormatError, MaskFormatError
             At the first defect.
         """
-        readers = {
-            HISTORY_FILE: lambda: self.history,
-            MASKS_FILE: lambda: self.masks,
-            SCORES_FILE: lambda: self.scores,
-            PREDICTIONS_FILE: lambda: self.predictions,
-        }
         for name in self.files:
-            readers[name]()
+            # What a file holds is the property of its name.
+            getattr(self, Path(name).stem)
         with fenced(f"Run {self.run_id}"):
             extra = sorted({entry.name for entry in self.path.iterdir()} - {RECORD_FILE, *self.files})
         if extra:
@@ -554,7 +549,7 @@ RUNS: Store[RunRecord] = Store(
     kind="run",
     id_name="run_id",
     versions=RUN_VERSIONS,
-    folder=lambda runs: runs,
+    folder="",
     json_name=RECORD_FILE,
     others=(TRANSFERS_FOLDER, MEASUREMENTS_FOLDER, SHARED_MASKS_FOLDER, IMPORTED_FOLDER),
     id_of=lambda run: run.run_id,

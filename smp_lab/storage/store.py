@@ -74,7 +74,7 @@ class Store(Generic[Record]):
     versions
         Schema version -> the model of its content; see `smp_lab.storage.versions`.
     folder
-        Where records of the kind lie in a folder of runs.
+        Of records of the kind in a folder of runs; "" where they lie in that itself.
     json_name
         Name of the JSON file in the folder of a record; None where a record is that file alone, ``{id}.json``.
     others
@@ -91,7 +91,7 @@ class Store(Generic[Record]):
     kind: str
     id_name: str
     versions: Mapping[int, type[BaseModel]]
-    folder: Callable[[Path], Path]
+    folder: str
     json_name: str | None
     id_of: Callable[[Record], str]
     build: Callable[[Path, Mapping[str, Any], Any], Record]
@@ -109,7 +109,7 @@ class Store(Generic[Record]):
 
     def path_of(self, runs: Path, record_id: str) -> Path:
         """Where a record of this id lies in a folder of runs, written or not."""
-        return self.folder(runs) / (record_id if self.json_name else f"{record_id}{_SUFFIX}")
+        return runs / self.folder / (record_id if self.json_name else f"{record_id}{_SUFFIX}")
 
     def id_at(self, path: Path) -> str:
         """The id that a path says by its name."""
@@ -117,7 +117,7 @@ class Store(Generic[Record]):
 
     def entries(self, runs: Path) -> list[Path]:
         """Paths in a folder of runs that should be records of the kind, by name; raises `OSError`."""
-        paths = names_in(self.folder(runs), folders_alone=self.json_name is not None)
+        paths = names_in(runs / self.folder, folders_alone=self.json_name is not None)
         return [path for path in paths if path.name not in self.others]
 
     def paths(self, runs: Path) -> list[Path]:
@@ -128,7 +128,7 @@ class Store(Generic[Record]):
         RunFormatError
             If the folder is there and cannot be read.
         """
-        with fenced(f"Folder {self.folder(runs)} of {self.kind}s"):
+        with fenced(f"Folder {runs / self.folder} of {self.kind}s"):
             return self.entries(runs)
 
     def find(self, name: str, folders: Iterable[Path]) -> Record | None:
@@ -288,7 +288,7 @@ class Store(Generic[Record]):
         RunWriteError
             If nothing can be written where it would lie.
         """
-        folder = self.folder(runs)
+        folder = runs / self.folder
         nearest = next(place for place in (folder, *folder.parents) if place.exists())
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise RunWriteError(

@@ -23,7 +23,7 @@ import pandas as pd
 from smp_lab.config import canonical_json
 from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError
 from smp_lab.methods import get_method
-from smp_lab.paths import transfers_folder
+from smp_lab.paths import TRANSFERS_FOLDER
 from smp_lab.storage.predictions import predictions_table
 from smp_lab.storage.runs import RunRecord
 from smp_lab.storage.store import Store, cut
@@ -235,7 +235,7 @@ TRANSFERS: Store[TransferRecord] = Store(
     kind="transfer",
     id_name="transfer_id",
     versions=TRANSFER_VERSIONS,
-    folder=transfers_folder,
+    folder=TRANSFERS_FOLDER,
     json_name=None,
     id_of=lambda transfer: transfer.transfer_id,
     build=_build,

@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from smp_lab.jobs.events import clock
 from smp_lab.training.pruned_weights import PrunedWeights
 from smp_lab.training.trainer import Log
 
@@ -65,7 +66,7 @@ class Progress(TrainerCallback):
         remaining = self._log.evaluations[-1]["remaining"]
         line = (
             f"step {state.global_step:>{len(str(state.max_steps))}}/{state.max_steps}  {values}  "
-            f"remaining {100 * remaining:.2f} %  {_clock(spent)} spent, about {_clock(left)} left"
+            f"remaining {100 * remaining:.2f} %  {clock(spent)} spent, about {clock(left)} left"
         )
         with tqdm.external_write_mode():
             self._write(line)
@@ -143,9 +144,3 @@ class Events(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Say that there is a checkpoint."""
         self._add("save", step=state.global_step)
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

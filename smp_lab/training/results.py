@@ -62,15 +62,13 @@ def history_table(log: Log) -> pd.DataFrame:
     return pd.DataFrame(log.history, columns=list(HISTORY_COLUMNS)).astype(types)
 
 
-def predictions_table(trainer: PruningTrainer) -> pd.DataFrame:
-    """What the last evaluation said on each development example; columns as in `RunRecord.predictions`."""
-    return predictions_of(trainer.config.task_info, trainer.development, trainer.predictions)
-
-
 def predictions_of(
     task: Task, development: Sequence[DevelopmentSplit], predictions: Sequence[np.ndarray]
 ) -> pd.DataFrame:
-    """The same from the predictions of each split, in the order of its file."""
+    """What was said on each development example, from the predictions of each split in the order of its file.
+
+    Columns as in `RunRecord.predictions`.
+    """
     parts = []
     for number, (split, predicted) in enumerate(zip(development, predictions, strict=True)):
         columns = task.kind.table(predicted, split.targets)

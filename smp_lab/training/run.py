@@ -36,7 +36,7 @@ from smp_lab.training.processes import is_first_process, process_group_closed, s
 from smp_lab.training.progress import Events, Progress, add_event
 from smp_lab.training.provenance import code_version, provenance
 from smp_lab.training.recorder import SnapshotRecorder
-from smp_lab.training.results import history_table, predictions_table, results
+from smp_lab.training.results import history_table, predictions_of, results
 from smp_lab.training.stop import Interrupted, StopOnRequest, listening
 from smp_lab.training.teachers import kept_logits
 from smp_lab.training.trainer import Log, PruningTrainer, training_arguments
@@ -237,6 +237,6 @@ def _train(
         history=history_table(log),
         masks=model.pruned.mask_set(),
         scores=snapshots.score_history(model.pruned),
-        predictions=predictions_table(trainer),
+        predictions=predictions_of(trainer.config.task_info, trainer.development, trainer.predictions),
         lease=lease,
     )

@@ -37,7 +37,7 @@ from smp_lab.training.model import build_model
 from smp_lab.training.prepare import Prepared, prepare
 from smp_lab.training.provenance import code_version, provenance
 from smp_lab.training.recorder import SnapshotRecorder
-from smp_lab.training.results import predictions_table
+from smp_lab.training.results import predictions_of
 from smp_lab.training.trainer import Log, PruningTrainer, training_arguments
 
 RANDOM, MAGNITUDE = "random", "magnitude_frozen"
@@ -293,7 +293,7 @@ def _evaluate(
             "kept": mask.masks.kept_total,
             "n_weights": mask.masks.layout.n_weights,
         },
-        predictions=predictions_table(trainer),
+        predictions=predictions_of(trainer.config.task_info, trainer.development, trainer.predictions),
     )
 
 

@@ -187,7 +187,7 @@ def pick_runs(index: Listing[RunRecord], page: str) -> None:
     page
         The page that is drawn: the choice goes along to another one.
     """
-    asked = links.runs_in_url()
+    asked = st.query_params.get_all(links.RUNS)
     if not asked and st.session_state.get("page", page) != page:
         asked = st.session_state.get(links.RUNS, [])
     st.session_state["page"] = page

@@ -18,11 +18,6 @@ SPARSITY, OVERLAP, HISTORY, CURVES, SCORES = "sparsity.py", "overlap.py", "histo
 OPEN_MASK, TRY, COST = "open_mask.py", "try_masks.py", "cost.py"
 
 
-def runs_in_url() -> list[str]:
-    """Run ids that the URL names, known or not."""
-    return st.query_params.get_all(RUNS)
-
-
 def not_yet_read() -> dict[str, list[str]]:
     """What the URL asks of widgets that have no value yet; for `not_taken`, before they are drawn."""
     return {key: st.query_params.get_all(key) for key in st.query_params if key not in st.session_state}

@@ -23,7 +23,7 @@ from smp_lab.figures import live as figures
 from smp_lab.figures import scores as score_figures
 from smp_lab.figures.sparsity import plot_remaining_per_head
 from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES, METRIC_TITLES
-from smp_lab.jobs.events import Follower, LiveRun, Snapshot, newest_snapshot_file, read_snapshot
+from smp_lab.jobs.events import Follower, LiveRun, Snapshot, clock, newest_snapshot_file, read_snapshot
 from smp_lab.jobs.queue import QUEUED, Job, Queue
 from smp_lab.jobs.whereabouts import Whereabouts, unfinished_runs
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout
@@ -124,7 +124,7 @@ def _show_figures_of(live: LiveRun) -> None:
         # As wide as its last step will be: what stands beside it does not move as it counts.
         widest = f"{live.total_steps:,} / {live.total_steps:,}"
         st.metric("Step", f"{live.step:,} / {live.total_steps:,}", width=20 * len(widest))
-        st.metric("Time left", "-" if left is None else _clock(left), width=110)
+        st.metric("Time left", "-" if left is None else clock(left), width=110)
         st.metric("Steps a second", "-" if speed is None else f"{speed:.3g}", width=130)
         st.metric("Kept", percent(row["kept"] / live.layout.n_weights) if row else "-", width=110)
         st.metric("Loss", f"{row['loss']:.3f}" if row else "-", width=110)
@@ -143,12 +143,6 @@ def _show_log(queue: Queue, job: Job) -> None:
         st.code(tail, language=None)
     else:
         st.caption("It printed nothing here; a run from a terminal prints there.")
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 def ghost_of(live: LiveRun, index: Listing[RunRecord]) -> RunRecord | None:

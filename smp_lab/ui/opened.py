@@ -13,7 +13,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from smp_lab.errors import JobError
 from smp_lab.jobs.imports import Imported, import_file
-from smp_lab.paths import imported_folder, named_path, own_runs_folder
+from smp_lab.paths import named_path, own_runs_folder
 from smp_lab.storage.imported import IMPORTED_MASKS, ImportedMask
 from smp_lab.ui import safety, session
 
@@ -80,6 +80,6 @@ def is_kept(mask: ImportedMask) -> bool:
 def keep(mask: ImportedMask) -> None:
     """Copy a mask of this session to one's own runs; raises `JobError` or `RunWriteError`."""
     safety.require_change_allowed()
-    target = imported_folder(own_runs_folder()) / mask.mask_id
+    target = IMPORTED_MASKS.path_of(own_runs_folder(), mask.mask_id)
     with IMPORTED_MASKS.writing(target) as temporary:
         shutil.copytree(mask.path, temporary)

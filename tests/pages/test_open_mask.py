@@ -38,7 +38,7 @@ def test_a_file_is_opened_for_the_session_and_kept_on_request(open_page, runs, f
     app.text_input(key="mask_path").set_value(str(file)).run()
     assert "Read as dictionary of masks" in sentences(app.success)
     assert "of the encoders known here it alone has these shapes" in sentences(app.success)
-    assert "keeps least" in sentences(app.markdown) and "together" not in sentences(app.markdown)
+    assert "All layers keep as much (25 %)." in sentences(app.markdown)
     assert len(charts(app)) == 1 and not app.exception
     assert not IMPORTED_MASKS.list([runs]).records
     next(button for button in app.button if "Keep" in button.label).click().run()

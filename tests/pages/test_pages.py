@@ -14,12 +14,12 @@ from smp_lab.analysis.sparsity import spread_over_heads
 from smp_lab.layout import HEAD_TYPES
 from smp_lab.paths import (
     HISTORY_FILE,
+    IMPORTED_FOLDER,
     MASKS_FILE,
     RECORD_FILE,
-    imported_folder,
+    TRANSFERS_FOLDER,
     jobs_folder,
     pages_folder,
-    transfers_folder,
     unfinished_folder,
 )
 from smp_lab.ui import cache
@@ -97,7 +97,7 @@ def test_folders_of_strangers_beside_a_whole_run(open_page, write_run, runs, tmp
     (pipe.path / RECORD_FILE).unlink()
     os.mkfifo(pipe.path / RECORD_FILE)
     away.path.symlink_to(away.path.rename(tmp_path / away.run_id))
-    for place in (jobs_folder(runs), transfers_folder(runs), imported_folder(runs), unfinished_folder(runs, "x")):
+    for place in (jobs_folder(runs), runs / TRANSFERS_FOLDER, runs / IMPORTED_FOLDER, unfinished_folder(runs, "x")):
         place.mkdir(parents=True)
         os.mkfifo(place / "pipe.json")
         (place / os.fsdecode(b"r\xffn")).write_bytes(b"\xff")

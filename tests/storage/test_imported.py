@@ -10,7 +10,7 @@ from conftest import TINY, make_run, random_masks
 from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError
 from smp_lab.paths import MASK_RECORD_FILE, MASKS_FILE
 from smp_lab.storage.formats import Opened, named_base
-from smp_lab.storage.imported import IMPORTED_MASKS, known_bases, save_imported
+from smp_lab.storage.imported import IMPORTED_MASKS, bases_of, save_imported
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.sealed import to_json
 
@@ -50,7 +50,7 @@ def test_it_is_no_run_and_does_not_disturb_runs(runs):
 def test_bases_are_those_of_runs_and_published_ones(runs):
     run = make_run(runs)
     save(runs)
-    assert [base.name for base in known_bases([runs])] == [run.config.base_model, "bert-base-uncased", "roberta-base"]
+    assert [base.name for base in bases_of([run])] == [run.config.base_model, "bert-base-uncased", "roberta-base"]
 
 
 @pytest.mark.parametrize("facts", [{"task": "nothing"}, {"metric": "accuracy"}, {"metric": "accuracy", "value": 82.0}])

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from smp_lab.figures.lesson.slopes import plot_slopes
-from smp_lab.lesson.slopes import N_WEIGHTS, Bench, bench
+from smp_lab.lesson.slopes import N_WEIGHTS, bench
 from smp_lab.lesson.training import Settings
 from smp_lab.ui.glossary import explain
 from smp_lab.ui.lesson import frame
@@ -35,6 +35,8 @@ WORDS = (
     "The loss is a staircase in the score: flat, but for one jump where the weight passes the cut. So its true "
     "gradient is zero almost everywhere, and SMP takes the slope in the mask instead, as if M could be any number."
 )
+
+_bench = st.cache_resource(max_entries=1, show_spinner=False)(bench)
 
 
 def show() -> None:
@@ -89,11 +91,6 @@ def show() -> None:
                 )
             ),
         )
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _bench() -> Bench:
-    return bench()
 
 
 def _settings(straight_through: bool) -> Settings:
