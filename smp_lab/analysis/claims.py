@@ -271,9 +271,10 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
             "claim": table["claim"].str.rstrip("."),
             "in the paper": table["source"],
             "remaining %": table["level"].map(lambda level: f"{100 * level:g}"),
-            "published": points["published"] + taught,
             "encoder": table["base_model"].replace("", "-"),
+            "published": points["published"] + taught,
             "measured": points["measured"],
+            "verdict": table["verdict"],
             "tasks for it, against it, in all": [
                 f"{row['tasks_for']}, {row['tasks_against']}, {row['tasks'].count(',') + 1}" if row["tasks"] else "-"
                 for row in table.to_dict("records")
@@ -282,6 +283,5 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
                 ", ".join(TASKS[task].title for task in tasks.split(", ")) if tasks else "-"
                 for tasks in table["constant"]
             ],
-            "verdict": table["verdict"],
         }
     )
