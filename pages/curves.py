@@ -80,8 +80,8 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
             default=[_TABLES],
             key="published",
             bind="query-params",
-            help=f"{SOURCE}, BERT-base and RoBERTa-base: other encoders than the measured ones, so their level is not "
-            "comparable, their shape is. Values of figure 1 are read from the picture, to about 0.1.",
+            help=f"{SOURCE}, BERT-base and RoBERTa-base: of another encoder the level is not comparable, the shape is. "
+            "Values of figure 1 are read from the picture, to about 0.1.",
         )
         intervals = st.toggle(
             "Dev-set intervals",

@@ -48,7 +48,7 @@ def main() -> None:
             (figures.plot_remaining, progress, "remaining-over-training", "Remaining weights in percent and schedule"),
         ),
         (
-            (figures.plot_loss, progress, "task-loss", "Task loss"),
+            (figures.plot_loss, progress, "task-loss", "Training loss"),
             (figures.plot_regularizer, progress, "regularizer", "Regulariser R and its weight lambda"),
         ),
     )
@@ -64,7 +64,7 @@ def main() -> None:
         x,
         color,
         key="flips",
-        alt=f"Weights that change sides in a step, forced by the schedule and truly swapped, {named}",
+        alt=f"Weights that change sides in a step, forced because fewer are kept, and truly swapped, {named}",
         min_width=640,
     )
 

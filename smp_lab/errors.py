@@ -83,8 +83,9 @@ def sentence_of(error: BaseException) -> str | None:
         return str(error)
     if is_out_of_memory(error):
         return (
-            f"There is not enough memory ({first_line(error)[:200]}). Take a smaller --batch-size or --max-length, or "
-            "close what else runs. A run that has a checkpoint resumes from it by the same command."
+            f"There is not enough memory ({first_line(error)[:200]}). Close what else runs and start the same command "
+            "again: a run that has a checkpoint resumes from it. With a smaller --batch-size or --max-length smp-lab "
+            "train takes less, and makes another run."
         )
     if isinstance(error, OSError) and error.errno in _OF_THE_PLACE:
         return (

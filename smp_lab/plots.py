@@ -167,7 +167,7 @@ def remaining_over_training(
 
 
 def flips(runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = TASK) -> go.Figure:
-    """Weights that change sides in a step: forced by the schedule, and swapped."""
+    """Weights that change sides in a step: forced because fewer are kept, and swapped."""
     tables = [training_history.flips(run.history) for run in runs]
     return history_figures.plot_flips(_of_runs(runs, tables), x, color_by)
 

@@ -154,6 +154,8 @@ def draft(
     if unknown := sorted(set(changes) - set(CHANGEABLE)):
         raise ConfigError(f"Unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(CHANGEABLE))}.")
     chosen = {name: value for name, value in changes.items() if value is not None}
+    # Of more examples than are named none is trained on.
+    examples = min((n for n in (chosen.get("train_examples"), examples) if n), default=None)
     usual = get_recipe(
         recipe, task, method_info, remaining, encoder=encoder, taught=teacher is not None, examples=examples
     )

@@ -212,7 +212,7 @@ SETTINGS: Mapping[str, Setting] = {
             name="head",
             type=str,
             choices={"label_words": "frozen", "linear": "trained"},
-            default="linear where a method trains weights, else label_words",
+            default="linear where a method trains weights or the task has no label words, else label_words",
             help="What scores the classes.",
         ),
         Setting(
@@ -224,7 +224,7 @@ SETTINGS: Mapping[str, Setting] = {
             optional=True,
             choices={"poles": "a score between two words", "mse": "one word's score as it is"},
             tasks=lambda task: task.kind is NUMBER,
-            default="poles",
+            default="the recipe's; desk: poles",
             help="How label words score a number.",
         ),
         Setting(
@@ -271,7 +271,7 @@ SETTINGS: Mapping[str, Setting] = {
             optional=True,
             above=0,
             methods=_trained,
-            default="the weights' where a method trains them, else 3e-5",
+            default="the recipe's rate of the weights where a method trains them, else 3e-5",
             help="Learning rate of a linear head; decays linearly to 0.",
         ),
         Setting(
@@ -291,7 +291,7 @@ SETTINGS: Mapping[str, Setting] = {
             choices={"cubic": "", "linear": ""},
             methods=lambda method: method.has_schedule,
             needed=True,
-            default="cubic",
+            default="the recipe's; desk: cubic",
             help="How the remaining fraction falls from 1.",
         ),
         Setting(
@@ -338,7 +338,7 @@ SETTINGS: Mapping[str, Setting] = {
             choices={"code": "over all steps", "paper": "with the sparsity"},
             spelled=True,
             methods=lambda method: method.trains_scores,
-            default="code",
+            default="the recipe's; desk: code",
             help="How the weight of the regulariser grows from 0.",
         ),
         Setting(
@@ -370,7 +370,7 @@ SETTINGS: Mapping[str, Setting] = {
             spelled=True,
             methods=_trained,
             tasks=lambda task: task.kind.gives_probabilities,
-            default="teacher_student",
+            default="the recipe's; desk: teacher_student",
             help="Which way the student's distance from its teacher is taken.",
         ),
         Setting(

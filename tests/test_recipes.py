@@ -167,3 +167,9 @@ def test_a_draft_is_checked(changes, sentence):
 
 def test_one_command_asks_for_one_run_on_every_machine():
     assert {draft(task, "smp_s", remaining=0.5).precision for task in TASKS} == {"fp32"}
+
+
+def test_the_desk_recipe_of_a_part_of_squad_makes_as_many_updates():
+    """500 updates of 16: 1,000 windows or fewer are 63 batches, 7 whole passes."""
+    assert draft("squad", "smp_s", remaining=0.5, train_examples=1000).epochs == 7
+    assert draft("squad", "smp_s", remaining=0.5, train_examples=5000, examples=1000).epochs == 7

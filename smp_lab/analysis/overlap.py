@@ -196,15 +196,16 @@ def describe_pairs(pairs: pd.DataFrame, masks: Sequence[Mask], labels: Mapping[s
     Returns
     -------
     DataFrame
-        The same with label_a, label_b, task_a, task_b, method_a, method_b (text; empty where it is not known), kind
-        (one of `PAIR_KINDS`) and capped: whether unequal remaining fractions alone keep phi_within below `LOW_CAP`.
+        The same with label_a, label_b, task_a, task_b, method_a, method_b (text; empty where it is not known, and of
+        a control, which has one mask for all tasks, no task), kind (one of `PAIR_KINDS`) and capped: whether unequal
+        remaining fractions alone keep phi_within below `LOW_CAP`.
     """
     by_id = {mask.mask_id: mask for mask in masks}
     facts = {
         f"{name}_{side}": [value(by_id[mask_id]) for mask_id in pairs[f"run_{side}"]]
         for name, value in (
             ("label", lambda mask: labels[mask.mask_id]),
-            ("task", lambda mask: mask.config.task if mask.config else mask.task or ""),
+            ("task", lambda mask: mask.task or ""),
             ("method", lambda mask: mask.config.method if mask.config else ""),
         )
         for side in "ab"

@@ -66,7 +66,7 @@ def run_card(
         for metric in config.task_info.metrics
         if metric.endswith(suffix)
     }
-    few = part_of_the_data(config.task_info, results.get("n_train_examples"))
+    few = part_of_the_data(config.task_info, results.get("n_train_examples")) or _fewer(config)
     return {
         "run_id": config.run_id,
         "recipe": _recipe(config, results.get("n_train_examples")),
@@ -88,7 +88,8 @@ def run_card(
             "trainable_parameters": results["trainable_parameters"],
             "new_parameters": results["new_parameters"],
         },
-        "deviations": deviations(config, layout) + (few or _fewer(config)),
+        # A control learns from none.
+        "deviations": deviations(config, layout) + ([] if config.method_info.is_control else few),
         "command": command,
     }
 
@@ -107,7 +108,7 @@ def part_of_the_data(task: Task, n_train_examples: int | None) -> list[str]:
         return []
     return [
         f"Learned from {n_train_examples:,} of {task.title}'s {task.n_train:,} training examples: the value says "
-        "little about how good such a mask can be."
+        "little about how good such a run can be."
     ]
 
 

@@ -139,20 +139,26 @@ def _sentences(per_layer: pd.DataFrame, per_head: pd.DataFrame) -> str:
     least, most = layers.iloc[-1], layers.iloc[0]
     n_runs = per_layer["run_id"].nunique()
     together = f", over {n_runs} runs together" if n_runs > 1 else ""
-    best = [
-        f"{head['layer']:.0f}.{head['head']:.0f} ({percent(head['remaining'])})" for _, head in heads.head(2).iterrows()
-    ]
     of_layers = (
         f"All layers keep as much ({percent(least['remaining'])}{together}). "
         if least["remaining"] == most["remaining"]
         else f"Layer {least['layer']:.0f} keeps least ({percent(least['remaining'])}{together}), "
         f"layer {most['layer']:.0f} most ({percent(most['remaining'])}). "
     )
-    return (
-        f"{of_layers}Of the attention heads "
-        f"{' and '.join(best)} keep{'s' * (len(best) == 1)} most, named by layer and head."
-        + _kept_whole(per_layer[per_layer["matrix_type"] != ALL_TYPES])
-    )
+    return f"{of_layers}{_of_heads(heads)}{_kept_whole(per_layer[per_layer['matrix_type'] != ALL_TYPES])}"
+
+
+def _of_heads(heads: pd.DataFrame) -> str:
+    """Which of `ranked` heads keep most; how many, where more than two share the first place."""
+    highest = heads["remaining"].iloc[0]
+    n_first = int((heads["remaining"] == highest).sum())
+    if n_first > 2:
+        some = f"{n_first} of {len(heads)} attention heads keep most"
+        return f"{'All attention heads keep as much' if n_first == len(heads) else some} ({percent(highest)})."
+    best = [
+        f"{head['layer']:.0f}.{head['head']:.0f} ({percent(head['remaining'])})" for _, head in heads.head(2).iterrows()
+    ]
+    return f"Of the attention heads {' and '.join(best)} keep{'s' * (len(best) == 1)} most, named by layer and head."
 
 
 def _kept_whole(matrices: pd.DataFrame) -> str:

@@ -36,7 +36,7 @@ def progress(history: pd.DataFrame, n_weights: int) -> pd.DataFrame:
 
 
 def flips(history: pd.DataFrame) -> pd.DataFrame:
-    """Changes of the mask at each logged step: those the schedule forces apart from true swaps.
+    """Changes of the mask at each logged step: those forced because fewer are kept apart from true swaps.
 
     A step that takes 40 weights out and 5 in must lose 35 to follow its schedule; the other 5 out were exchanged for
     the 5 in.

@@ -121,19 +121,21 @@ def command(
             return
         scored, sized = evaluate(mask, chosen, folder, cuts=(0, *(cut or ())), own_head=own_head, **asked)
     if as_json:
-        print_json({record.measurement_id: record.table for record in (scored, sized)})
+        print_json({record.measurement_id: record.table for record in (scored, sized) if record})
         return
-    parameters = sized.table.set_index("cut")
+    sizes = [] if sized is None else sized.table.to_dict("records")
+    left = {size["cut"]: size["parameters"] / size["published"] for size in sizes}
     for row in scored.table.to_dict("records"):
-        size, majority = parameters.loc[row["cut"]], row["majority"]
+        majority = row["majority"]
         # A correlation, or a span, has none.
         beside = "" if math.isnan(majority) else f"; majority-class baseline {majority:.4f}"
         typer.echo(
             f"cut {row['cut']}: {row['metric']} {row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f} on "
-            f"{row['n_examples']:,} examples{beside}), "
-            f"{size['parameters'] / size['published']:.1%} of the encoder's parameters"
+            f"{row['n_examples']:,} examples{beside})"
+            + (f", {left[row['cut']]:.1%} of the encoder's parameters" if row["cut"] in left else "")
         )
-    typer.echo(f"Kept as {scored.path.name} and {sized.path.name} in {scored.path.parent}")
+    kept = " and ".join(record.path.name for record in (scored, sized) if record)
+    typer.echo(f"Kept as {kept} in {scored.path.parent}" + ("" if sized else "; it has no compact form here"))
 
 
 def _print_heads(record: MeasurementRecord, as_json: bool) -> None:

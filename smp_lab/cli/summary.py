@@ -116,6 +116,9 @@ def _cuts(folder: Path, labels: Mapping[str, str]) -> tuple[pd.DataFrame, pd.Dat
     measured = list(MEASUREMENTS.list([folder]).records.values())
     cuts, times = cut_table(measured, labels), time_table(measured, labels)
     if cuts.empty:
-        raise RunFormatError(f"No compact form of the runs in {folder} was measured. `smp-lab evaluate` measures one.")
+        raise RunFormatError(
+            f"No compact form of the runs in {folder} was measured. `smp-lab evaluate RUN --cut 10 --runs {folder}` "
+            "measures one."
+        )
     size = (times["threads"] == 1) & (times["batch"] == 32) & (times["length"] == 32)
     return cuts, cut_cells(cuts, times[size])

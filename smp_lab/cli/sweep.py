@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from smp_lab.training.sweep import Sweep
 
 EXAMPLES = (
-    "smp-lab sweep --list",
+    "smp-lab sweep --list --glue-dir ~/glue",
     "smp-lab sweep --glue-dir ~/glue --jobs 2 --background",
     "smp-lab sweep my-grid.toml --runs runs --group 1",
     "smp-lab sweep my-grid.toml --runs /shared/runs --on ray --cpus 4",

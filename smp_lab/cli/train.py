@@ -127,8 +127,8 @@ def command(
     """Train a mask and keep it as a run.
 
     Prints a line per evaluation. Ctrl-C leaves a checkpoint, and the same command resumes from it; a run that is cut
-    off otherwise resumes from its last checkpoint, about two minutes back at most. Several devices share a run as
-    several processes (torchrun --nproc-per-node 2 -m smp_lab.cli train ...), and stop and resume like one.
+    off otherwise resumes from its last checkpoint, about two minutes of training back at most. Several devices share a
+    run as several processes (torchrun --nproc-per-node 2 -m smp_lab.cli train ...), and stop and resume like one.
 
     The same command gives the same mask bit for bit on the same machine with as many CPU threads (OMP_NUM_THREADS).
     With another number sums are taken in another order and the masks drift apart: as many weights are kept, but after

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -41,8 +42,9 @@ _PANELS_PER_ROW = 3
 # In a legend; 1000 is what plotly gives to all others.
 _AFTER_MEASURED = 1001
 _BASELINE = "Majority-class baseline"
-_HOVER_SPREAD = "<br>95 % interval of the dev set %{customdata[1]:.1f} to %{customdata[2]:.1f}, n = %{customdata[0]:,}"
-_RUN_HOVER = f"%{{y:.1f}} at %{{x:.2f}} %, seed %{{customdata[3]}}{_HOVER_SPREAD}<br>%{{customdata[4]}}"
+_RUN_HOVER = (
+    "%{y:.1f} at %{x:.2f} %, seed %{customdata[2]}<br>%{customdata[1]}n = %{customdata[0]:,}<br>%{customdata[3]}"
+)
 _PUBLISHED_HOVER = "%{y:.1f} at %{x:.3g} %<br>%{customdata[0]}<br>%{customdata[1]}%{customdata[2]}"
 
 
@@ -124,7 +126,7 @@ def plot_curves(
         figure,
         title,
         "Filled: measured, a dot per seed; line: mean, dense dashed"
-        "<br>Hollow: published, another encoder; with a dot inside: read from a figure",
+        "<br>Hollow: published, or told of an imported mask; with a dot inside: read from a figure",
         height=100 + rows * (420 if len(every) == 1 else 290),
     )
     figure.update_layout(margin_t=100)
@@ -162,7 +164,7 @@ def plot_difference(
         figure,
         title,
         "Main metric in points of 100, against dense of the same encoder"
-        "<br>Filled: measured. Hollow: published; with a dot inside: read from a figure",
+        "<br>Filled: measured. Hollow: published, or told of an imported mask; with a dot inside: read from a figure",
         height=460,
     )
     letters = _letters(runs)
@@ -305,9 +307,9 @@ def _add_means(
             **cell,
         }
         named.add(str(name))
-        spread = "<br>sd over seeds %{customdata[2]:.1f}" if (line["n_seeds"] > 1).any() else ""
-        hover = f"mean %{{y:.1f}} of %{{customdata[0]}} seeds, n = %{{customdata[1]:,}}{spread}"
-        data = line[["n_seeds", "n_examples", "sd"]].assign(sd=100 * line["sd"])
+        hover = "mean %{y:.1f} of %{customdata[0]} seeds, n = %{customdata[1]:,}%{customdata[2]}"
+        spread = ["" if np.isnan(sd) else f"<br>sd over seeds {100 * sd:.1f}" for sd in line["sd"]]
+        data = line[["n_seeds", "n_examples"]].assign(spread=spread)
         if method == "dense":
             for (_, level), row in zip(line.iterrows(), data.to_numpy().tolist(), strict=True):
                 # A level reaches over the panel, wherever the measured runs lie.
@@ -337,6 +339,11 @@ def _add_runs(
     for name, dots in runs.groupby("name", sort=False):
         method = dots["method"].iloc[0]
         color = METHOD_COLORS[method]
+        # Written here: plotly would print what is not known as 0.
+        spread = [
+            "" if np.isnan(low) else f"95 % interval of the dev set {100 * low:.1f} to {100 * high:.1f}, "
+            for low, high in dots[["low", "high"]].to_numpy(float)
+        ]
         bars = {
             "type": "data",
             "symmetric": False,
@@ -348,9 +355,7 @@ def _add_runs(
         figure.add_scatter(
             x=100 * dots["remaining"],
             y=100 * dots["value"],
-            customdata=dots[["n_examples", "low", "high", "seed", "run_id"]].assign(
-                low=100 * dots["low"], high=100 * dots["high"]
-            ),
+            customdata=dots.assign(spread=spread)[["n_examples", "spread", "seed", "run_id"]],
             error_y=bars if intervals else None,
             **_marks(str(name), letters, color),
             name=_with_letter(str(name), letters),

@@ -220,7 +220,7 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
         )
     colors = TASK_COLORS if color_by == TASK else METHOD_COLORS
     for value, rows in table.groupby("shared"):
-        name, color = f"two {color_by}s", REMOVED_COLOR
+        name, color = "other pairs", REMOVED_COLOR
         if value:
             entry = get_task(str(value)) if color_by == TASK else get_method(str(value))
             name, color = entry.title, colors[entry.name]
@@ -393,8 +393,8 @@ def plot_regions(table: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
     runs = list(names)
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.03, row_heights=[220, 26 * len(runs)])
     members = [" and ".join(names[run] for run in runs if row[run]) for row in regions.to_dict("records")]
-    facts = np.column_stack([members, regions["expected"], regions["lift"]]).astype(object)
-    facts[:, 1:] = regions[["expected", "lift"]].to_numpy()
+    lift = ["" if np.isnan(value) else f" (x {value:.2f})" for value in regions["lift"]]
+    facts = pd.DataFrame({"members": members, "expected": regions["expected"], "lift": lift})
     figure.add_bar(
         x=regions.index,
         y=regions["expected"],
@@ -412,7 +412,7 @@ def plot_regions(table: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
         width=0.45,
         marker={"color": KEPT_COLOR, "line": {"width": 0}},
         customdata=facts,
-        hovertemplate="%{customdata[0]}<br>%{y:,} weights; %{customdata[1]:,.0f} by chance (x %{customdata[2]:.2f})"
+        hovertemplate="%{customdata[0]}<br>%{y:,} weights; %{customdata[1]:,.0f} by chance%{customdata[2]}"
         "<extra></extra>",
         row=1,
         col=1,
@@ -512,15 +512,19 @@ def _levels(table: pd.DataFrame, measure: str) -> dict[str, str]:
 def _facts(table: pd.DataFrame, measure: str) -> Array:
     """Customdata of points that stand for pairs; see `_COUNTS` and `_pair_hover`."""
     columns = ["run_a", "run_b", "n_a", "n_b", "n_both", "expected", "label_a", "label_b", measure]
-    return table[[*columns, *_levels(table, measure)]].to_numpy(object)
+    facts = table[[*columns, *_levels(table, measure)]].to_numpy(object)
+    # Written here: plotly would print what is not known as 0.
+    for place in range(columns.index(measure), facts.shape[1]):
+        facts[:, place] = ["not known" if np.isnan(value) else f"{value:z.4g}" for value in facts[:, place]]
+    return facts
 
 
 def _pair_hover(table: pd.DataFrame, measure: str) -> str:
     lines = [
         "A: %{customdata[6]}<br>B: %{customdata[7]}",
-        f"{SCALES[measure].title}: %{{customdata[8]:.4g}}",
+        f"{SCALES[measure].title}: %{{customdata[8]}}",
         *(
-            f"{words}: %{{customdata[{place}]:.4g}}"
+            f"{words}: %{{customdata[{place}]}}"
             for place, words in enumerate(_levels(table, measure).values(), start=9)
         ),
         f"{_COUNTS}<extra></extra>",

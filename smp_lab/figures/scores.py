@@ -451,7 +451,7 @@ def plot_snapshot_flips(table: pd.DataFrame, color_by: str = TASK) -> go.Figure:
     if table.empty:
         return empty_figure(title, "Flips lie between two snapshots, and no run has recorded more than one.")
     kinds = {
-        "forced": "Forced by the schedule",
+        "forced": "Forced: fewer are kept",
         "swaps_within": "Swapped inside a matrix",
         "swaps_between": "Moved between matrices",
     }

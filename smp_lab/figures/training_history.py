@@ -61,14 +61,14 @@ def _add_lines(
 
 
 def plot_loss(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
-    """Task loss at each logged step, a line per run."""
-    title = "Task loss"
+    """Training loss at each logged step, a line per run."""
+    title = "Training loss"
     if table.empty:
         return empty_figure(title, _NO_RUN)
-    figure = new_figure(title, "On training batches, without the regulariser", height=320)
+    figure = new_figure(title, "Without the regulariser; with a teacher, its loss is in it", height=320)
     _add_lines(figure, table, x, "loss", color_by, "%{y:.4f}")
     figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
-    figure.update_yaxes(title_text="Loss (nats)", rangemode="tozero")
+    figure.update_yaxes(title_text="Loss", rangemode="tozero")
     return _add_legend(figure, table)
 
 
@@ -80,7 +80,7 @@ def plot_regularizer(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
     _add_lines(figure, table, x, "regularizer", color_by, "R %{y:.4f}", row=1, col=1)
     _add_lines(figure, table, x, "regularizer_weight", color_by, "lambda %{y:.1f}", row=2, col=1)
-    dress(figure, title, "R: mean over matrices of mean sigmoid(S); no unit", height=320)
+    dress(figure, title, "R: mean over matrices of mean sigmoid(S)<br>Of L0: expected share of open gates", height=320)
     figure.update_xaxes(title_text=_AXIS_TITLES[x], row=2)
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title_text="R", row=1)
@@ -142,7 +142,7 @@ def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
 
 
 def plot_flips(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
-    """Flips that the schedule forces beside true swaps, weights at each logged step, on one logarithmic scale."""
+    """Forced flips beside true swaps, weights at each logged step, on one logarithmic scale."""
     title = "Weights that change sides in a step"
     if table.empty:
         return empty_figure(title, _NO_RUN)
@@ -151,7 +151,7 @@ def plot_flips(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.F
         cols=2,
         shared_yaxes="all",
         horizontal_spacing=0.03,
-        subplot_titles=("Forced by the schedule", "True swaps"),
+        subplot_titles=("Forced: fewer are kept", "True swaps"),
     )
     for column, kind in enumerate(("forced", "swaps"), start=1):
         _add_lines(figure, table, x, kind, color_by, "%{y:,.0f} weights", row=1, col=column)

@@ -10,7 +10,8 @@ from smp_lab.figures.style import METRIC_TITLES, empty_figure, frame_cell, new_f
 from smp_lab.tasks import TASKS
 
 _ROW_PIXELS = 30
-_FACTS = ["label", "low", "high", "n_examples", "own", "random", "magnitude", "majority", "transfer_id"]
+_BESIDE = ["own", "random", "magnitude", "majority"]
+_FACTS = ["label", "low", "high", "n_examples", *_BESIDE, "transfer_id"]
 
 
 def plot_transfer(table: pd.DataFrame) -> go.Figure:
@@ -32,7 +33,10 @@ def plot_transfer(table: pd.DataFrame) -> go.Figure:
     # Neutral where a share of the way means nothing; empty where nothing was scored.
     colors[*at] = table["share"].fillna(0)
     facts = np.full((*values.shape, len(_FACTS)), None, object)
-    facts[*at] = table[_FACTS].assign(**{name: 100 * table[name] for name in _FACTS[1:3] + _FACTS[4:8]}).to_numpy()
+    intervals = {name: 100 * table[name] for name in ("low", "high")}
+    # Written here: plotly would print what is not known as 0.
+    beside = {name: ["not known" if np.isnan(v) else f"{100 * v:z.1f}" for v in table[name]] for name in _BESIDE}
+    facts[*at] = table[_FACTS].assign(**intervals, **beside).to_numpy()
 
     figure = new_figure(
         title,
@@ -48,8 +52,8 @@ def plot_transfer(table: pd.DataFrame) -> go.Figure:
         ygap=1,
         hoverongaps=False,
         hovertemplate="%{customdata[0]}<br>%{hovertext} on %{x}, 95 % interval of the dev set %{customdata[1]:.1f} to "
-        "%{customdata[2]:.1f}, n = %{customdata[3]:,}<br>own %{customdata[4]:.1f}, random %{customdata[5]:.1f}, "
-        "magnitude %{customdata[6]:.1f}, majority-class baseline %{customdata[7]:.1f}<br>%{customdata[8]}"
+        "%{customdata[2]:.1f}, n = %{customdata[3]:,}<br>own %{customdata[4]}, random %{customdata[5]}, "
+        "magnitude %{customdata[6]}, majority-class baseline %{customdata[7]}<br>%{customdata[8]}"
         "<extra></extra>",
     )
     on_its_own = table["mask_task"] == table["task"]

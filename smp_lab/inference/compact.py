@@ -77,6 +77,12 @@ class CompactSelfAttention(nn.Module):
         return torch.cat(values, -1) if values else hidden_states[..., :0], None
 
 
+def has_compact_form(model: nn.Module) -> bool:
+    """Whether the layers of an encoder are built as BERT's, by which rows and heads are known here."""
+    layers = getattr(getattr(model, "encoder", None), "layer", ())
+    return bool(layers) and all(hasattr(getattr(layer.attention, "self", None), "query") for layer in layers)
+
+
 def compact(model: nn.Module, n_heads: int) -> nn.Module:
     """A copy of a masked encoder without what is empty: the same function to rounding, with fewer weights.
 
@@ -92,16 +98,15 @@ def compact(model: nn.Module, n_heads: int) -> nn.Module:
     EncoderError
         If its layers are built in another way.
     """
-    smaller = copy.deepcopy(model).eval()
-    try:
-        for layer in smaller.encoder.layer:
-            _compact_attention(layer.attention, n_heads)
-            _compact_feed_forward(layer)
-    except AttributeError as error:
+    if not has_compact_form(model):
         raise EncoderError(
-            f"{type(model).__name__} has no compact form here ({error}). Export it masked, or as onnx-masked: "
-            "encoders of BERT's layout can be made compact."
-        ) from None
+            f"{type(model).__name__} has no compact form here. Export it masked, or as onnx-masked: encoders of BERT's "
+            "layout can be made compact."
+        )
+    smaller = copy.deepcopy(model).eval()
+    for layer in smaller.encoder.layer:
+        _compact_attention(layer.attention, n_heads)
+        _compact_feed_forward(layer)
     return smaller
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from smp_lab.errors import ConfigError, EncoderError
-from smp_lab.inference.compact import cut_rows
+from smp_lab.inference.compact import cut_rows, has_compact_form
 from smp_lab.inference.export import compact_encoder
 from smp_lab.inference.knock_out import head_changes
 from smp_lab.inference.pruned import Model, Pruned
@@ -49,17 +49,18 @@ def evaluate(
     own_head: bool = False,
     cuts: Sequence[int] = (0,),
     **data: Any,
-) -> tuple[MeasurementRecord, MeasurementRecord]:
+) -> tuple[MeasurementRecord, MeasurementRecord | None]:
     """Score a mask in the classifier of a task: the encoder, the mask, label words or its head; nothing trained.
 
-    The records are of the kinds "score" and "size"; those that are there already are read.
+    The records are of the kinds "score" and "size"; those that are there already are read. There is no size where the
+    encoder has no compact form.
 
     Parameters
     ----------
     mask
         Whose bits are read.
     task
-        Its label words, lengths and metrics are those of the desk recipe.
+        Its label words and lengths are those of the mask's own run where that learned it, else of the desk recipe.
     runs
         Folder that gets the measurement.
     encoder
@@ -94,7 +95,8 @@ def evaluate(
     settings = _settings(SCORE, mask, prepared, {"cuts": cuts, **head})
     of_size = replace(settings, kind=SIZE, data_sha256=None, options={"cuts": cuts})
     scored, sized = (MEASUREMENTS.find(each.measurement_id, [runs]) for each in (settings, of_size))
-    if scored and sized:
+    can_be_compact = has_compact_form(pruned.encoder.model)
+    if scored and (sized or not can_be_compact):
         return scored, sized
     MEASUREMENTS.require_writable(runs)
     scores, sizes = [], []
@@ -105,14 +107,16 @@ def evaluate(
         if cut_off.masks.sha256 != last:
             last, model = cut_off.masks.sha256, headed.masked(cut_off.masks) if headed else None
             said = score_table(predict(cut_off, prepared.data, model), prepared.data)
-            left = n_parameters(compact_encoder(cut_off))
+            left = n_parameters(compact_encoder(cut_off)) if can_be_compact else 0
         scores.append(said.assign(cut=cut))
         sizes.append({"cut": cut, "parameters": left, "published": published})
     provenance = _provenance(prepared, made_here(time.monotonic() - began, command, code))
     columns = list(KINDS[SCORE])
     return (
         save_measurement(runs, settings=settings, provenance=provenance, table=pd.concat(scores)[columns]),
-        save_measurement(runs, settings=of_size, provenance=provenance, table=pd.DataFrame(sizes)),
+        save_measurement(runs, settings=of_size, provenance=provenance, table=pd.DataFrame(sizes))
+        if can_be_compact
+        else None,
     )
 
 
@@ -143,6 +147,11 @@ def _classifier(
 ) -> tuple[Prepared, Pruned]:
     if mask.config is not None and not own_weights:
         require_mask_alone(mask.mask_id, mask.config)
+    own = mask.config
+    if own is not None and own.task == task and own.head == "label_words":
+        # Its own words, and no others that its task may have by now.
+        answers = {name: getattr(own, name) for name in ("label_words", "regression_head", "max_length")}
+        data = answers | dict(data)
     prepared = prepare(task, "smp_s", remaining=mask.remaining, encoder=encoder, **data)
     if prepared.config.head == "linear" and not own_head:
         raise ConfigError(
@@ -188,6 +197,10 @@ class _Headed:
     """
 
     def __init__(self, prepared: Prepared, encoder: Encoder) -> None:
+        if not prepared.data.task.classes:
+            raise ConfigError(
+                "--own-head answers by classes, and this task has none. Leave it out: label words answer then."
+            )
         teacher = find_teacher(str(prepared.files.folder), prepared.data.task, runs=(), encoder=prepared.files)
         # It says how its classes were read.
         self.source = teacher.source

@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from smp_lab.inference.compact import cut_rows
+from smp_lab.inference.compact import cut_rows, has_compact_form
 from smp_lab.inference.export import MODEL_FILE, Classifier, compact_encoder, export, masked_encoder, onnx_session
 from smp_lab.inference.pruned import Model, Pruned
 from smp_lab.storage.mask_records import MaskRecord
@@ -98,20 +98,22 @@ def time_mask(
     command
         For the provenance.
     cuts
-        Compact forms without rows of fewer kept weights; 0 is the exact one, whose ONNX form is timed too where it has
-        one and its packages are installed.
+        Compact forms, where the encoder has any, without rows of fewer kept weights; 0 is the exact one, whose ONNX
+        form is timed too where it has one and its packages are installed.
     threads, seconds
         As in `time_forms`.
 
     Raises
     ------
     SmpLabError
-        If the encoder has no compact form, or the measurement cannot be written.
+        If the measurement cannot be written.
     """
     cuts = sorted({0, *cuts})
-    forms = [Form(MASKED), *(Form(COMPACT, cut) for cut in cuts), Form(CSR)]
-    if find_spec("onnxruntime") and find_spec("onnxscript") and not trained_kind(pruned.config.task_info).by_token:
-        forms.append(Form(ONNX))
+    forms = [Form(MASKED), Form(CSR)]
+    if has_compact_form(pruned.encoder.model):
+        forms[1:1] = [Form(COMPACT, cut) for cut in cuts]
+        by_token = trained_kind(pruned.config.task_info).by_token
+        forms += [Form(ONNX)] if find_spec("onnxruntime") and find_spec("onnxscript") and not by_token else []
     settings = time_settings(mask, pruned, forms, threads)
     if there := MEASUREMENTS.find(settings.measurement_id, [runs]):
         return there

@@ -123,6 +123,7 @@ def find_encoder(name: str = PACKAGED_ENCODER) -> EncoderFiles:
 
 def _fetch_from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_OFFLINE
 
     try:
         folder = Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.model", "model*.safetensors"]))
@@ -131,8 +132,9 @@ def _fetch_from_hub(name: str) -> Path:
         return folder
     except Exception as error:
         # The hub client raises errors of several libraries; all mean that the files are not to be had.
+        why = "the hub is not asked here, and it was not fetched before" if HF_HUB_OFFLINE else first_line(error)
         raise EncoderError(
-            f"Encoder {name!r} could not be fetched from the Hugging Face hub ({first_line(error)}). It is neither "
+            f"Encoder {name!r} could not be fetched from the Hugging Face hub ({why}). It is neither "
             f"a folder here nor {PACKAGED_ENCODER!r}, the packaged one, which needs no hub."
         ) from None
 

@@ -83,7 +83,7 @@ class LabelWordHead(nn.Module):
             raise ConfigError(
                 f"Encoder {encoder.files.name!r} has embeddings of {embeddings.shape[1]} numbers and a width of "
                 f"{encoder.layout.hidden_size}, and no masked-language-model head that leads from one to the other: "
-                "label words have no score. Train a new head with --head linear."
+                "label words have no score. To train a mask, take --head linear."
             )
         numbers = [label_word_id(encoder.tokenizer, word, embeddings) for word in words]
         if len(set(numbers)) < len(numbers):

@@ -7,6 +7,7 @@ import io
 import math
 import os
 import re
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from transformers import (
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, EncoderError, TrainingError, first_line
 from smp_lab.methods import NONE
-from smp_lab.paths import cached_runs_folder, weights_file
+from smp_lab.paths import default_runs_folder, weights_file
 from smp_lab.storage.archives import MAX_HEADER_BYTES, from_npy
 from smp_lab.storage.runs import RUNS, RunRecord
 from smp_lab.storage.sealed import read_regular, replace_durably
@@ -174,7 +175,7 @@ def _from_run(run: RunRecord, task: Task, runs: Sequence[Path], encoder: Encoder
     if not kept:
         raise ConfigError(
             f"The weights of teacher {run.run_id} are not kept in {weights_file(run.path.parent, run.run_id)}. "
-            f"{_made_again(run)}"
+            f"{_made_again(run, runs[0])}"
         )
     files = encoder if encoder.sha256 == config.base_model_sha256 else _encoder_of(run)
     return Teacher(_identity(run.run_id, file_sha256(kept[0])), "run of this lab", files, run=run, weights=kept[0])
@@ -195,10 +196,12 @@ def _encoder_of(run: RunRecord) -> EncoderFiles:
     return files
 
 
-def _made_again(run: RunRecord) -> str:
-    """Sentence on how to get a dense run's weights. No run is trained where its record lies."""
-    removed = "" if run.path.parent == cached_runs_folder() else f"remove {run.path} and "
-    return f"To make them again, {removed}start: {run.provenance.get('command', 'the command that made the run')}"
+def _made_again(run: RunRecord, folder: Path) -> str:
+    """Sentence on how to get a dense run's weights into a folder of runs. No run is trained where its record lies."""
+    removed = f"remove {run.path} and " if run.path.parent == folder else ""
+    command = run.provenance.get("command", "the command that made the run, with")
+    place = "" if folder == default_runs_folder() else f" --runs {shlex.quote(str(folder))}"
+    return f"To make them again, {removed}start: {command}{place}"
 
 
 def load_teacher(teacher: Teacher, config: RunConfig, encoder: Encoder) -> TeacherModel:
@@ -277,7 +280,7 @@ def _open_run(teacher: Teacher) -> TeacherModel:
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise TrainingError(
             f"Weights {teacher.weights} of teacher {teacher.run.run_id} cannot be read ({first_line(error)}). "
-            f"{_made_again(teacher.run)}"
+            f"{_made_again(teacher.run, teacher.weights.parents[2])}"
         ) from None
     return TeacherModel(model, encoder.model.config, encoder.tokenizer)
 

@@ -304,7 +304,7 @@ def _into_address(key: str) -> None:
 
 
 def clearest(runs: Sequence[RunRecord]) -> str:
-    """The run to begin with: of usual runs that differ in their task alone, the one farthest above its baseline.
+    """The run to begin with: of usual runs, one of each task, the one farthest above its baseline.
 
     Its main metric lies most widths of its sampling interval above that of the majority-class baseline. Where there are
     no such runs, it is the first.
@@ -336,11 +336,11 @@ class Unasked(NamedTuple):
     words: str
 
 
-ONE_PER_TASK = Unasked(4, selection.one_per_task, "which differ in their task alone")
+ONE_PER_TASK = Unasked(4, selection.one_per_task, "one of each task, of one method and level")
 ALL_SEEDS_AND_CONTROLS = Unasked(
     20,
     selection.all_seeds_and_controls,
-    "which differ in task and seed alone, and the controls at their level",
+    "seeds of each task, of one method and level, and the controls at that level",
 )
 
 

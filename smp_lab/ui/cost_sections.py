@@ -19,7 +19,10 @@ _MEGABYTE = 1e6
 _CUTS = ("--cut", "5", "--cut", "10", "--cut", "20")
 # Columns of what was measured of cuts.
 _MEASURED = columns.SHARED | {
-    "cut": columns.count("Rows cut below", "Rows with fewer kept weights are emptied; 0 changes no answer."),
+    "cut": columns.count(
+        "Rows cut below",
+        "Rows with fewer kept weights are emptied, of the two output matrices columns; 0 changes no answer.",
+    ),
     "left": columns.percent("Encoder left", "Of all parameters of the encoder, embeddings included."),
     "low": columns.percent("Low", "Of the 95 % sampling interval."),
     "high": columns.percent("High"),
@@ -32,9 +35,9 @@ def answer(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str,
 
     Of several encoders it is about the first, and names it.
     """
-    masked = [run for run in runs if run.run_id in sizes]
+    masked = _over_frozen_weights(runs, sizes)
     if not masked:
-        return "None of these runs holds a mask."
+        return "None of these runs holds a mask over frozen weights."
     same = _of_first_encoder(masked)
     tasks = {run.config.task: run for run in same}
     layout, stored = masked[0].layout, sum(sizes[run.run_id] for run in tasks.values()) / len(tasks)
@@ -47,6 +50,11 @@ def answer(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str,
         f"fine-tuned models {tuned[0] / _MEGABYTE:,.1f} MB, {masks[1]:.2f} times as much. By themselves masks save no "
         f"time: what is empty has to be cut out.{_fastest(labels)}"
     )
+
+
+def _over_frozen_weights(runs: Sequence[RunRecord], sizes: Mapping[str, int]) -> list[RunRecord]:
+    """Those with a mask that can share an encoder with others: trained weights are of their own task."""
+    return [run for run in runs if run.run_id in sizes and not run.config.method_info.trains_weights]
 
 
 def _of_first_encoder(runs: Sequence[RunRecord]) -> list[RunRecord]:
@@ -84,7 +92,7 @@ def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     for _, sentence in cache.measurements().problems:
         messages.warning(sentence)
     table = _measured(analysis.cut_table, labels)
-    missing = [run for run in runs if run.has_masks and run.run_id not in set(table["run_id"])]
+    missing = _to_measure(runs, table)
     if table.empty:
         st.info("No mask of these runs was measured yet.")
     else:
@@ -94,14 +102,25 @@ def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
         controls.command("evaluate", missing[0].run_id, *_CUTS)
 
 
+def _to_measure(runs: Sequence[RunRecord], measured: pd.DataFrame) -> list[RunRecord]:
+    """Those not measured yet that the commands take: a mask of a known task over frozen weights and label words."""
+    done = set(measured["run_id"])
+    return [
+        run
+        for run in runs
+        if run.has_masks and run.config.head == "label_words" and run.run_id not in done
+        # A control has one mask for all tasks, and so none of its own.
+        if not (run.config.method_info.trains_weights or run.config.method_info.is_control)
+    ]
+
+
 def times(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     """How long forms of the model take, from measurement records, beside what a cut leaves of the metric."""
     st.header("How fast is what is left?")
     table = _measured(analysis.time_table, labels)
     if not table.empty:
         _times(table, _measured(analysis.cut_table, labels))
-    timed = set(table["run_id"])
-    if missing := [run for run in runs if run.has_masks and run.run_id not in timed]:
+    if missing := _to_measure(runs, table):
         st.caption("Not timed yet for all of these runs. What is missing is filled, on an idle machine, by:")
         controls.command("measure", missing[0].run_id, *_CUTS)
 
@@ -246,11 +265,11 @@ def costs(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str, 
     controls.data_downloads(table, "costs")
     st.caption(
         "Embeddings, biases, LayerNorm and pooler are never pruned: BERT-base at 10 % of its encoder keeps 30.2 % of "
-        "the model. A mask saves storage, not time: an empty row or column could be cut out; "
-        f"{messages.ZEROS_SAVE_NO_TIME}. With its empty rows cut out, the paper's mask for MNLI at 3 % runs 1.37 times "
-        f"as fast (published: {SOURCE}, section 8)."
+        "the model. A mask saves storage, not time: an empty row, of the two output matrices an empty column, could "
+        f"be cut out; {messages.ZEROS_SAVE_NO_TIME}. With its empty rows cut out, the paper's mask for MNLI at 3 % "
+        f"runs 1.37 times as fast (published: {SOURCE}, section 8)."
     )
-    _many_tasks([run for run in runs if run.run_id in sizes], sizes)
+    _many_tasks(_over_frozen_weights(runs, sizes), sizes)
 
 
 def _many_tasks(runs: list[RunRecord], sizes: Mapping[str, int]) -> None:

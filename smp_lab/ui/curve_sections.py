@@ -107,7 +107,8 @@ def imported_points(metric: str | None) -> pd.DataFrame:
 
 def parts_of_data(runs: list[RunRecord]) -> None:
     """Say which of the drawn values come from a part of a published data set."""
-    for task, n in dict.fromkeys((run.config.task, run.results.get("n_train_examples")) for run in runs):
+    learned = [run for run in runs if not run.config.method_info.is_control]
+    for task, n in dict.fromkeys((run.config.task, run.results.get("n_train_examples")) for run in learned):
         for sentence in part_of_the_data(TASKS[task], n):
             st.caption(sentence)
 

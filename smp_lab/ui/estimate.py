@@ -77,7 +77,10 @@ def sentence(
         else:
             parts.append("no finished run tells how long they take")
     if like and config.epochs:
-        parts.append(f"up to {_CHECKPOINT_BYTES * like[0].layout.n_weights / 1e6:,.0f} MB of disk while it trains")
+        layout, method = like[0].layout, config.method_info
+        n_trained = layout.n_parameters if method.trains_embeddings else layout.n_weights * method.trains_weights
+        n_trained += layout.n_weights * method.trains_scores
+        parts.append(f"up to {_CHECKPOINT_BYTES * n_trained / 1e6:,.0f} MB of disk while it trains")
     said = f"{'; '.join(parts)}." if parts else "No finished run tells how long this takes."
     return f"{said[0].upper()}{said[1:]} {free_space(own_runs_folder())}"
 

@@ -70,6 +70,9 @@ def fill_from(config: RunConfig) -> None:
     same = ("task", "method", "remaining", "seed")
     differing = [name for name in CHANGEABLE if getattr(config, name) != getattr(usual, name)]
     values = {name: getattr(config, name) for name in (*same, *differing)}
+    if config.teacher is not None:
+        # Without its fingerprint, which a new run looks at anew.
+        values["teacher"] = config.teacher.rpartition("@")[0]
     if config.task_definition is not None:
         # Its record has the task and no place of its data.
         values["task"] = own_data.OWN
@@ -148,9 +151,11 @@ def training_form() -> tuple[dict[str, Any], own_data.OwnData | None] | None:
             asked["remaining"],
             encoder=asked["encoder"],
             taught=taught,
-            examples=examples,
+            examples=st.session_state.get(f"{_PREFIX}train_examples") or examples,
         )
-        recipe = method_settings(usual, method)
+        recipe = vars(usual) | method_settings(usual, method)
+        if not task.label_words:
+            recipe["head"] = "linear"
     except ConfigError as error:
         messages.error(str(error))
         return None

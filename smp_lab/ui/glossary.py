@@ -15,10 +15,11 @@ TERMS: Mapping[str, str] = {
     "highest.",
     "cut": "The lowest score that is still kept. Weights above it are in the mask.",
     "share": "How much of one matrix is kept under SMP-S, where the layers compete for the weights of a matrix type.",
-    "schedule": "How the percentage that is kept falls from 100 % to v: fast at first, then slower, by a cubic "
-    "formula. After its N steps weights still swap.",
+    "schedule": "How the percentage that is kept falls from 100 % to v: cubic, fast at first and then slower, or "
+    "linear. After its N steps weights still swap.",
     "snapshot": "Scores and mask as they were at one step of training.",
-    "forced flip": "A weight that leaves the mask because the schedule keeps fewer.",
+    "forced flip": "A weight that leaves the mask because fewer are kept: by the schedule, or, where a method measures "
+    "the fraction, by training.",
     "true swap": "A weight that leaves the mask for one that comes in.",
     "regulariser": "lambda times the mean of sigmoid(S), added to the loss. It pulls all scores down.",
     "phi": "The correlation of two masks, bit by bit. 0 is chance, 1 is the same mask.",

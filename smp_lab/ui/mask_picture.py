@@ -12,7 +12,7 @@ from PIL import Image
 from smp_lab.analysis import sparsity
 from smp_lab.figures import sparsity as figures
 from smp_lab.figures.style import FRACTION_ENDS, MATRIX_TITLES
-from smp_lab.layout import MATRIX_TYPES, MatrixId
+from smp_lab.layout import ATTENTION_OUTPUT, MATRIX_TYPES, OUTPUT, MatrixId
 from smp_lab.masks import BoolArray
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.ui import cache, controls, messages
@@ -58,7 +58,7 @@ def show(masks: dict[str, MaskRecord], labels: dict[str, str]) -> None:
                 key="mask-picture" + ("-beside" if place else ""),
                 alt=f"Share of kept weights by block of the mask of {matrix} in {labels[mask.mask_id]}.",
             )
-            _empty_lines(weights)
+            _empty_lines(weights, matrix)
         with columns[-1] if len(bits) == 1 else columns[place]:
             _zoom(weights, matrix, mask.mask_id, square)
 
@@ -116,12 +116,12 @@ def _png(mask: BoolArray, pixels_per_weight: int) -> bytes:
     return buffer.getvalue()
 
 
-def _empty_lines(mask: BoolArray) -> None:
+def _empty_lines(mask: BoolArray, matrix: MatrixId) -> None:
     lines = sparsity.empty_lines(mask)
     counts = " and ".join(
         f"{row['empty']:,} of {row['n']:,} {row['line']} ({controls.percent(row['share'])})"
         for row in lines.to_dict("records")
     )
-    st.markdown(
-        f"Empty: {counts}. An empty row or column could be cut out and save time; {messages.ZEROS_SAVE_NO_TIME}."
-    )
+    # The others are as wide as the residual stream, which all layers share.
+    line = "column" if matrix.matrix_type in (ATTENTION_OUTPUT, OUTPUT) else "row"
+    st.markdown(f"Empty: {counts}. Here an empty {line} could be cut out and save time; {messages.ZEROS_SAVE_NO_TIME}.")

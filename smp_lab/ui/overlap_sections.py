@@ -144,6 +144,6 @@ def _matrix(transfers: Sequence[TransferRecord], labels: Mapping[str, str]) -> N
     )
     st.caption(
         "Colours go from the majority-class baseline to the task's own masks, and are neutral where those are no "
-        "better than that. Random masks are draws; magnitude keeps the largest weights of every matrix. Differences "
-        "inside the intervals of a development set are noise."
+        "better than that, or not here. Random masks are draws; magnitude keeps the largest weights of every matrix. "
+        "Differences inside an interval may be noise; Curves compares two runs on the same examples."
     )

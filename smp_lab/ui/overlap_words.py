@@ -45,17 +45,18 @@ def answer(pairs: pd.DataFrame, measure: str) -> str:
 
 def caution(pairs: pd.DataFrame, name: str) -> str:
     """What to know before reading this measure of these pairs; empty where there is nothing."""
-    capped, title = pairs["capped"], SCALES[name].title
+    known, title = pairs[pairs[name].notna()], SCALES[name].title
+    capped = known[known["capped"]]
     sentences = []
-    if overlap.MEASURES[name].capped and capped.any():
+    if overlap.MEASURES[name].capped and len(capped):
         sentences.append(
             "The runs keep very different shares of the same matrices, which bounds the measure however well the masks "
-            f"agree: in {capped.sum():,} of {len(pairs):,} pairs {title} cannot come near 1, and in one of them it is "
-            f"at most {pairs[f'{name}_max'].min():.2f}. Compare pairs that keep as much, or choose "
+            f"agree: in {len(capped):,} of {len(known):,} pairs {title} cannot come near 1, and in one of them it is "
+            f"at most {capped[f'{name}_max'].min():.2f}. Compare pairs that keep as much, or choose "
             f"{SCALES['phi_share'].title}, which divides by that cap, or {SCALES['containment'].title}, which asks "
             "whether the smaller mask lies in the larger."
         )
-    if pairs[name].isna().all() and name in _BY_SIZE:
+    if known.empty and name in _BY_SIZE:
         sentences.append(
             f"{title} is unknown for all of these pairs. It needs magnitude masks that keep as much as either run, "
             "and a record has each run's at its own: only runs that keep the same number of weights in every matrix, "

@@ -65,11 +65,13 @@ def answer(
     asked = [(run, kind) for run in runs for kind in (MASK, *beside) if kind != DENSE or _base(run) in kept]
     names = [labels[run.run_id] + (f", {BESIDE[kind]}" if kind != MASK else "") for run, kind in asked]
     masks = [(str(kept[_base(run)].path if kind == DENSE else run.path), kind) for run, kind in asked]
-    if without := [] if DENSE not in beside else [run for run in runs if _base(run) not in kept]:
-        st.caption(
-            "No fine-tuned weights are kept of all these tasks. A dense run leaves them: "
-            f"`smp-lab train --task {without[0].config.task} --method dense`."
-        )
+    # Fine-tuned weights answer by a class or a number alone.
+    asked_for = [run for run in runs if DENSE in beside and run.config.task_info.kind is not SPAN]
+    if without := [run.config for run in asked_for if _base(run) not in kept]:
+        config = without[0]
+        st.caption("No fine-tuned weights are kept of all these tasks. A dense run leaves them:")
+        task = ("--task", config.task) if config.task_definition is None else ("--task-file", "FILE")
+        controls.command("train", *task, "--method", "dense", "--encoder", config.base_model)
     with messages.sentence_on_error(), st.spinner("Asking the masks", show_time=True):
         found, seconds = session.last(
             "try_answers", (masks, texts), lambda: _timed("answers", masks=masks, texts=texts)
@@ -100,8 +102,9 @@ def answer(
     memory = models().memory_bytes
     several = ", the last of several" if len({run.config.base_model_sha256 for run in runs}) > 1 else ""
     st.caption(
-        f"One encoder in memory{several} ({found['encoder_bytes'] / _MEGABYTE:,.0f} MB), {len(runs)} masks of "
-        f"{min(sizes):.2f} to {max(sizes):.2f} MB as stored. Answered in {1000 * seconds:,.0f} ms"
+        f"One encoder in memory{several} ({found['encoder_bytes'] / _MEGABYTE:,.0f} MB), {len(runs)} "
+        f"mask{'s' * (len(runs) > 1)} of {min(sizes):.2f} to {max(sizes):.2f} MB as stored. "
+        f"Answered in {1000 * seconds:,.0f} ms"
         + (f"; the process that runs them takes {memory / _MEGABYTE:,.0f} MB." if memory else ".")
     )
     _remember(texts, table)
@@ -317,7 +320,8 @@ def disagreements(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
     try:
         found = models().ask("examples", folders=[str(a.path), str(b.path)], split=0, places=table["example"].tolist())
     except SmpLabError as problem:
-        st.caption(messages.plain(f"Their texts are not shown, because records hold none. {problem}"))
+        where = "They are where its task file says." if a.config.task_definition else problem
+        st.caption(messages.plain(f"Their texts are not shown, because records hold none. {where}"))
     else:
         texts = zip(*found["texts"], strict=True)
         table = table.assign(**dict(zip(task.text_fields, texts, strict=True)))

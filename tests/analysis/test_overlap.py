@@ -560,6 +560,13 @@ def test_pairs_are_described_and_have_their_medians():
     assert medians.loc[OTHER_TASK].tolist() == [2, 0.4]
 
 
+def test_a_control_has_no_task():
+    masks = [mask_of(tiny_config(), "mask"), replace(mask_of(tiny_config(method="random"), "control"), task=None)]
+    pairs = pd.DataFrame({"run_a": ["mask"], "run_b": ["control"], "phi_within_max": [1.0]})
+    table = describe_pairs(pairs, masks, {mask.mask_id: "" for mask in masks})
+    assert table[["task_a", "task_b", "method_b"]].iloc[0].tolist() == ["rte", "", "random"]
+
+
 def test_rows_of_a_pair_have_a_first():
     table = pd.DataFrame({"run_a": ["x", "x"], "run_b": ["y", "z"], "n_a": [1, 1], "n_b": [2, 3], "n_both": [0, 1]})
     assert rows_of_pair(table, "x", "z").to_dict("list") == table.iloc[1:].to_dict("list")

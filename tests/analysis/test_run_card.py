@@ -274,6 +274,12 @@ def test_how_much_of_the_data_was_used_is_said_once(known, words):
     assert said.startswith(words)
 
 
+def test_a_control_learns_from_no_part_of_the_data():
+    for known in ({}, {"n_train_examples": 100}):
+        card = run_card(tiny_config(method="random", train_examples=100), TINY, PROVENANCE, results() | known)
+        assert not [sentence for sentence in card["deviations"] if "training examples" in sentence]
+
+
 def test_result_cost_and_deviations_come_first():
     card = run_card(tiny_config(), TINY, PROVENANCE, results())
     assert tuple(sections(card))[: len(FIRST)] == FIRST

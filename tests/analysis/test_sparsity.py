@@ -135,7 +135,9 @@ def test_spread_over_heads_by_hand():
 
 
 def test_the_answer_counts_matrices_that_a_mask_keeps_whole():
-    heads = remaining_per_head(np.ones((2, 4, TINY.n_heads), int), TINY)
+    counts = np.ones((2, 4, TINY.n_heads), int)
+    counts[1, :, 0] = 2
+    heads = remaining_per_head(counts, TINY)
 
     def said(*kept):
         layers = [remaining_per_layer(counts, TINY).assign(run_id=number) for number, counts in enumerate(kept)]
@@ -150,7 +152,19 @@ def test_the_answer_counts_matrices_that_a_mask_keeps_whole():
     assert said(KEPT, whole) == said(KEPT)
     assert said(KEPT, KEPT).endswith("4 of 24 matrices are kept whole: there a mask changes nothing.")
     assert said(KEPT // 2).endswith("named by layer and head.")
+    assert "Of the attention heads 1.0 (" in said(KEPT)
     assert said(whole) == "All weights are kept: there is no mask."
+
+
+@pytest.mark.parametrize(
+    ("fewer", "words"),
+    [(1, "3 of 4 attention heads keep most (12.5 %)."), (0, "All attention heads keep as much (12.5 %).")],
+)
+def test_of_many_heads_that_keep_as_much_none_is_named(fewer, words):
+    counts = np.full((TINY.n_layers, len(HEAD_TYPES), TINY.n_heads), TINY.head_size * TINY.hidden_size // 8)
+    counts[0, 0, 0] -= fewer
+    tables = remaining_per_layer(KEPT, TINY), remaining_per_head(counts, TINY)
+    assert words in answer(*(table.assign(**ENCODER, run_id="a") for table in tables))
 
 
 def test_the_answer_takes_no_two_encoders_together():

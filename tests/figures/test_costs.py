@@ -29,6 +29,9 @@ def test_a_line_per_run_and_the_published_points_hollow():
     # A cut has one mark, measured or published, and the subtitle says which.
     assert [f"{symbol}-open" for symbol in line.marker.symbol] == list(published.marker.symbol)
     assert "0 circle, 10 square" in figure.layout.title.subtitle.text
+    # Two scopes on one axis.
+    assert "embeddings included" in figure.layout.xaxis.title.text
+    assert "without embeddings" in published.name and "without embeddings" in published.hovertemplate
 
 
 def test_an_empty_table_says_so():

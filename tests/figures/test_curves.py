@@ -76,6 +76,21 @@ def test_measured_runs_are_filled_dots_with_a_line_through_the_means():
     assert np.asarray(dots.error_y.arrayminus) == pytest.approx(5)
     assert [row[0] for row in dots.customdata] == [277] * 3
     assert "n = " in dots.hovertemplate
+    assert [row[1] for row in dots.customdata][-1] == "95 % interval of the dev set 60.0 to 71.0, "
+
+
+def test_no_hover_has_a_number_for_what_is_not_known():
+    unknown = runs().assign(low=np.nan, high=np.nan)[1:]
+    figure = plot_curves(unknown, mean_curves(unknown), POINTS[:0])
+    dots = [row for trace in figure.data if trace.mode == "markers" for row in trace.customdata]
+    assert len(dots) == 4 and {row[1] for row in dots} == {""}
+    means = [
+        row
+        for trace in drawn(figure)
+        if trace.mode == "lines" and trace.customdata is not None
+        for row in trace.customdata
+    ]
+    assert {(row[0], row[2]) for row in means} == {(1, ""), (2, "<br>sd over seeds 1.4")}
 
 
 def test_a_line_of_other_settings_has_a_letter_beside_its_dots_and_in_the_legend():

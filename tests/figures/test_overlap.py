@@ -148,7 +148,7 @@ def test_pairs_stand_in_the_column_of_their_kind():
     figure = figures.plot_pair_kinds(pairs(), KINDS, "phi_within")
     other, same = figure.data
     assert (same.name, same.marker.color) == ("RTE", TASK_COLORS["rte"])
-    assert (other.name, other.marker.color) == ("two tasks", REMOVED_COLOR)
+    assert (other.name, other.marker.color) == ("other pairs", REMOVED_COLOR)
     assert np.round(same.x).tolist() == [0]
     assert np.round(other.x).tolist() == [2, 2]
     assert list(other.marker.symbol) == ["triangle-down"] * 2
@@ -172,8 +172,16 @@ def test_hovers_name_chance_and_cap_of_the_measure():
     ):
         points = figures.plot_pairs(table, NAMES, ORDER, MERGES, measure).data[-1]
         for place, (word, column) in enumerate(zip(words, columns, strict=True), start=9):
-            assert f"<br>{word}: %{{customdata[{place}]:.4g}}" in points.hovertemplate
-            assert [facts[place] for facts in points.customdata] == 2 * table[column].tolist()
+            assert f"<br>{word}: %{{customdata[{place}]}}" in points.hovertemplate
+            written = [float(facts[place]) for facts in points.customdata]
+            assert written == pytest.approx(2 * table[column].tolist(), rel=1e-3)
+
+
+def test_hovers_have_no_number_for_what_is_not_known():
+    points = figures.plot_pairs(pairs(), NAMES, ORDER, MERGES, "phi_magnitude").data[-1]
+    assert {tuple(facts[8:]) for facts in points.customdata} == {("not known", "not known")}
+    regions = region_counts(MASKS).assign(lift=np.nan)
+    assert figures.plot_regions(regions, NAMES).data[1].customdata[-1][2] == ""
 
 
 def test_a_level_of_chance_that_depends_on_the_pair_is_drawn_beside_it():

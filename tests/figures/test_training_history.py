@@ -39,6 +39,8 @@ def drawn(figure):
 def test_loss_on_either_axis(x, places):
     figure = plot_loss(TABLE, x)
     assert drawn(figure) == {("A", "y"): (places, [0.7, 0.5]), ("B", "y"): ([TABLE[x][2]], [0.6])}
+    # Of a regression it is no information.
+    assert figure.layout.yaxis.title.text == "Loss"
 
 
 def test_regularizer_and_weight_have_a_panel_each():
@@ -69,6 +71,8 @@ def test_flips_apart_on_one_scale():
     assert drawn(figure)[("A", "y2")] == ([10, 20], [5, 12])
     assert figure.layout.yaxis.type == figure.layout.yaxis2.type == "log"
     assert figure.layout.yaxis2.matches == "y"
+    # Not all methods have a schedule.
+    assert [note.text for note in figure.layout.annotations] == ["Forced: fewer are kept", "True swaps"]
 
 
 @pytest.mark.parametrize("plot", [plot_loss, plot_regularizer, plot_remaining, plot_evaluations, plot_flips])

@@ -36,6 +36,9 @@ def test_numbers_are_drawn_and_gaps_are_empty():
     assert heat.customdata[0, 1].tolist()[0] == "RTE · 50 %"
     assert heat.customdata[0, 1].tolist()[1:4] == pytest.approx([5, 15, 1043])
     assert heat.customdata[2, 0].tolist()[-1] == "t3"
+    # What nobody scored is told, and is no number.
+    assert heat.customdata[0, 0].tolist()[4:8] == ["70.0", "45.0", "not known", "50.0"]
+    assert heat.customdata[0, 1].tolist()[4:8] == ["90.0", "not known", "not known", "50.0"]
 
 
 def test_a_mask_on_its_own_task_is_framed():

@@ -28,6 +28,22 @@ def test_a_mask_that_says_nothing_by_itself_is_not_scored(prepared, pruned, tmp_
     assert not list(tmp_path.glob("measurements/*"))
 
 
+def test_a_mask_answers_by_the_words_that_it_was_learned_with(prepared, pruned, tmp_path, monkeypatch):
+    ready = prepared(task="sst2", epochs=1, label_words=("yes", "no"), max_length=16)
+    mask = train(ready, tmp_path / "runs", command="smp-lab train").mask_record
+    asked = {"encoder": str(ready.files.folder), "command": ""}
+    scored, sized = evaluate(mask, "sst2", tmp_path, **asked)
+    assert (scored.settings.options["label_words"], scored.settings.options["max_length"]) == (["yes", "no"], 16)
+    others, _ = evaluate(mask, "sst2", tmp_path, label_words=("no", "yes"), **asked)
+    assert others.settings.options["label_words"] == ["no", "yes"]
+    # Of an encoder that cannot be made smaller the score is kept all the same.
+    monkeypatch.setattr("smp_lab.inference.evaluate.has_compact_form", lambda model: False)
+    again, none = evaluate(mask, "sst2", tmp_path / "other", **asked)
+    assert none is None and sized is not None
+    assert again.table.equals(scored.table)
+    assert evaluate(mask, "sst2", tmp_path / "other", **asked)[0].path == again.path
+
+
 def test_a_pruned_checkpoint_answers_by_its_own_head(pruned, bert_folder, tmp_path, monkeypatch):
     runs, data, folder = tmp_path / "runs", tiny_data("sst2"), tmp_path / "pruned-bert"
     monkeypatch.setattr("smp_lab.training.prepare.load_task_data", lambda *_, **__: data)

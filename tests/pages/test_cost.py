@@ -92,6 +92,30 @@ def test_masks_of_two_encoders_are_not_counted_as_of_one(open_page, runs):
     assert "the mean of" not in sentences(app.caption)
 
 
+def test_a_mask_over_trained_weights_shares_no_encoder(open_page, runs):
+    trained = make_run(runs, method="magnitude")
+    app = open_page(PAGE, trained.run_id)
+    assert "None of these runs holds a mask over frozen weights." in sentences(app.markdown)
+    assert not app.metric
+    app = open_page(PAGE, trained.run_id, make_run(runs, task="cola").run_id)
+    assert "One task: one encoder and 1 mask take" in sentences(app.markdown)
+    assert "the mean of" not in sentences(app.caption)
+
+
+@pytest.mark.parametrize(
+    "unfit", [{"method": "magnitude"}, {"method": "random"}, {"head": "linear", "label_words": None}]
+)
+def test_commands_are_named_for_runs_that_they_take(open_page, runs, unfit):
+    first = make_run(runs, **unfit)
+    app = open_page(PAGE, first.run_id)
+    assert not app.code and "What is missing" not in sentences(app.caption)
+    fit = make_run(runs, task="cola")
+    app = open_page(PAGE, first.run_id, fit.run_id)
+    assert [code.value.split()[:3] for code in app.code] == [
+        ["smp-lab", command, fit.run_id] for command in ("evaluate", "measure")
+    ]
+
+
 def test_times_are_shown_for_a_size_and_a_cut(open_page, runs):
     timed, missing = make_run(runs), make_run(runs, task="cola")
     spread = {"low": 0.6, "high": 0.8, "n_examples": 9, "majority": 0.5}

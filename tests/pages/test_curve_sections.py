@@ -4,7 +4,8 @@ import base64
 
 import numpy as np
 import pandas as pd
-from conftest import TINY, random_masks
+from conftest import HANGS, TINY, random_masks
+from streamlit.testing.v1 import AppTest
 
 from pages.test_curves import PAGE, figure
 from smp_lab.storage.formats import Opened, named_base
@@ -15,6 +16,29 @@ from smp_lab.storage.measurements import MeasurementSettings, save_measurement
 def point(trace):
     (x,), (y,) = (np.frombuffer(base64.b64decode(trace[axis]["bdata"])) for axis in "xy")
     return x, y
+
+
+def _draw_parts():
+    from types import SimpleNamespace
+
+    import streamlit as st
+    from conftest import tiny_config
+
+    from smp_lab.ui.curve_sections import parts_of_data
+
+    parts_of_data(
+        [
+            SimpleNamespace(config=tiny_config(method=method), results={"n_train_examples": n})
+            for method, n in st.session_state["runs"]
+        ]
+    )
+
+
+def test_a_control_learns_from_no_part_of_the_data():
+    app = AppTest.from_function(_draw_parts, default_timeout=HANGS)
+    app.session_state["runs"] = [("random", 10), ("magnitude_frozen", 20), ("smp_s", 30)]
+    (caption,) = app.run().caption
+    assert caption.value.startswith("Learned from 30 of RTE's 2,490 training examples: ")
 
 
 def test_what_somebody_says_of_an_imported_mask_is_marked_as_told(open_page, runs, write_run):

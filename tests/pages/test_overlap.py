@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import TINY, make_run, make_transfer
 
@@ -11,7 +13,7 @@ from smp_lab.analysis.overlap import MEASURES, measure_overlap, pairwise_overlap
 from smp_lab.figures.overlap import SCALES
 from smp_lab.layout import EncoderLayout
 from smp_lab.paths import MASKS_FILE, RECORD_FILE
-from smp_lab.ui import cache
+from smp_lab.ui import cache, overlap_words
 
 from .conftest import charts, sentences
 
@@ -87,6 +89,20 @@ def test_unequal_densities_are_said(open_page, three):
     assert "Containment" in words
     assert not open_page(PAGE, measure="containment").expander
     assert not open_page(PAGE, three[0].run_id, three[1].run_id).expander
+
+
+def test_a_pair_whose_value_is_not_known_is_in_no_warning():
+    pairs = pd.DataFrame(
+        {
+            "phi_magnitude": [np.nan, 0.2, 0.3],
+            "phi_magnitude_max": [np.nan, 0.7, 0.6],
+            "capped": [True, True, False],
+        }
+    )
+    words = overlap_words.caution(pairs, "phi_magnitude")
+    assert "in 1 of 2 pairs" in words and "it is at most 0.70." in words
+    unknown = overlap_words.caution(pairs[:1], "phi_magnitude")
+    assert "cannot come near 1" not in unknown and "is unknown for all of these pairs" in unknown
 
 
 def test_the_page_asks_and_answers_from_what_it_shows(open_page, three):
@@ -266,6 +282,7 @@ def test_masks_on_one_anothers_tasks(open_page, transferred):
     assert spec["layout"]["yaxis"]["ticktext"][-1] == "Random mask, draw 0"
     assert len(spec["layout"]["yaxis"]["ticktext"]) == 3
     assert len(spec["layout"]["shapes"]) == 4
+    assert "Curves compares two runs on the same examples" in sentences(app.caption)
     assert not app.code
     assert not app.warning
 

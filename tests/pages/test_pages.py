@@ -64,7 +64,7 @@ def test_of_many_runs_those_are_shown_that_differ_in_what_the_page_compares(open
             for seed in (0, 1):
                 write_run(task=task, remaining=remaining, seed=seed)
     app = open_page("sparsity.py")
-    assert "2 of 8 are shown, which differ in their task alone" in sentences(app.caption)
+    assert "2 of 8 are shown, one of each task, of one method and level." in sentences(app.caption)
     assert {key for key in app.dataframe[0].value["run"]} == {"CoLA · SMP-S · 10 %", "RTE · SMP-S · 10 %"}
 
 
@@ -73,7 +73,7 @@ def test_runs_that_nobody_chose_are_said_to_be_of_one_encoder_where_there_are_tw
         for encoder in ("a", "b", "c"):
             write_run(task=task, base_model=encoder, base_model_sha256=64 * encoder)
     app = open_page("sparsity.py")
-    assert "2 of 6 are shown, of a, which differ in their task alone" in sentences(app.caption)
+    assert "2 of 6 are shown, of a, one of each task, of one method and level." in sentences(app.caption)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -309,6 +309,9 @@ def test_empty_lines_are_counted(open_page, runs):
     dense = {matrix: np.ones(TINY.shape(matrix.matrix_type), bool) for matrix in TINY.matrices}
     dense[TINY.matrices[0]][:4] = False
     run = make_run(runs, masks=MaskSet.from_dense(TINY, dense))
+    for kind in ("output", "attention_output"):
+        assert "Here an empty column could" in sentences(open_page("sparsity.py", run.run_id, matrix=kind).markdown)
     text = sentences(open_page("sparsity.py", run.run_id).markdown)
+    assert "Here an empty row could" in text
     assert "Empty: 4 of 16 rows (25 %) and 0 of 16 columns (0 %)" in text
     assert "zeros anywhere else save storage alone" in text

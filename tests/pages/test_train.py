@@ -208,6 +208,13 @@ def test_a_finished_run_is_done_again_with_changes(open_page, local, runs):
     assert (asked["--task"], asked["--remaining"], asked["--seed"], asked["--epochs"]) == ("cola", "0.25", "3", "7.0")
 
 
+def test_the_teacher_of_a_run_is_asked_for_by_its_name(open_page, local, runs):
+    taught = {"kl_direction": "teacher_student", "distillation_temperature": 2.0, "distillation_weight": 0.5}
+    run = make_run(runs, task="cola", teacher="cola-dense-r1-s0-01234567@0123456789abcdef", **taught)
+    words = open_page("train.py", like=run.run_id).code[0].value.split()
+    assert words[words.index("--teacher") + 1] == "cola-dense-r1-s0-01234567"
+
+
 def test_a_run_that_trains_is_watched_and_stopped(open_page, local, training, runs, monkeypatch):
     stopped = []
     monkeypatch.setattr("smp_lab.jobs.runners.LocalRunner.stop", lambda self, handle: stopped.append(handle))

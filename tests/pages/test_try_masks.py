@@ -75,7 +75,8 @@ def test_fine_tuned_weights_stand_beside_where_they_are_kept(open_page, runs, th
     dense = make_run(runs, task="sst2", method="dense", remaining=1.0)
     app = open_page(PAGE, three[0].run_id, try_beside=["dense"])
     assert [kind for _, kind in models.asked[0][1]["masks"]] == ["mask"]
-    assert "smp-lab train --task sst2 --method dense" in sentences(app.caption)
+    command = f"smp-lab train --task sst2 --method dense --encoder {dense.config.base_model} --runs {runs}"
+    assert app.code[0].value == command
     file = weights_file(runs, dense.run_id)
     file.parent.mkdir(parents=True)
     file.write_bytes(b"")

@@ -223,17 +223,22 @@ def test_a_run_that_is_not_dense_is_refused(taught, write_run):
         taught(run.run_id)
 
 
-def test_a_dense_run_without_its_weights_says_how_to_make_them_again(dense, taught, runs, monkeypatch):
+def test_a_dense_run_without_its_weights_says_how_to_make_them_again(dense, prepared, taught, runs, tmp_path):
     file = weights_file(runs, dense.run_id)
     file.unlink()
     sentence = f"weights of teacher {dense.run_id} are not kept in {file}. To make them again, "
     with pytest.raises(ConfigError) as caught:
         taught(dense.run_id)
     assert f"{sentence}remove {dense.path} and start: smp-lab train --method dense" in str(caught.value)
-    monkeypatch.setattr(teachers, "cached_runs_folder", lambda: runs)
+    assert str(caught.value).endswith(f" --runs {runs}")
+    # Of a cached run they are looked for among the own runs, and there they go.
+    cached = tmp_path / "cached"
+    cached.mkdir()
+    dense.path.rename(cached / dense.run_id)
     with pytest.raises(ConfigError) as caught:
-        taught(dense.run_id)
-    assert f"{sentence}start: smp-lab train --method dense" in str(caught.value)
+        prepared(teacher=dense.run_id, teacher_runs=[runs, cached])
+    assert "To make them again, start: smp-lab train --method dense" in str(caught.value)
+    assert str(caught.value).endswith(f" --runs {runs}")
 
 
 def test_weights_may_lie_in_another_folder_of_runs(dense, prepared, runs, tmp_path):
