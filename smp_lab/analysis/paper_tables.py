@@ -19,6 +19,7 @@ from smp_lab.analysis.run_table import by_encoder
 from smp_lab.methods import METHODS
 from smp_lab.metrics import METRICS
 from smp_lab.tasks import TASKS
+from smp_lab.tasks.kinds import SPAN
 
 # A run that differs from the usual ones in having a teacher.
 _TAUGHT = r"teacher [^,]*"
@@ -213,11 +214,15 @@ def _spread(mean: float, sd: float, decimals: int) -> str:
 
 
 def _by_task(runs: pd.DataFrame) -> str:
-    """Means over seeds by task in their order, with what is kept where a method measures it."""
+    """Means over seeds by task in their order, with what is kept where a method measures it.
+
+    Of SQuAD with the number of questions: runs here may have a part of them.
+    """
     rows = over_seeds(runs).to_dict("records")
     cells = [
         f"{TASKS[task].title} {100 * row['mean']:.1f}"
         + (f" at {_percent(row['remaining'])} %" if math.isnan(row["level"]) else "")
+        + (f" on {row['n_examples']:,} questions" if TASKS[task].kind is SPAN else "")
         for task in TASKS
         for row in rows
         if row["task"] == task

@@ -57,6 +57,11 @@ def test_table_1_has_what_was_measured_where_no_mask_was_learned():
     assert of(table, "SMP-L", "10")["mean over tasks, tiny"] == "-"
 
 
+def test_a_part_of_squad_says_how_large_it_is():
+    table = table_1(published_points(), pd.DataFrame([run("smp_s", "squad", 0.18, n_examples=220)]))
+    assert of(table, "SMP-S", "50")["by task, tiny"] == "SQuAD 18.0 on 220 questions"
+
+
 def test_table_1_has_columns_for_each_encoder_with_learned_masks():
     runs = [run("smp_s", "rte", 0.6), run("smp_s", "cola", 0.3)]
     big = {"base_model": "big", "base_model_sha256": "b"}
