@@ -192,6 +192,11 @@ class RunConfig:
         return get_method(self.method)
 
     @property
+    def is_mask_alone(self) -> bool:
+        """Whether its mask over the frozen encoder is a whole classifier: nothing else was trained but scores."""
+        return self.head == "label_words" and not self.method_info.trains_weights
+
+    @property
     def run_id(self) -> str:
         """``{task}-{method}-r{remaining}-s{seed}-{hash8}``; the words are for eyes, the hash is the identity."""
         remaining = "free" if self.remaining is None else f"{self.remaining:g}"

@@ -86,6 +86,11 @@ def default_runs_folder() -> Path:
     return (Path.cwd() if project_folder().parent == app_file().parent else project_folder()) / "runs"
 
 
+def runs_words(folder: Path) -> list[str]:
+    """Words of a command for a terminal that name a folder of runs; none where it is the one without."""
+    return [] if folder == default_runs_folder() else ["--runs", str(folder)]
+
+
 def unfinished_folder(runs: Path, run_id: str) -> Path:
     """Where a run's checkpoints lie until it is finished."""
     return runs / UNFINISHED_FOLDER / run_id

@@ -216,7 +216,8 @@ def _row(
         compared = [compare(a, b) for (a, data), (b, other) in pairs if data == other]
         told = [each.difference if each.distinguishable else 0.0 for each in compared]
         n_pairs += len(told)
-        constant += [task] if sum(each.constant for each in compared) > len(compared) / 2 else []
+        if sum(each.constant for each in compared) > len(compared) / 2:
+            constant.append(task)
         n_for += sum(difference > 0 for difference in told) > len(told) / 2
         n_against += sum(difference < 0 for difference in told) > len(told) / 2
     means = [table.groupby("task")["value"].mean() for table in (first, second)]

@@ -67,6 +67,9 @@ def run_card(
         if metric.endswith(suffix)
     }
     few = part_of_the_data(config.task_info, results.get("n_train_examples")) or _fewer(config)
+    if config.method_info.is_control:
+        # It learns from none.
+        few = []
     return {
         "run_id": config.run_id,
         "recipe": _recipe(config, results.get("n_train_examples")),
@@ -88,8 +91,7 @@ def run_card(
             "trainable_parameters": results["trainable_parameters"],
             "new_parameters": results["new_parameters"],
         },
-        # A control learns from none.
-        "deviations": deviations(config, layout) + ([] if config.method_info.is_control else few),
+        "deviations": deviations(config, layout) + few,
         "command": command,
     }
 

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -27,6 +26,7 @@ from smp_lab.figures.style import (
     REMOVED_COLOR,
     TASK,
     TASK_COLORS,
+    as_text,
     dress,
     empty_figure,
     tabulate_legend,
@@ -308,7 +308,7 @@ def _add_means(
         }
         named.add(str(name))
         hover = "mean %{y:.1f} of %{customdata[0]} seeds, n = %{customdata[1]:,}%{customdata[2]}"
-        spread = ["" if np.isnan(sd) else f"<br>sd over seeds {100 * sd:.1f}" for sd in line["sd"]]
+        spread = as_text("<br>sd over seeds {:.1f}", 100 * line["sd"], unknown="")
         data = line[["n_seeds", "n_examples"]].assign(spread=spread)
         if method == "dense":
             for (_, level), row in zip(line.iterrows(), data.to_numpy().tolist(), strict=True):
@@ -339,11 +339,8 @@ def _add_runs(
     for name, dots in runs.groupby("name", sort=False):
         method = dots["method"].iloc[0]
         color = METHOD_COLORS[method]
-        # Written here: plotly would print what is not known as 0.
-        spread = [
-            "" if np.isnan(low) else f"95 % interval of the dev set {100 * low:.1f} to {100 * high:.1f}, "
-            for low, high in dots[["low", "high"]].to_numpy(float)
-        ]
+        ends = (100 * dots[name] for name in ("low", "high"))
+        spread = as_text("95 % interval of the dev set {:.1f} to {:.1f}, ", *ends, unknown="")
         bars = {
             "type": "data",
             "symmetric": False,

@@ -24,6 +24,7 @@ from smp_lab.figures.style import (
     REMOVED_COLOR,
     TASK,
     TASK_COLORS,
+    as_text,
     dress,
     empty_figure,
     frame_cell,
@@ -393,7 +394,7 @@ def plot_regions(table: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
     runs = list(names)
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.03, row_heights=[220, 26 * len(runs)])
     members = [" and ".join(names[run] for run in runs if row[run]) for row in regions.to_dict("records")]
-    lift = ["" if np.isnan(value) else f" (x {value:.2f})" for value in regions["lift"]]
+    lift = as_text(" (x {:.2f})", regions["lift"], unknown="")
     facts = pd.DataFrame({"members": members, "expected": regions["expected"], "lift": lift})
     figure.add_bar(
         x=regions.index,
@@ -513,9 +514,8 @@ def _facts(table: pd.DataFrame, measure: str) -> Array:
     """Customdata of points that stand for pairs; see `_COUNTS` and `_pair_hover`."""
     columns = ["run_a", "run_b", "n_a", "n_b", "n_both", "expected", "label_a", "label_b", measure]
     facts = table[[*columns, *_levels(table, measure)]].to_numpy(object)
-    # Written here: plotly would print what is not known as 0.
     for place in range(columns.index(measure), facts.shape[1]):
-        facts[:, place] = ["not known" if np.isnan(value) else f"{value:z.4g}" for value in facts[:, place]]
+        facts[:, place] = as_text("{:z.4g}", facts[:, place])
     return facts
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -278,6 +278,12 @@ def tabulate_legend(figure: go.Figure, *, wide: bool = True) -> None:
     )
     if columns < len(entries):
         figure.update_layout(legend_entrywidth=width / columns - _LEGEND_MARK)
+
+
+def as_text(form: str, *values: Iterable[float], unknown: str = "not known") -> list[str]:
+    """Numbers side by side as text for hovers, where plotly would print what is not known (NaN) as 0."""
+    rows = zip(*values, strict=True)
+    return [unknown if any(value != value for value in row) else form.format(*row) for row in rows]
 
 
 def dress(figure: go.Figure, title: str, subtitle: str, *, height: int) -> go.Figure:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from smp_lab.figures.style import METRIC_TITLES, empty_figure, frame_cell, new_figure, write_in_cells
+from smp_lab.figures.style import METRIC_TITLES, as_text, empty_figure, frame_cell, new_figure, write_in_cells
 from smp_lab.tasks import TASKS
 
 _ROW_PIXELS = 30
@@ -34,8 +34,7 @@ def plot_transfer(table: pd.DataFrame) -> go.Figure:
     colors[*at] = table["share"].fillna(0)
     facts = np.full((*values.shape, len(_FACTS)), None, object)
     intervals = {name: 100 * table[name] for name in ("low", "high")}
-    # Written here: plotly would print what is not known as 0.
-    beside = {name: ["not known" if np.isnan(v) else f"{100 * v:z.1f}" for v in table[name]] for name in _BESIDE}
+    beside = {name: as_text("{:z.1f}", 100 * table[name]) for name in _BESIDE}
     facts[*at] = table[_FACTS].assign(**intervals, **beside).to_numpy()
 
     figure = new_figure(

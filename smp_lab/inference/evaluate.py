@@ -107,16 +107,14 @@ def evaluate(
         if cut_off.masks.sha256 != last:
             last, model = cut_off.masks.sha256, headed.masked(cut_off.masks) if headed else None
             said = score_table(predict(cut_off, prepared.data, model), prepared.data)
-            left = n_parameters(compact_encoder(cut_off)) if can_be_compact else 0
+            left = [n_parameters(compact_encoder(cut_off))] if can_be_compact else []
         scores.append(said.assign(cut=cut))
-        sizes.append({"cut": cut, "parameters": left, "published": published})
+        sizes += [{"cut": cut, "parameters": parameters, "published": published} for parameters in left]
     provenance = _provenance(prepared, made_here(time.monotonic() - began, command, code))
     columns = list(KINDS[SCORE])
     return (
         save_measurement(runs, settings=settings, provenance=provenance, table=pd.concat(scores)[columns]),
-        save_measurement(runs, settings=of_size, provenance=provenance, table=pd.DataFrame(sizes))
-        if can_be_compact
-        else None,
+        save_measurement(runs, settings=of_size, provenance=provenance, table=pd.DataFrame(sizes)) if sizes else None,
     )
 
 

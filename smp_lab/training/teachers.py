@@ -33,7 +33,7 @@ from transformers import (
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, EncoderError, TrainingError, first_line
 from smp_lab.methods import NONE
-from smp_lab.paths import default_runs_folder, weights_file
+from smp_lab.paths import runs_words, weights_file
 from smp_lab.storage.archives import MAX_HEADER_BYTES, from_npy
 from smp_lab.storage.runs import RUNS, RunRecord
 from smp_lab.storage.sealed import read_regular, replace_durably
@@ -200,8 +200,7 @@ def _made_again(run: RunRecord, folder: Path) -> str:
     """Sentence on how to get a dense run's weights into a folder of runs. No run is trained where its record lies."""
     removed = f"remove {run.path} and " if run.path.parent == folder else ""
     command = run.provenance.get("command", "the command that made the run, with")
-    place = "" if folder == default_runs_folder() else f" --runs {shlex.quote(str(folder))}"
-    return f"To make them again, {removed}start: {command}{place}"
+    return f"To make them again, {removed}start: {' '.join([command, shlex.join(runs_words(folder))]).strip()}"
 
 
 def load_teacher(teacher: Teacher, config: RunConfig, encoder: Encoder) -> TeacherModel:

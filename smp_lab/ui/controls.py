@@ -402,9 +402,8 @@ def no_runs() -> None:
 
 def command(*words: str) -> None:
     """A command of smp-lab for a terminal, on the folder of runs that is shown."""
-    folder = paths.own_runs_folder()
-    place = [] if folder == paths.default_runs_folder() else ["--runs", str(folder)]
-    st.code(shlex.join(["smp-lab", *words, *place]), language="shell", wrap_lines=True)
+    line = shlex.join(["smp-lab", *words, *paths.runs_words(paths.own_runs_folder())])
+    st.code(line, language="shell", wrap_lines=True)
 
 
 def style_sheet() -> None:

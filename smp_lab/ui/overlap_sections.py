@@ -114,7 +114,7 @@ def transfers(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
                 help=explain("asked to keep"),
             )
         _matrix([t for t in measured if controls.percent(t.settings.mask_remaining) == level], labels)
-    able = [run for run in runs if run.config.head == "label_words" and not run.config.method_info.trains_weights]
+    able = [run for run in runs if run.config.is_mask_alone]
     done = {(t.settings.mask_run, t.settings.task) for t in measured}
     if not {(run.run_id, other.config.task) for run in able for other in able} <= done:
         st.caption("Not every mask was scored on every task here yet. What is missing is filled by:")

@@ -46,11 +46,7 @@ def models() -> ModelProcess:
 
 def able(runs: Sequence[RunRecord]) -> list[RunRecord]:
     """Runs whose mask answers with the frozen encoder by itself."""
-    return [
-        run
-        for run in runs
-        if run.has_masks and run.config.head == "label_words" and not run.config.method_info.trains_weights
-    ]
+    return [run for run in runs if run.has_masks and run.config.is_mask_alone]
 
 
 def answer(
