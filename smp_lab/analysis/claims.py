@@ -210,7 +210,10 @@ def _row(
     n_for = n_against = n_pairs = 0
     constant = []
     for task in tasks:
-        sides = (table[table["task"] == task].sort_values("seed").head(MOST_SEEDS) for table in (second, first))
+        sides = (
+            table[table["task"] == task].sort_values("seed").groupby("data_sha256").head(MOST_SEEDS)
+            for table in (second, first)
+        )
         pairs = product(*(zip(side["run_id"], side["data_sha256"], strict=True) for side in sides))
         # Of two copies of a task's data each has its own examples.
         compared = [compare(a, b) for (a, data), (b, other) in pairs if data == other]
@@ -220,8 +223,8 @@ def _row(
             constant.append(task)
         n_for += sum(difference > 0 for difference in told) > len(told) / 2
         n_against += sum(difference < 0 for difference in told) > len(told) / 2
-    means = [table.groupby("task")["value"].mean() for table in (first, second)]
-    difference = float((means[0] - means[1]).mean())
+    means = [table.groupby(["task", "data_sha256"])["value"].mean() for table in (first, second)]
+    difference = float((means[0] - means[1]).groupby("task").mean().mean())
     if n_against == 0 and (n_for > 0 or (claim.at_least and difference >= 0)):
         verdict = AGREES
     else:
@@ -242,9 +245,7 @@ def _published(claim: Claim, points: pd.DataFrame, ablations: pd.DataFrame) -> d
     is_ablation = set(claim.published) <= set(ablations["variant"])
     table = ablations.assign(distilled=False) if is_ablation else points[~points["read_off"]]
     name = "variant" if is_ablation else "method"
-    main = table["metric"] == table["task"].map(lambda task: TASKS[task].main_metric)
-    # Of SQuAD the ablations have F1 alone.
-    table = table[main | (is_ablation & (table["task"] == "squad"))]
+    table = table[table["metric"] == table["task"].map(lambda task: TASKS[task].main_metric)]
     # Either both have a teacher or neither; fine-tuning has none, and its one level, and stands in two tables.
     place = ["base_model", "task", "metric"]
     if claim.second.method != "dense":

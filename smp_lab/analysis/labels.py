@@ -66,13 +66,6 @@ def method_name(method: str) -> str:
     return get_method(method).short_title
 
 
-def setting_text(value: object) -> str:
-    """A setting as people write it: ``("yes", "no")`` as "yes/no", ``8.0`` as "8"."""
-    if isinstance(value, (list, tuple)):
-        return "/".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 # What Markdown reads as its own: every ASCII punctuation mark may be escaped (CommonMark 0.31, section 2.4).
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 # Addresses become links, names between colons signs, even where each mark is escaped. An invisible sign parts them.
@@ -280,7 +273,10 @@ def _hashable(value: Any) -> Hashable:
 def _in_words(settings: Mapping[str, object]) -> str:
     # Of two ways to say one thing, such as a schedule in steps or as a fraction, the one that is used says enough.
     said = {name: value for name, value in settings.items() if value is not None} or settings
-    return ", ".join(f"{SETTINGS[name].words} {SETTINGS[name].text(value)}" for name, value in said.items())
+    return ", ".join(
+        f"{SETTINGS[name].words} {SETTINGS[name].default if value is None else SETTINGS[name].text(value)}"
+        for name, value in said.items()
+    )
 
 
 def _short(name: str, value: Hashable) -> Hashable:

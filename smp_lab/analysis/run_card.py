@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from smp_lab.analysis.labels import plain, setting_text
+from smp_lab.analysis.labels import plain
 from smp_lab.analysis.sparsity import spread_over_heads
 from smp_lab.config import RunConfig
 from smp_lab.layout import HEAD_TYPES, QUERY, VALUE, EncoderLayout
@@ -322,8 +322,10 @@ def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items() if value is not None)
 
 
-def _code(value: Any, form: str | None = None) -> str:
-    return f"`{_one_line(setting_text(value) if form is None else format(value, form))}`"
+def _code(value: Any, form: str = "") -> str:
+    if isinstance(value, float) and not form:
+        form = "g"
+    return f"`{_one_line(format(value, form))}`"
 
 
 def _one_line(text: str) -> str:

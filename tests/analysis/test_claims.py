@@ -106,6 +106,19 @@ def test_two_copies_of_a_tasks_data_are_not_crossed():
     assert len(asked) == 2 * 2**2
 
 
+def test_a_difference_is_taken_within_a_copy_of_the_data():
+    """Both methods have 0.9 on one copy and 0.5 on the other; each was run more often on another one."""
+    rows = [
+        row(method, "rte", 0.9 if data == "d" else 0.5, seed=seed, data=data)
+        for method, often in (("smp_s", "d"), ("magnitude", "e"))
+        for data in "de"
+        for seed in range(MOST_SEEDS if data == often else 1)
+    ]
+    found = one(rows)
+    assert found["measured"] == pytest.approx(0)
+    assert found["n_pairs"] == 2 * MOST_SEEDS
+
+
 def test_published_differences_are_those_of_the_tables():
     rows = table([row("smp_s", "rte", 0.5)]).set_index(["claim", "level"])
     found = rows["published"]

@@ -41,6 +41,11 @@ def test_what_differs_from_the_usual_run_is_named():
     assert names[4:] == ["regularizer 0", ""]
 
 
+def test_a_setting_without_a_value_is_said_by_what_it_is_then():
+    few = [tiny_config(seed=seed, train_examples=1000) for seed in range(2)]
+    assert variants([*few, tiny_config()]) == ["", "", "train examples all"]
+
+
 def test_what_follows_from_another_setting_is_named_only_where_it_distinguishes_runs():
     usual = [tiny_config(seed=seed) for seed in range(3)]
     taught = {"teacher": "rte-dense-r1-s0-01234567@89ab", "distillation_temperature": 2.0, "distillation_weight": 0.5}
