@@ -142,10 +142,16 @@ def table_2(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         for method, levels in _OF_TABLE_2.items():
             for level in levels:
                 here = of_encoder[(of_encoder["method"] == method) & (of_encoder["level"] == level)]
-                values = {row["task"]: _spread(row["mean"], row["sd"], 1) for row in here.to_dict("records")}
-                if values:
-                    cells = [values.get(task, "-") for task in tasks]
-                    rows.append(["measured", encoder, method_name(method), _percent(level), *cells])
+                cells = [
+                    # Of two copies of a task's data each has its own value.
+                    "; ".join(
+                        _spread(row["mean"], row["sd"], 1) for row in here[here["task"] == task].to_dict("records")
+                    )
+                    for task in tasks
+                ]
+                if any(cells):
+                    row = ["measured", encoder, method_name(method), _percent(level)]
+                    rows.append([*row, *(cell or "-" for cell in cells)])
     heads = [f"{TASKS[task].title} {METRICS[TASKS[task].main_metric].title}" for task in tasks]
     return pd.DataFrame(rows, columns=["", "encoder", "method", "remaining %", *heads])
 

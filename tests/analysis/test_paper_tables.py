@@ -93,6 +93,13 @@ def test_table_2_has_published_and_measured_values_by_task():
     assert rows[5:] == [dense, ["measured", "tiny", "SMP-S", "80", *["-"] * 6, "61.0 ± 1.4", "-"]]
 
 
+def test_two_copies_of_a_tasks_data_have_a_value_each():
+    runs = [run("dense", "rte", value, 1.0, data_sha256=data) for value, data in ((0.6, "d"), (0.7, "e"))]
+    runs[1]["settings"] += " e"
+    table = table_2(published_points(), pd.DataFrame(runs))
+    assert table.iloc[-1]["RTE Accuracy"] == "60.0; 70.0"
+
+
 def test_tables_3_to_5_have_measured_values_and_verdicts_beside_each_variant():
     runs = [
         run("smp_s", "rte", 0.8, 0.1),
