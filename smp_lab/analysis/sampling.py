@@ -73,7 +73,8 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     share, z2 = correct / n, _Z**2
     center = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
-    return center - half, center + half
+    # Where none or all are correct an end is 0 or 1, and rounding may pass it.
+    return max(center - half, 0.0), min(center + half, 1.0)
 
 
 def sampling_interval(predictions: pd.DataFrame, metric: str) -> tuple[float, float]:

@@ -75,6 +75,11 @@ def test_wilson_by_hand():
     assert wilson_interval(0, 20) == pytest.approx((0.0, 1 - 1 / (1 + z**2 / 20)), abs=1e-6)
 
 
+def test_wilson_stays_within_0_and_1():
+    for n in range(1, 500):
+        assert wilson_interval(0, n)[0] >= 0 and wilson_interval(n, n)[1] <= 1
+
+
 def test_wilson_is_the_set_of_shares_that_the_score_test_accepts():
     for correct, n in ((3, 7), (150, 277), (871, 872)):
         for bound in wilson_interval(correct, n):
