@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -130,14 +131,20 @@ def means_cells(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_markdown(cells: pd.DataFrame) -> str:
-    """A table of text in Markdown: numbers at the right, the first column at the left."""
+    """A table of text in Markdown: numbers at the right, the first column at the left.
+
+    Bars in a cell are escaped where they are not yet: each would end it.
+    """
     rules = ["---", *["---:"] * (cells.shape[1] - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [list(map(str, cells)), rules, *cells.to_numpy().tolist()])
+    rows = [list(map(str, cells)), rules, *cells.to_numpy().tolist()]
+    lines = [" | ".join(re.sub(r"(?<!\\)\|", r"\|", cell) for cell in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 _ESCAPED = str.maketrans(
     {mark: f"\\{mark}" for mark in "%_&#${}"}
     | {"±": r"$\pm$", "·": r"$\cdot$", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}"}
 )
 
 

@@ -93,6 +93,15 @@ def test_latex_has_the_same_cells_and_nothing_that_latex_takes_for_a_command():
     assert lines.count(r"\begin{tabular}{lrrr}") == 1
 
 
+def test_a_bar_ends_no_cell():
+    cells = summary_cells(summary(run(variant="KL direction KL(student || teacher)")))
+    *_, row = as_markdown(cells).splitlines()
+    assert row.startswith(r"| SMP-S · KL direction KL(student \|\| teacher) | 50 |")
+    # As the report escapes it.
+    assert as_markdown(cells.replace(r"\|", r"\\|", regex=True)) == as_markdown(cells)
+    assert r"KL(student \textbar{}\textbar{} teacher) & 50" in as_latex(cells, "")
+
+
 def test_the_caption_names_number_encoder_and_data():
     rows = pd.DataFrame([run(), run(seed=1)]).assign(base_model_sha256="a" * 64, data_sha256="b" * 64)
     words = caption(rows)
