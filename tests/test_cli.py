@@ -254,6 +254,23 @@ def test_a_summary_leaves_out_a_run_whose_predictions_cannot_be_read(own):
         invoke("summary", own, "--means", "--claims")
 
 
+@pytest.mark.parametrize("option", ["--json", "--claims"])
+def test_a_summary_of_runs_of_which_none_can_be_read_is_refused(own, option):
+    broken = make_run(own)
+    (broken.path / PREDICTIONS_FILE).write_bytes(b"PK")
+    with pytest.raises(RunFormatError, match="holds no runs that can be read"):
+        invoke("summary", own, option)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"), [("--means", "mean over the tasks of"), ("--claims", "differences in points")]
+)
+def test_each_table_in_latex_has_a_caption_of_its_own(own, option, words):
+    make_run(own)
+    text = invoke("summary", own, option, "--latex").stdout
+    assert words in text and "interval" not in text
+
+
 def test_a_check_as_json_names_what_is_broken(own):
     whole, broken = make_run(own), make_run(own, task="cola")
     transfer = make_transfer(own, whole, "cola")

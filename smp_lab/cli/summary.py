@@ -33,6 +33,14 @@ _CUTS = (
     "What is left of the encoder, embeddings included, without rows of fewer than K weights, points that the main "
     "metric changes by, and times as fast as masked weights (1 thread, 32 texts of 32 tokens)."
 )
+_CLAIMS = (
+    "What the paper claims, as published and as measured: differences in points of the main metric, means over tasks, "
+    "with a verdict."
+)
+_MEANS = (
+    "Main metric in percent at the last evaluation: mean over the tasks of the means over seeds, with the range over "
+    "seeds."
+)
 
 
 def command(
@@ -67,13 +75,13 @@ def command(
     index = list_runs([existing(folder)])
     for _, sentence in index.problems:
         typer.echo(f"smp-lab: {sentence}", err=True)
-    if not index.records:
-        raise RunFormatError(f"Folder {folder} holds no runs.")
     if claims + cuts + means > 1:
         raise ConfigError("Name one of --means, --claims and --cuts: each is a table of its own.")
     runs = list(index.records.values())
     if not means and not cuts:
         runs = [run for run in runs if _has_predictions(run)]
+    if not runs:
+        raise RunFormatError(f"Folder {folder} holds no runs that can be read.")
     rows = run_table(runs)
     if claims:
 
@@ -82,23 +90,24 @@ def command(
             return compare_on(one.predictions, other.predictions, one.config.task_info, one.main_metric)
 
         table = claims_table(rows, compare, published_points(), published_ablations())
-        cells = in_words(table)
+        cells, words = in_words(table), _CLAIMS
     elif cuts:
         table, cells = _cuts(folder, run_labels(rows))
+        words = _CUTS
     elif means:
         table = over_tasks(rows)
         if table.empty:
             raise RunFormatError(f"Folder {folder} holds no masks of {method_name(LEARNED)}, beside which means stand.")
-        cells = means_cells(table)
+        cells, words = means_cells(table), _MEANS
     else:
         intervals = [reliability(run.predictions, run.config.task_info, run.main_metric)[:2] for run in runs]
         rows["low"], rows["high"] = zip(*intervals, strict=True)
         table = summarize(rows)
-        cells = summary_cells(table)
+        cells, words = summary_cells(table), caption(rows)
     if as_json:
         print_json(table)
     elif latex:
-        typer.echo(as_latex(cells, _CUTS if cuts else caption(rows)))
+        typer.echo(as_latex(cells, words))
     else:
         typer.echo(as_markdown(cells))
 
