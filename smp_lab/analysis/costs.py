@@ -11,6 +11,7 @@ import pandas as pd
 
 from smp_lab.analysis.labels import percent
 from smp_lab.analysis.run_table import Run
+from smp_lab.config import canonical_json
 from smp_lab.layout import EncoderLayout
 from smp_lab.tasks import get_task
 
@@ -23,7 +24,7 @@ class Measurement(Protocol):
 
     @property
     def settings(self) -> Any:
-        """kind, mask_id and task."""
+        """kind, mask_id, task, base_model_sha256, data_sha256 and options."""
 
     @property
     def provenance(self) -> Mapping[str, Any]:
@@ -127,17 +128,29 @@ def cut_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) ->
     Parameters
     ----------
     measurements
-        Of the kinds "score" and "size"; those that have both are taken, of several the newest.
+        Of the kinds "score" and "size"; those that have both are taken, of several the newest. A mask's scores on a
+        task are of the newest classifier and examples: those of two differ for other reasons than a cut.
     labels
         Mask id -> label; others are left out.
 
     Returns
     -------
     DataFrame
-        A row per mask, task that it was scored on, and cut: run_id, run (label), task, cut, left (fraction of the
-        encoder's parameters), metric, value, low, high (fractions), change (of the value, to cut 0), n_examples.
+        A row per mask, task that it was scored on, and cut: run_id, run (label, and the task where there are several),
+        task, cut, left (fraction of the encoder's parameters), metric, value, low, high (fractions), change (of the
+        value, to cut 0), n_examples.
     """
     measured = list(measurements)
+    newest = {
+        (each.settings.mask_id, each.settings.task): _classifier(each)
+        for each in sorted(measured, key=_created)
+        if each.settings.kind == "score"
+    }
+    measured = [
+        each
+        for each in measured
+        if each.settings.kind != "score" or newest[each.settings.mask_id, each.settings.task] == _classifier(each)
+    ]
     scores, sizes = (_rows(measured, labels, kind) for kind in ("score", "size"))
     if scores.empty or sizes.empty:
         return pd.DataFrame(columns=_CUTS)
@@ -147,7 +160,24 @@ def cut_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) ->
     )
     whole = table[table["cut"] == 0].set_index(["run_id", "task"])["value"]
     before = whole.reindex(pd.MultiIndex.from_frame(table[["run_id", "task"]])).to_numpy()
-    return table.assign(left=table["parameters"] / table["published"], change=table["value"] - before)[_CUTS]
+    several = table.groupby("run_id")["task"].transform("nunique") > 1
+    titles = table["task"].map(lambda task: get_task(task).title)
+    return table.assign(
+        run=table["run"].where(~several, table["run"] + ", on " + titles),
+        left=table["parameters"] / table["published"],
+        change=table["value"] - before,
+    )[_CUTS]
+
+
+def _created(measured: Measurement) -> str:
+    return str(measured.provenance.get("created_utc", ""))
+
+
+def _classifier(measured: Measurement) -> str:
+    """What a mask was scored with, and on which examples."""
+    settings = measured.settings
+    options = {name: value for name, value in settings.options.items() if name != "cuts"}
+    return canonical_json([settings.base_model_sha256, settings.data_sha256, options])
 
 
 def time_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) -> pd.DataFrame:
@@ -199,7 +229,7 @@ def _rows(measured: Sequence[Measurement], labels: Mapping[str, str], kind: str)
             task=each.settings.task,
             machine=str(each.provenance.get("processor", "")),
         )
-        for each in sorted(measured, key=lambda each: str(each.provenance.get("created_utc", "")))
+        for each in sorted(measured, key=_created)
         if each.settings.kind == kind and each.settings.mask_id in labels
     ]
     by = _IDENTITY[kind]
@@ -235,10 +265,10 @@ def cut_cells(cuts: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
         )
         for cut, left, change, faster in both[["cut", "left", "change", "faster"]].to_numpy().tolist()
     ]
-    cells = both.pivot_table(index=["run", "task"], columns="cut", values="cell", aggfunc="first").fillna("-")
-    fewest = both.groupby(["run", "task"])["left"].min().sort_values(kind="stable")
+    cells = both.pivot_table(index="run", columns="cut", values="cell", aggfunc="first").fillna("-")
+    fewest = both.groupby("run")["left"].min().sort_values(kind="stable")
     cells = cells.loc[fewest.index].reset_index()
-    return cells.drop(columns="task").rename(columns=lambda name: name if name == "run" else f"K = {name}")
+    return cells.rename(columns=lambda name: name if name == "run" else f"K = {name}")
 
 
 def best_cut(cuts: pd.DataFrame, times: pd.DataFrame) -> pd.Series[Any] | None:

@@ -84,14 +84,12 @@ def plot_times(table: pd.DataFrame, size: str) -> go.Figure:
 
 
 def _lines(table: pd.DataFrame, symbols: Mapping[int, str]) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
-    """Rows of each mask on each task, by cut, and what a line of them has in either figure.
+    """Rows of each run, by cut, and what a line of them has in either figure.
 
     The colour is the task's; masks on one task differ in their dashes.
     """
-    several = table.groupby("run")["task"].transform("nunique") > 1
-    named = table.assign(run=table["run"].where(~several, table["run"] + ", on " + table["task"]))
-    every = line_marks(named.assign(method="", level=math.nan), TASK)
-    for name, line in named.groupby("run", sort=False):
+    every = line_marks(table.assign(method="", level=math.nan), TASK)
+    for name, line in table.groupby("run", sort=False):
         line, marks = line.sort_values("cut"), every[name]
         look = {
             "x": 100 * line["left"],

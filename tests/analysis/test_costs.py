@@ -58,8 +58,11 @@ def test_masks_take_less_from_a_number_of_tasks_on():
     assert tasks_until_masks_are_smaller(small, 10, 10) is None
 
 
-def record(kind, mask_id="m", task="sst2", created="2026-01-01", **columns):
-    settings = SimpleNamespace(kind=kind, mask_id=mask_id, task=task)
+def record(kind, mask_id="m", task="sst2", created="2026-01-01", words="terrible/great", data="d", **columns):
+    options = {"label_words": words, "cuts": columns["cut"]} if kind == "score" else {}
+    settings = SimpleNamespace(
+        kind=kind, mask_id=mask_id, task=task, base_model_sha256="a", data_sha256=data, options=options
+    )
     provenance = {"created_utc": created, "processor": "a CPU"}
     return SimpleNamespace(settings=settings, provenance=provenance, table=pd.DataFrame(columns))
 
@@ -83,11 +86,21 @@ def test_a_score_on_another_task_hides_none_and_the_newest_counts():
     # A measurement of a mask that is not asked for is left out.
     table = cut_table([other, later, SIZED, own, scored([0.1, 0.1], mask_id="else")], {"m": "M"})
     rows = table.set_index(["task", "cut"])
-    assert len(table) == 4 and set(table["run"]) == {"M"}
+    assert len(table) == 4 and set(table["run"]) == {"M, on SST-2", "M, on RTE"}
     assert rows["value"].to_dict() == {("sst2", 0): 0.8, ("sst2", 10): 0.9, ("rte", 0): 0.5, ("rte", 10): 0.6}
     assert rows.loc["sst2", "change"].tolist() == pytest.approx([0, 0.1])
     assert rows.loc["rte", "left"].tolist() == [0.9, 0.6]
     assert cut_table([own], {"m": "M"}).empty and cut_table([], {}).empty
+
+
+@pytest.mark.parametrize("other", [{"words": "bad/good"}, {"data": "e"}])
+def test_a_cut_is_compared_with_the_whole_mask_in_the_same_classifier_and_on_the_same_examples(other):
+    first = scored([0.8, 0.7])
+    later = scored([0.9], cuts=[0], created="2026-02-02", **other)
+    table = cut_table([first, later, SIZED], {"m": "M"})
+    assert table[["run", "cut", "value", "change"]].to_numpy().tolist() == [["M", 0, 0.9, 0.0]]
+    again = scored([0.8, 0.6], created="2026-03-03")
+    assert cut_table([first, later, again, SIZED], {"m": "M"})["change"].tolist() == pytest.approx([0, -0.2])
 
 
 def test_times_stand_beside_what_is_left():
