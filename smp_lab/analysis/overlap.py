@@ -228,7 +228,7 @@ def number(value: float) -> str:
 
 
 def medians_in_words(pairs: pd.DataFrame, measure: str) -> str:
-    """Median of a measure for two seeds of a task, two tasks, and masks with a control; empty where none is known."""
+    """Median of a measure for each kind of pairs; empty where none is known."""
     medians = medians_by_kind(pairs, measure)
     kinds = {
         SAME_TASK_OTHER_SEED: "two seeds of one task",

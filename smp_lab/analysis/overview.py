@@ -99,7 +99,7 @@ def answer(table: pd.DataFrame) -> str:
 
 
 def _sentences(table: pd.DataFrame) -> str:
-    learned = table[(table["method"] == LEARNED) & table["mean"].notna()]
+    learned = table[table["method"] == LEARNED]
     if learned.empty:
         return ""
     best = learned.iloc[int(learned["mean"].to_numpy().argmax())]

@@ -17,7 +17,7 @@ from smp_lab.analysis.overlap import measure_overlap
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 
 ALL_TYPES = "all"
-KEPT, REMOVED = SIDES = ("kept", "removed")
+KEPT, REMOVED = "kept", "removed"
 # Of both together, as one side.
 BOTH = "both"
 

@@ -11,7 +11,7 @@ Source of the way the mask is laid over the weights: Jiang et al. (2023).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -43,10 +43,6 @@ class Network:
     biases: Sequence[Floats]
     weights: Sequence[Floats]
     head: Floats
-
-    def with_weights(self, weights: Sequence[Floats]) -> Network:
-        """The same network with other prunable weights."""
-        return replace(self, weights=list(weights))
 
     @property
     def n_weights(self) -> int:

@@ -203,7 +203,7 @@ def starting_network(settings: Settings, rng: np.random.Generator) -> Network:
     points, labels = draw_points(settings.pretrained, N_POINTS, rng)
     before = replace(settings, shape=settings.pretrained, method=FINE_TUNING, pretrained=None)
     *_, (last, _, _) = walk(network, points, labels, before, rng)
-    return network.with_weights(last.weights)
+    return replace(network, weights=last.weights)
 
 
 def walk(

@@ -96,8 +96,3 @@ def test_generated_tasks_count_where_there_is_no_other():
     assert over_tasks(toy)["mean"].tolist() == [1.0]
     both = over_tasks(pd.concat([GRID, toy]))
     pd.testing.assert_frame_equal(both, over_tasks(GRID))
-
-
-def test_a_value_that_is_no_number_is_no_answer():
-    broken = runs(("rte", "smp_s", 0.5, 0, float("nan")), ("rte", "dense", 1.0, 0, 0.6))
-    assert answer(over_tasks(broken)) == ""
