@@ -318,7 +318,8 @@ def _pearson(times: Floats, target: Floats, prediction: Floats) -> Floats:
 
 
 def _spearman(times: Floats, target: Floats, prediction: Floats) -> Floats:
-    x, y = _ranks(times, target), _ranks(times, prediction)
+    # A target is a difference of float32 numbers: equal ones come out unequal, and share no rank then.
+    x, y = _ranks(times, np.round(target, 5)), _ranks(times, prediction)
     return _correlation(times, np.array([(times * part).sum(axis=1) for part in (x, y, x * x, y * y, x * y)]))
 
 

@@ -9,6 +9,7 @@ from smp_lab.analysis.sampling import (
     N_OF_FEW_CELLS,
     Outcomes,
     compare,
+    compare_on,
     mcnemar,
     of_metric,
     paired_change,
@@ -17,6 +18,8 @@ from smp_lab.analysis.sampling import (
     wilson_interval,
 )
 from smp_lab.errors import DataError
+from smp_lab.paths import cached_runs_folder
+from smp_lab.storage.runs import load_run
 from smp_lab.tasks import TASKS
 from smp_lab.tasks.kinds import CLASSES
 
@@ -208,6 +211,13 @@ def test_paired_correlations_need_less_than_two_intervals():
     assert found.p_value is None
     assert found.outcomes is None
     assert sampling_interval(one, "pearson")[1] > sampling_interval(other, "pearson")[0]
+
+
+@pytest.mark.parametrize("metric", TASKS["stsb"].metrics)
+def test_the_difference_of_two_records_is_that_of_their_metrics(metric):
+    a, b = (load_run(next(cached_runs_folder().glob(f"stsb-{name}-s0-*"))) for name in ("random-r0.5", "smp_s-r0.03"))
+    found = compare_on(a.predictions, b.predictions, TASKS["stsb"], metric)
+    assert found.difference == pytest.approx(b.results["metrics"][metric] - a.results["metrics"][metric], abs=1e-6)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "matthews_correlation"])
