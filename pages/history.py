@@ -53,11 +53,12 @@ def main() -> None:
         ),
     )
     few = metrics["run"].nunique() <= style.MOST_SIDE_BY_SIDE
+    least = None if few else style.PAGE_PIXELS
     for pair in pairs:
         places = st.columns(2, gap="medium") if few else [st.container(), st.container()]
         for column, (plot, table, key, what) in zip(places, pair, strict=True):
             with column:
-                controls.show(plot, table, x, color, key=key, alt=f"{what} {named}")
+                controls.show(plot, table, x, color, key=key, alt=f"{what} {named}", min_width=least)
     controls.show(
         figures.plot_flips,
         flips,
@@ -65,7 +66,7 @@ def main() -> None:
         color,
         key="flips",
         alt=f"Weights that change sides in a step, forced because fewer are kept, and truly swapped, {named}",
-        min_width=640,
+        min_width=style.PAGE_PIXELS,
     )
 
 

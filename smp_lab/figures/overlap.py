@@ -28,8 +28,8 @@ from smp_lab.figures.style import (
     dress,
     empty_figure,
     frame_cell,
-    legend_room,
     new_figure,
+    tabulate_legend,
     write_in_cells,
 )
 from smp_lab.layout import MATRIX_TYPES
@@ -206,7 +206,7 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
     figure = new_figure(
         title,
         "A dot per pair, a bar at the median; triangles: very unequal shares kept of the same matrices",
-        height=400 + legend_room(shared.nunique() + 1),
+        height=400,
     )
     if f"{measure}_chance" in table:
         figure.add_scatter(
@@ -255,6 +255,7 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
     figure.update_yaxes(title_text=scale.title, type="log" if scale.is_ratio else "linear")
     if scale.middle is not None:
         figure.add_hline(y=scale.middle, line={"color": REMOVED_COLOR, "width": 1, "dash": "dot"})
+    tabulate_legend(figure, wide=False)
     return figure
 
 

@@ -238,21 +238,19 @@ def new_figure(title: str, subtitle: str, *, height: int = 360) -> go.Figure:
     return go.Figure(layout={"template": template(LIGHT), "title": _title(title, subtitle), "height": height})
 
 
-def legend_room(n_runs: int) -> int:
-    """Pixels that a legend of so many runs takes below a figure of half the page's width."""
-    return 24 * -(-n_runs // 2)
-
-
 # Of more lines than these figures stand below one another.
 MOST_SIDE_BY_SIDE = 8
-# Pixels between the ends of the horizontal axes, of a letter, and of what stands beside one in a legend.
-_HALF_PAGE, PAGE_PIXELS, LETTER_PIXELS, _LEGEND_ROW, _LEGEND_MARK = 330, 780, 6.7, 22, 52
+# Pixels of a figure that has the page to itself, at least, and of its horizontal axes then, when it is saved too; of
+# those of half the page, of a letter, and of a row of a legend and what stands beside a name in it.
+PAGE_PIXELS, _AXIS, _HALF_AXIS, LETTER_PIXELS, _LEGEND_ROW, _LEGEND_MARK = 780, 700, 330, 6.7, 24, 52
+# Part of the axis's length that plotly leaves between columns of a legend.
+_LEGEND_GAP = 0.015
 
 
 def tabulate_legend(figure: go.Figure, *, wide: bool = True) -> None:
     """Set the legend of runs as a table in which a click hides a line, and let the figure grow by its rows.
 
-    What all runs share of task, method and level stands before it and not in every entry.
+    What all runs share of task, method and level stands once above the entries, and not in each.
 
     Parameters
     ----------
@@ -269,15 +267,16 @@ def tabulate_legend(figure: go.Figure, *, wide: bool = True) -> None:
     title = " · ".join(part for place in shared for part in names[0][place : place + 1])
     for trace, name in zip(entries, names, strict=True):
         trace.name = " · ".join(part for place, part in enumerate(name) if place not in shared) or trace.name
-    longest = max((len(trace.name) for trace in entries), default=0)
-    width = (PAGE_PIXELS if wide else _HALF_PAGE) - LETTER_PIXELS * len(title)
-    columns = max(1, min(len(entries), int(width / (_LEGEND_MARK + LETTER_PIXELS * longest))))
+    column = _LEGEND_MARK + LETTER_PIXELS * max((len(trace.name) for trace in entries), default=0)
+    columns = max(1, min(len(entries), int((_AXIS if wide else _HALF_AXIS) / column)))
+    rows = -(-len(entries) // columns) + (title != "")
     figure.update_layout(
-        legend={"title": {"text": title, "font": {"size": 13}}, "maxheight": 1},
-        height=figure.layout.height + _LEGEND_ROW * -(-len(entries) // columns),
+        legend={"title": {"text": title, "side": "top", "font": {"size": 13}}, "maxheight": 1},
+        height=figure.layout.height + _LEGEND_ROW * rows,
     )
     if columns < len(entries):
-        figure.update_layout(legend_entrywidth=width / columns - _LEGEND_MARK)
+        # In pixels a narrower page would have fewer columns, and rows that the figure has no room for.
+        figure.update_layout(legend_entrywidthmode="fraction", legend_entrywidth=1 / columns - _LEGEND_GAP)
 
 
 def as_text(form: str, *values: Iterable[float], unknown: str = "not known") -> list[str]:
@@ -450,7 +449,7 @@ def _coded(array: npt.NDArray[Any]) -> Any:
 
 
 # What plotly measures in pixels; widths are so of lines alone, of bars they are in the units of the axis.
-_PIXELS = frozenset({"size", "height", "thickness", "ticklen", "standoff", "entrywidth", "xshift", "yshift", *"lrtb"})
+_PIXELS = frozenset({"size", "height", "thickness", "ticklen", "standoff", "xshift", "yshift", *"lrtb"})
 
 
 def enlarge(figure: go.Figure, factor: float) -> go.Figure:

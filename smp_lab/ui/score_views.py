@@ -233,7 +233,7 @@ def decision(chosen: Chosen) -> list[str]:
         color,
         key="snapshot-flips",
         alt=f"Weights that change sides between snapshots of {len(chosen)} runs: forced, swapped in a matrix, moved.",
-        min_width=760,
+        min_width=style.PAGE_PIXELS,
     )
     _swaps(chosen, flips, steps)
     found = []

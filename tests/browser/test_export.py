@@ -71,3 +71,15 @@ def test_no_label_of_an_export_is_cut_or_covered(chromium, runs, name, tmp_path)
         down = min(a[3], b[3]) - max(a[1], b[1])
         # Boxes of text have air of their own above and below.
         assert across <= 2 or down <= 4, (one, other)
+
+
+def test_a_long_legend_takes_no_height_from_the_lines(chromium):
+    figure = style.new_figure("A title", "In a unit", height=460)
+    for place in range(44):
+        figure.add_scatter(y=[place, place + 1], name=f"A name of more than thirty letters {place}")
+    style.tabulate_legend(figure)
+    page = chromium.new_page()
+    page.set_content(export.page(style.for_print(figure, style.PAGE_PIXELS), 16.0, "long"))
+    lines = page.wait_for_selector("#figure .cartesianlayer .gridlayer").bounding_box()
+    page.close()
+    assert lines["height"] > 340

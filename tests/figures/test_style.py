@@ -183,7 +183,7 @@ def legend_of(*names, wide=True):
     for name in names:
         figure.add_scatter(y=[1], name=name)
     style.tabulate_legend(figure, wide=wide)
-    return [trace.name for trace in figure.data], figure.layout.legend.title.text, figure.layout.height
+    return [trace.name for trace in figure.data], figure.layout.legend.title.text, figure.layout
 
 
 def test_what_all_runs_share_is_said_once():
@@ -195,9 +195,26 @@ def test_what_all_runs_share_is_said_once():
 
 
 def test_a_figure_grows_by_its_legend_and_its_panels_stay():
-    heights = [legend_of(*(f"run {place}" for place in range(n)))[2] for n in (2, 30, 60)]
+    heights = [legend_of(*(f"run {place}" for place in range(n)))[2].height for n in (2, 30, 60)]
     assert heights == sorted(set(heights))
-    assert legend_of(*(f"run {place}" for place in range(30)), wide=False)[2] > heights[1]
+    assert legend_of(*(f"run {place}" for place in range(30)), wide=False)[2].height > heights[1]
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_a_legend_has_as_many_columns_on_a_page_of_any_width(wide):
+    for letters in (5, 35, 120):
+        *_, layout = legend_of(*(f"{'n' * letters} {place}" for place in range(44)), wide=wide)
+        columns = int(1 / layout.legend.entrywidth)
+        assert layout.legend.entrywidthmode == "fraction"
+        assert layout.height == 300 + 24 * -(-44 // columns)
+        assert style.enlarge(go.Figure(layout=layout), 2).layout.legend.entrywidth == layout.legend.entrywidth
+
+
+def test_a_long_name_that_runs_share_takes_no_room_from_their_own():
+    seeds = [f"Toy acceptability (synthetic) · Magnitude pruning · 10 % · seed {seed}" for seed in range(8)]
+    names, title, layout = legend_of(*seeds, wide=False)
+    assert (names[0], title) == ("seed 0", "Toy acceptability (synthetic) · Magnitude pruning · 10 %")
+    assert (layout.height, layout.legend.title.side) == (300 + 24 * (1 + 3), "top")
 
 
 def test_empty_figure_has_title_and_sentence():
