@@ -15,6 +15,7 @@ from smp_lab.figures.style import (
     MOST_SIDE_BY_SIDE,
     TASK,
     add_band,
+    as_text,
     dress,
     empty_figure,
     line_marks,
@@ -24,7 +25,7 @@ from smp_lab.figures.style import (
 
 STEP, EPOCH = AXES = ("step", "epoch")
 _AXIS_TITLES = {STEP: "Optimiser step", EPOCH: "Epoch"}
-_NO_RUN = "No run is chosen."
+_NO_RUN = "No run that was trained is chosen."
 
 
 def _add_legend(figure: go.Figure, table: pd.DataFrame) -> go.Figure:
@@ -116,7 +117,7 @@ def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> 
 
 
 def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
-    """Main metric on the development set at each evaluation; a line per run."""
+    """Main metric on the development set at each evaluation, a line per run; n_examples may not be known (NaN)."""
     title = "Main metric on the development set"
     if table.empty:
         return empty_figure(title, "No evaluation is recorded.")
@@ -127,14 +128,18 @@ def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
         figure.add_scatter(
             x=lines[x],
             y=100 * lines["value"],
-            customdata=lines[["metric", "n_examples"]].assign(
-                metric=lines["metric"].map(METRIC_TITLES), percent=100 * lines["remaining"]
+            customdata=pd.DataFrame(
+                {
+                    "metric": lines["metric"].map(METRIC_TITLES),
+                    "percent": 100 * lines["remaining"],
+                    "examples": as_text(", n = {:,.0f}", lines["n_examples"], unknown=""),
+                }
             ),
             mode="lines+markers",
             name=run,
             legendgroup=run,
-            hovertemplate=f"%{{customdata[0]}} %{{y:.1f}} (x 100)<br>{x} %{{x}}, n = %{{customdata[1]:,}}"
-            "<br>%{customdata[2]:.2f} % kept",
+            hovertemplate=f"%{{customdata[0]}} %{{y:.1f}} (x 100)<br>{x} %{{x}}%{{customdata[2]}}"
+            "<br>%{customdata[1]:.2f} % kept",
             **marks[run],
         )
     figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
@@ -159,7 +164,7 @@ def plot_flips(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.F
     dress(
         figure,
         title,
-        "In each logged step, against the step before it. A step with none is not drawn: the scale has no zero",
+        "In each logged step, against the step before it. At a step with none a line leaves the scale: it has no zero",
         height=360,
     )
     figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")

@@ -230,7 +230,7 @@ def _rows_of(live: LiveRun, kind: str) -> pd.DataFrame:
     if kind == figures.METRIC:
         metric = live.config.task_info.main_metric
         # How many examples there are is in the record, later.
-        return training_history.evaluations(live.evaluations, metric).assign(n_examples=0)
+        return training_history.evaluations(live.evaluations, metric).assign(n_examples=math.nan)
     history = pd.DataFrame(live.history)
     return history if history.empty else _TABLES[kind](history.drop(columns="kept_by_matrix"), live.layout.n_weights)
 

@@ -13,7 +13,7 @@ def rows(kind, high):
     values = {
         LOSS: {"step": [1, 2], "loss": [high, 0.3]},
         REMAINING: {"step": [1, 2], "remaining": [1.0, high], "nominal": [1.0, high]},
-        METRIC: {"step": [1, 2], "metric": "matthews_correlation", "value": [high, 0.0], "n_examples": 0}
+        METRIC: {"step": [1, 2], "metric": "matthews_correlation", "value": [high, 0.0], "n_examples": float("nan")}
         | {"remaining": [1.0, 0.5]},
         FLIPS: {"step": [1, 2], "forced": [100 * high, 1], "swaps": [3, 0]},
     }

@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -61,8 +62,10 @@ def test_evaluations_name_metric_and_examples():
     figure = plot_evaluations(TABLE)
     assert figure.layout.title.subtitle.text == "Accuracy; MCC"
     assert list(figure.data[0].y) == [50, 60]
-    assert list(figure.data[1].customdata[0]) == ["MCC", 1043, 50]
+    assert list(figure.data[1].customdata[0]) == ["MCC", 50, ", n = 1,043"]
     assert "% kept" in figure.data[0].hovertemplate
+    # While a run trains its examples are not counted yet.
+    assert plot_evaluations(TABLE.assign(n_examples=np.nan)).data[1].customdata[0][2] == ""
 
 
 def test_flips_apart_on_one_scale():
@@ -71,6 +74,8 @@ def test_flips_apart_on_one_scale():
     assert drawn(figure)[("A", "y2")] == ([10, 20], [5, 12])
     assert figure.layout.yaxis.type == figure.layout.yaxis2.type == "log"
     assert figure.layout.yaxis2.matches == "y"
+    # Plotly draws a zero of such a scale far below it.
+    assert "At a step with none a line leaves the scale" in figure.layout.title.subtitle.text
     # Not all methods have a schedule.
     assert [note.text for note in figure.layout.annotations] == ["Forced: fewer are kept", "True swaps"]
 
@@ -85,4 +90,6 @@ def test_an_empty_table_gives_a_titled_figure_that_says_so(plot):
     figure = plot(pd.DataFrame())
     assert figure.layout.title.text
     assert len(figure.data) == 0
-    assert len(figure.layout.annotations) == 1
+    # Controls are runs too.
+    (annotation,) = figure.layout.annotations
+    assert annotation.text in ("No run that was trained is chosen.", "No evaluation is recorded.")
