@@ -1,15 +1,17 @@
-"""The figures of the app for notebooks and papers: one call each, runs in, a plotly figure out.
+"""The main figures of the app for notebooks and papers: one call each, runs in, a plotly figure out.
 
 >>> from smp_lab import plots
 >>> runs = plots.open_runs("cached_runs", method="smp_s", remaining=0.1, seed=0)
 >>> plots.remaining_per_layer(runs).show()
 
-All of them read records alone: they need neither torch nor the app.
+All of them read records alone: they need neither torch nor the app. They raise `ConfigError` where an argument is none
+of those that there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -26,8 +28,8 @@ from smp_lab.figures import scores as score_figures
 from smp_lab.figures import sparsity as sparsity_figures
 from smp_lab.figures import training_history as history_figures
 from smp_lab.figures import transfer as transfer_figures
-from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES, TASK
-from smp_lab.layout import HEAD_TYPES, MatrixId
+from smp_lab.figures.style import COLOR_BY, HEAD_WORDS, LINE_COLOR_BY, MATRIX_TITLES, TASK
+from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, MatrixId
 from smp_lab.settings import SETTINGS
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.published import published_in_tables
@@ -62,19 +64,23 @@ def open_runs(folder: str | Path, **settings: object) -> list[RunRecord]:
         if all(getattr(run.config, name) == value for name, value in settings.items())
     ]
     if not runs:
-        asked = ", ".join(f"{name}={value!r}" for name, value in settings.items()) or "anything"
-        raise RunFormatError(f"No run in {folder} has {asked}. `smp-lab runs` lists what is there.")
+        asked = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+        there = f"`smp-lab runs --folder {shlex.quote(str(folder))}` lists what is there"
+        raise RunFormatError(f"There is no run{' with ' * bool(asked)}{asked} in {folder}; {there}.")
     return runs
 
 
 def remaining_per_layer(runs: Sequence[Masked], *, color_by: str = TASK) -> go.Figure:
-    """Remaining weights of each layer, by matrix type and over all; `color_by` is "task" or "method"."""
+    """Remaining weights of each layer, by matrix type and over all; `color_by` is one of `style.LINE_COLOR_BY`."""
+    _one_of("color_by", color_by, LINE_COLOR_BY)
     table = _of_runs(runs, [sparsity.remaining_per_layer(run.kept, run.layout) for run in runs])
     return sparsity_figures.plot_remaining_per_layer(table, color_by)
 
 
 def remaining_per_head(runs: Sequence[Masked], matrix_types: Sequence[str] = HEAD_TYPES) -> go.Figure:
     """Remaining weights of each attention head, summed over some of `HEAD_TYPES`."""
+    for kind in matrix_types:
+        _one_of("matrix type of heads", kind, HEAD_TYPES)
     tables = [sparsity.remaining_per_head(run.kept_per_head, run.layout, matrix_types) for run in runs]
     every = set(matrix_types) == set(HEAD_TYPES)
     words = HEAD_WORDS if every else ", ".join(MATRIX_TITLES[kind].lower() for kind in matrix_types)
@@ -90,6 +96,8 @@ def mask(run: Masked, layer: int, matrix_type: str) -> go.Figure:
         If the run holds no mask.
     """
     matrix = MatrixId(layer, matrix_type)
+    _one_of("matrix type", matrix_type, MATRIX_TYPES)
+    _one_of("layer", layer, range(run.layout.n_layers))
     (record,) = _masks([run], at_least=1)
     table = sparsity.block_fractions(record.masks.dense(matrix))
     name = f"{_labels([run])[record.mask_id]}, {matrix}"
@@ -104,6 +112,7 @@ def overlap(runs: Sequence[Masked], measure: str = "phi_within") -> go.Figure:
     MaskFormatError
         If there are fewer than two masks, or two are for different encoders.
     """
+    _one_of("measure", measure, overlaps.MEASURES)
     pairs, names = _pairs(runs)
     tree: clustering.Clustering = overlaps.similarity_tree(pairs, list(names))
     return overlap_figures.plot_pairs(pairs, names, tree.order, tree.merges, measure)
@@ -111,6 +120,8 @@ def overlap(runs: Sequence[Masked], measure: str = "phi_within") -> go.Figure:
 
 def overlap_by_kind(runs: Sequence[Masked], measure: str = "phi_within", *, color_by: str = TASK) -> go.Figure:
     """The same pairs by what the two runs share: their task, their settings, or neither; raises what `overlap` does."""
+    _one_of("measure", measure, overlaps.MEASURES)
+    _one_of("color_by", color_by, COLOR_BY)
     pairs, _ = _pairs(runs)
     kinds = [kind for kind in overlaps.PAIR_KINDS if kind in set(pairs["kind"])]
     return overlap_figures.plot_pair_kinds(pairs, kinds, measure, color_by)
@@ -127,7 +138,7 @@ def score_distribution(
     run: RunRecord, matrix_type: str = "all", layer: int | None = None, share_of_steps: float = 1.0
 ) -> go.Figure:
     """Scores of kept and of removed weights at the snapshot nearest to a share of the steps; it plays through all."""
-    known = run.scores
+    name, known = _name(run, matrix_type, layer), run.scores
     sides = {scores.KEPT: known.kept_histogram, scores.REMOVED: known.removed_histogram}
     table = scores.score_distribution(known.steps, known.edges, sides, run.layout, matrix_type, layer)
     cuts = scores.score_cuts(known.steps, known.score_cut, run.layout, matrix_type, layer)
@@ -135,7 +146,7 @@ def score_distribution(
     return score_figures.plot_distribution(
         table,
         cuts,
-        f"{_labels([run])[run.run_id]}, {MATRIX_TITLES[matrix_type].lower()}",
+        name,
         step,
         scores=score_figures.score_range([table]),
         densities=score_figures.density_range([table[table["step"] == step]]),
@@ -144,6 +155,8 @@ def score_distribution(
 
 def similarity_to_final(runs: Sequence[RunRecord], measure: str = "recall", *, color_by: str = TASK) -> go.Figure:
     """How like the final mask the masks of all snapshots were; `measure` is one of `scores.SIMILARITIES`."""
+    _one_of("measure", measure, scores.SIMILARITIES)
+    _one_of("color_by", color_by, LINE_COLOR_BY)
     tables = []
     for run in runs:
         known = run.scores
@@ -154,6 +167,7 @@ def similarity_to_final(runs: Sequence[RunRecord], measure: str = "recall", *, c
 
 def evaluations(runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = TASK) -> go.Figure:
     """Main metric at each evaluation; `x` is one of `figures.training_history.AXES`."""
+    _along(x, color_by)
     tables = [training_history.evaluations_of(run) for run in runs]
     return history_figures.plot_evaluations(_of_runs(runs, tables), x, color_by)
 
@@ -162,25 +176,27 @@ def remaining_over_training(
     runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = TASK
 ) -> go.Figure:
     """Measured remaining weights beside the schedule."""
+    _along(x, color_by)
     tables = [training_history.progress(run.history, run.layout.n_weights) for run in runs]
     return history_figures.plot_remaining(_of_runs(runs, tables), x, color_by)
 
 
 def flips(runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = TASK) -> go.Figure:
     """Weights that change sides in a step: forced because fewer are kept, and swapped."""
+    _along(x, color_by)
     tables = [training_history.flips(run.history) for run in runs]
     return history_figures.plot_flips(_of_runs(runs, tables), x, color_by)
 
 
 def score_history(run: RunRecord, matrix_type: str = "all", layer: int | None = None) -> go.Figure:
     """How scores spread over training, with the line of the cut."""
-    known = run.scores
+    name, known = _name(run, matrix_type, layer), run.scores
     both = {scores.BOTH: known.kept_histogram + known.removed_histogram}
     table = scores.score_distribution(known.steps, known.edges, both, run.layout, matrix_type, layer)
     return score_figures.plot_score_history(
         table,
         scores.score_cuts(known.steps, known.score_cut, run.layout, matrix_type, layer),
-        f"{_labels([run])[run.run_id]}, {MATRIX_TITLES[matrix_type].lower()}",
+        name,
         scores=score_figures.score_range([table]),
         densities=score_figures.density_range([table]),
         columns=3,
@@ -189,7 +205,7 @@ def score_history(run: RunRecord, matrix_type: str = "all", layer: int | None = 
 
 def score_against_weight(run: RunRecord, matrix_type: str = "all", layer: int | None = None) -> go.Figure:
     """Final scores against absolute pre-trained weights, with the cuts of the mask and of magnitude pruning."""
-    known, where = run.scores, (run.layout, matrix_type, layer)
+    name, known, where = _name(run, matrix_type, layer), run.scores, (run.layout, matrix_type, layer)
     table = scores.weight_scores(known.weight_edges, known.edges, known.weight_score_histogram, *where)
     cuts = scores.score_cuts(known.steps[-1:], known.score_cut[-1:], *where)
     sizes = scores.magnitude_cuts(known.weight_edges, known.weight_score_histogram, known.kept[-1], *where)
@@ -197,7 +213,7 @@ def score_against_weight(run: RunRecord, matrix_type: str = "all", layer: int | 
         table,
         cuts["score_cut"],
         sizes["magnitude_cut"],
-        f"{_labels([run])[run.run_id]}, {MATRIX_TITLES[matrix_type].lower()}",
+        name,
         weights=score_figures.score_range([table], "weight_low", "weight_high"),
         scores=score_figures.score_range([table]),
         densities=score_figures.density_range([table]),
@@ -206,6 +222,7 @@ def score_against_weight(run: RunRecord, matrix_type: str = "all", layer: int | 
 
 def curves(runs: Sequence[RunRecord], *, scale: str = curve_figures.LOG, intervals: bool = True) -> go.Figure:
     """Main metric against remaining weights beside the published numbers of the same tasks and methods."""
+    _one_of("scale", scale, curve_figures.SCALES)
     return curve_figures.plot_curves(*_curves(runs), scale=scale, intervals=intervals)
 
 
@@ -213,6 +230,8 @@ def difference_to_dense(
     runs: Sequence[RunRecord], *, scale: str = curve_figures.LOG, color_by: str = TASK
 ) -> go.Figure:
     """The same as a difference to dense runs, which have to be among the runs."""
+    _one_of("scale", scale, curve_figures.SCALES)
+    _one_of("color_by", color_by, COLOR_BY)
     return curve_figures.plot_difference(*curve_tables.differences(*_curves(runs)), scale=scale, color_by=color_by)
 
 
@@ -223,6 +242,24 @@ def transfer(transfers: Sequence[TransferRecord], runs: Sequence[RunRecord] = ()
     ]
     rows = transfer_tables.measured_transfers(transfers, found, _labels(runs))
     return transfer_figures.plot_transfer(transfer_tables.transfer_table(rows))
+
+
+def _one_of(what: str, value: object, known: Collection[object]) -> None:
+    if value not in known:
+        raise ConfigError(f"Unknown {what} {value!r}. Choose one of: {', '.join(map(str, known))}.")
+
+
+def _along(x: str, color_by: str) -> None:
+    _one_of("x", x, history_figures.AXES)
+    _one_of("color_by", color_by, LINE_COLOR_BY)
+
+
+def _name(run: RunRecord, matrix_type: str, layer: int | None) -> str:
+    """Run and matrices in words."""
+    _one_of("matrix type", matrix_type, MATRIX_TITLES)
+    _one_of("layer", layer, (None, *range(run.layout.n_layers)))
+    of_layer = "" if layer is None else f", layer {layer}"
+    return f"{_labels([run])[run.run_id]}, {MATRIX_TITLES[matrix_type].lower()}{of_layer}"
 
 
 def _curves(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -66,10 +66,42 @@ def test_no_public_figure_is_untried():
 def test_runs_are_opened_by_their_settings(runs, three):
     assert [run.run_id for run in plots.open_runs(runs, task="cola")] == [three[2].run_id]
     assert len(plots.open_runs(runs)) == 3
-    with pytest.raises(RunFormatError, match="No run in .* has task='sst2', seed=9"):
+    with pytest.raises(RunFormatError, match="no run with task='sst2', seed=9 in .*; `smp-lab runs --folder "):
         plots.open_runs(runs, task="sst2", seed=9)
     with pytest.raises(ConfigError, match="Unknown settings: level. Known: task, "):
         plots.open_runs(runs, level=0.5)
+    with pytest.raises(RunFormatError, match="There is no run in "):
+        plots.open_runs(runs / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("plot", "words"),
+    [
+        (lambda run: plots.remaining_per_layer([run], color_by="colour"), "color_by 'colour'.*what differs, task"),
+        (lambda run: plots.remaining_per_head([run], ["output"]), "'output'.*query, key, value, attention_output"),
+        (lambda run: plots.mask(run, 2, "query"), "layer 2.*: 0, 1"),
+        (lambda run: plots.mask(run, 0, "all"), "'all'.*query, key"),
+        (lambda run: plots.overlap([run, run], "phi"), "measure 'phi'.*phi_within"),
+        (lambda run: plots.overlap_by_kind([run, run], color_by="level"), "color_by 'level'.*task, method"),
+        (lambda run: plots.score_distribution(run, "keys"), "matrix type 'keys'.*all, query"),
+        (lambda run: plots.score_history(run, layer=7), "layer 7.*None, 0, 1"),
+        (lambda run: plots.score_against_weight(run, "keys"), "matrix type 'keys'"),
+        (lambda run: plots.similarity_to_final([run], "lift"), "measure 'lift'.*recall"),
+        (lambda run: plots.evaluations([run], x="time"), "x 'time'.*step, epoch"),
+        (lambda run: plots.remaining_over_training([run], x="time"), "x 'time'"),
+        (lambda run: plots.flips([run], color_by="seed"), "color_by 'seed'"),
+        (lambda run: plots.curves([run], scale="sqrt"), "scale 'sqrt'.*log, linear"),
+        (lambda run: plots.difference_to_dense([run], color_by="run"), "color_by 'run'.*task, method"),
+    ],
+)
+def test_an_argument_that_is_none_of_those_that_there_are_is_named(three, plot, words):
+    with pytest.raises(ConfigError, match=words):
+        plot(three[0])
+
+
+def test_a_figure_of_one_layer_says_so(three):
+    for plot in (plots.score_distribution, plots.score_history, plots.score_against_weight):
+        assert "query, layer 1" in plot(three[0], "query", 1).layout.title.subtitle.text
 
 
 def test_one_mask_has_no_overlap(three):
