@@ -106,17 +106,16 @@ def plot_curves(
         vertical_spacing=0.24 / rows,
         subplot_titles=[", ".join(filter(None, (TASKS[task].title, encoder))) for task, encoder in every],
     )
-    letters = _letters(runs)
-    named: set[str] = set()
+    letters, across = _letters(runs), _across(scale, runs, published)
     for place, (task, encoder) in enumerate(every):
         row, column = divmod(place, columns)
         cell = {"row": row + 1, "col": column + 1}
         here = _of_panel(published, means, runs, task, encoder)
         if len(here[0]):
-            _add_published(figure, here[0], "value", named, METHOD_COLORS, "method", cell)
+            _add_published(figure, here[0], "value", METHOD_COLORS, "method", cell)
         if len(here[2]):
-            _add_baseline(figure, here[2]["majority_baseline"], named, cell)
-            _add_means(figure, here[1], letters, named, cell)
+            _add_baseline(figure, here[2]["majority_baseline"], across, cell)
+            _add_means(figure, here[1], letters, across, cell)
             _add_runs(figure, here[2], letters, intervals, cell)
         metric = pd.concat(here)["metric"].iloc[0]
         figure.update_yaxes(title_text=f"{METRIC_TITLES.get(metric, metric)} (x 100)", **cell)
@@ -130,7 +129,7 @@ def plot_curves(
         height=100 + rows * (420 if len(every) == 1 else 290),
     )
     figure.update_layout(margin_t=100)
-    _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
+    _set_scale(figure, scale, across)
     label_line_ends(figure)
     tabulate_legend(figure)
     return figure
@@ -167,27 +166,25 @@ def plot_difference(
         "<br>Filled: measured. Hollow: published, or told of an imported mask; with a dot inside: read from a figure",
         height=460,
     )
-    letters = _letters(runs)
-    named: set[str] = set()
+    letters, across = _letters(runs), _across(scale, runs, published)
     for place, encoder in enumerate(encoders):
         cell = {"row": 1, "col": place + 1}
         for task in dict.fromkeys([*runs.get("task", []), *published.get("task", [])]):
             here = _of_panel(published, means, runs, task, encoder)
-            _add_differences(figure, *here, letters, color_by, named, cell)
+            _add_differences(figure, *here, letters, color_by, cell)
         figure.add_scatter(
-            x=[1, 100],
+            x=across,
             y=[0, 0],
             mode="lines",
             name=get_method("dense").title,
             legendgroup="dense",
-            showlegend=place == 0,
             line={"color": METHOD_COLORS["dense"], "width": 1.5, "dash": "dash"},
             hoverinfo="skip",
             **cell,
         )
     figure.update_xaxes(title_text=REMAINING_TITLE)
     figure.update_yaxes(title_text="Difference to dense (points)", col=1)
-    _set_scale(figure, scale, *[100 * table["remaining"].min() for table in (runs, published) if len(table)])
+    _set_scale(figure, scale, across)
     figure.update_layout(margin_t=78 if len(encoders) == 1 else 100)
     label_line_ends(figure)
     tabulate_legend(figure)
@@ -215,12 +212,11 @@ def _add_differences(
     runs: pd.DataFrame,
     letters: Mapping[str, str],
     color_by: str,
-    named: set[str],
     cell: Mapping[str, int],
 ) -> None:
     colors = TASK_COLORS if color_by == TASK else METHOD_COLORS
     if len(published):
-        _add_published(figure, published, "difference", named, colors, color_by, cell)
+        _add_published(figure, published, "difference", colors, color_by, cell)
     for name in dict.fromkeys(runs.get("name", [])):
         line, dots = (table[table["name"] == name] for table in (means, runs))
         method = line["method"].iloc[0]
@@ -243,13 +239,11 @@ def _add_differences(
             y=100 * dots["difference"],
             customdata=dots[["n_examples", "seed", "run_id"]],
             **_marks(name, letters, color),
-            showlegend=label not in named,
             marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 8},
             hovertemplate="%{y:+.1f} points at %{x:.2f} %, seed %{customdata[1]}, n = %{customdata[0]:,}"
             "<br>%{customdata[2]}",
             **(shared | {"name": label}),
         )
-        named.add(label)
 
 
 def _letters(runs: pd.DataFrame) -> dict[str, str]:
@@ -276,25 +270,23 @@ def _marks(name: str, letters: Mapping[str, str], color: str) -> dict[str, Any]:
     }
 
 
-def _add_baseline(figure: go.Figure, values: pd.Series[float], named: set[str], cell: Mapping[str, int]) -> None:
+def _add_baseline(figure: go.Figure, values: pd.Series[float], across: list[float], cell: Mapping[str, int]) -> None:
     for value in 100 * values.dropna().unique():
         figure.add_scatter(
-            x=[1, 100],
+            x=across,
             y=[value] * 2,
             mode="lines",
             name=_BASELINE,
             legendgroup=_BASELINE,
-            showlegend=_BASELINE not in named,
             legendrank=_AFTER_MEASURED,
             line={"color": REMOVED_COLOR, "width": 1.5, "dash": "dashdot"},
             hovertemplate="%{y:.1f}: majority-class baseline<extra></extra>",
             **cell,
         )
-        named.add(_BASELINE)
 
 
 def _add_means(
-    figure: go.Figure, means: pd.DataFrame, letters: Mapping[str, str], named: set[str], cell: Mapping[str, int]
+    figure: go.Figure, means: pd.DataFrame, letters: Mapping[str, str], across: list[float], cell: Mapping[str, int]
 ) -> None:
     for name, line in means.groupby("name", sort=False):
         method = line["method"].iloc[0]
@@ -302,26 +294,22 @@ def _add_means(
         shared: dict[str, Any] = {
             "name": _with_letter(str(name), letters),
             "legendgroup": name,
-            "showlegend": name not in named,
             "mode": "lines",
             **cell,
         }
-        named.add(str(name))
         hover = "mean %{y:.1f} of %{customdata[0]} seeds, n = %{customdata[1]:,}%{customdata[2]}"
         spread = as_text("<br>sd over seeds {:.1f}", 100 * line["sd"], unknown="")
         data = line[["n_seeds", "n_examples"]].assign(spread=spread)
         if method == "dense":
             for (_, level), row in zip(line.iterrows(), data.to_numpy().tolist(), strict=True):
-                # A level reaches over the panel, wherever the measured runs lie.
                 figure.add_scatter(
-                    x=[1, 100],
+                    x=across,
                     y=[100 * level["mean"]] * 2,
                     customdata=[row] * 2,
                     line=style | {"dash": "dash"},
                     hovertemplate=hover,
                     **shared,
                 )
-                shared["showlegend"] = False
         else:
             figure.add_scatter(
                 x=100 * line["remaining"],
@@ -357,7 +345,6 @@ def _add_runs(
             **_marks(str(name), letters, color),
             name=_with_letter(str(name), letters),
             legendgroup=name,
-            showlegend=False,
             marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 8},
             hovertemplate=_RUN_HOVER,
             **cell,
@@ -368,7 +355,6 @@ def _add_published(
     figure: go.Figure,
     published: pd.DataFrame,
     y: str,
-    named: set[str],
     colors: Mapping[str, str],
     color_by: str,
     cell: Mapping[str, int],
@@ -392,7 +378,6 @@ def _add_published(
             mode="lines+markers",
             name=label,
             legendgroup=label,
-            showlegend=label not in named,
             legendrank=_AFTER_MEASURED + 1,
             line={"color": color, "dash": "dot", "width": 1},
             marker={
@@ -404,13 +389,20 @@ def _add_published(
             hovertemplate=_PUBLISHED_HOVER,
             **cell,
         )
-        named.add(label)
 
 
-def _set_scale(figure: go.Figure, scale: str, *lowest: float) -> None:
-    """From a little below the lowest percentage, or below 10, to a little above 100; a log scale has no place for 0."""
+def _across(scale: str, *tables: pd.DataFrame) -> list[float]:
+    """Ends of a level in percent: 100, and on a log scale the lowest above 0, at most 10, that is drawn; else 0."""
+    if scale != LOG:
+        return [0.0, 100.0]
+    remaining = pd.concat([table["remaining"] for table in tables if len(table)])
+    return [min(10.0, 100 * remaining[remaining > 0].min()), 100.0]
+
+
+def _set_scale(figure: go.Figure, scale: str, across: list[float]) -> None:
+    """The horizontal axes: a little longer than levels are."""
     if scale == LOG:
-        ends = [math.log10(0.85 * min([10, *(value for value in lowest if value > 0)])), math.log10(112)]
+        ends = [math.log10(0.85 * across[0]), math.log10(112)]
         figure.update_xaxes(type="log", range=ends, tickvals=PERCENT_TICKS, ticktext=list(map(str, PERCENT_TICKS)))
     else:
         figure.update_xaxes(range=[0, 103])

@@ -5,7 +5,7 @@ Two runs beside one another are two figures with the same ranges: see `score_ran
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -406,7 +406,6 @@ def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> 
             mode="lines+markers",
             name=run,
             legendgroup=run,
-            showlegend=kind == "all",
             hovertemplate="%{y:.3f} at step %{x}<br>%{customdata[0]:,} in common, %{customdata[1]:,} kept, "
             "%{customdata[2]:,} in the end",
             line=marks["line"],
@@ -419,7 +418,6 @@ def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> 
             mode="lines",
             name=f"{run}, {words}",
             legendgroup=run,
-            showlegend=False,
             line={"color": marks["line"]["color"], "width": 1, "dash": "dot"},
             hovertemplate="%{y:.3f} at step %{x}",
             **place,
@@ -469,7 +467,6 @@ def plot_snapshot_flips(table: pd.DataFrame, color_by: str = TASK) -> go.Figure:
                 mode="lines+markers",
                 name=run,
                 legendgroup=run,
-                showlegend=column == 1,
                 line=marks["line"],
                 marker=marks["marker"] | {"size": 5},
                 hovertemplate="%{y:,} weights up to step %{x}",
@@ -577,7 +574,7 @@ def _log_colors(densities: Range, title: str) -> dict[str, Any]:
     """A colour axis of decades, four at most: what is rarer looks like the rarest."""
     high = np.log10(densities[1])
     low = max(np.log10(densities[0]), high - 4)
-    ticks = list(_decades(low, high))
+    ticks = list(range(int(np.ceil(low)), int(np.floor(high)) + 1))
     return {
         "colorscale": FRACTION_SCALE,
         "cmin": low,
@@ -588,7 +585,3 @@ def _log_colors(densities: Range, title: str) -> dict[str, Any]:
             "ticktext": [f"{10.0**tick:,.10g}" for tick in ticks],
         },
     }
-
-
-def _decades(low: float, high: float) -> Iterator[int]:
-    yield from range(int(np.ceil(low)), int(np.floor(high)) + 1)

@@ -47,7 +47,6 @@ def plot_remaining_per_layer(table: pd.DataFrame, color_by: str = TASK) -> go.Fi
             mode="lines+markers",
             name=run,
             legendgroup=run,
-            showlegend=kind == "all",
             hovertemplate=f"{_PERCENT} of layer %{{x}}<br>%{{customdata[0]:,.0f}} of %{{customdata[1]:,.0f}} weights",
             **panel_of(str(kind)),
             **marks[run],

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.colors import get_colorscale, hex_to_rgb, sample_colorscale, unlabel_rgb
+from plotly.colors import convert_colors_to_same_type, sample_colorscale
 from plotly.subplots import make_subplots
 
 from smp_lab.layout import ATTENTION_OUTPUT, INTERMEDIATE, KEY, MATRIX_TYPES, OUTPUT, QUERY, VALUE
@@ -127,9 +127,9 @@ FRACTION_ENDS = ("#00224E", "#FEE838")
 
 # Below, at and above chance: blue and orange keep apart for all colour visions, and the middle is near the page's own
 # lightness, so that what stands out is what differs from chance.
-_DIVERGING: Mapping[str, tuple[str, ...]] = {
-    LIGHT: ("#0B3C6F", "#4A8CC2", "#EEF0F1", "#E08A3C", "#7A3403"),
-    DARK: ("#8CC4F2", "#3A76AC", "#272E36", "#B5651D", "#FFB870"),
+_DIVERGING: Mapping[str, list[str]] = {
+    LIGHT: ["#0B3C6F", "#4A8CC2", "#EEF0F1", "#E08A3C", "#7A3403"],
+    DARK: ["#8CC4F2", "#3A76AC", "#272E36", "#B5651D", "#FFB870"],
 }
 
 # Dark on white: one of the two stands out from any colour.
@@ -204,7 +204,7 @@ def template(theme: str) -> go.layout.Template:
                 "itemsizing": "trace",
                 "tracegroupgap": 4,
             },
-            "colorscale": {"diverging": _even_steps(_DIVERGING[theme])},
+            "colorscale": {"diverging": _DIVERGING[theme]},
             "coloraxis": {
                 "colorscale": FRACTION_SCALE,
                 "colorbar": {
@@ -229,10 +229,6 @@ def template(theme: str) -> go.layout.Template:
     )
 
 
-def _even_steps(colors: tuple[str, ...]) -> list[tuple[float, str]]:
-    return [(step / (len(colors) - 1), color) for step, color in enumerate(colors)]
-
-
 def new_figure(title: str, subtitle: str, *, height: int = 360) -> go.Figure:
     """A figure with nothing drawn yet; the subtitle names quantity, unit and scope."""
     return go.Figure(layout={"template": template(LIGHT), "title": _title(title, subtitle), "height": height})
@@ -250,7 +246,8 @@ _LEGEND_GAP = 0.015
 def tabulate_legend(figure: go.Figure, *, wide: bool = True) -> None:
     """Set the legend of runs as a table in which a click hides a line, and let the figure grow by its rows.
 
-    What all runs share of task, method and level stands once above the entries, and not in each.
+    A legend group has one entry, its first trace's. What all runs share of task, method and level stands once above the
+    entries, and not in each.
 
     Parameters
     ----------
@@ -259,7 +256,11 @@ def tabulate_legend(figure: go.Figure, *, wide: bool = True) -> None:
     wide
         Whether it has the width of the page, or half of that.
     """
-    entries = [trace for trace in figure.data if trace.showlegend is not False]
+    first: dict[str, Any] = {}
+    for trace in figure.data:
+        if trace.showlegend is not False:
+            trace.showlegend = first.setdefault(trace.legendgroup or trace.name, trace) is trace
+    entries = list(first.values())
     names = [trace.name.split(" · ") for trace in entries]
     shared = [
         place for place in range(3) if len(names) > 1 and len({tuple(name[place : place + 1]) for name in names}) == 1
@@ -553,7 +554,7 @@ def _colors_of_cells(figure: go.Figure, trace: Any) -> tuple[Any, float, float]:
     else:
         scale = known.colorscale.diverging if axis.autocolorscale else axis.colorscale or known.coloraxis.colorscale
         low, high = axis.cmin, axis.cmax
-    return get_colorscale(scale) if isinstance(scale, str) else scale, low, high
+    return scale, low, high
 
 
 def ink_on(colors: npt.NDArray[np.floating]) -> npt.NDArray[np.str_]:
@@ -564,7 +565,8 @@ def ink_on(colors: npt.NDArray[np.floating]) -> npt.NDArray[np.str_]:
 
 
 def _inked(z: Any, words: Any, scale: Any, low: float, high: float) -> list[list[str]]:
-    places, stops = zip(*((place, _channels(color)) for place, color in scale), strict=True)
+    places, colors = zip(*scale, strict=True)
+    stops, _ = convert_colors_to_same_type(colors, colortype="tuple")
     values = np.asarray(z, np.float64)
     along = np.clip((values - low) / (high - low or 1), 0, 1)
     inks = ink_on(np.stack([np.interp(along, places, channel) for channel in np.transpose(stops)], axis=-1))
@@ -572,11 +574,6 @@ def _inked(z: Any, words: Any, scale: Any, low: float, high: float) -> list[list
         [f'<span style="color:{ink}">{word}</span>' if word else "" for ink, word in zip(*row, strict=True)]
         for row in zip(inks, words, strict=True)
     ]
-
-
-def _channels(color: str) -> tuple[float, ...]:
-    """Red, green and blue in 0 to 1 of ``#rrggbb`` or ``rgb(r, g, b)``."""
-    return tuple(part / 255 for part in (hex_to_rgb(color) if color.startswith("#") else unlabel_rgb(color)))
 
 
 def empty_figure(title: str, sentence: str) -> go.Figure:

@@ -44,8 +44,8 @@ def _add_lines(
     factor: float = 1,
     **place: int,
 ) -> None:
-    """A line per run, named in the legend once for all panels."""
-    first_panel, marks = place.get("row", 1) == place.get("col", 1) == 1, line_marks(table, color_by)
+    """A line per run."""
+    marks = line_marks(table, color_by)
     for run, lines in table.groupby("run", sort=False):
         add_band(figure, lines, x, y, marks[run], factor, **place)
         figure.add_scatter(
@@ -54,7 +54,6 @@ def _add_lines(
             mode="lines",
             name=run,
             legendgroup=run,
-            showlegend=first_panel,
             hovertemplate=f"{hover}<br>{x} %{{x}}",
             line=marks[run]["line"],
             **place,
@@ -107,7 +106,6 @@ def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> 
             mode="markers",
             name=run,
             legendgroup=run,
-            showlegend=False,
             marker={"symbol": "circle-open", "size": 8, "color": marks[run]["marker"]["color"], "line": {"width": 1.5}},
             hovertemplate=f"asked to keep %{{y:.2f}} %<br>{x} %{{x}}",
         )

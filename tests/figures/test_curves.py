@@ -171,6 +171,19 @@ def test_a_mask_that_keeps_nothing_spoils_no_log_scale():
     assert plot_curves(table[-1:], mean_curves(table[-1:]), POINTS[:0]).layout.xaxis.range == axis.range
 
 
+@pytest.mark.parametrize(("scale", "first"), [("log", 0.5), (LINEAR, 0)])
+def test_a_level_reaches_as_far_as_the_runs(scale, first):
+    table = runs().assign(remaining=[1, 1, 0.5, 0.5, 0.005])
+    tables = difference_to_dense(table), difference_to_dense(mean_curves(table), table, "mean")
+    for figure in (
+        plot_curves(table, mean_curves(table), POINTS[:0], scale=scale),
+        plot_difference(*tables, POINTS[:0], scale=scale),
+    ):
+        levels = [trace for trace in figure.data if str(trace.line.dash).startswith("dash")]
+        assert levels
+        assert {tuple(level.x) for level in levels} == {(first, 100)}
+
+
 @pytest.mark.parametrize("color_by", ["task", METHOD])
 def test_differences_of_all_tasks_in_one_figure(color_by):
     both = pd.concat([runs("rte"), runs("sst2")], ignore_index=True)
