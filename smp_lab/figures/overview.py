@@ -46,6 +46,8 @@ def plot_answer(table: pd.DataFrame) -> go.Figure:
         encoders may be other ones.
     """
     title = "Main metric against remaining weights, mean over tasks"
+    # A log scale has no place for a mask that keeps nothing.
+    table = table[table["remaining"] > 0]
     if table.empty:
         return empty_figure(title, "There is no mask learned by SMP-S yet.")
     encoders = [part for _, part in table.groupby(["base_model", "base_model_sha256"], sort=False)]

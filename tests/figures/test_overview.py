@@ -69,6 +69,12 @@ def test_each_encoder_has_a_panel_that_says_of_how_many_tasks_it_is():
     assert lines == {"x": [60, 67], "x2": [90, 90]}
 
 
+def test_a_mask_that_keeps_nothing_is_left_out():
+    nothing = ANSWER[:1].assign(method="random", remaining=0.0)
+    assert plot_answer(pd.concat([ANSWER, nothing])) == plot_answer(ANSWER)
+    assert "no mask" in plot_answer(nothing).layout.annotations[0].text
+
+
 def test_no_learned_mask_is_said():
     (annotation,) = plot_answer(ANSWER[:0]).layout.annotations
     assert "no mask" in annotation.text
