@@ -60,7 +60,7 @@ def _panels(runs: pd.DataFrame, published: pd.DataFrame) -> list[tuple[str, str]
 
 def _panels_per_row(panels: Sequence[tuple[str, str]]) -> int:
     """How many of them stand side by side: those of one task, where it has several encoders."""
-    most = max((n for _, n in Counter(task for task, _ in panels).most_common(1)), default=1)
+    most = max(Counter(task for task, _ in panels).values())
     if most > 1:
         return min(most, _PANELS_PER_ROW)
     return 2 if len(panels) == 4 else min(len(panels), _PANELS_PER_ROW)

@@ -46,12 +46,12 @@ def label_line_ends(figure: go.Figure) -> None:
     for axes in dict.fromkeys((trace.xaxis or "x", trace.yaxis or "y") for trace in figure.data):
         here = [trace for trace in figure.data if (trace.xaxis or "x", trace.yaxis or "y") == axes]
         size, drawn = _in_pixels(figure, axes, here)
+        every = list(zip(here, drawn, strict=True))
         names = [np.empty((0, 2))]
-        for trace, (_, line) in zip(here, drawn, strict=True):
+        for trace, (_, line) in every:
             name = named.get(trace.legendgroup)
             if name is None:
                 continue
-            every = list(zip(here, drawn, strict=True))
             own = [marks for other, (marks, _) in every if other.legendgroup == trace.legendgroup]
             others = [marks for other, (marks, _) in every if other.legendgroup != trace.legendgroup]
             for place, box, end in _boxes(line, LETTER_PIXELS * len(name)):

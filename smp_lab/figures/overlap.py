@@ -16,7 +16,6 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from smp_lab.figures.style import (
-    FRACTION_SCALE,
     KEPT_COLOR,
     MATRIX_TICKS,
     MATRIX_TITLES,
@@ -477,16 +476,15 @@ def _brackets(
 
 
 def _colors(values: Array, measure: str) -> tuple[Array, dict[str, Any]]:
-    """What the colours of a heat map follow, and their axis: the theme's diverging scale, centred on the middle."""
+    """What the colours of a heat map follow, and their axis: of the diverging scale where there is a middle."""
     scale = SCALES[measure]
     with np.errstate(divide="ignore", invalid="ignore"):
         colors = np.log2(values) if scale.is_ratio else np.asarray(values, np.float64)
     colors = np.where(np.isfinite(colors), colors, np.nan)
-    highest = float(np.nanmax(np.abs(colors), initial=0.0))
+    limit = float(np.nanmax(np.abs(colors), initial=_LEAST_RANGE))
     bar: dict[str, Any] = {"title": {"text": scale.title}}
     if scale.middle is None:
-        return colors, {"colorscale": FRACTION_SCALE, "cmin": 0, "cmax": max(highest, _LEAST_RANGE), "colorbar": bar}
-    limit = max(highest, _LEAST_RANGE)
+        return colors, {"cmin": 0, "cmax": limit, "colorbar": bar}
     if scale.is_ratio:
         ticks = np.linspace(-limit, limit, 5)
         bar |= {"tickvals": ticks.tolist(), "ticktext": [f"{2**tick:.3g}" for tick in ticks]}

@@ -15,7 +15,6 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from smp_lab.figures.style import (
-    FRACTION_SCALE,
     KEPT_COLOR,
     MATRIX_TICKS,
     MATRIX_TITLES,
@@ -576,7 +575,6 @@ def _log_colors(densities: Range, title: str) -> dict[str, Any]:
     low = max(np.log10(densities[0]), high - 4)
     ticks = list(range(int(np.ceil(low)), int(np.floor(high)) + 1))
     return {
-        "colorscale": FRACTION_SCALE,
         "cmin": low,
         "cmax": high,
         "colorbar": {

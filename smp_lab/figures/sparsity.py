@@ -12,7 +12,6 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from smp_lab.figures.style import (
-    FRACTION_SCALE,
     PAGE_PIXELS,
     TASK,
     add_band,
@@ -89,14 +88,13 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
         row, column = divmod(place, columns)
         layers, numbers = heads["layer"].unique(), heads["head"].unique()
         counts = heads[["kept", "n_weights"]].to_numpy()
+        percent = 100 * heads["remaining"].to_numpy().reshape(len(layers), -1)
         figure.add_heatmap(
             x=numbers,
             y=layers,
-            z=100 * heads["remaining"].to_numpy().reshape(len(layers), -1),
+            z=percent,
             customdata=counts.reshape(len(layers), -1, 2),
-            hovertext=heads["remaining"].map("{:.0%}".format).str.removesuffix("%").to_numpy().reshape(len(layers), -1)
-            if numbered
-            else None,
+            hovertext=np.char.mod("%.0f", percent) if numbered else None,
             coloraxis="coloraxis",
             xgap=1,
             ygap=1,
@@ -170,5 +168,5 @@ def plot_matrix(table: pd.DataFrame, name: str, square: tuple[int, int, int], hi
     )
     figure.update_xaxes(title_text="Column (input)", showgrid=False, showline=False)
     figure.update_yaxes(title_text="Row (output)", showgrid=False, showline=False, autorange="reversed")
-    figure.update_coloraxes(colorscale=FRACTION_SCALE, cmin=0, cmax=100 * highest, colorbar_title_text="Kept (%)")
+    figure.update_coloraxes(cmin=0, cmax=100 * highest, colorbar_title_text="Kept (%)")
     return figure

@@ -498,12 +498,13 @@ def for_print(figure: go.Figure, width: float) -> go.Figure:
         for kind, text in (("title", figure.layout.title.text), ("subtitle", figure.layout.title.subtitle.text))
     )
     lines = (title + subtitle).count("<br>") - (figure.layout.title.subtitle.text or "").count("<br>")
+    height = (figure.layout.height or 360) + 20 * lines + 2 * _PRINT_MARGIN
     margin = figure.layout.margin
     top = (margin.t or template(LIGHT).layout.margin.t) + 20 * lines + _PRINT_MARGIN
     copy.update_layout(
         template=template(LIGHT),
         width=width,
-        height=(figure.layout.height or 360) + 20 * lines + 2 * _PRINT_MARGIN,
+        height=height,
         paper_bgcolor="#FFFFFF",
         plot_bgcolor="#FFFFFF",
         font_family=SAFE_FONT,
@@ -520,7 +521,7 @@ def for_print(figure: go.Figure, width: float) -> go.Figure:
             "x": _PRINT_MARGIN / width,
             "pad": {"t": _PRINT_MARGIN},
         },
-        legend_y=_PRINT_MARGIN / ((figure.layout.height or 360) + 20 * lines + 2 * _PRINT_MARGIN),
+        legend_y=_PRINT_MARGIN / height,
     )
     write_in_cells(copy)
     return copy

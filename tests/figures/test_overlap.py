@@ -81,7 +81,7 @@ def test_pairs_are_drawn_on_both_sides_of_the_diagonal(measure):
     axis = figure.layout.coloraxis
     if figures.SCALES[measure].middle is None:
         assert axis.cmin == 0
-        assert axis.colorscale is not None
+        assert not axis.autocolorscale
     else:
         assert axis.cmin == -axis.cmax
         assert axis.autocolorscale
@@ -130,18 +130,26 @@ def test_numbers_are_written_in_cells_of_few_runs():
     assert heat(figures.plot_pairs(many, names, tree.order, tree.merges, "lift")).texttemplate is None
 
 
+def of_query(measure, *values):
+    """A grid in which the query matrices, layer by layer, have these values."""
+    table = of_pair(["layer", "matrix_type"])
+    return figures.plot_matrices(
+        table.assign(**{measure: table["layer"].map(dict(enumerate(values)))}), measure, "A: RTE; B: RTE again"
+    )
+
+
 def test_no_minus_zero():
-    assert figures._texts(np.array([-0.001, 0.256]), "phi_within").tolist() == ["0.00", "0.26"]
-    assert figures._texts(np.array([np.nan, 1.234]), "lift").tolist() == ["", "1.23"]
+    assert heat(of_query("phi_within", -0.001, 0.256)).hovertext[:, 0].tolist() == ["0.00", "0.26"]
+    assert heat(of_query("lift", np.nan, 1.234)).hovertext[:, 0].tolist() == ["", "1.23"]
 
 
 def test_noise_does_not_fill_the_colours():
-    colors, axis = figures._colors(np.array([0.001, -0.002]), "phi_within")
-    assert axis["cmax"] == 0.05
-    assert colors.tolist() == [0.001, -0.002]
-    _, axis = figures._colors(np.array([4.0, 0.0, np.inf]), "lift")
-    assert (axis["cmin"], axis["cmax"]) == (-2, 2)
-    assert axis["colorbar"]["ticktext"] == ["0.25", "0.5", "1", "2", "4"]
+    figure = of_query("phi_within", 0.001, -0.002)
+    assert figure.layout.coloraxis.cmax == 0.05
+    assert heat(figure).z[:, 0].tolist() == [0.001, -0.002]
+    axis = of_query("lift", 4.0, 0.0).layout.coloraxis
+    assert (axis.cmin, axis.cmax) == (-2, 2)
+    assert list(axis.colorbar.ticktext) == ["0.25", "0.5", "1", "2", "4"]
 
 
 def test_pairs_stand_in_the_column_of_their_kind():

@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 
 from smp_lab.figures.lesson.play import add_heads, add_play, caption
 from smp_lab.figures.scores import CUT_COLOR
-from smp_lab.figures.style import FRACTION_SCALE, KEPT_COLOR, METHOD_COLORS, REMOVED_COLOR
+from smp_lab.figures.style import KEPT_COLOR, METHOD_COLORS, REMOVED_COLOR
 
 Floats = npt.NDArray[np.floating]
 
@@ -95,12 +95,7 @@ def plot_three(heads: Mapping[str, Floats]) -> go.Figure:
         figure,
         "MiniLM, SMP-S, 10 % kept. Colour: kept weights of a head (%)",
     )
-    figure.update_layout(
-        coloraxis={
-            "colorscale": FRACTION_SCALE,
-            "colorbar": {"title": {"text": "Kept (%)"}},
-        }
-    )
+    figure.update_coloraxes(colorbar_title_text="Kept (%)")
     return figure
 
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from smp_lab.figures.lesson.play import add_heads, caption
-from smp_lab.figures.style import FRACTION_SCALE, METHOD_COLORS
+from smp_lab.figures.style import METHOD_COLORS, REMOVED_COLOR
 
 Floats = npt.NDArray[np.floating]
 
@@ -71,7 +71,7 @@ def plot_regulariser(
                 row=1,
                 col=3,
             )
-        figure.add_vline(x=schedule_steps, line={"dash": "dash", "width": 1.5, "color": "#808A94"}, row=1, col=3)
+        figure.add_vline(x=schedule_steps, line={"dash": "dash", "width": 1.5, "color": REMOVED_COLOR}, row=1, col=3)
     else:
         for column in (2, 3):
             figure.add_annotation(text="guess first", x=0.5, y=0.5, showarrow=False, row=1, col=column)
@@ -125,13 +125,10 @@ def plot_heads(heads: Mapping[str, Floats], swaps: Mapping[str, tuple[Sequence[i
         left=42,
         below=160,
     )
-    figure.update_layout(
-        coloraxis={
-            "colorscale": FRACTION_SCALE,
-            "cmin": 0,
-            "cmax": highest,
-            "colorbar": {"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0.3, "len": 0.5, "thickness": 10},
-        }
+    figure.update_coloraxes(
+        cmin=0,
+        cmax=highest,
+        colorbar={"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0.3, "len": 0.5, "thickness": 10},
     )
     figure.update_xaxes(title_text="Step", row=1, col=3)
     return figure

@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from smp_lab.figures.lesson.play import caption
-from smp_lab.figures.style import METHOD_COLORS
+from smp_lab.figures.scores import CUT_COLOR
+from smp_lab.figures.style import METHOD_COLORS, REMOVED_COLOR
 
 _COLORS = {"local": METHOD_COLORS["smp_l"], "share": METHOD_COLORS["smp_s"], "global": METHOD_COLORS["smp_g"]}
 _TITLES = {"local": "SMP-L", "share": "SMP-S", "global": "SMP-G"}
@@ -74,13 +75,13 @@ def plot_shares(
             x=list(_LAYERS),
             y=[100 * share for share in asked],
             mode="markers",
-            marker={"symbol": "line-ew", "size": 40, "line": {"color": "#E5398C", "width": 4}},
+            marker={"symbol": "line-ew", "size": 40, "line": {"color": CUT_COLOR, "width": 4}},
             name="the formula's share",
             hovertemplate="the formula asks for %{y:.1f} %<extra></extra>",
             row=1,
             col=2,
         )
-    figure.add_hline(y=100, line={"dash": "dash", "width": 1.5, "color": "#808A94"}, row=1, col=2)
+    figure.add_hline(y=100, line={"dash": "dash", "width": 1.5, "color": REMOVED_COLOR}, row=1, col=2)
     caption(
         figure,
         "Dashed: a whole layer. Bars of one colour: one masking function",
