@@ -28,6 +28,7 @@ from smp_lab.figures.style import (
     empty_figure,
     frame_cell,
     new_figure,
+    shortened,
     tabulate_legend,
     write_in_cells,
 )
@@ -166,7 +167,7 @@ def plot_pairs(
     figure.update_coloraxes(colorbar_len=0.85, colorbar_y=0, colorbar_yanchor="bottom")
     write_in_cells(figure)
     numbers = [str(position + 1) for position in range(n)]
-    labels = [f"{names[runs[leaf]]}  {number}" for leaf, number in zip(order, numbers, strict=True)]
+    labels = [f"{shortened(names[runs[leaf]])}  {number}" for leaf, number in zip(order, numbers, strict=True)]
     cells: dict[str, Any] = {"tickvals": list(range(n)), "range": [-0.5, n - 0.5], "showgrid": False, "showline": False}
     figure.update_xaxes(cells | {"ticks": ""}, row=2)
     figure.update_xaxes(showgrid=False, showline=False, ticks="", row=1)
@@ -367,8 +368,8 @@ def plot_shared(counts: pd.DataFrame, name_a: str, name_b: str) -> go.Figure:
                 align=anchor,
                 **cell,
             )
-    dress(figure, title, f"Areas are prunable weights of the encoder<br>A: {name_a}; B: {name_b}", height=380)
-    figure.update_layout(margin_t=104)
+    dress(figure, title, f"Areas are prunable weights of the encoder<br>A: {name_a}<br>B: {name_b}", height=398)
+    figure.update_layout(margin_t=122)
     figure.update_xaxes(visible=False, range=[-1.02 * widest, 1.02 * widest])
     for column in range(1, len(counts) + 1):
         figure.update_yaxes(
@@ -441,7 +442,7 @@ def plot_regions(table: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
     figure.update_yaxes(title_text="Weights (count)", exponentformat="none", separatethousands=True, row=1)
     figure.update_yaxes(
         tickvals=list(range(len(runs))),
-        ticktext=list(names.values()),
+        ticktext=list(map(shortened, names.values())),
         range=[len(runs) - 0.5, -0.5],
         showgrid=False,
         showline=False,

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from smp_lab.figures.style import (
+    LETTER_PIXELS,
     PAGE_PIXELS,
     TASK,
     add_band,
@@ -21,6 +22,7 @@ from smp_lab.figures.style import (
     name_panel_axes,
     new_figure,
     panel_of,
+    shortened,
     tabulate_legend,
     type_panels,
     write_in_cells,
@@ -28,6 +30,8 @@ from smp_lab.figures.style import (
 
 # A cell with a number has room for three digits; in more maps only colours are seen, and more of them stand in a row.
 _MOST_WITH_NUMBERS, _CELL_PIXELS, _MOST_PER_ROW = 8, 22, 4
+# What is left of the page beside a scale of colours.
+_TITLES_PIXELS = 660
 _PERCENT = "%{y:.2f} %"
 
 
@@ -82,9 +86,9 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
         shared_yaxes=True,
         horizontal_spacing=0.03,
         vertical_spacing=0.32 / rows,
-        subplot_titles=[_in_two_lines(name) for name in names],
+        subplot_titles=[_in_two_lines(name, int(_TITLES_PIXELS / columns / LETTER_PIXELS)) for name in names],
     )
-    for place, (_, heads) in enumerate(table.groupby("run", sort=False)):
+    for place, (name, heads) in enumerate(table.groupby("run", sort=False)):
         row, column = divmod(place, columns)
         layers, numbers = heads["layer"].unique(), heads["head"].unique()
         counts = heads[["kept", "n_weights"]].to_numpy()
@@ -98,8 +102,8 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
             coloraxis="coloraxis",
             xgap=1,
             ygap=1,
-            hovertemplate="layer %{y}, head %{x}: %{z:.2f} %<br>%{customdata[0]:,} of %{customdata[1]:,} weights"
-            "<extra></extra>",
+            name=name,
+            hovertemplate="layer %{y}, head %{x}: %{z:.2f} %<br>%{customdata[0]:,} of %{customdata[1]:,} weights",
             row=row + 1,
             col=column + 1,
         )
@@ -122,10 +126,10 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
     return figure
 
 
-def _in_two_lines(label: str) -> str:
-    """Task and method of a run above the rest: four labels in one line would run into each other."""
+def _in_two_lines(label: str, letters: int) -> str:
+    """Task and method of a run above the rest, in so many letters each: labels side by side would run into another."""
     parts = label.split(" · ")
-    return "<br>".join(" · ".join(line) for line in (parts[:2], parts[2:]) if line)
+    return "<br>".join(shortened(" · ".join(line), letters) for line in (parts[:2], parts[2:]) if line)
 
 
 def plot_matrix(table: pd.DataFrame, name: str, square: tuple[int, int, int], highest: float) -> go.Figure:

@@ -280,6 +280,12 @@ def tabulate_legend(figure: go.Figure, *, wide: bool = True) -> None:
         figure.update_layout(legend_entrywidthmode="fraction", legend_entrywidth=1 / columns - _LEGEND_GAP)
 
 
+def shortened(name: str, letters: int = 50) -> str:
+    """A name beside an axis or above a panel, without its middle where it is longer: its end says the seed."""
+    end = letters // 3
+    return name if len(name) <= letters else f"{name[: letters - end - 1]}…{name[-end:]}"
+
+
 def as_text(form: str, *values: Iterable[float], unknown: str = "not known") -> list[str]:
     """Numbers side by side as text for hovers, where plotly would print what is not known (NaN) as 0."""
     rows = zip(*values, strict=True)

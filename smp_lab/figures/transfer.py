@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from smp_lab.figures.style import METRIC_TITLES, as_text, empty_figure, frame_cell, new_figure, write_in_cells
+from smp_lab.figures.style import (
+    METRIC_TITLES,
+    as_text,
+    empty_figure,
+    frame_cell,
+    new_figure,
+    shortened,
+    write_in_cells,
+)
 from smp_lab.tasks import TASKS
 
 _ROW_PIXELS = 30
@@ -79,7 +87,7 @@ def plot_transfer(table: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=names, showgrid=False, showline=False, ticks="")
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
-        ticktext=rows,
+        ticktext=list(map(shortened, rows)),
         range=[len(rows) - 0.5, -0.5],
         showgrid=False,
         showline=False,

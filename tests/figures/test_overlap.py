@@ -105,6 +105,17 @@ def test_each_cell_has_a_point_that_knows_its_pair():
     assert figure.layout.yaxis2.range == (2.5, -0.5)
 
 
+def test_a_long_name_leaves_room_for_the_cells():
+    names = NAMES | {"z": "a mask of another tool " * 10 + "seed 7"}
+    pairs_of, regions = (
+        figures.plot_pairs(pairs(), names, ORDER, MERGES, "phi_within"),
+        figures.plot_regions(region_counts(MASKS), names),
+    )
+    for figure in (pairs_of, regions):
+        (long,) = [label for label in figure.layout.yaxis2.ticktext if "…" in label]
+        assert len(long) < 55 and long.startswith("a mask of another tool") and "seed 7" in long
+
+
 def test_brackets_stand_where_clusters_meet():
     figure = figures.plot_pairs(pairs(), NAMES, ORDER, MERGES, "phi_within")
     # Leaf 2 is at place 1, leaf 0 at place 0; their bracket stands at 0.5, and over leaf 1 the next.

@@ -86,6 +86,18 @@ def test_maps_of_many_heads_leave_room_for_numbers_until_there_are_many_maps(n_r
     assert {trace.hovertext is not None for trace in figure.data} == {numbered}
 
 
+def test_long_names_above_maps_side_by_side_do_not_meet():
+    table = of_runs(remaining_per_head(PER_HEAD, TINY), "rte", "sst2", "cola", "mrpc")
+    long = table.assign(run=table["run"] + " · SMP-S · 10 % · teacher sst2-dense-r1-s0 · minilm-l6 · seed 0")
+    figure = plot_remaining_per_head(long, "query")
+    first, second = panel_titles(figure)[0].split("<br>")
+    assert first == "RTE · SMP-S"
+    assert len(second) < 26 and second.startswith("10 %") and second.endswith("seed 0")
+    # A pointer has all of it.
+    assert figure.data[0].name == long["run"][0]
+    assert "<extra>" not in figure.data[0].hovertemplate
+
+
 def test_matrix_draws_blocks_at_their_place():
     mask = MASKS.dense(MatrixId(1, "intermediate"))
     figure = plot_matrix(block_fractions(mask, max_side=16), "RTE, layer 1 intermediate", (8, 0, 4), 0.8)

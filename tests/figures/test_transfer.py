@@ -52,6 +52,11 @@ def test_tasks_name_their_metric_and_its_examples():
     assert figure.layout.yaxis.ticktext == ("RTE · 50 %", "CoLA · 50 %", "Random mask, 0")
 
 
+def test_a_long_name_leaves_room_for_the_cells():
+    figure = plot_transfer(table().assign(label="a mask of another tool " * 10))
+    assert len(figure.layout.yaxis.ticktext[0]) == 50
+
+
 def test_where_the_own_mask_says_nothing_the_number_still_stands():
     facts = table().assign(share=float("nan"))
     (heat,) = plot_transfer(facts).data
