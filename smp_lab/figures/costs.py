@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from smp_lab.figures.style import REMOVED_COLOR, TASK, empty_figure, line_marks, new_figure
+from smp_lab.figures.style import REMOVED_COLOR, TASK, empty_figure, line_marks, new_figure, tabulate_legend
 
 # Jiang et al. (2023), section 8: MNLI at 3 %, by rows cut below: size left in percent, points lost, times as fast.
 # The sizes are read as shares without embeddings, which the paper does not say: 25.19 % of all of BERT-base would leave
@@ -44,6 +44,7 @@ def plot_cuts(table: pd.DataFrame) -> go.Figure:
     _add_published(figure, [row[2] for row in PUBLISHED], symbols)
     figure.update_xaxes(title_text=_LEFT_TITLE, rangemode="tozero")
     figure.update_yaxes(title_text="Change of the main metric (points)")
+    tabulate_legend(figure)
     return figure
 
 
@@ -80,6 +81,7 @@ def plot_times(table: pd.DataFrame, size: str) -> go.Figure:
     figure.add_hline(y=1, line={"color": REMOVED_COLOR, "dash": "dot", "width": 1})
     figure.update_xaxes(title_text=_LEFT_TITLE, rangemode="tozero")
     figure.update_yaxes(title_text="Times as fast as masked weights", rangemode="tozero")
+    tabulate_legend(figure)
     return figure
 
 
@@ -110,7 +112,7 @@ def _symbols(cuts: pd.Series[int]) -> dict[int, str]:
 
 def _marks(symbols: Mapping[int, str]) -> str:
     marks = ", ".join(f"{cut} {symbol}" for cut, symbol in symbols.items())
-    return f"rows with fewer than K kept weights are cut out<br>Marks of K: {marks}"
+    return f"rows with fewer than K kept weights are cut out<br>Marks of K: {marks}; hollow: published"
 
 
 def _add_published(figure: go.Figure, heights: Sequence[float], symbols: Mapping[int, str]) -> None:
@@ -119,7 +121,7 @@ def _add_published(figure: go.Figure, heights: Sequence[float], symbols: Mapping
         y=heights,
         customdata=PUBLISHED,
         mode="lines+markers",
-        name="MNLI, BERT-base at 3 %, published, without embeddings",
+        name="MNLI, BERT-base at 3 %, without embeddings",
         line={"color": REMOVED_COLOR, "dash": "dash"},
         marker={"color": REMOVED_COLOR, "symbol": [f"{symbols[row[0]]}-open" for row in PUBLISHED], "size": 9},
         hovertemplate="K = %{customdata[0]}: %{customdata[2]:+.1f} points, %{x:.1f} % left without embeddings, "

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import costs as analysis
+from smp_lab.figures import style
 from smp_lab.figures.costs import plot_cuts, plot_times
 from smp_lab.layout import EncoderLayout
 from smp_lab.storage.published import SOURCE
@@ -144,7 +145,7 @@ def _times(table: pd.DataFrame, cuts: pd.DataFrame) -> None:
         size,
         key="times",
         alt="Times as fast as masked weights against the parameters left of the encoder, a line per run.",
-        min_width=520,
+        min_width=style.PAGE_PIXELS,
     )
     levels = sorted(table.loc[table["cut"] > 0, "cut"].unique().tolist())
     cut = levels[0] if levels else 0
@@ -223,7 +224,7 @@ def _cuts(table: pd.DataFrame) -> None:
         table,
         key="cuts",
         alt="Change of the main metric in points against the parameters that are left of the encoder, a line per run.",
-        min_width=520,
+        min_width=style.PAGE_PIXELS,
     )
     columns.show(
         columns.in_words(table),

@@ -34,6 +34,15 @@ def test_a_line_per_run_and_the_published_points_hollow():
     assert "without embeddings" in published.name and "without embeddings" in published.hovertemplate
 
 
+def test_many_masks_leave_the_lines_their_height():
+    table = pd.concat([TABLE.assign(run=f"RTE · SMP-S · {level} % · minilm-l6 · seed 0") for level in range(30)])
+    layout = plot_cuts(table).layout
+    # Two names beside one another.
+    assert layout.legend.entrywidth > 0.4
+    assert layout.height == plot_cuts(TABLE).layout.height + 24 * 15
+    assert "hollow: published" in layout.title.subtitle.text
+
+
 def test_an_empty_table_says_so():
     assert "was measured yet" in plot_cuts(TABLE[:0]).to_json()
 
