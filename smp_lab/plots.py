@@ -79,7 +79,7 @@ def remaining_per_layer(runs: Sequence[Masked], *, color_by: str = TASK) -> go.F
 
 def remaining_per_head(runs: Sequence[Masked], matrix_types: Sequence[str] = HEAD_TYPES) -> go.Figure:
     """Remaining weights of each attention head, summed over some of `HEAD_TYPES`."""
-    for kind in matrix_types:
+    for kind in matrix_types or [""]:
         _one_of("matrix type of heads", kind, HEAD_TYPES)
     tables = [sparsity.remaining_per_head(run.kept_per_head, run.layout, matrix_types) for run in runs]
     every = set(matrix_types) == set(HEAD_TYPES)

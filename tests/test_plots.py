@@ -79,6 +79,7 @@ def test_runs_are_opened_by_their_settings(runs, three):
     [
         (lambda run: plots.remaining_per_layer([run], color_by="colour"), "color_by 'colour'.*what differs, task"),
         (lambda run: plots.remaining_per_head([run], ["output"]), "'output'.*query, key, value, attention_output"),
+        (lambda run: plots.remaining_per_head([run], []), "heads ''.*query"),
         (lambda run: plots.mask(run, 2, "query"), "layer 2.*: 0, 1"),
         (lambda run: plots.mask(run, 0, "all"), "'all'.*query, key"),
         (lambda run: plots.overlap([run, run], "phi"), "measure 'phi'.*phi_within"),
