@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 
 import ml_dtypes
@@ -87,6 +88,8 @@ def test_shards_and_the_configuration_beside_them(tmp_path, masks):
             "has no number as num_attention_heads in its config.json",
         ),
         ({"model_type": "bert", "num_attention_heads": "a"}, "has no number as num_attention_heads in its config.json"),
+        ({"model_type": "bert", "num_attention_heads": math.inf}, "has no number as num_attention_heads in its config"),
+        ({"model_type": "bert"}, "has no number as num_attention_heads in its config.json"),
     ],
 )
 def test_a_configuration_that_says_no_encoder_gets_a_sentence(tmp_path, masks, config, words):
@@ -94,6 +97,26 @@ def test_a_configuration_that_says_no_encoder_gets_a_sentence(tmp_path, masks, c
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(MaskFormatError, match=f"^{tmp_path.name} {words}"):
         opened(tmp_path, bases=[])
+
+
+def test_an_encoder_has_as_many_parameters_whatever_its_mask_is_written_as(tmp_path, masks):
+    weights = weights_of(masks)
+    others = {"bert.embeddings.weight": np.ones((100, 16)), f"{FIRST.removesuffix('weight')}bias": np.ones(16)}
+    for name, arrays in {
+        "zeros": weights,
+        "prune": {f"{name}_orig": array for name, array in weights.items()} | named(masks, "weight_mask"),
+        "scores": weights | named(masks, "mask_scores"),
+    }.items():
+        (folder := tmp_path / name).mkdir()
+        save_file({**arrays, **others, "classifier.weight": np.ones((2, 16))}, folder / "model.safetensors")
+        (folder / "config.json").write_text(json.dumps({"model_type": "bert", "num_attention_heads": 2}))
+        assert opened(folder, bases=[]).base.layout.n_parameters == TINY.n_weights + 100 * 16 + 16
+
+
+def test_two_encoders_in_a_file_are_refused(tmp_path, masks):
+    np.savez(tmp_path / "m.npz", **named(masks, "mask", prefix="student."), **named(masks, "mask", prefix="teacher."))
+    with pytest.raises(MaskFormatError, match=r"two encoders: its layer 0 query is student\..* and teacher\."):
+        opened(tmp_path / "m.npz")
 
 
 @pytest.mark.parametrize("ending", ["", "weight", "mask"])

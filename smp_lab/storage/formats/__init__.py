@@ -141,7 +141,7 @@ def _release(path: Path, table: Table, bases: Sequence[Base], base: Base | None,
 
 def _format_of(path: Path, table: Table) -> tuple[Format, Matrices, Matrices]:
     """What is there, the matrices that are written so, and others of which there are the weights alone."""
-    parts = prunable(table)
+    parts = prunable(table, path.name)
     for format in FORMATS:
         for ending in format.endings:
             if ending in parts and format.knows(parts[ending]):
@@ -219,17 +219,20 @@ def _own_base(path: Path, table: Table, shape: tuple[int, int, int]) -> Base | N
         return None
     try:
         family = family_of(table.config)
-        n_heads = int(table.config.get(family.sizes[3], 0))
+        n_heads = int(table.config[family.sizes[3]])
     except EncoderError as error:
         raise MaskFormatError(f"{path.name} holds weights of a model that {error}") from None
-    except (TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise MaskFormatError(f"{path.name} has no number as {family.sizes[3]} in its config.json.") from None
-    n_parameters = sum(
-        math.prod(stored.shape) for name, stored in table.arrays.items() if name.split(".")[0] not in _HEADS
-    )
-    layout = EncoderLayout(*shape, n_heads, n_parameters)
-    name = str(table.config.get("_name_or_path") or path.name)
-    return named_base(name, layout)
+    sizes: dict[str | MatrixId, int] = {}
+    for name, stored in table.arrays.items():
+        matrix, ending = family.locate(name) or (None, "")
+        # Weights of a matrix and its mask, or its scores, may both be there.
+        part = name if matrix is None or ending == "bias" else matrix
+        if name.split(".")[0] not in _HEADS:
+            sizes[part] = max(sizes.get(part, 0), math.prod(stored.shape))
+    layout = EncoderLayout(*shape, n_heads, sum(sizes.values()))
+    return named_base(str(table.config.get("_name_or_path") or path.name), layout)
 
 
 def named_base(name: str, layout: EncoderLayout) -> Base:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -215,19 +216,38 @@ def _unpacked(packed: Mapping[str, Stored], shapes: Mapping[str, list[int]]) -> 
     return {name: Stored(tuple(shapes[name]), partial(read, name)) for name in packed}
 
 
-def prunable(table: Table) -> Mapping[str, Mapping[MatrixId, Stored]]:
+def prunable(table: Table, file: str) -> Mapping[str, Mapping[MatrixId, Stored]]:
     """The arrays of prunable matrices, by what their names end with, such as "weight" or "mask_scores".
 
     Of the families here the one with most matrices among the names is taken: where two have the same names, they mean
     the same. Whatever stands before the name in the family's encoder is let be.
+
+    Parameters
+    ----------
+    table
+        All arrays.
+    file
+        Its name, for sentences.
+
+    Raises
+    ------
+    MaskFormatError
+        If there are two encoders.
     """
-    found: dict[str, dict[MatrixId, Stored]] = {}
+    found: Mapping[tuple[MatrixId, str], list[str]] = {}
     for family in FAMILIES.values():
-        parts: dict[str, dict[MatrixId, Stored]] = {}
-        for name, stored in table.arrays.items():
-            if (located := family.locate(name)) is not None:
-                matrix, rest = located
-                parts.setdefault(rest, {})[matrix] = stored
-        if sum(map(len, parts.values())) > sum(map(len, found.values())):
-            found = parts
-    return found
+        names = defaultdict(list)
+        for name in table.arrays:
+            if (place := family.locate(name)) is not None:
+                names[place].append(name)
+        if len(names) > len(found):
+            found = names
+    parts: dict[str, dict[MatrixId, Stored]] = {}
+    for (matrix, ending), (first, *others) in found.items():
+        if others:
+            raise MaskFormatError(
+                f"{file} holds two encoders: its {matrix} is {cut(first)} and {cut(others[0])}. Save the one that the "
+                "mask is of by itself."
+            )
+        parts.setdefault(ending, {})[matrix] = table.arrays[first]
+    return parts
