@@ -144,6 +144,8 @@ class Queue:
             finally:
                 # What is not committed is rolled back.
                 connection.close()
+        except UnicodeEncodeError as error:
+            raise JobError(f"{error.object} has a name that is not UTF-8. Rename it, or start elsewhere.") from None
         except (OSError, sqlite3.Error) as error:
             raise JobError(
                 f"The queue {self._file} cannot be written ({error}). Make its folder writable, free space, or name "
@@ -162,6 +164,9 @@ class Queue:
                 # Even to read, sqlite makes files beside its own. Where it may not, nobody changes that one either.
                 return self._read("?immutable=1", query, values)
         except sqlite3.Error as error:
+            if "no such table" in str(error):
+                # Somebody is just making it.
+                return []
             raise JobError(f"The queue {self._file} cannot be read ({error}).") from None
 
     def _read(self, how: str, query: str, values: Sequence[Any]) -> list[sqlite3.Row]:
@@ -276,8 +281,10 @@ class Queue:
 
     def stop(self, number: int) -> None:
         """Stop a job: one that waits is cancelled, one that runs leaves a checkpoint and ends."""
+        # Without a process it waits, or whoever starts one now, or was killed at it, has not begun.
+        waits, values = "(state = ? OR state = ? AND process IS NULL)", (QUEUED, STARTING)
         with self._writing() as connection:
-            if _change(connection, number, STOPPED, "It was cancelled.", where="state = ?", values=(QUEUED,)):
+            if _change(connection, number, STOPPED, "It was cancelled.", where=waits, values=values):
                 return
         self._stop(self._require(number, ACTIVE, "stopped"))
 
@@ -299,15 +306,23 @@ class Queue:
         """
         self.settle()
         job = self._require(number, (*RESUMABLE, QUEUED, DONE), "deleted")
-        if job.run_id is not None:
-            require_free(unfinished_folder(self.runs, job.run_id))
+        # A job that found its run in the hands of another one leaves that alone.
+        run_ids = [each.run_id for each in self.jobs()]
+        folder = unfinished_folder(self.runs, job.run_id) if job.run_id and run_ids.count(job.run_id) == 1 else None
+        if folder is not None:
+            require_free(folder)
         with self._writing() as connection:
-            gone = connection.execute("DELETE FROM jobs WHERE id = ? AND state = ?", (number, job.state)).rowcount
-            connection.execute("DELETE FROM changes WHERE job = ?", (number,))
-        if gone:
-            self.log_file(number).unlink(missing_ok=True)
-            if job.run_id is not None:
-                shutil.rmtree(unfinished_folder(self.runs, job.run_id), ignore_errors=True)
+            gone = self._forget(connection, number, job.state)
+        if gone and folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _forget(self, connection: sqlite3.Connection, number: int, state: str) -> bool:
+        """Remove a job that is in a state, its changes and its log; whether it was in it."""
+        if not connection.execute("DELETE FROM jobs WHERE id = ? AND state = ?", (number, state)).rowcount:
+            return False
+        connection.execute("DELETE FROM changes WHERE job = ?", (number,))
+        self.log_file(number).unlink(missing_ok=True)
+        return True
 
     def remove_left_behind(self, run_id: str) -> None:
         """Remove an unfinished run that no job is of.
@@ -508,9 +523,11 @@ class Queue:
         if not _RUN_ID.fullmatch(run_id):
             raise JobError(f"{run_id[:80]!r} is no id of a run.")
         with self._writing() as connection:
-            connection.execute(
-                f"DELETE FROM jobs WHERE run_id = ? AND id <> ? AND state NOT IN {ACTIVE}", (run_id, number)
-            )
+            older = connection.execute(
+                f"SELECT id, state FROM jobs WHERE run_id = ? AND id <> ? AND state NOT IN {ACTIVE}", (run_id, number)
+            ).fetchall()
+            for row in older:
+                self._forget(connection, row["id"], row["state"])
             connection.execute("UPDATE jobs SET run_id = ? WHERE id = ?", (run_id, number))
             _change(connection, number, RUNNING, where="state = ?", values=(STARTING,))
 

@@ -200,6 +200,23 @@ def test_what_was_left_behind_goes_but_not_what_a_job_or_a_process_has(queue, ru
     assert not folder.exists()
 
 
+def test_of_two_jobs_of_a_run_the_one_that_came_too_late_leaves_it_alone(queue, runner, runs):
+    queue.set_slots(2)
+    first, second = submit(queue), submit(queue)
+    assert queue.start_next() and queue.start_next()
+    run_id = trained(queue, first).run_id
+    assert trained(queue, second).run_id == run_id
+    queue.ends(second, "failed", "is being trained by another process")
+    checkpoint = unfinished_folder(runs, run_id) / "checkpoint-5"
+    checkpoint.mkdir(parents=True)
+    with held(unfinished_folder(runs, run_id)):
+        queue.delete(second)
+    queue.ends(first, "stopped")
+    assert checkpoint.exists() and states(queue) == ["stopped"]
+    queue.delete(first)
+    assert not checkpoint.exists()
+
+
 @pytest.mark.parametrize("name", ["..", "../..", ".", ""])
 def test_nothing_but_an_unfinished_run_is_removed(queue, runs, name):
     (runs / ".unfinished").mkdir()
@@ -264,6 +281,22 @@ def test_a_start_that_a_kill_cut_off_is_done_again_and_its_child_finds_itself_re
     assert queue.claim(number, 2, queue.job(number).process)
 
 
+def test_a_start_that_a_kill_cut_off_can_be_cancelled_and_gives_its_place_to_the_next(queue, runner, monkeypatch):
+    first, second = submit(queue), submit(queue, 1)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(runner, "start", killed)
+        queue.start_next()
+    queue.stop(first)
+    assert queue.job(first).state == "stopped" and queue.start_next()
+    assert queue.job(second).state == "starting"
+    assert not queue.claim(first, 1, "77 1.00 boot")
+    queue.delete(first)
+
+
 def test_a_run_from_a_terminal_is_a_job_and_stays_one_when_it_is_resumed(runs, monkeypatch):
     queue = Queue(runs)
     config = tiny_config()
@@ -291,10 +324,13 @@ def test_a_run_that_has_ended_and_begins_again_is_one_job(queue, runner, state):
     one = ThisJob(queue)
     one.begins(["--task", "rte"], config)
     one.ends(state)
+    (job,) = queue.jobs()
+    queue.log_file(job.id).write_text("step 5\n")
     again = submit(queue)
     queue.start_next()
     trained(queue, again, seed=config.seed)
     assert [(job.id, job.state) for job in queue.jobs()] == [(again, "running")]
+    assert not queue.log_file(job.id).exists() and not queue.changes(job.id)
     # Nor does a terminal begin it once more.
     ThisJob(queue).begins(["--task", "rte"], config)
     assert [(job.id, job.state) for job in queue.jobs()] == [(again, "running")]
@@ -318,6 +354,21 @@ def test_a_queue_that_cannot_be_written_is_told_and_stops_no_training(tmp_path, 
     job.begins([], tiny_config())
     job.ends("done")
     assert not Path(tmp_path / "runs").is_dir()
+
+
+def test_a_folder_whose_name_is_no_text_is_told_and_stops_no_training(queue, tmp_path, monkeypatch):
+    (odd := tmp_path / os.fsdecode(b"a\xff")).mkdir()
+    monkeypatch.chdir(odd)
+    with pytest.raises(JobError, match=r"a\\udcff has a name that is not UTF-8. Rename it"):
+        submit(queue)
+    ThisJob(queue).begins([], tiny_config())
+    assert not queue.jobs()
+
+
+def test_a_queue_that_is_just_being_made_is_empty(queue):
+    queue.folder.mkdir()
+    (queue.folder / "queue.sqlite").touch()
+    assert not queue.jobs() and not queue.paused and not queue.supervisor_is_alive()
 
 
 def test_a_queue_in_a_folder_that_may_not_be_written_is_read(queue, runner):
