@@ -7,6 +7,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from smp_lab.errors import ConfigError
+
 RECORD_FILE = "run.json"
 MASKS_FILE = "masks.npz"
 HISTORY_FILE = "history.npz"
@@ -73,6 +75,21 @@ def grid_file() -> Path:
 def named_path(text: str) -> Path:
     """A path as people write it; a ~ that names nobody here stays as it is, and leads to a file that is not there."""
     return Path(os.path.expanduser(text))  # noqa: PTH111
+
+
+def text_name(path: Path) -> str:
+    """Name of a file or folder that goes into records.
+
+    Raises
+    ------
+    ConfigError
+        If it is not UTF-8: no record could hold it.
+    """
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{path} has a name that is not UTF-8. Rename it.") from None
+    return path.name
 
 
 def own_runs_folder() -> Path:

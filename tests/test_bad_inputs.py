@@ -47,6 +47,7 @@ def outcome(monkeypatch, capsys, tmp_path):
         (("sweep", "/dev/null", "--list"), "/dev/null"),
         (("app", "--runs", LONG), "File name too long"),
         (("transfer", LONG), "File name too long"),
+        (("train", "--task-file", "\udcff.toml", "--remaining", "0.5"), r"\udcff.toml has a name that is not UTF-8"),
     ],
 )
 def test_a_bad_input_is_a_sentence(outcome, arguments, words):

@@ -10,7 +10,7 @@ import typer
 
 from smp_lab.cli.options import AsJson, extras_for, print_json, runs_option
 from smp_lab.errors import ConfigError, MaskFormatError
-from smp_lab.paths import cached_runs_folder, own_runs_folder
+from smp_lab.paths import cached_runs_folder, own_runs_folder, text_name
 from smp_lab.storage.formats import Asked, Base, Stored, open_mask
 from smp_lab.storage.imported import bases_of, save_imported
 from smp_lab.storage.runs import list_runs
@@ -72,8 +72,8 @@ def command(
     record = save_imported(
         folder,
         opened,
-        source=path.resolve().name,
-        label=label or path.resolve().name,
+        source=(name := text_name(path.resolve())),
+        label=label or name,
         task=task,
         n_examples=examples,
         **_metric(metric),

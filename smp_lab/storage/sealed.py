@@ -30,9 +30,10 @@ def to_json(record: Mapping[str, Any]) -> bytes:
     Raises
     ------
     TypeError, ValueError
-        If something in it is not JSON; NaN and the infinities are not.
+        If something in it is not JSON; NaN, the infinities and half of a surrogate pair are not.
     """
     sealed = {**record, DIGEST: own_sha256(record)}
+    _require_unicode(sealed)
     return (json.dumps(sealed, indent=1, allow_nan=False) + "\n").encode()
 
 
@@ -49,12 +50,16 @@ def from_json(content: bytes) -> Any:
         value = json.loads(
             content.decode(), parse_constant=_refuse_constant, parse_int=_int64, parse_float=_finite_float
         )
-        # Half of a surrogate pair can be written in JSON, but neither printed nor sent to a browser.
         if b"\\u" in content:
-            json.dumps(value, ensure_ascii=False).encode()
+            _require_unicode(value)
     except RecursionError as error:
         raise ValueError(str(error)) from None
     return value
+
+
+def _require_unicode(value: Any) -> None:
+    """Refuse half of a surrogate pair, which can be written in JSON, but neither printed nor sent to a browser."""
+    json.dumps(value, ensure_ascii=False).encode()
 
 
 def _refuse_constant(name: str) -> None:

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from smp_lab.errors import ConfigError, first_line
+from smp_lab.paths import text_name
 from smp_lab.tasks import TASKS, Task
 from smp_lab.tasks.kinds import CLASSES, MANY_CLASSES
 
@@ -93,9 +94,10 @@ def read_task_file(path: Path) -> TaskFile:
     Raises
     ------
     ConfigError
-        If it cannot be read, a key is missing, unknown or of another type, or the task cannot be one.
+        If it cannot be read, its name is not UTF-8, a key is missing, unknown or of another type, or the task cannot be
+        one.
     """
-    where = f"Task file {path.name[:100]}"
+    where = f"Task file {text_name(path)[:100]}"
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)

@@ -26,7 +26,7 @@ from transformers.utils import logging
 from smp_lab.encoder_families import FAMILIES, EncoderFamily, family_of
 from smp_lab.errors import EncoderError, MaskFormatError, first_line
 from smp_lab.layout import EncoderLayout, MatrixId
-from smp_lab.paths import named_path
+from smp_lab.paths import named_path, text_name
 from smp_lab.recipes import PACKAGED_ENCODER
 from smp_lab.storage.formats.tables import WEIGHTS_FILE, of_another_library, weight_files
 from smp_lab.tasks.rows import is_lfs_pointer
@@ -115,7 +115,7 @@ def find_encoder(name: str = PACKAGED_ENCODER) -> EncoderFiles:
         return EncoderFiles(name, folder, sha256, f"package {_PACKAGE}: sentence-transformers/all-MiniLM-L6-v2")
     folder = named_path(name)
     if folder.is_dir():
-        return _fingerprint(folder.resolve().name, folder, "folder")
+        return _fingerprint(text_name(folder.resolve()), folder, "folder")
     if folder.is_absolute() or name.startswith((".", "~")):
         raise EncoderError(f"Encoder folder {name} does not exist.")
     return _fingerprint(name, _fetch_from_hub(name), f"Hugging Face hub: {name}")

@@ -7,7 +7,7 @@ import json
 import pytest
 from conftest import TINY, make_run, random_masks
 
-from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError
+from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError, RunWriteError
 from smp_lab.paths import MASK_RECORD_FILE, MASKS_FILE
 from smp_lab.storage.formats import Opened, named_base
 from smp_lab.storage.imported import IMPORTED_MASKS, bases_of, save_imported
@@ -58,6 +58,12 @@ def test_facts_that_cannot_be_are_refused(runs, facts):
     with pytest.raises(ConfigError):
         save(runs, **facts)
     assert not runs.exists() or not list(runs.rglob("*.json"))
+
+
+def test_text_that_is_no_unicode_is_not_written(runs):
+    with pytest.raises(RunWriteError, match=r"Imported mask a-b-\w{8} cannot be written as JSON: .*surrogates"):
+        save(runs, label="a\udcffb")
+    assert not list(runs.rglob("*.json"))
 
 
 def rewrite(record, change):

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from smp_lab.encoder_families import BERT
-from smp_lab.errors import EncoderError
+from smp_lab.errors import ConfigError, EncoderError
 from smp_lab.layout import EncoderLayout
 from smp_lab.training import encoders
 from smp_lab.training.encoders import find_encoder, load_encoder
@@ -103,6 +104,13 @@ def test_a_folder_that_lacks_weights_is_refused(bert_folder, tmp_path):
         find_encoder(str(folder))
     with pytest.raises(EncoderError, match="does not exist"):
         find_encoder(str(tmp_path / "nowhere"))
+
+
+def test_a_folder_whose_name_no_record_could_hold_is_refused(bert_folder, tmp_path):
+    folder = tmp_path / os.fsdecode(b"a\xff")
+    shutil.copytree(bert_folder, folder)
+    with pytest.raises(ConfigError, match="has a name that is not UTF-8. Rename it"):
+        find_encoder(str(folder))
 
 
 def test_a_checkpoint_without_a_matrix_is_refused(bert_folder, tmp_path):
