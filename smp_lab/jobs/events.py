@@ -133,8 +133,9 @@ def _event(line: bytes) -> dict[str, Any] | None:
 def _after(run: LiveRun | None, event: Mapping[str, Any]) -> LiveRun | None:
     """A run after one more event; what does not fit changes nothing."""
     content = {key: np.nan if value is None else value for key, value in event.items() if key not in ("event", "time")}
-    kind, now = event["event"], float(event.get("time", 0))
+    kind = event["event"]
     try:
+        now = float(event["time"])
         if kind == "begin":
             return _begun(run, content, now)
         if run is None:

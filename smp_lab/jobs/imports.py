@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smp_lab.errors import MaskFormatError
+from smp_lab.jobs.runners import last_words
 
 # BERT-base in 32 bits is 440 MB, and torch by itself maps some gigabytes.
 MAX_MEMORY = 8 * 2**30
@@ -74,11 +75,13 @@ def import_file(
             "takes as long as it needs."
         ) from None
     if done.returncode:
-        said = done.stderr.strip().splitlines()[-1:] or [f"Its process ended with status {done.returncode}."]
-        raise MaskFormatError(said[0].removeprefix("smp-lab: ")[:1000])
+        raise MaskFormatError(last_words(done)[:1000])
     facts = json.loads(done.stdout)
     return Imported(facts["mask_id"], facts["format"], tuple(facts["assumed"]))
 
 
 def _limit_memory() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    # Whoever started the app may have set a lower one, which cannot be raised.
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    memory = MAX_MEMORY if most == resource.RLIM_INFINITY else min(MAX_MEMORY, most)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))

@@ -69,6 +69,20 @@ def start_process(
         )
 
 
+def reason_of(code: int) -> str:
+    """What the exit status of a process says about its end."""
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"Its process was killed ({name}{', often for want of memory' if name == 'SIGKILL' else ''})."
+    return f"Its process ended with exit status {code}."
+
+
+def last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """Why a process failed: its last line on stderr; where it was killed or said nothing, that."""
+    said = [] if done.returncode < 0 else done.stderr.strip().splitlines()
+    return said[-1].removeprefix("smp-lab: ") if said else reason_of(done.returncode)
+
+
 class LocalRunner:
     """Processes of this machine; the handle is pid, start time since boot in seconds, and the machine's boot id.
 
@@ -123,12 +137,7 @@ class LocalRunner:
             return "The machine was restarted."
         child = self._child(handle)
         code = None if child is None else child.poll()
-        if code is None:
-            return "Its process is gone: killed, or out of memory."
-        if code < 0:
-            name = signal.Signals(-code).name
-            return f"Its process was killed ({name}{', often for want of memory' if name == 'SIGKILL' else ''})."
-        return f"Its process ended with exit status {code}."
+        return "Its process is gone: killed, or out of memory." if code is None else reason_of(code)
 
     def outcome(self, handle: str) -> tuple[str, str]:
         """As in `Runner`."""

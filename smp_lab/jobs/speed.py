@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smp_lab.errors import JobError
+from smp_lab.errors import JobError, first_line
+from smp_lab.jobs.runners import last_words
 
 # Three seconds of steps, and before them packages, data and encoder.
 SECONDS_AT_MOST = 300
@@ -58,11 +59,12 @@ def measure(settings: Mapping[str, Any], threads: int, command: Sequence[str] = 
             capture_output=True,
             text=True,
             timeout=SECONDS_AT_MOST,
-            check=True,
+            check=False,
         )
+        if done.returncode:
+            raise JobError(f"The run was not measured: {last_words(done)[:400]}")
         return Speed(**json.loads(done.stdout))
     except subprocess.TimeoutExpired:
         raise JobError(f"The run was not measured: its data and encoder took over {SECONDS_AT_MOST} s.") from None
-    except (OSError, ValueError, TypeError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", None) or str(error)
-        raise JobError(f"The run was not measured: {said.strip().splitlines()[-1][:400]}") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise JobError(f"The run was not measured: {first_line(error)}.") from None

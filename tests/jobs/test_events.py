@@ -94,7 +94,16 @@ def test_a_clock_that_jumps_by_a_day_makes_no_speed_below_zero(runs, file, day):
 
 
 @pytest.mark.parametrize(
-    "text", ["1\n", "[]\n", '{"event": "begin"}\n', '{"event": "log", "step": "x"}\n', "\xff\n", '{"event": 3}\n']
+    "text",
+    [
+        "1\n",
+        "[]\n",
+        '{"event": "begin"}\n',
+        '{"event": "log", "step": "x"}\n',
+        "\xff\n",
+        '{"event": 3}\n',
+        '{"event": "log", "time": null}\n',
+    ],
 )
 def test_lines_that_mean_nothing_are_passed_over(runs, file, text):
     append(file, text + begin() + text + line("log", step=1, loss=1.0))

@@ -26,7 +26,11 @@ def test_the_settings_and_the_threads_reach_the_process():
         ("import nothing_of_this_name", "No module named 'nothing_of_this_name'"),
         ("print('no json')", "The run was not measured"),
         ("print('[1]')", "The run was not measured"),
-        ("import os; os.abort()", "The run was not measured"),
+        (
+            "import os, sys; sys.stderr.write('A warning.'); sys.stderr.flush(); os.kill(os.getpid(), 9)",
+            r"killed \(SIGKILL",
+        ),
+        ("print(file=__import__('sys').stderr); exit(3)", "ended with exit status 3"),
     ],
 )
 def test_what_cannot_be_measured_is_a_sentence(text, sentence):
