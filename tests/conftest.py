@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # No test asserts how long a thing takes. A child process that has run for so many seconds hangs, on a slow machine too.
 HANGS = 1800
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """What a condition gives, once it is something."""
+    end = time.monotonic() + HANGS
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return found
+
 
 TINY = EncoderLayout(n_layers=2, hidden_size=16, intermediate_size=32, n_heads=2, n_parameters=6000)
 MINILM = EncoderLayout(n_layers=6, hidden_size=384, intermediate_size=1536, n_heads=12, n_parameters=22_713_216)

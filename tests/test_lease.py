@@ -7,12 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from conftest import HANGS
+from conftest import eventually
 
 from smp_lab.errors import RunExistsError
 from smp_lab.lease import LEASE_VARIABLE, LeaseLostError, held, holder_of, living_holder, remove_finished
@@ -121,9 +120,7 @@ def test_what_a_finished_run_left_is_removed_once_its_process_is_gone(folder, ho
 
 def test_a_frozen_holder_is_followed_after_a_while_and_knows_when_it_wakes(folder, holder, tmp_path):
     holder.send_signal(signal.SIGSTOP)
-    end = time.monotonic() + HANGS
-    while not is_suspended(find_process(holder_of(folder).process)):
-        assert time.monotonic() < end
+    eventually(lambda: is_suspended(find_process(holder_of(folder).process)))
     told = []
     with held(folder, told.append):
         assert "waits up to 1 s for a sign of life" in told[0]

@@ -15,7 +15,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +217,7 @@ class Queue:
             state, reason = STOPPED, "It was stopped between two checkpoints."
         elif job.run_id is None:
             state, reason = FAILED, f"It ended before it began to train. {reason}"
-        return Job(**(vars(job) | {"state": state, "reason": reason}))
+        return replace(job, state=state, reason=reason)
 
     def settle(self) -> None:
         """Write down what `jobs` sees of processes that have ended."""

@@ -123,7 +123,7 @@ class RunRows:
         gone = self._rows.keys() - {_text(path) for path in seen}
         if not new and not gone:
             return
-        with suppress(sqlite3.Error, OSError, UnicodeError), closing(self._open()) as rows, rows:
+        with suppress(sqlite3.Error, OSError), closing(self._open()) as rows, rows:
             rows.executemany("DELETE FROM runs WHERE path = ?", [(path,) for path in gone])
             rows.executemany(
                 "INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", [(path, *row) for path, row in new.items()]

@@ -27,7 +27,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from smp_lab.config import RunConfig
-from smp_lab.errors import MaskFormatError, RunExistsError, RunFormatError
+from smp_lab.errors import MaskFormatError, RunFormatError
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.lease import Lease
 from smp_lab.masks import MaskSet
@@ -488,8 +488,6 @@ def save_run(
         for name, content in contents.items():
             write_durably(temporary / name, content)
         sync_folder(temporary)
-        if target.exists():
-            raise RunExistsError(f"Run {config.run_id} was written to {runs} by another process meanwhile.")
         if config.method_info.is_control and masks is not None:
             # Last, when all else is on the disk: other runs may name it at once, so it could not be taken back.
             shared = shared_masks_file(runs, digests[MASKS_FILE])
@@ -585,12 +583,7 @@ def list_runs(
     """
     folders = list(folders)
     rows = RunRows(kept_in, folders, _from_row) if kept_in else None
-    if before:
-        found = RUNS.list(folders, before.seen.get)
-    elif rows:
-        found = RUNS.list(folders, rows.get)
-    else:
-        found = RUNS.list(folders)
+    found = RUNS.list(folders, before.seen.get if before else rows.get if rows else None)
     if rows:
         rows.keep(found.seen)
     return found

@@ -115,21 +115,18 @@ class Store(Generic[Record]):
         """The id that a path says by its name."""
         return path.name if self.json_name else path.name.removesuffix(_SUFFIX)
 
-    def entries(self, runs: Path) -> list[Path]:
-        """Paths in a folder of runs that should be records of the kind, by name; raises `OSError`."""
-        paths = names_in(runs / self.folder, folders_alone=self.json_name is not None)
-        return [path for path in paths if path.name not in self.others]
-
     def paths(self, runs: Path) -> list[Path]:
-        """The same; none where there is no such folder.
+        """Paths in a folder of runs that should be records of the kind, by name; none where there is no such folder.
 
         Raises
         ------
         RunFormatError
             If the folder is there and cannot be read.
         """
-        with fenced(f"Folder {runs / self.folder} of {self.kind}s"):
-            return self.entries(runs)
+        folder = runs / self.folder
+        with fenced(f"Folder {folder} of {self.kind}s"):
+            paths = names_in(folder, folders_alone=self.json_name is not None)
+        return [path for path in paths if path.name not in self.others]
 
     def find(self, name: str, folders: Iterable[Path]) -> Record | None:
         """The record at this path, or of this id in one of some folders of runs; None where there is none.
@@ -209,7 +206,7 @@ class Store(Generic[Record]):
     def list(
         self,
         folders: Iterable[Path],
-        known: Callable[[Path], tuple[Stamp | None, Record | str] | None] = lambda _: None,
+        known: Callable[[Path], tuple[Stamp | None, Record | str] | None] | None = None,
     ) -> Listing[Record]:
         """Read the records in some folders of runs; a missing folder counts as empty.
 
@@ -225,8 +222,7 @@ class Store(Generic[Record]):
         now: Seen[Record] = {}
         for folder in folders:
             try:
-                with fenced(f"Folder {folder} of {self.kind}s"):
-                    paths = self.entries(folder)
+                paths = self.paths(folder)
             except RunFormatError as error:
                 problems.append((folder, str(error)))
                 continue
@@ -234,7 +230,7 @@ class Store(Generic[Record]):
                 file = self.json_file(path)
                 # What a folder was once read at may have come to be a link to it.
                 stamp = None if leads_out(file.parent) else stamp_of(file)
-                before = known(path)
+                before = known(path) if known else None
                 unchanged = before is not None and before[0] == stamp
                 now[path] = before if before and unchanged else (stamp, self._record_or_sentence(path))
                 found = now[path][1]
@@ -247,8 +243,8 @@ class Store(Generic[Record]):
     def stamps(self, folder: Path) -> Sequence[tuple[bytes, Stamp | None]] | str:
         """Paths and stamps of all that should be records in a folder of runs; what is wrong where it cannot be read."""
         try:
-            return [(os.fsencode(path), stamp_of(self.json_file(path))) for path in self.entries(folder)]
-        except OSError as error:
+            return [(os.fsencode(path), stamp_of(self.json_file(path))) for path in self.paths(folder)]
+        except RunFormatError as error:
             # A listing says it; once the folder can be read it has stamps.
             return str(error)
 

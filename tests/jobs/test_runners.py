@@ -4,10 +4,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
+from conftest import eventually
 
 from smp_lab.errors import ConfigError
 from smp_lab.jobs.cluster import RayRunner
@@ -15,13 +15,6 @@ from smp_lab.jobs.runners import LocalRunner
 from smp_lab.processes import this_process
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
-
-
-def eventually(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
-from conftest import tiny_config
+from conftest import eventually, tiny_config
 
 from smp_lab.jobs.queue import Queue
 from smp_lab.processes import find_process
@@ -43,13 +42,6 @@ from smp_lab.jobs.runners import LocalRunner
 supervisor.SECONDS_BETWEEN_LOOKS = 0.05
 supervisor.supervise(Queue(Path(sys.argv[1]), LocalRunner([sys.executable, "-c", sys.argv[2]])))
 """
-
-
-def eventually(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 class Lab:

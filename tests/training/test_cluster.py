@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import HANGS
+from conftest import HANGS, eventually
 
 from smp_lab.cli.sweep import _listed
 from smp_lab.grid import load_grid
@@ -79,14 +79,6 @@ if "train" in sys.orig_argv:
 """
 # A node that is gone is noticed after some five seconds; sooner, a busy one would be too.
 HEALTH = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 10}
-
-
-def eventually(condition, seconds=HANGS):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
 
 
 class Lab:

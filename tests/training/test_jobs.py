@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from conftest import eventually
 from training.conftest import ask_at, bert_checkpoint, same_masks
 from transformers import BertModel
 
@@ -29,13 +30,6 @@ trainer.SECONDS_BETWEEN_CHECKPOINTS = -1
 sys.argv = ["smp-lab", "train", *sys.argv[1:]]
 cli.main()
 """
-
-
-def eventually(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @pytest.fixture(scope="module")
