@@ -39,7 +39,8 @@ def told_to_queue(
         yield lambda config: job.begins(_words(context), config)
     except BaseException as error:
         stopped = isinstance(error, (interrupted, KeyboardInterrupt))
-        reason = sentence_of(error) or f"{type(error).__name__}: {first_line(error)}"
+        defect = "It was stopped." if stopped else f"{type(error).__name__}: {first_line(error)}"
+        reason = sentence_of(error) or defect
         job.ends(STOPPED if stopped else FAILED, reason)
         raise
     job.ends(DONE)

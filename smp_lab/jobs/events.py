@@ -43,8 +43,8 @@ class LiveRun:
         A dict a row, as in a run record; kept_by_matrix stands in those of the history.
     checkpoint
         Step of the newest checkpoint; None before the first.
-    end
-        State and reason; None while it trains, and where it was killed.
+    pace
+        Times of the last minute, and the step at each; never empty.
     """
 
     config: RunConfig
@@ -53,16 +53,15 @@ class LiveRun:
     from_step: int
     step: int
     time: float
+    pace: list[tuple[float, int]]
     history: list[dict[str, Any]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     checkpoint: int | None = None
-    end: tuple[str, str] | None = None
-    pace: list[tuple[float, int]] = field(default_factory=list)
 
     @property
     def steps_per_second(self) -> float | None:
         """Speed over the last minute; None before there is one."""
-        (start, first), (end, last) = (self.pace[0], self.pace[-1]) if self.pace else ((0.0, 0), (0.0, 0))
+        (start, first), (end, last) = self.pace[0], self.pace[-1]
         return (last - first) / (end - start) if last > first and end > start else None
 
     @property
@@ -146,8 +145,6 @@ def _after(run: LiveRun | None, event: Mapping[str, Any]) -> LiveRun | None:
             run.evaluations.append(content)
         elif kind == "save":
             run.checkpoint = int(content["step"])
-        elif kind == "end":
-            run.end = str(content["state"]), str(content["reason"])
         if "step" in content:
             run.step, run.time = int(content["step"]), now
             # A clock that was set back must not make a speed below 0.
@@ -161,7 +158,7 @@ def _begun(run: LiveRun | None, content: Mapping[str, Any], now: float) -> LiveR
     """A run whose process begins: what an earlier one did after the checkpoint is done again."""
     config, layout = RunConfig.from_dict(content["config"]), EncoderLayout(**content["layout"])
     step = int(content["from_step"])
-    begun = LiveRun(config, layout, int(content["total_steps"]), step, step, now, pace=[(now, step)])
+    begun = LiveRun(config, layout, int(content["total_steps"]), step, step, now, [(now, step)])
     if run is not None:
         begun.history = [row for row in run.history if row["step"] <= step]
         begun.evaluations = [row for row in run.evaluations if row["step"] <= step]

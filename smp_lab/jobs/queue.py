@@ -214,7 +214,8 @@ class Queue:
         if job.run_id and (self.runs / job.run_id / RECORD_FILE).exists():
             state, reason = DONE, ""
         elif job.state == STOPPING:
-            state, reason = STOPPED, "It was stopped between two checkpoints."
+            state = STOPPED
+            reason = f"It was stopped {'between two checkpoints' if job.run_id else 'before it began to train'}."
         elif job.run_id is None:
             state, reason = FAILED, f"It ended before it began to train. {reason}"
         return replace(job, state=state, reason=reason)
@@ -235,17 +236,15 @@ class Queue:
 
     # What people do.
 
-    def submit(self, words: Sequence[str], title: str, cwd: Path | None = None) -> int:
+    def submit(self, words: Sequence[str], title: str) -> int:
         """Put a run at the end of the queue and return the job's number.
 
         Parameters
         ----------
         words
-            Options of ``smp-lab train`` but for the folder of runs.
+            Options of ``smp-lab train`` but for the folder of runs, as meant in the present folder.
         title
             What people call it.
-        cwd
-            Folder in which the words are meant; the present one by default.
 
         Raises
         ------
@@ -258,7 +257,7 @@ class Queue:
                 raise JobError(
                     f"{n_queued} runs wait already, and no more than {MAX_QUEUED} may. Cancel some, or wait."
                 )
-            return _insert(connection, words, cwd or Path.cwd(), title, QUEUED)
+            return _insert(connection, words, title, QUEUED)
 
     def resume(self, number: int, *more: str) -> None:
         """Queue a job again; its run resumes from its newest whole checkpoint.
@@ -480,7 +479,8 @@ class Queue:
             handle = self.runner.start(
                 ["train", *job.words, "--runs", str(self.runs)], Path(job.cwd), environment, self.log_file(job.id)
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # Such as a folder that is gone, or a word that no system call takes.
             with self._writing() as connection:
                 _change(connection, job.id, FAILED, f"Its process could not be started ({error}).")
             return True
@@ -509,7 +509,7 @@ class Queue:
             row = connection.execute("SELECT id, state FROM jobs WHERE run_id = ?", (run_id,)).fetchone()
             if row is not None and row["state"] in ACTIVE:
                 return None
-            number = row["id"] if row is not None else _insert(connection, words, Path.cwd(), title, STARTING)
+            number = row["id"] if row is not None else _insert(connection, words, title, STARTING)
             connection.execute(
                 "UPDATE jobs SET words = ?, cwd = ?, process = ?, run_id = ?, threads = ?, attempt = attempt + 1 "
                 "WHERE id = ?",
@@ -641,11 +641,11 @@ def _last_place(connection: sqlite3.Connection) -> float:
     return connection.execute("SELECT coalesce(max(place), 0) + 1 FROM jobs").fetchone()[0]
 
 
-def _insert(connection: sqlite3.Connection, words: Sequence[str], cwd: Path, title: str, state: str) -> int:
+def _insert(connection: sqlite3.Connection, words: Sequence[str], title: str, state: str) -> int:
     now = time.time()
     number = connection.execute(
         "INSERT INTO jobs (words, cwd, title, state, place, created, changed) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (json.dumps(list(words)), str(cwd), title, state, _last_place(connection), now, now),
+        (json.dumps(list(words)), str(Path.cwd()), title, state, _last_place(connection), now, now),
     ).lastrowid
     connection.execute("INSERT INTO changes VALUES (?, ?, ?, '')", (number, now, state))
     return int(number or 0)

@@ -45,11 +45,11 @@ def test_a_run_grows_with_its_file(runs, file):
     append(file, line("save", 7.0, step=10) + line("step", 10.0, step=20, seconds=9.5))
     run = follower.run()
     assert (run.config, run.layout, run.total_steps) == (CONFIG, TINY, 100)
-    assert (run.step, run.checkpoint, run.end) == (20, 10, None)
+    assert (run.step, run.checkpoint) == (20, 10)
     assert [row["loss"] for row in run.history] == [0.5] and run.evaluations[0]["accuracy"] == 0.6
     assert run.steps_per_second == pytest.approx(2.0) and run.seconds_left == pytest.approx(40.0)
-    append(file, line("end", 11.0, state="stopped", reason="Stopped at step 20"))
-    assert follower.run().end == ("stopped", "Stopped at step 20")
+    append(file, end := line("end", 11.0, state="stopped", reason="Stopped at step 20"))
+    assert follower.new_events() == [json.loads(end)]
 
 
 def test_only_whole_lines_are_read_and_a_torn_one_costs_itself_alone(runs, file):

@@ -3,11 +3,13 @@
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import make_run, tiny_config
 
-from smp_lab.errors import JobError, RunExistsError
+from smp_lab.cli.this_job import told_to_queue
+from smp_lab.errors import JobError, RunExistsError, TrainingError
 from smp_lab.jobs import queue as queue_module
 from smp_lab.jobs.queue import JOB_VARIABLE, Queue, ThisJob, title_of
 from smp_lab.lease import held
@@ -101,6 +103,7 @@ def test_each_accelerator_takes_one(queue, runner, monkeypatch):
         ("running", True, False, "lost", "Its process is gone."),
         ("running", True, True, "done", ""),
         ("stopping", True, False, "stopped", "between two checkpoints"),
+        ("stopping", False, False, "stopped", "before it began to train"),
         ("starting", False, False, "failed", "before it began to train"),
     ],
 )
@@ -393,6 +396,22 @@ def test_a_queue_in_a_folder_that_may_not_be_written_is_read(queue, runner):
             place.chmod(mode)
 
 
+def test_a_stop_outside_of_training_is_said_in_words(queue):
+    context = SimpleNamespace(params={})
+    with pytest.raises(KeyboardInterrupt), told_to_queue(context, queue.runs, TrainingError) as run_begins:
+        run_begins(tiny_config())
+        raise KeyboardInterrupt
+    (job,) = queue.jobs()
+    assert (job.state, job.reason) == ("stopped", "It was stopped.")
+
+
+def test_a_job_that_no_process_can_be_made_of_fails(runs):
+    queue = Queue(runs)
+    number = queue.submit(["--task", "a\0b"], "no words")
+    assert queue.start_next()
+    assert queue.job(number).state == "failed" and "could not be started (embedded null" in queue.job(number).reason
+
+
 @pytest.mark.parametrize("run_id", ["../elsewhere", "a/b", "", ".hidden"])
 def test_a_run_id_names_no_place_outside(queue, run_id):
     number = submit(queue)
@@ -412,7 +431,7 @@ def test_five_hundred_finished_and_fifty_waiting(queue, runner):
     queue.set_slots(1)
     with queue._writing() as connection:
         for number in range(550):
-            queue_module._insert(connection, [], Path(), f"job {number}", "done" if number < 500 else "queued")
+            queue_module._insert(connection, [], f"job {number}", "done" if number < 500 else "queued")
     assert queue.start_next()
     looked_at.clear()
     queue.settle()

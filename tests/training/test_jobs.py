@@ -63,7 +63,8 @@ def test_events_say_what_the_record_will_hold(prepared, strong_folder, runs, mon
     config = ready().config
     live = Follower(runs, config.run_id).run()
     assert (live.config, live.step, live.total_steps, live.checkpoint) == (config, 10, 12, 10)
-    assert live.end[0] == "stopped" and "Stopped at step 10 of 12" in live.end[1]
+    end = Follower(runs, config.run_id).new_events()[-1]
+    assert end["state"] == "stopped" and "Stopped at step 10 of 12" in end["reason"]
     snapshot = read_snapshot(newest_snapshot_file(runs, config.run_id), live.layout)
     assert snapshot.step == 9
     record = train(ready(), runs, command="")
