@@ -113,7 +113,9 @@ class Store(Generic[Record]):
 
     def id_at(self, path: Path) -> str:
         """The id that a path says by its name."""
-        return path.name if self.json_name else path.name.removesuffix(_SUFFIX)
+        # The present folder has no name of its own.
+        name = path.absolute().name
+        return name if self.json_name else name.removesuffix(_SUFFIX)
 
     def paths(self, runs: Path) -> list[Path]:
         """Paths in a folder of runs that should be records of the kind, by name; none where there is no such folder.

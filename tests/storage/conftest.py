@@ -11,8 +11,12 @@ from smp_lab.storage.sealed import own_sha256
 
 
 def edit_record(run, edit, sealed=True):
-    """Change run.json; `sealed` as one who also mends its own sha256, else as a text editor would."""
-    file = run.path / RECORD_FILE
+    """Change run.json as `edit_json` does."""
+    edit_json(run.path / RECORD_FILE, edit, sealed)
+
+
+def edit_json(file, edit, sealed=True):
+    """Change a record; `sealed` as one who also mends its own sha256, else as a text editor would."""
     content = json.loads(file.read_text())
     edit(content)
     if sealed:

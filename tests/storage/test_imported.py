@@ -6,13 +6,13 @@ import json
 
 import pytest
 from conftest import TINY, make_run, random_masks
+from storage.conftest import edit_json
 
 from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError, RunWriteError
 from smp_lab.paths import MASK_RECORD_FILE, MASKS_FILE
 from smp_lab.storage.formats import Opened, named_base
 from smp_lab.storage.imported import IMPORTED_MASKS, bases_of, save_imported
 from smp_lab.storage.runs import list_runs
-from smp_lab.storage.sealed import to_json
 
 OPENED = Opened(
     masks=random_masks(TINY, 0.3),
@@ -66,13 +66,6 @@ def test_text_that_is_no_unicode_is_not_written(runs):
     assert not list(runs.rglob("*.json"))
 
 
-def rewrite(record, change):
-    file = record.path / MASK_RECORD_FILE
-    content = json.loads(file.read_bytes())
-    change(content)
-    file.write_bytes(to_json({name: value for name, value in content.items() if name != "sha256"}))
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -87,7 +80,7 @@ def rewrite(record, change):
 )
 def test_an_altered_record_is_a_problem_of_its_own(runs, change):
     record, other = save(runs), save(runs, label="Other")
-    rewrite(record, change)
+    edit_json(record.path / MASK_RECORD_FILE, change)
     listing = IMPORTED_MASKS.list([runs])
     assert list(listing.records) == [other.mask_id]
     assert [path for path, _ in listing.problems] == [record.path]
@@ -95,7 +88,7 @@ def test_an_altered_record_is_a_problem_of_its_own(runs, change):
 
 def test_counts_that_are_not_those_of_the_mask_are_refused_with_it(runs):
     record = save(runs)
-    rewrite(record, lambda content: content["results"]["kept_per_head"][0][0].reverse())
+    edit_json(record.path / MASK_RECORD_FILE, lambda content: content["results"]["kept_per_head"][0][0].reverse())
     with pytest.raises(MaskFormatError, match="keeps other weights"):
         IMPORTED_MASKS.load(record.path).read()
 

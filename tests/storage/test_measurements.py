@@ -1,9 +1,8 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import PROVENANCE
+from storage.conftest import edit_json
 
 from smp_lab.errors import ConfigError, RunFormatError, RunWriteError
 from smp_lab.storage.measurements import (
@@ -13,7 +12,6 @@ from smp_lab.storage.measurements import (
     save_measurement,
 )
 from smp_lab.storage.runs import list_runs
-from smp_lab.storage.sealed import own_sha256
 
 TABLE = pd.DataFrame(
     {
@@ -97,11 +95,7 @@ def test_settings_that_cannot_be_are_refused(change):
 @pytest.mark.parametrize("sealed", [True, False])
 def test_a_damaged_measurement_is_one_sentence(runs, name, values, sentence, sealed):
     whole, broken = save(runs, mask_id="whole"), save(runs)
-    content = json.loads(broken.path.read_text())
-    content["results"]["table"][name] = values
-    if sealed:
-        content["sha256"] = own_sha256(content)
-    broken.path.write_text(json.dumps(content))
+    edit_json(broken.path, lambda content: content["results"]["table"].update({name: values}), sealed)
     listing = MEASUREMENTS.list([runs])
     assert list(listing.records) == [whole.measurement_id]
     ((file, told),) = listing.problems

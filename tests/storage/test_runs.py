@@ -129,6 +129,12 @@ def test_own_runs_go_where_the_variable_says(monkeypatch, tmp_path):
     assert own_runs_folder() == project_folder() / "runs"
 
 
+def test_the_present_folder_can_be_a_run(write_run, monkeypatch):
+    run = write_run()
+    monkeypatch.chdir(run.path)
+    load_run(Path()).verify()
+
+
 # --- damaged folders
 
 

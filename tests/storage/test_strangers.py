@@ -116,16 +116,6 @@ def test_a_number_that_is_none_is_named(stranger, number, sealed):
     assert "is cut off or is not JSON" in told(stranger)
 
 
-@pytest.mark.parametrize("number", ["1e999", "1" * 400])
-def test_a_number_that_is_none_is_named_in_a_transfer_too(runs, number):
-    whole, broken = make_transfer(runs, None, "rte", mask_seed=1), make_transfer(runs, None, "rte")
-    text = broken.path.read_text()
-    broken.path.write_text(text.replace('"wall_seconds": 12.5', f'"wall_seconds": {number}'))
-    index = TRANSFERS.list([runs])
-    assert list(index.records) == [whole.transfer_id]
-    assert "is cut off or is not JSON" in index.problems[0][1]
-
-
 def test_bytes_that_are_no_text_are_named(stranger):
     file = stranger.path / RECORD_FILE
     file.write_bytes(file.read_bytes().replace(b'"test"', b'"\xed\xa0\x80"'))
