@@ -27,7 +27,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 # An accuracy or a correlation.
 Metric = Annotated[float, Field(ge=-1, le=1)]
 # GLUE's largest development set has 40,430.
-Examples = Annotated[int, Field(ge=1, le=2**20)]
+MOST_EXAMPLES = 2**20
+Examples = Annotated[int, Field(ge=1, le=MOST_EXAMPLES)]
 # Three hundred years.
 Seconds = Annotated[float, Field(ge=0, le=1e10)]
 ArrayFile = Literal["history.npz", "masks.npz", "scores.npz", "predictions.npz"]

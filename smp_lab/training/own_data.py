@@ -12,6 +12,7 @@ import numpy as np
 from smp_lab.errors import DataError, first_line
 from smp_lab.paths import named_path
 from smp_lab.storage.store import cut
+from smp_lab.storage.versions import MOST_EXAMPLES
 from smp_lab.tasks.own import TaskFile
 from smp_lab.tasks.rows import FORMATS, Table, read_table, said
 
@@ -41,7 +42,7 @@ def read_own(file: TaskFile) -> tuple[Columns, Columns, str, tuple[str, ...]]:
     ------
     DataError
         If a file, a column or a label is missing, a label is none of the classes, a class has too few examples, or
-        there are too few rows.
+        there are too few rows, or more development examples than a record holds.
     """
     train, found, source = _tables(file, file.train)
     columns = _examples(file, train, f"{Path(file.train).name} ({_TRAIN})")
@@ -62,6 +63,11 @@ def read_own(file: TaskFile) -> tuple[Columns, Columns, str, tuple[str, ...]]:
         source += (
             f", {len(columns[1]):,} rows to train on and {len(held[1]):,} held out, {file.dev_share:.0%} of every "
             f"class with seed {file.split_seed}"
+        )
+    if len(held[1]) > MOST_EXAMPLES:
+        raise DataError(
+            f"Task file {file.path.name[:100]} gives {len(held[1]):,} development examples; a record holds at most "
+            f"{MOST_EXAMPLES:,}. Name a smaller dev, or a smaller dev_share."
         )
     counts = np.bincount(columns[1], minlength=len(file.task.classes))
     if (counts == 0).any():

@@ -95,6 +95,12 @@ def test_the_split_is_that_of_its_seed_and_keeps_the_classes_shares(tmp_path):
     assert parts[0] != parts[1]
 
 
+def test_more_development_examples_than_a_record_holds_are_refused_before_the_work(mine, monkeypatch):
+    monkeypatch.setattr(own_data, "MOST_EXAMPLES", 11)
+    with pytest.raises(DataError, match="gives 12 development examples; a record holds at most 11"):
+        own_data.read_own(read_task_file(mine))
+
+
 def test_a_dev_file_and_a_split_of_a_folder_are_taken_as_they_are(tmp_path, mine):
     rows(30).to_csv(tmp_path / "dev.csv", index=False)
     train, held, source, notes = own_data.read_own(read_task_file(task_file(tmp_path, more='dev = "dev.csv"')))
