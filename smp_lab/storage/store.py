@@ -262,7 +262,7 @@ class Store(Generic[Record]):
         Raises
         ------
         RunWriteError
-            If something in it is not JSON.
+            If something in it is not JSON, or it is too long.
         RunFormatError
             If it could not be read back.
         """
@@ -275,6 +275,8 @@ class Store(Generic[Record]):
                 "None where a value is missing."
             ) from None
         # A record that could not be read back must not come to stand among the others.
+        if len(content) > MAX_JSON_BYTES:
+            raise RunWriteError(f"{what} takes {len(content):,} bytes; at most {MAX_JSON_BYTES:,} are read.")
         self.parse(path, content)
         return content
 

@@ -9,6 +9,7 @@ from conftest import make_transfer, random_masks
 from storage.conftest import edit_json
 
 from smp_lab.errors import MaskFormatError, RunWriteError
+from smp_lab.storage import store
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.transfers import TRANSFERS, save_transfer
 
@@ -156,6 +157,13 @@ def test_a_full_disk_leaves_nothing_behind(runs, monkeypatch):
     with pytest.raises(RunWriteError, match="could not be written to .*: No space left on device. Nothing was left"):
         make_transfer(runs, None, "rte")
     assert list((runs / "transfers").iterdir()) == []
+
+
+def test_one_that_is_too_long_to_be_read_is_not_written(runs, monkeypatch):
+    monkeypatch.setattr(store, "MAX_JSON_BYTES", 500)
+    with pytest.raises(RunWriteError, match=r"Transfer random-\S+ takes [\d,]+ bytes; at most 500 are read"):
+        make_transfer(runs, None, "rte")
+    assert not list(runs.iterdir())
 
 
 def test_a_result_that_is_not_json_is_a_sentence(runs):
