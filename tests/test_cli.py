@@ -20,6 +20,7 @@ from smp_lab.paths import PREDICTIONS_FILE, RECORD_FILE, app_file, project_folde
 from smp_lab.storage.formats import Opened, named_base
 from smp_lab.storage.imported import save_imported
 from smp_lab.storage.release import release_masks
+from smp_lab.tasks.own import own_task
 
 
 @pytest.fixture
@@ -106,6 +107,16 @@ def test_runs_are_filtered(own):
     assert listed("--task", "cola") == {cola.run_id}
     assert listed("--method", "smp_s") == {rte.run_id, cola.run_id}
     assert listed("--task", "rte", "--method", "smp_l") == {local.run_id}
+
+
+def test_runs_of_a_task_of_ones_own_are_filtered(runs):
+    words = {"classes": ["a", "b"], "label_words": ["no", "yes"], "metrics": ["accuracy"]}
+    task = own_task(name="mine", title="mine", text_fields=["text"], **words)
+    run = make_run(runs, task=task.name, task_definition=task.definition, label_words=("no", "yes"))
+    make_run(runs)
+    # A process that has not met the task.
+    out, err = smp_lab("runs", "--folder", runs, "--task", task.name).communicate(timeout=HANGS)
+    assert (err, [line.split()[0] for line in out.decode().splitlines()[1:]]) == (b"", [run.run_id])
 
 
 def test_runs_of_one_folder_alone(own, tmp_path):

@@ -22,7 +22,9 @@ def command(
     folder: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Look here only.  [default: your own runs and cached_runs/]")
     ] = None,
-    task: Annotated[str | None, typer.Option(metavar="NAME", help=f"One of: {', '.join(TASKS)}.")] = None,
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME", help=f"One of: {', '.join(TASKS)}, or one of your own.")
+    ] = None,
     method: Annotated[str | None, typer.Option(metavar="NAME", help=f"One of: {', '.join(METHODS)}.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -32,10 +34,11 @@ def command(
     The metric is the task's main one at the last evaluation (a fraction or a coefficient, not a percentage), n the
     examples it was measured on. Folders that should be runs and cannot be read are named on stderr.
     """
+    folders = [own_runs_folder(), cached_runs_folder()] if folder is None else [existing(folder)]
+    # A task of one's own is known from its runs.
+    index = list_runs(folders)
     tasks = TASKS if task is None else {get_task(task).name}
     methods = METHODS if method is None else {get_method(method).name}
-    folders = [own_runs_folder(), cached_runs_folder()] if folder is None else [existing(folder)]
-    index = list_runs(folders)
     if as_json:
         runs = index.records.values()
         table = run_table(runs).assign(folder=[str(run.path.parent) for run in runs]).drop(columns="settings")

@@ -223,6 +223,6 @@ def get_task(name: str) -> Task:
         return TASKS[name]
     except KeyError:
         raise ConfigError(
-            f"Unknown task {name[:80]!r}. Choose one of: {', '.join(BUILT_IN)}. A task of your own is named by its "
-            "file, with --task-file."
+            f"Unknown task {name[:80]!r}. Choose one of: {', '.join(BUILT_IN)}. A task of your own is known by its "
+            "runs here, and where a command takes --task-file by its file."
         ) from None
