@@ -211,7 +211,22 @@ def test_a_mistake_is_one_sentence_and_status_1(monkeypatch, capsys, arguments, 
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["walk"], ["runs", "--speed", "1"], ["check"], ["app", "--port", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["walk"],
+        ["runs", "--speed", "1"],
+        ["check"],
+        ["app", "--port", "0"],
+        ["jobs", "follow", "9" * 20],
+        ["import", "mask.npy", "--examples", "9" * 20],
+        ["evaluate", "mask", "--cut", "9" * 20],
+        ["export", "run", "folder", "--cut", "9" * 20],
+        ["measure", "run", "--cut", "9" * 20],
+        ["measure", "run", "--threads", "9" * 10],
+        ["sweep", "--on", "ray", "--memory", "inf"],
+    ],
+)
 def test_a_misused_command_says_how_it_is_used(monkeypatch, capsys, arguments):
     assert run_main(monkeypatch, *arguments) == 2
     assert "Usage: " in capsys.readouterr().err

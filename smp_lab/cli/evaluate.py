@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from smp_lab.cli.options import (
+    MOST,
     AsJson,
     GlueFolder,
     MeasurementFolder,
@@ -65,6 +66,7 @@ def command(
         typer.Option(
             metavar="K",
             min=0,
+            max=MOST,
             help="Also with rows emptied that keep fewer than K weights (section 8 of the paper); can be repeated.",
         ),
     ] = None,

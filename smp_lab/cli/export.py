@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smp_lab.cli.options import GlueFolder, SquadFolder, extras_for, named_run, runs_option
+from smp_lab.cli.options import MOST, GlueFolder, SquadFolder, extras_for, named_run, runs_option
 from smp_lab.errors import ConfigError, SmpLabError
 from smp_lab.paths import DATA_VARIABLES, own_runs_folder
 from smp_lab.storage.release import write_release
@@ -54,6 +54,7 @@ def command(
         typer.Option(
             metavar="K",
             min=0,
+            max=MOST,
             help="First empty the rows that keep fewer than K weights, as section 8 of the paper does. This changes "
             "the answers; without it every form answers as the mask does.",
         ),

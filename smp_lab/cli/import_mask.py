@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import AsJson, extras_for, print_json, runs_option
+from smp_lab.cli.options import MOST, AsJson, extras_for, print_json, runs_option
 from smp_lab.errors import ConfigError, MaskFormatError
 from smp_lab.paths import cached_runs_folder, own_runs_folder, text_name
 from smp_lab.storage.formats import Asked, Base, Stored, open_mask
@@ -47,7 +47,7 @@ def command(
         str | None, typer.Option(metavar="NAME=VALUE", help="What it scores, as you say: accuracy=0.82.")
     ] = None,
     examples: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="On how many examples.", show_default=False)
+        int | None, typer.Option(metavar="N", min=1, max=MOST, help="On how many examples.", show_default=False)
     ] = None,
     runs: Annotated[Path | None, runs_option("Folder of runs that gets it.")] = None,
     as_json: AsJson = False,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import runs_option
+from smp_lab.cli.options import MOST, runs_option
 from smp_lab.errors import ConfigError
 from smp_lab.jobs.events import Follower
 from smp_lab.jobs.queue import Job, Queue
@@ -39,7 +39,7 @@ def command(
         ),
     ] = "list",
     number: Annotated[
-        int | None, typer.Argument(metavar="N", help="Number of the job, or of slots.", show_default=False)
+        int | None, typer.Argument(metavar="N", max=MOST, help="Number of the job, or of slots.", show_default=False)
     ] = None,
     runs: Annotated[Path | None, runs_option("Folder of runs.")] = None,
     resume_anyway: Annotated[

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from smp_lab.cli.options import AsJson, MeasurementFolder, extras_for, named_run, print_json
-from smp_lab.errors import TrainingError
+from smp_lab.cli.options import MOST, AsJson, MeasurementFolder, extras_for, named_run, print_json
 from smp_lab.paths import own_runs_folder
 
 EXAMPLES = ("smp-lab measure sst2-smp_s-r0.03-s0-0123abcd --cut 5 --cut 10 --cut 20",)
@@ -22,6 +21,7 @@ def command(
         typer.Option(
             metavar="K",
             min=0,
+            max=MOST,
             help="Also the compact form without rows that keep fewer than K weights; can be repeated.",
         ),
     ] = None,
@@ -30,7 +30,7 @@ def command(
     ] = None,
     threads: Annotated[
         list[int] | None,
-        typer.Option(metavar="N", min=1, help="Threads; can be repeated.  [default: 1, and one for each core]"),
+        typer.Option(metavar="N", min=1, max=1024, help="Threads; can be repeated.  [default: 1, and one a core]"),
     ] = None,
     seconds: Annotated[
         float,

@@ -17,6 +17,9 @@ from smp_lab.paths import DATA_VARIABLES, RUNS_VARIABLE, cached_runs_folder, own
 from smp_lab.storage.runs import RUNS, RunRecord
 from smp_lab.tasks.own import TaskFile, read_task_file
 
+# Of what counts something: records and the queue hold whole numbers of 64 bits.
+MOST = 10**9
+
 
 def runs_option(what: str) -> Any:
     """Option that names a folder of runs, one's own where it is not given; `what` says what the folder is for."""

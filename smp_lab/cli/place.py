@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from smp_lab.cli.options import MOST
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError
 from smp_lab.jobs.cluster import RayRunner
@@ -21,11 +22,11 @@ On = Annotated[
         help="Where to train: here, or on a Ray cluster (extra: cluster) whose machines share the folder of runs.",
     ),
 ]
-Cpus = Annotated[int, typer.Option(min=1, metavar="N", help="On a cluster: cores of a run, and its threads.")]
+Cpus = Annotated[int, typer.Option(min=1, max=MOST, metavar="N", help="On a cluster: cores of a run, and its threads.")]
 Gpus = Annotated[
-    float, typer.Option(min=0, metavar="X", help="On a cluster: accelerators of a run, or a fraction of one.")
+    float, typer.Option(min=0, max=MOST, metavar="X", help="On a cluster: accelerators of a run, or a fraction of one.")
 ]
-Memory = Annotated[float, typer.Option(min=0, metavar="GIB", help="On a cluster: memory that a run needs.")]
+Memory = Annotated[float, typer.Option(min=0, max=MOST, metavar="GIB", help="On a cluster: memory that a run needs.")]
 Device = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="On a cluster: accelerator that runs are meant for, as its driver names it."),
