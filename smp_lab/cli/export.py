@@ -93,10 +93,9 @@ def command(
     if cut:
         pruned = pruned.with_masks(cut_rows(pruned.masks, cut))
     said: list[str] = []
-    mask = record.mask_record
-    if report and mask is not None:
+    if report:
         said = export_with_report(
-            mask,
+            record.mask_record,
             pruned,
             target,
             form,
@@ -106,7 +105,7 @@ def command(
             data=_data_at_hand(record, {"glue": glue_dir, "squad": squad_dir}),
         )
     else:
-        export(pruned, target, form)
+        export(pruned, target, form, cut=cut)
     typer.echo(f"{FORMS[form].title} In {target}, with a README.md that has the lines to use it.")
     for sentence in said:
         typer.echo(sentence)

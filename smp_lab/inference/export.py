@@ -247,6 +247,8 @@ def export(
     folder: Path,
     form: str,
     report: Callable[[Path], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
+    *,
+    cut: int = 0,
 ) -> Path:
     """Write a pruned model whole or not at all.
 
@@ -261,6 +263,8 @@ def export(
     report
         From the folder that was written to the facts of its report.json, and lines of its README.md that say them;
         None writes no report.json.
+    cut
+        Rows with fewer kept weights than this were emptied before, which its README.md says.
 
     Raises
     ------
@@ -289,7 +293,7 @@ def export(
         facts, lines = report(scratch) if report else ({}, ())
         if facts:
             (scratch / REPORT_FILE).write_text(json.dumps(facts, indent=1, allow_nan=False))
-        (scratch / "README.md").write_text(_card(pruned, form, usage, lines))
+        (scratch / "README.md").write_text(_card(pruned, form, usage, lines, cut))
         scratch.rename(folder)
     except (OSError, SafetensorError) as error:
         raise RunWriteError(
@@ -300,8 +304,13 @@ def export(
     return folder
 
 
-def _card(pruned: Pruned, form: str, usage: str, lines: Sequence[str]) -> str:
+def _card(pruned: Pruned, form: str, usage: str, lines: Sequence[str], cut: int) -> str:
     config, masks = pruned.config, pruned.masks
+    texts = ", ".join(['"A great film."', '"A good film."'][: len(config.task_info.text_fields)])
+    usage = usage.strip().replace("TEXTS", texts)
+    if len(config.label_words or ()) == 1:
+        # The score of the one word is the answer.
+        usage = usage.replace(".softmax(-1)", "")
     return "\n".join(
         (
             f"# {config.task_info.title}, {config.method_info.title}, {masks.remaining:.1%} of the weights",
@@ -313,17 +322,18 @@ def _card(pruned: Pruned, form: str, usage: str, lines: Sequence[str]) -> str:
             f"{pruned.encoder.files.sha256}.",
             f"- Label words: {', '.join(config.label_words or ())}. Texts are cut to {config.max_length} tokens.",
             f"- Kept: {masks.kept_total:,} of {masks.layout.n_weights:,} prunable weights.",
+            *([f"- Rows that keep fewer than {cut} weights are emptied, which changes answers."] if cut > 1 else []),
             *(f"- {line}" for line in lines),
             "",
             "```python",
-            usage.strip(),
+            usage,
             "```",
             "",
         )
     )
 
 
-_TEXT = 'tokenizer("A great film.", return_tensors="pt")'
+_TEXT = 'tokenizer(TEXTS, return_tensors="pt")'
 _MASKED_HEAD = f"""
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
@@ -352,7 +362,7 @@ import onnxruntime
 from transformers import AutoTokenizer
 
 tokenizer, session = AutoTokenizer.from_pretrained("."), onnxruntime.InferenceSession("{MODEL_FILE["onnx"]}")
-print(session.run(None, dict(tokenizer("A great film.", return_tensors="np")))[0])  # scores of the label words
+print(session.run(None, dict(tokenizer(TEXTS, return_tensors="np")))[0])  # scores of the label words
 """
 _BITS = """
 import json

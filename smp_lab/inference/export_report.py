@@ -103,14 +103,14 @@ def export_with_report(
             tables[FORM] = pd.DataFrame([facts])[list(KINDS[FORM])]
             tables["times"] = _times(pruned, written, named)
             facts["times"] = tables["times"].to_dict("records")
-            said.extend(_sentences(pruned, facts))
+            said.extend(_sentences(facts))
         provenance.update(with_onnx_version(made_here(time.monotonic() - began, command, code)))
         if data is not None:
             provenance["data_source"] = data.source
         known = {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in facts.items()}
         return {**known, "provenance": provenance}, said
 
-    export(pruned, folder, form, report)
+    export(pruned, folder, form, report, cut=cut)
     if not tables:
         return said
     of_time = time_settings(mask, pruned, [Form(MASKED), named, Form(CSR)])
@@ -171,14 +171,15 @@ def _times(pruned: Pruned, folder: Path, form: Form) -> pd.DataFrame:
     return time_forms(models, pruned, seconds=0.0)
 
 
-def _sentences(pruned: Pruned, facts: Mapping[str, Any]) -> list[str]:
+def _sentences(facts: Mapping[str, Any]) -> list[str]:
     one_thread, sparse = (
         [row for row in facts["times"] if row["threads"] == 1 and row["form"] == form] for form in (facts["form"], CSR)
     )
+    of = f"those of the mask without rows of fewer than {facts['cut']} weights" if facts["cut"] else "the mask's"
     slow, fast = (pick(one_thread, key=lambda row: row["faster"]) for pick in (min, max))
     said = [
         f"Encoder: {facts['parameters']:,} of {facts['published']:,} parameters, {facts['encoder_bytes']:,} bytes.",
-        f"Its scores differ by at most {facts['difference']:.1e} from the mask's, on {facts['n_compared']:,} examples.",
+        f"Its scores differ by at most {facts['difference']:.1e} from {of}, on {facts['n_compared']:,} examples.",
         f"With one thread it is {slow['faster']:.2f} (batch {slow['batch']}, {slow['length']} tokens) to "
         f"{fast['faster']:.2f} (batch {fast['batch']}, {fast['length']} tokens) times as fast as masked weights.",
         *(

@@ -17,6 +17,7 @@ from smp_lab.errors import MissingDependencyError, RunWriteError
 from smp_lab.inference.compact import cut_rows
 from smp_lab.inference.export import FORMS, export, masked_encoder
 from smp_lab.inference.export_report import export_with_report
+from smp_lab.inference.pruned import Pruned
 from smp_lab.inference.scoring import predict, score_table
 from smp_lab.storage.measurements import FORM, KINDS, MEASUREMENTS, TIME
 from smp_lab.training.run import train
@@ -63,6 +64,13 @@ def test_a_form_answers_as_the_mask_does(form, pruned, tmp_path, used):
     scores = pruned.scores([TEXT])[0]
     want = scores if form.startswith("onnx") else scores.softmax(-1)
     np.testing.assert_allclose(printed, want, atol=1e-4)  # four digits are printed
+
+
+def test_the_lines_of_a_form_take_the_texts_and_the_answer_of_its_task(prepared, pruned, tmp_path, used):
+    made = prepared(task="stsb", regression_head="mse", label_words=("yes",))
+    scores = Pruned(made.config, pruned.encoder, pruned.masks)
+    _, printed = used(export(scores, tmp_path / "out", "masked"))
+    np.testing.assert_allclose(printed, scores.scores([TEXT], ["A good film."])[0], atol=1e-4)
 
 
 def test_the_names_of_torch_prune_make_the_masked_encoder(pruned, tmp_path, used):
@@ -137,6 +145,7 @@ def test_the_command_line_exports(prepared, bert_folder, tmp_path):
     done = cli.invoke(commands, [*options, "--form", "masked", "--cut", "9", "--no-report"])
     assert done.exit_code == 0, done.output
     assert not (tmp_path / "cut" / "report.json").exists()
+    assert "- Rows that keep fewer than 9 weights are emptied" in (tmp_path / "cut" / "README.md").read_text()
     weights = load_file(tmp_path / "cut" / "model.safetensors")
     cut = cut_rows(record.masks, 9)
     assert 0 < cut.kept_total < record.masks.kept_total
@@ -167,6 +176,7 @@ def test_a_report_says_what_the_folder_answers(form, pruned, prepared, tmp_path)
     files = [file for file in (tmp_path / form).rglob("*") if file.name not in ("README.md", "report.json")]
     assert facts["folder_bytes"] == sum(file.stat().st_size for file in files)
     assert (facts["parameters"] < facts["published"]) == (form == "compact")
+    assert "from those of the mask without rows of fewer than 5 weights, on" in " ".join(said)
     assert set(said) <= set(re.findall("(?m)^- (.*)$", (tmp_path / form / "README.md").read_text()))
     kept = {each.settings.kind: each for each in MEASUREMENTS.list([runs]).records.values()}
     assert kept.keys() == {FORM, TIME}
