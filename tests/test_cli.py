@@ -194,6 +194,7 @@ def test_broken_runs_are_named_beside_the_good_ones(own):
         (["transfer", "nowhere"], RunFormatError, "There is no run 'nowhere' in "),
         (["transfer", "nowhere", "--task", "ret"], ConfigError, "Unknown task 'ret'. Choose one of: sst2, "),
         (["app", "--runs", "nowhere"], RunFormatError, "Folder nowhere does not exist"),
+        (["evaluate", "nowhere", "--heads", "--cut", "3"], ConfigError, "--heads empties heads of the whole mask"),
         (
             ["app", "--cluster", "--on 'ray"],
             ConfigError,
@@ -452,8 +453,10 @@ def test_the_app_takes_a_port_and_a_relative_folder(started, runs, monkeypatch):
     assert environment["SMP_LAB_RUNS"] == str(runs)
     monkeypatch.setenv("SMP_LAB_RUNS", "runs")
     monkeypatch.setenv("STREAMLIT_SERVER_ADDRESS", "0.0.0.0")
+    monkeypatch.setenv("SMP_LAB_GLUE_DIR", "glue")
     invoke("app")
     assert started[-1][2]["SMP_LAB_RUNS"] == str(runs)
+    assert started[-1][2]["SMP_LAB_GLUE_DIR"] == str(runs.parent / "glue")
     assert started[-1][2]["STREAMLIT_SERVER_ADDRESS"] == "0.0.0.0"
 
 

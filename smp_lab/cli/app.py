@@ -15,9 +15,11 @@ from smp_lab.errors import ConfigError
 from smp_lab.paths import (
     ALLOW_TRAINING_VARIABLE,
     CLUSTER_VARIABLE,
+    DATA_VARIABLES,
     READ_ONLY_VARIABLE,
     RUNS_VARIABLE,
     app_file,
+    named_path,
     own_runs_folder,
     project_folder,
 )
@@ -81,6 +83,10 @@ def command(
         # and on its first start asks for an e-mail address and waits.
         "STREAMLIT_SERVER_SHOW_EMAIL_PROMPT": "false",
         **os.environ,
+        # It runs in another folder.
+        **{
+            name: str(named_path(data).absolute()) for name in DATA_VARIABLES.values() if (data := os.environ.get(name))
+        },
         RUNS_VARIABLE: str(folder.absolute()),
         **({READ_ONLY_VARIABLE: "1"} if read_only else {}),
         **({ALLOW_TRAINING_VARIABLE: "1"} if allow_training else {}),

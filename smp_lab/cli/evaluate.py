@@ -93,6 +93,10 @@ def command(
     The encoder answers by the task's label words, or by the head of its own checkpoint; nothing is trained. Beside it
     stands what is left of the encoder in its compact form. The record of the mask does not change.
     """
+    if heads and (own_head or cut):
+        raise ConfigError(
+            "--heads empties heads of the whole mask, under label words alone. Leave out --own-head and --cut."
+        )
     folder = own_runs_folder() if runs is None else runs
     mask, is_release = _mask(name, (folder, own_runs_folder(), cached_runs_folder()))
     named = task or (mask.task if task_file is None else None)
@@ -115,8 +119,6 @@ def command(
         asked["label_words"] = tuple(map(str.strip, label_words.split(",")))
     elif is_release and chosen == "mnli":
         asked["label_words"] = MNLI_WORDS
-    if heads and own_head:
-        raise ConfigError("--heads empties heads under label words alone. Leave out --own-head.")
     with made_for_sweep(folder):
         if heads:
             _print_heads(evaluate_heads(mask, chosen, folder, **asked), as_json)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import AsJson, GlueFolder, SquadFolder, extras_for, print_json
+from smp_lab.cli.options import AsJson, GlueFolder, SquadFolder, existing, extras_for, print_json
 from smp_lab.cli.place import Cpus, Device, Gpus, Memory, On, the_place
 from smp_lab.errors import ConfigError, NeededFirstError, SmpLabError
 from smp_lab.grid import GridItem, GridRun, load_grid
@@ -94,7 +94,7 @@ def command(
     with extras_for("Training"):
         from smp_lab.training.sweep import DRAIN, STOP, Sweep, ask
     if stop or drain:
-        ask(folder, STOP if stop else DRAIN)
+        ask(existing(folder), STOP if stop else DRAIN)
         return
     sweep = Sweep(folder, {"glue": glue_dir, "squad": squad_dir})
     if watch:

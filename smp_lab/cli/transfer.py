@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -62,12 +63,12 @@ def command(
             # A file that is named beside no --task brings the data of a run's task, or one more task.
             list(dict.fromkeys([*(task or (run.config.task for run in chosen)), *(file.task.name for file in files)])),
             folder,
-            command=" ".join(
+            command=shlex.join(
                 [
-                    "smp-lab transfer",
+                    *("smp-lab", "transfer"),
                     *(run.run_id for run in chosen),
-                    *(f"--task {name}" for name in task or ()),
-                    *(f"--task-file {file.path.name}" for file in files),
+                    *(word for name in task or () for word in ("--task", name)),
+                    *(word for file in files for word in ("--task-file", file.path.name)),
                 ]
             ),
             encoder=encoder,

@@ -207,6 +207,18 @@ def test_masks_are_scored_from_the_command_line(runs, bert_folder, glue, tmp_pat
     assert {transfer.provenance["command"] for transfer in transfers} == {
         f"smp-lab transfer {record.run_id} --task rte"
     }
+    (tmp_path / "data.csv").write_text("text,label\n" + "the cat sat,good\na dog ran,bad\n" * 10)
+    file = tmp_path / "my task.toml"
+    file.write_text('text = "text"\nlabel = "label"\ntrain = "data.csv"\n[classes]\ngood = "yes"\nbad = "no"\n')
+    invoke("transfer", record.run_id, "--runs", tmp_path / "own", "--task-file", file)
+    commands = {transfer.provenance["command"] for transfer in TRANSFERS.list([tmp_path / "own"]).records.values()}
+    assert commands == {f"smp-lab transfer {record.run_id} --task-file 'my task.toml'"}
+
+
+def test_a_sweep_of_a_folder_that_is_not_there_is_not_stopped(tmp_path):
+    asked = ["sweep", "--stop", "--runs", str(tmp_path / "nowhere")]
+    assert "does not exist" in str(CliRunner().invoke(cli.commands, asked).exception)
+    assert not (tmp_path / "nowhere").exists()
 
 
 @pytest.mark.parametrize(
