@@ -61,7 +61,7 @@ def test_version():
         (["check"], ["DIR", "exit status", "smp-lab check cached_runs"]),
         (["export"], ["RUN", "TARGET", "--form NAME", "masked", "onnx", "--cut K", "masks.npy"]),
         (["import"], ["PATH", "--base NAME", "--scores RULE=NUMBER", "--json", "topK=0.1"]),
-        (["report"], ["RUN...", "TARGET", "tenth.html"]),
+        (["report"], ["{RUN}... {TARGET}", "tenth.html"]),
         (["transfer"], ["RUN", "--task NAME", "--glue-dir DIR", "--runs DIR", "nothing trained"]),
     ],
 )

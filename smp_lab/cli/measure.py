@@ -15,7 +15,7 @@ EXAMPLES = ("smp-lab measure sst2-smp_s-r0.03-s0-0123abcd --cut 5 --cut 10 --cut
 
 
 def command(
-    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids or folders of runs.", show_default=False)],
+    names: Annotated[list[str], typer.Argument(metavar="RUN", help="Ids or folders of runs.", show_default=False)],
     cut: Annotated[
         list[int] | None,
         typer.Option(
@@ -56,11 +56,8 @@ def command(
         if (name := encoder or record.config.base_model) != of:
             of, loaded = name, load_encoder(find_encoder(name))
         pruned = Pruned.load(record, encoder=loaded)
-        mask = record.mask_record
-        if mask is None:
-            raise TrainingError(f"Run {record.run_id} has no mask to be timed.")
         timed = time_mask(
-            mask,
+            record.mask_record,
             pruned,
             folder,
             command=shlex.join(["smp-lab", *sys.argv[1:]]),

@@ -20,7 +20,7 @@ EXAMPLES = (
 
 
 def command(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids or folders of runs.", show_default=False)],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Ids or folders of runs.", show_default=False)],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="File that is not there yet.", show_default=False)],
 ) -> None:
     """Write a report on runs: one HTML file with findings, figures, tables and a card of each run.
