@@ -295,7 +295,7 @@ def test_a_summary_of_runs_of_which_none_can_be_read_is_refused(own, option):
 def test_each_table_in_latex_has_a_caption_of_its_own(own, option, words):
     make_run(own)
     text = invoke("summary", own, option, "--latex").stdout
-    assert words in text and "interval" not in text
+    assert words in text and "1 run. Encoder" in text and "interval" not in text
 
 
 def test_a_check_as_json_names_what_is_broken(own):

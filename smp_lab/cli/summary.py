@@ -15,7 +15,7 @@ from smp_lab.analysis.labels import method_name, run_labels
 from smp_lab.analysis.overview import LEARNED, over_tasks
 from smp_lab.analysis.run_table import run_table
 from smp_lab.analysis.sampling import Comparison, compare_on, reliability
-from smp_lab.analysis.summary import as_latex, as_markdown, caption, means_cells, summarize, summary_cells
+from smp_lab.analysis.summary import as_latex, as_markdown, caption, fingerprints, means_cells, summarize, summary_cells
 from smp_lab.cli.options import AsJson, existing, print_json
 from smp_lab.errors import ConfigError, RunFormatError, SmpLabError
 from smp_lab.storage.measurements import MEASUREMENTS
@@ -90,15 +90,14 @@ def command(
             return compare_on(one.predictions, other.predictions, one.config.task_info, one.main_metric)
 
         table = claims_table(rows, compare, published_points(), published_ablations())
-        cells, words = in_words(table), _CLAIMS
+        cells, words = in_words(table), f"{_CLAIMS} {fingerprints(rows)}"
     elif cuts:
-        table, cells = _cuts(folder, run_labels(rows))
-        words = _CUTS
+        (table, cells), words = _cuts(folder, run_labels(rows)), _CUTS
     elif means:
         table = over_tasks(rows)
         if table.empty:
             raise RunFormatError(f"Folder {folder} holds no masks of {method_name(LEARNED)}, beside which means stand.")
-        cells, words = means_cells(table), _MEANS
+        cells, words = means_cells(table), f"{_MEANS} {fingerprints(rows)}"
     else:
         intervals = [reliability(run.predictions, run.config.task_info, run.main_metric)[:2] for run in runs]
         rows["low"], rows["high"] = zip(*intervals, strict=True)
