@@ -291,6 +291,9 @@ class _PruningSteps(TrainerCallback):
         # The library forgets them: the next row would be the mean of the steps since the checkpoint alone.
         self.trainer._globalstep_last_logged -= self.trainer.run_log.unlogged_steps
         self.trainer._tr_loss += self.trainer.run_log.unlogged_loss
+        if self.trainer.config.teacher is not None and not self.trainer.run_log.resumed:
+            # What a teacher said took its time, and only a checkpoint keeps it.
+            self.trainer._save_checkpoint(self.trainer.model, trial=None)
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         pruned = self.trainer.model.pruned

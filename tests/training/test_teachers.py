@@ -17,7 +17,7 @@ from smp_lab.errors import ConfigError, EncoderError, TrainingError
 from smp_lab.paths import unfinished_folder, weights_file
 from smp_lab.storage.runs import list_runs
 from smp_lab.tasks import get_task
-from smp_lab.training import encoders, teachers
+from smp_lab.training import encoders, teachers, trainer
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.examples import tokenize
 from smp_lab.training.run import Interrupted, train
@@ -116,6 +116,27 @@ def test_stopped_and_resumed_equals_undisturbed_to_the_bit(dense, taught, runs, 
     monkeypatch.setattr(teachers, "teacher_logits", None)
     resumed = train(taught(dense.run_id), runs, command="")
     assert resumed.run_id == undisturbed.run_id
+    assert same_masks(undisturbed, resumed)
+    assert undisturbed.results["evaluations"] == resumed.results["evaluations"]
+    np.testing.assert_array_equal(undisturbed.history["loss"], resumed.history["loss"])
+
+
+def test_what_the_teacher_said_is_kept_before_the_first_step(dense, taught, runs, tmp_path, monkeypatch):
+    undisturbed = train(taught(dense.run_id), tmp_path / "whole", command="")
+
+    def end(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer._PruningSteps, "on_step_begin", end)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(taught(dense.run_id), runs, command="")
+        # A run that goes on does not ask its teacher again.
+        monkeypatch.setattr(teachers, "teacher_logits", None)
+    monkeypatch.undo()
+    monkeypatch.setattr(teachers, "teacher_logits", None)
+    resumed = train(taught(dense.run_id), runs, command="")
+    assert resumed.provenance["resumed"] == 1
     assert same_masks(undisturbed, resumed)
     assert undisturbed.results["evaluations"] == resumed.results["evaluations"]
     np.testing.assert_array_equal(undisturbed.history["loss"], resumed.history["loss"])
