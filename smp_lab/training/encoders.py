@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -24,7 +25,7 @@ from transformers import (
 from transformers.utils import logging
 
 from smp_lab.encoder_families import FAMILIES, EncoderFamily, family_of
-from smp_lab.errors import EncoderError, MaskFormatError, first_line
+from smp_lab.errors import EncoderError, MaskFormatError, SmpLabError, first_line, is_out_of_memory
 from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.paths import named_path, text_name
 from smp_lab.recipes import PACKAGED_ENCODER
@@ -178,6 +179,32 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextmanager
+def reading(what: str, folder: Path) -> Iterator[None]:
+    """Tell what of somebody else's folder cannot be read.
+
+    Raises
+    ------
+    EncoderError
+        In place of what the libraries raise, which has no parent in common but Exception. That there is no memory is no
+        fault of the folder.
+    """
+    try:
+        yield
+    except torch.serialization.pickle.UnpicklingError:
+        # Reading it would run its code.
+        raise EncoderError(
+            f"{what} holds more than weights in {weight_files(folder)[0]}, which is not read. Save it as "
+            f"{WEIGHTS_FILE} where it comes from."
+        ) from None
+    except Exception as error:
+        if isinstance(error, SmpLabError) or is_out_of_memory(error):
+            raise
+        raise EncoderError(
+            f"{what} cannot be read ({type(error).__name__}: {first_line(error)}). Fetch or save it once more."
+        ) from error
+
+
 @dataclass(frozen=True)
 class Encoder:
     """A loaded encoder.
@@ -229,7 +256,8 @@ class Encoder:
 
 def max_tokens(config: PretrainedConfig) -> int:
     """Tokens that a model takes at most; of a teacher, which may be of any family."""
-    n_positions = config.max_position_embeddings
+    # With positions that are relative alone there may be any number.
+    n_positions = getattr(config, "max_position_embeddings", sys.maxsize)
     family = FAMILIES.get(config.model_type)
     return family.n_tokens(n_positions, config.pad_token_id or 0) if family else n_positions
 
@@ -257,7 +285,7 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
     # The library prints a report of what it missed; what matters of it is judged below.
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    try:
+    with reading(f"Encoder {files.name!r}", files.folder):
         model, info = AutoModelForMaskedLM.from_pretrained(
             files.folder,
             config=config,
@@ -268,16 +296,6 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
             dtype=torch.float32,
         )
         tokenizer = AutoTokenizer.from_pretrained(files.folder, config=config, **LOCAL)
-    except torch.serialization.pickle.UnpicklingError:
-        # Reading it would run its code.
-        raise EncoderError(
-            f"Encoder {files.name!r} holds more than weights in {weight_files(files.folder)[0]}, which is not read. "
-            f"Save it as {WEIGHTS_FILE} where it comes from."
-        ) from None
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise EncoderError(
-            f"Encoder {files.name!r} cannot be read ({first_line(error)}). Fetch or save it once more."
-        ) from None
     base = model.base_model
     check_shapes(files.name, sorted(info["mismatched_keys"]), getattr(config, "pruned_heads", None) or {})
     unused = check_places(files.name, family, base, info["unexpected_keys"])
@@ -303,7 +321,7 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
 def _checked_config(files: EncoderFiles) -> tuple[EncoderFamily, PretrainedConfig]:
     try:
         raw = json.loads((files.folder / "config.json").read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         raw = None
     if not isinstance(raw, dict):
         raise EncoderError(f"Encoder {files.name!r} cannot be read: its config.json is cut off or is not an object.")
@@ -318,9 +336,10 @@ def _checked_config(files: EncoderFiles) -> tuple[EncoderFamily, PretrainedConfi
         )
     if raw.get("is_decoder") or raw.get("add_cross_attention"):
         raise EncoderError(f"Encoder {files.name!r} is configured as a decoder; only encoders are pruned here.")
-    if raw.get("model_type"):
-        return family, AutoConfig.from_pretrained(files.folder, **LOCAL)
-    return family, AutoConfig.for_model(family.model_type, **raw)
+    with reading(f"The config.json of encoder {files.name!r}", files.folder):
+        if raw.get("model_type"):
+            return family, AutoConfig.from_pretrained(files.folder, **LOCAL)
+        return family, AutoConfig.for_model(**(raw | {"model_type": family.model_type}))
 
 
 def _layout(family: EncoderFamily, config: PretrainedConfig) -> EncoderLayout:

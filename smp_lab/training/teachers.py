@@ -40,7 +40,16 @@ from smp_lab.storage.sealed import read_regular, replace_durably
 from smp_lab.tasks import Task
 from smp_lab.training.checkpoints import writing
 from smp_lab.training.data import Examples
-from smp_lab.training.encoders import LOCAL, Encoder, EncoderFiles, file_sha256, find_encoder, load_encoder, max_tokens
+from smp_lab.training.encoders import (
+    LOCAL,
+    Encoder,
+    EncoderFiles,
+    file_sha256,
+    find_encoder,
+    load_encoder,
+    max_tokens,
+    reading,
+)
 from smp_lab.training.examples import TokenizedExamples
 from smp_lab.training.heads import PADDING_SCORE
 from smp_lab.training.kinds import trained_kind
@@ -121,7 +130,7 @@ def _from_checkpoint(files: EncoderFiles, task: Task) -> Teacher:
             f"Teacher {files.name!r} is a checkpoint; a teacher of task {task.name!r} is a dense run of this lab. "
             "Train one with --method dense."
         )
-    try:
+    with reading("its config.json", files.folder):
         raw, _ = PretrainedConfig.get_config_dict(files.folder, local_files_only=True)
         if "auto_map" in raw and raw.get("model_type") not in CONFIG_MAPPING:
             raise EncoderError(
@@ -129,15 +138,15 @@ def _from_checkpoint(files: EncoderFiles, task: Task) -> Teacher:
                 "never run here. Name one of an architecture that transformers has."
             )
         config = AutoConfig.from_pretrained(files.folder, **LOCAL)
-    except (OSError, ValueError) as error:
-        raise EncoderError(f"its config.json cannot be read ({first_line(error)}).") from None
     if config.num_labels != len(task.classes):
         raise ConfigError(
             f"Teacher {files.name!r} has {config.num_labels} classes; task {task.name!r} has {len(task.classes)}: "
             f"{', '.join(task.classes)}."
         )
-    order = class_order(config.id2label, task)
-    how = "by name" if order else f"{', '.join(config.id2label.values())} taken for {', '.join(task.classes)}"
+    # Numbers where somebody gave them no other names.
+    names = {number: str(name) for number, name in config.id2label.items()}
+    order = class_order(names, task)
+    how = "by name" if order else f"{', '.join(names.values())} taken for {', '.join(task.classes)}"
     return Teacher(_identity(files.name, files.sha256), f"checkpoint ({files.source}), its classes {how}", files, order)
 
 
@@ -286,13 +295,11 @@ def _open_run(teacher: Teacher) -> TeacherModel:
 
 def _open_checkpoint(teacher: Teacher) -> TeacherModel:
     folder = teacher.files.folder
-    try:
+    with reading(f"Teacher {teacher.name}", folder):
         model, info = AutoModelForSequenceClassification.from_pretrained(
-            folder, **LOCAL, output_loading_info=True, dtype=torch.float32
+            folder, **LOCAL, weights_only=True, output_loading_info=True, dtype=torch.float32
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise EncoderError(f"Teacher {teacher.name} cannot be read ({first_line(error)}).") from None
     if missing := sorted(info["missing_keys"]):
         raise ConfigError(
             f"Teacher {teacher.name} is no fine-tuned classifier: its checkpoint lacks {len(missing)} of the weights, "
@@ -321,22 +328,28 @@ def teacher_logits(
         Tokenised examples, and what makes padded batches of them.
     write
         Prints a line of progress; None works in silence.
+
+    Raises
+    ------
+    TrainingError
+        If it answers with what is no number.
     """
     n, last_line = len(examples), time.monotonic()
     device = next(teacher.parameters()).device
     if write:
         write(f"teacher: its answers to {n:,} training examples, once")
-    # Of similar length, so that batches waste no padding.
-    order = np.argsort(examples.lengths, kind="stable")
+    order = examples.by_length()
     # The longest is in the last, which is as wide as all.
     parts: list[NDArray[np.float32]] = []
     for start in range(0, n, BATCH_SIZE):
         batch = collator([examples[i] for i in order[start : start + BATCH_SIZE]])
         answers = teacher(**{name: tensor.to(device) for name, tensor in batch.items() if name != "labels"})
+        if not answers.isfinite().all():
+            raise TrainingError("The teacher answers with NaN or infinite numbers. Name another, or fetch it anew.")
         parts.append(answers.cpu().numpy())
         if write and time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
             last_line = time.monotonic()
-            write(f"teacher: {start + BATCH_SIZE:,} of {n:,}")
+            write(f"teacher: {min(start + BATCH_SIZE, n):,} of {n:,}")
     logits = np.full((n, *parts[-1].shape[1:]), PADDING_SCORE, np.float32)
     for start, part in zip(range(0, n, BATCH_SIZE), parts, strict=True):
         logits[order[start : start + BATCH_SIZE], : part.shape[1]] = part

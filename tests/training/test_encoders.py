@@ -155,7 +155,7 @@ def test_matrices_that_are_not_where_the_family_has_them_are_refused(bert_folder
         load_encoder(find_encoder(str(bert_folder)))
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b""])
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"", 99_999 * b"["])
 def test_a_broken_config_is_refused(bert_folder, tmp_path, content):
     folder = tmp_path / "broken"
     shutil.copytree(bert_folder, folder)
@@ -176,6 +176,43 @@ def test_a_truncated_weight_file_is_refused(bert_folder, tmp_path):
     (folder / "model.safetensors").write_bytes(content[: len(content) // 2])
     with pytest.raises(EncoderError, match="'cut' cannot be read"):
         load_encoder(find_encoder(str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("config.json", '"hidden_size": 16', '"hidden_size": "16"'),
+        ("config.json", '"num_attention_heads": 2', '"num_attention_heads": 0'),
+        ("config.json", '"gelu"', '"golu"'),
+        ("tokenizer.json", None, "{}"),
+        ("tokenizer_config.json", None, "[]"),
+        ("pytorch_model.bin", None, ""),
+        ("pytorch_model.bin", None, "text"),
+    ],
+)
+def test_whatever_the_library_stumbles_over_is_a_sentence(bert_folder, tmp_path, file, before, after):
+    folder = shutil.copytree(bert_folder, tmp_path / "odd")
+    if file == "pytorch_model.bin":
+        (folder / "model.safetensors").unlink()
+    (folder / file).write_text(after if before is None else (folder / file).read_text().replace(before, after))
+    with pytest.raises(EncoderError, match=r"ncoder 'odd' cannot be read \(\w+: .*\)\. Fetch or save it once more\."):
+        load_encoder(find_encoder(str(folder)))
+
+
+def test_that_there_is_no_memory_is_no_fault_of_an_encoder(bert_folder, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(encoders.AutoModelForMaskedLM, "from_pretrained", fail)
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        load_encoder(find_encoder(str(bert_folder)))
+
+
+def test_a_config_may_leave_its_type_to_the_name_of_the_class(bert_folder, tmp_path):
+    folder = shutil.copytree(bert_folder, tmp_path / "old")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": None}))
+    assert load_encoder(find_encoder(str(folder))).family is BERT
 
 
 def test_an_unreachable_hub_is_told_in_a_sentence(monkeypatch):

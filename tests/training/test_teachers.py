@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_config
+from safetensors.torch import load_file, save_file
 from training.conftest import SIZES, ask_at, same_masks
-from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast, DataCollatorWithPadding
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertTokenizerFast,
+    DataCollatorWithPadding,
+    FunnelConfig,
+    FunnelForSequenceClassification,
+)
 from typer.testing import CliRunner
 
 from smp_lab import cli
@@ -210,6 +218,42 @@ def test_a_teacher_that_takes_shorter_examples_is_refused(checkpoint, taught, ru
     ready = taught(checkpoint(max_position_embeddings=30))
     with pytest.raises(ConfigError, match="takes at most 30 tokens an example; got --max-length 40"):
         train(ready, runs, command="")
+
+
+def test_classes_that_are_named_by_numbers_have_no_names(checkpoint, taught):
+    config = (folder := checkpoint()) / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"id2label": {"0": 0, "1": 1}}))
+    assert taught(folder).teacher.source == "checkpoint (folder), its classes 0, 1 taken for entailment, not_entailment"
+
+
+def test_a_teacher_without_numbered_positions_takes_any_length(checkpoint, prepared):
+    folder = checkpoint()
+    (folder / "model.safetensors").unlink()
+    sizes = {"d_model": 16, "n_head": 2, "d_head": 8, "d_inner": 32, "block_sizes": [1, 1]}
+    config = FunnelConfig(vocab_size=25, id2label={0: "entailment", 1: "not_entailment"}, **sizes)
+    FunnelForSequenceClassification(config).save_pretrained(folder)
+    assert answers(folder, prepared())[0].shape == (24, 2)
+
+
+def test_a_teacher_whose_answers_are_no_numbers_is_told(checkpoint, taught, runs):
+    file = (folder := checkpoint()) / "model.safetensors"
+    weights = load_file(file)
+    save_file(weights | {"classifier.bias": torch.full((2,), torch.nan)}, file, metadata={"format": "pt"})
+    with pytest.raises(TrainingError, match="The teacher answers with NaN or infinite numbers. Name another"):
+        train(taught(folder), runs, command="")
+
+
+def test_a_teacher_that_the_library_stumbles_over_is_a_sentence(checkpoint, taught, runs):
+    (folder := checkpoint()).joinpath("tokenizer.json").write_text("{}")
+    with pytest.raises(EncoderError, match=r"Teacher classifier@\w+ cannot be read \(KeyError: 'added_tokens'\)"):
+        train(taught(folder), runs, command="")
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": folder}, folder / "pytorch_model.bin")
+    with pytest.raises(EncoderError, match="holds more than weights in pytorch_model.bin"):
+        train(taught(folder), runs, command="")
+    (folder / "config.json").write_text('{"model_type": "bert", "hidden_size": "16"}')
+    with pytest.raises(ConfigError, match=r"nor a checkpoint: its config.json cannot be read \(\w+: Validation error"):
+        taught(folder)
 
 
 def test_an_encoder_without_a_classifier_is_refused(taught, bert_folder, runs):
