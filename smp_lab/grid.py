@@ -192,7 +192,7 @@ def load_grid(path: Path, over: Mapping[str, Any] | None = None) -> Grid:
         content = tomllib.loads(path.read_text())
     except OSError as error:
         raise ConfigError(f"Grid {path} cannot be read ({error.strerror}).") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"Grid {path} is not TOML: {error}.") from None
     groups, shared = content.get("group", []), content.get("settings", {})
     if set(content) - {"group", "settings"} or not isinstance(groups, list) or not groups:

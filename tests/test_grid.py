@@ -85,6 +85,7 @@ def test_seeds_vary_slowest_and_tasks_fastest(write) -> None:
         ("[[group]]", "[settings]\nfoo = 1\n\n[[group]]", "Grid {path} has unknown settings: foo. Known: batch_size, "),
         ("[[group]]", "settings = 1\n\n[[group]]", "'settings' should be a table; got 1"),
         ("[[group]]", "[group", "is not TOML"),
+        ("[[group]]", f"a = {9999 * '['}\n[[group]]", "is not TOML"),
         ("[[group]]", "[[groups]]", "nothing else; it holds groups"),
     ],
 )

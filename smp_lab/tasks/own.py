@@ -106,7 +106,7 @@ def read_task_file(path: Path) -> TaskFile:
         said = tomllib.loads(content.decode())
     except OSError as error:
         raise ConfigError(f"{where} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         twice = " A class stands in it once." if "overwrite" in str(error) else ""
         raise ConfigError(f"{where} is not TOML ({first_line(error)[:200]}).{twice}") from None
     if unknown := sorted(set(said) - set(_KEYS)):

@@ -19,6 +19,8 @@ from smp_lab.errors import DataError, first_line
 LFS_POINTER = "version https://git-lfs"
 # What spreadsheets of different countries write.
 _SEPARATORS = ",;\t"
+# The default takes a text of more than 131,072 characters for broken.
+csv.field_size_limit(2**31 - 1)
 
 Table = dict[str, list[Any]]
 
@@ -60,7 +62,7 @@ def said(values: Sequence[Any], column: str, where: str) -> list[str]:
     Raises
     ------
     DataError
-        If a value is a list, or holds a null character.
+        If a value is a list, or a text that `fault_of` finds something in.
     """
     texts = []
     for row, value in enumerate(values, 1):
@@ -70,11 +72,23 @@ def said(values: Sequence[Any], column: str, where: str) -> list[str]:
             value = int(value)
         if isinstance(value, bool):
             value = json.dumps(value)
-        if not isinstance(value, (str, int, float)) or "\0" in str(value):
-            kind = "a null character" if isinstance(value, str) else f"a {type(value).__name__}"
-            raise DataError(f"{where}, row {row}: {column!r} holds {kind}; text or a number is expected.")
+        kind = None if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"
+        if fault := kind or fault_of(str(value)):
+            raise DataError(f"{where}, row {row}: {column!r} holds {fault}; text or a number is expected.")
         texts.append(str(value))
     return texts
+
+
+def fault_of(text: str) -> str | None:
+    """What a text holds that no tokenizer takes; None where it holds nothing of the kind."""
+    if "\0" in text:
+        return "a null character"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # JSON can spell one, such as where a text was cut in the middle of a smiley.
+        return "half a character (a lone surrogate)"
+    return None
 
 
 def is_lfs_pointer(file: Path) -> bool:
@@ -98,9 +112,7 @@ def unquoted(texts: tuple[list[str], ...]) -> tuple[list[str], ...]:
     doubled = [text for text in quoted if '""' in text[1:-1]]
     if not doubled or not all(_is_csv(text) for text in quoted):
         return texts
-    return tuple(
-        [next(csv.reader([text], delimiter="\t"))[0] if '"' in text else text for text in column] for column in texts
-    )
+    return tuple([text[1:-1].replace('""', '"') if '"' in text else text for text in column] for column in texts)
 
 
 def _is_csv(text: str) -> bool:

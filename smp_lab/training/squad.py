@@ -13,6 +13,7 @@ import numpy.typing as npt
 from smp_lab.errors import DataError, first_line
 from smp_lab.paths import DATA_VARIABLES
 from smp_lab.tasks import Task
+from smp_lab.tasks.rows import fault_of, is_lfs_pointer, lfs_error
 from smp_lab.tasks.spans import Answer
 
 # Questions, their contexts, and for each the answers that are taken for right, the first of them to be learned.
@@ -42,10 +43,12 @@ def read_file(path: Path) -> Rows:
         If it cannot be read, is of version 2, or an answer does not stand where it says.
     """
     try:
+        if is_lfs_pointer(path):
+            raise lfs_error(path)
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON ({first_line(error)}).") from None
     try:
         return checked(_questions(content), str(path))
@@ -85,7 +88,8 @@ def checked(questions: Iterable[tuple[str, str, str, list[Answer]]], what: str) 
     targets: list[tuple[Answer, ...]] = []
     for name, question, context, answers in questions:
         texts = (question, context, *(answer.text for answer in answers))
-        if not all(isinstance(text, str) for text in texts) or not all(type(answer.start) is int for answer in answers):
+        are_texts = all(isinstance(text, str) and fault_of(text) is None for text in texts)
+        if not are_texts or not all(type(answer.start) is int for answer in answers):
             raise DataError(
                 f"{what}: question {name!r} has a question, a context or an answer that is no text, or an answer whose "
                 "start is no whole number. The file was altered; take it from where it came."

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
-from smp_lab.errors import ConfigError
+from smp_lab.errors import ConfigError, DataError
 from smp_lab.tasks.spans import Answer
 from smp_lab.training.data import Examples
 from smp_lab.training.examples import DevelopmentSplit, TokenizedExamples
@@ -74,6 +74,8 @@ def windows(
     ------
     ConfigError
         If the tokenizer does not tell, or windows would be too short.
+    DataError
+        If a context has no token.
     """
     if not tokenizer.is_fast:
         raise ConfigError(
@@ -100,6 +102,8 @@ def windows(
     found = []
     for place, (question, characters) in enumerate(zip(numbers, offsets, strict=True)):
         of_context = np.flatnonzero(np.array([part == 1 for part in encoded.sequence_ids(place)]))
+        if not of_context.size:
+            raise DataError(f"Context {contexts[question][:40]!r} is no token for this tokenizer. Take it out.")
         found.append(Window(question, int(of_context[0]), np.array(characters)[of_context]))
     targets = np.array([_tokens_of(examples.targets[window.question][0], window) for window in found], np.int64)
     return TokenizedExamples({name: encoded[name] for name in encoded}, targets), found

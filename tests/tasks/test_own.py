@@ -130,6 +130,7 @@ def test_a_task_file(tmp_path):
         ({"[classes]": "split_seed = -1\n[classes]"}, "split_seed is no whole number"),
         ({"verdict": "review"}, "cannot be the text 'review' too"),
         ({"text =": "text ==" + 5000 * "="}, "is not TOML"),
+        ({"text =": "text = " + 9999 * "["}, "is not TOML"),
     ],
 )
 def test_a_task_file_that_cannot_be_is_one_sentence(tmp_path, replaced, sentence):
@@ -187,7 +188,18 @@ def test_a_file_that_is_no_table_is_one_sentence(tmp_path, name, content, senten
     assert len(str(raised.value)) < 600 and "\n" not in str(raised.value)
 
 
+def test_a_long_text_is_a_text(tmp_path):
+    long = f'He said "no". {"so " * 99_999}'
+    pd.DataFrame({"text": [long], "label": ["0"]}).to_csv(tmp_path / "a.csv", index=False)
+    pd.DataFrame({"text": [long], "label": ["0"]}).to_csv(tmp_path / "a.tsv", index=False, sep="\t")
+    assert read_table(tmp_path / "a.csv")["text"] == read_table(tmp_path / "a.tsv")["text"] == [long]
+
+
 def test_what_is_no_text_is_refused():
     assert said([None, float("nan"), 1.0, 1.5, True, "a"], "x", "f") == ["", "", "1", "1.5", "true", "a"]
     with pytest.raises(DataError, match="f, row 2: 'x' holds a list"):
         said(["a", [1]], "x", "f")
+    with pytest.raises(DataError, match="f, row 1: 'x' holds a null character"):
+        said(["a\0"], "x", "f")
+    with pytest.raises(DataError, match=r"f, row 2: 'x' holds half a character \(a lone surrogate\); text or a number"):
+        said(["\U0001f600", "\ud83d"], "x", "f")

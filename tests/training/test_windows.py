@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, log_softmax
 from training.conftest import WORDS, bert_folder, roberta_folder, tiny_data  # noqa: F401 - fixtures
+from transformers import BertTokenizerFast
 
-from smp_lab.errors import ConfigError
+from smp_lab.errors import ConfigError, DataError
 from smp_lab.tasks.spans import Answer
 from smp_lab.training.data import Examples
 from smp_lab.training.distillation import Distillation
@@ -28,6 +29,13 @@ def examples(answer: str = "red cat", question: str = "a dog saw", context: str 
 @pytest.fixture(params=["bert_folder", "roberta_folder"])
 def tokenizer(request):
     return load_encoder(find_encoder(str(request.getfixturevalue(request.param)))).tokenizer
+
+
+def test_a_context_without_a_token_is_told():
+    context = "\u200b"
+    tokenizer = BertTokenizerFast(vocab={"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4, "a": 5})
+    with pytest.raises(DataError, match=r"Context '\\u200b' is no token for this tokenizer"):
+        windows(examples(context, context=context), tokenizer, 18)
 
 
 def test_every_token_of_a_context_is_in_a_window_and_names_its_characters(tokenizer):
