@@ -15,7 +15,7 @@ from smp_lab import paper
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError
 from smp_lab.methods import NONE, SET, SHARE, Method, get_method
-from smp_lab.settings import CHANGEABLE
+from smp_lab.settings import CHANGEABLE, SETTINGS
 from smp_lab.tasks import get_task
 from smp_lab.tasks.kinds import NUMBER
 
@@ -153,7 +153,9 @@ def draft(
     task_info, method_info = get_task(task), get_method(method)
     if unknown := sorted(set(changes) - set(CHANGEABLE)):
         raise ConfigError(f"Unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(CHANGEABLE))}.")
-    chosen = {name: value for name, value in changes.items() if value is not None}
+    # Of their types first: what follows compares and counts.
+    chosen = {name: SETTINGS[name].coerced(value) for name, value in changes.items() if value is not None}
+    encoder, remaining = SETTINGS["base_model"].coerced(encoder), SETTINGS["remaining"].coerced(remaining)
     # Of more examples than are named none is trained on.
     examples = min((n for n in (chosen.get("train_examples"), examples) if n), default=None)
     usual = get_recipe(
