@@ -102,7 +102,7 @@ def command(
     elif as_json:
         print_json([*_listed(sweep, wanted)])
     elif show:
-        _print_states([*_listed(sweep, wanted)])
+        _print_states(sweep, [*_listed(sweep, wanted)])
     elif background:
         log = folder / LOGS_FOLDER / "sweep.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -152,8 +152,10 @@ def _listed(sweep: Sweep, wanted: Iterable[GridItem]) -> Iterator[dict[str, Any]
         yield row
 
 
-def _print_states(rows: Sequence[Mapping[str, Any]]) -> None:
-    for problem in dict.fromkeys(row["problem"] for row in rows if row["problem"]):
+def _print_states(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> None:
+    problems = [row["problem"] for row in rows if row["problem"]]
+    problems += [f"{error} Taken as the runs that are there have it." for error in sweep.fingerprints.unread]
+    for problem in dict.fromkeys(problems):
         typer.echo(f"smp-lab: {problem}", err=True)
     for row in rows:
         there = f"  (there in {row['precision']})" if row["in_other_precision"] else ""
@@ -181,7 +183,7 @@ def _watch(sweep: Sweep, wanted: Sequence[GridItem], as_json: bool) -> None:
             print_json(rows)
         else:
             typer.echo("\x1b[2J\x1b[H" * sys.stdout.isatty(), nl=False)
-            _print_states(rows)
+            _print_states(sweep, rows)
         if not any(row["state"] == "running" for row in rows):
             break
         time.sleep(_SECONDS_BETWEEN_LOOKS)

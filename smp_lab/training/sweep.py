@@ -22,7 +22,7 @@ from smp_lab.lease import ITEM_VARIABLE, holder_of, lease_seconds, remove_finish
 from smp_lab.paths import LOGS_FOLDER, unfinished_folder
 from smp_lab.recipes import PACKAGED_ENCODER, draft
 from smp_lab.storage.measurements import MEASUREMENTS
-from smp_lab.storage.runs import RunRecord, load_run
+from smp_lab.storage.runs import RunRecord, list_runs, load_run
 from smp_lab.storage.sealed import replace_durably
 from smp_lab.storage.transfers import TRANSFERS
 from smp_lab.tasks.own import read_task_file
@@ -47,26 +47,44 @@ _POLL_SECONDS = 0.2
 class Fingerprints:
     """Encoders and data as runs name them, each read once however many runs ask.
 
+    What cannot be read is as the records of the runs that are there say, where they agree on it.
+
     Parameters
     ----------
     data_folders
         As in `load_task_data`.
+    runs
+        Folder of these records; None for none.
     load
         What reads the data of a task.
+
+    Attributes
+    ----------
+    unread
+        Why something could not be read that records told of.
     """
 
     def __init__(
         self,
         data_folders: Mapping[str, Path | None] | None = None,
         *,
+        runs: Path | None = None,
         load: Callable[..., Any] = load_task_data,
     ) -> None:
         self._folders, self._load = data_folders, load
+        self._runs, self._listed = [runs] if runs else [], list_runs([])
         self._known: dict[tuple[Any, ...], Any] = {}
+        self.unread: list[SmpLabError] = []
 
     def encoder(self, name: str) -> EncoderFiles:
-        """As `find_encoder`."""
-        return self._once((name,), lambda: find_encoder(name))
+        """As `find_encoder`; one that only records tell of has no folder."""
+
+        def recorded(run: RunRecord) -> EncoderFiles | None:
+            model = run.config.base_model
+            of_it = model in (name, Path(name).name)
+            return EncoderFiles(model, Path(), run.config.base_model_sha256, "a record") if of_it else None
+
+        return self._once((name,), lambda: find_encoder(name), recorded)
 
     def data(
         self, task: str, source: str | None, train_examples: int | None, task_file: str | None = None
@@ -78,17 +96,27 @@ class Fingerprints:
             data = self._load(task, source=source, train_examples=train_examples, **own, data_folders=self._folders)
             return data.sha256, len(data.train)
 
-        return self._once((task, source, train_examples), read)
+        def recorded(run: RunRecord) -> tuple[str, int] | None:
+            of_it = (run.config.task, run.config.train_examples) == (task, train_examples)
+            return (run.config.data_sha256, run.results.get("n_train_examples", 0)) if of_it else None
 
-    def _once(self, key: tuple[Any, ...], read: Callable[[], Any]) -> Any:
+        return self._once((task, source, train_examples), read, recorded)
+
+    def _once(self, key: tuple[Any, ...], read: Callable[[], Any], recorded: Callable[[RunRecord], Any]) -> Any:
         if key not in self._known:
             try:
                 self._known[key] = read()
             except SmpLabError as error:
                 # Where the hub is out of reach, each question would wait for it anew.
                 self._known[key] = error
-        if isinstance(self._known[key], SmpLabError):
-            raise self._known[key]
+        if isinstance(error := self._known[key], SmpLabError):
+            # Anew each time: runs may have been finished since.
+            self._listed = list_runs(self._runs, self._listed)
+            said = {recorded(run) for run in self._listed.records.values()} - {None}
+            if len(said) != 1:
+                raise error
+            (self._known[key],) = said
+            self.unread.append(error)
         return self._known[key]
 
 
@@ -130,7 +158,7 @@ class Sweep:
     data_folders
         As in `load_task_data`; None takes data as `smp-lab train` does.
     fingerprints
-        Of encoders and data; None reads them.
+        Of encoders and data; None takes those at hand, else those of the folder's records.
     more
         Options of ``smp-lab train`` that change no result, for every run.
     """
@@ -145,7 +173,7 @@ class Sweep:
     ) -> None:
         self.runs, self._more = runs, more
         self._folders = data_folders or {}
-        self.fingerprints = fingerprints or Fingerprints(data_folders)
+        self.fingerprints = fingerprints or Fingerprints(data_folders, runs=runs)
         self._transfers, self._measured = TRANSFERS.list([]), MEASUREMENTS.list([])
 
     def state(self, item: GridItem) -> State:

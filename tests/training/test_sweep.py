@@ -26,6 +26,7 @@ from smp_lab.paths import LOGS_FOLDER, UNFINISHED_FOLDER, cached_runs_folder, un
 from smp_lab.storage.measurements import MEASUREMENTS
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.transfers import TRANSFERS
+from smp_lab.training import sweep as sweep_module
 from smp_lab.training.encoders import EncoderFiles
 from smp_lab.training.sweep import MISSING, Fingerprints, Sweep
 
@@ -211,26 +212,16 @@ def test_the_list_as_json(arguments) -> None:
     assert rows[1]["run_id"].startswith("rte-smp_s-r0.5-s0-") and rows[1]["settings"]["max_length"] == 40
 
 
-class OfCachedRuns(Fingerprints):
-    """Encoders and data as the cached runs have them, so that neither need be there."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        configs = [run.config for run in list_runs([cached_runs_folder()]).records.values()]
-        self.data_sha256 = {config.task: config.data_sha256 for config in configs}
-        self.encoder_sha256 = {config.base_model: config.base_model_sha256 for config in configs}
-
-    def encoder(self, name: str) -> EncoderFiles:
-        return EncoderFiles(name, Path(), self.encoder_sha256[name], "")
-
-    def data(self, task: str, *named: object) -> tuple[str, int]:
-        return self.data_sha256[task], 0
+def not_at_hand(*_: object, **__: object) -> None:
+    """In place of what reads data or finds an encoder."""
+    raise DataError("It is not at hand.")
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
-def test_the_projects_grids_are_the_same_ones_on_machines_of_both_kinds(precision: str) -> None:
-    """Runs are made in bf16; on a machine without it one asks for fp32."""
-    sweep = Sweep(cached_runs_folder(), fingerprints=OfCachedRuns())
+def test_the_projects_grids_are_the_same_ones_on_machines_of_both_kinds(precision: str, monkeypatch) -> None:
+    """Runs are made in bf16; on a machine without it one asks for fp32. Neither encoders nor data need be there."""
+    monkeypatch.setattr(sweep_module, "find_encoder", not_at_hand)
+    sweep = Sweep(cached_runs_folder(), fingerprints=Fingerprints(runs=cached_runs_folder(), load=not_at_hand))
     counts, done, impossible = {}, [], []
     for file in cached_runs_folder().glob("*.toml"):
         states = []
@@ -289,6 +280,25 @@ def test_encoders_and_data_are_read_once_even_where_they_cannot_be() -> None:
         with pytest.raises(DataError, match="does not answer"):
             fingerprints.data("cola", None, None)
     assert asked == ["rte", "cola"]
+
+
+def test_what_is_made_is_known_without_its_data_and_encoder(runs: Path, write_run, monkeypatch) -> None:
+    monkeypatch.setattr(sweep_module, "find_encoder", not_at_hand)
+    settings = {"encoder": "folder/tiny-test-encoder", "epochs": 2, "batch_size": 32}
+    asked = GridRun(1, "rte", "smp_s", 0.5, 0, settings)
+    sweep = Sweep(runs, fingerprints=Fingerprints(runs=runs, load=not_at_hand))
+    with pytest.raises(DataError, match="not at hand"):
+        sweep.state(asked)
+    made = write_run()
+    assert sweep.state(asked).item_id == made.run_id and sweep.state(asked).name == DONE
+    assert list(map(str, sweep.fingerprints.unread)) == 2 * ["It is not at hand."]
+    assert sweep.state(replace(asked, seed=1)).name == MISSING
+    # No record tells of these data, and of the others two records tell otherwise.
+    with pytest.raises(DataError, match="not at hand"):
+        sweep.state(replace(asked, settings={**settings, "train_examples": 7}))
+    write_run(data_sha256="e" * 64)
+    with pytest.raises(DataError, match="not at hand"):
+        Sweep(runs, fingerprints=Fingerprints(runs=runs, load=not_at_hand)).state(asked)
 
 
 def test_a_group_that_is_not_in_the_grid_is_refused(arguments) -> None:
