@@ -166,7 +166,8 @@ def _kept_whole(matrices: pd.DataFrame) -> str:
     n_whole = int((matrices["kept"] == matrices["n_weights"]).sum())
     if n_whole == 0:
         return ""
-    return f" {n_whole} of {len(matrices)} matrices are kept whole: there a mask changes nothing."
+    are = "is" if n_whole == 1 else "are"
+    return f" {n_whole} of {len(matrices)} matrices {are} kept whole: there a mask changes nothing."
 
 
 def with_and_without_regularizer(runs: pd.DataFrame) -> list[tuple[str, str]]:

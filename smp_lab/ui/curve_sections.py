@@ -171,7 +171,8 @@ def pair(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
         b = by_id[controls.pick("Run b", partners, key="compared_with")]
     if a.config.data_sha256 != b.config.data_sha256:
         st.warning(
-            "These two runs were measured on different data, by their fingerprints: their examples cannot be paired."
+            "The data of these two runs differ, by their fingerprints: their examples may not be the same, and are not "
+            "paired."
         )
         return
     with messages.sentence_on_error():

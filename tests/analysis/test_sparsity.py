@@ -148,6 +148,9 @@ def test_the_answer_counts_matrices_that_a_mask_keeps_whole():
     whole = np.array([sizes, sizes])
     # The query and the intermediate matrix of the first layer.
     assert said(KEPT).endswith("2 of 12 matrices are kept whole: there a mask changes nothing.")
+    one = KEPT.copy()
+    one[0, list(MATRIX_TYPES).index("query")] -= 1
+    assert said(one).endswith("1 of 12 matrices is kept whole: there a mask changes nothing.")
     # A dense run beside it is no mask, and changes no word.
     assert said(KEPT, whole) == said(KEPT)
     assert said(KEPT, KEPT).endswith("4 of 24 matrices are kept whole: there a mask changes nothing.")
