@@ -24,8 +24,7 @@ Labels = Mapping[str, str]
 def main() -> None:
     st.title("How much do masks agree?")
     answer = messages.answer_slot()
-    runs = controls.chosen_runs(cache.run_index(), otherwise=controls.ALL_SEEDS_AND_CONTROLS)
-    opened = controls.chosen_masks()
+    runs, opened = controls.chosen_runs_and_masks(cache.run_index(), otherwise=controls.ALL_SEEDS_AND_CONTROLS)
     masks = sections.comparable([*runs, *opened])
     runs = [run for run in runs if run.run_id in {mask.mask_id for mask in masks}]
     if len(masks) < 2:

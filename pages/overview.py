@@ -44,6 +44,7 @@ def main() -> None:
         _answer(answer, cache.run_table())
     _method()
     st.header("Runs", anchor="runs")
+    controls.warn_of_missing(st.session_state[links.RUNS], index)
     if index.records:
         _choose(index, cache.run_table())
         run_card.show(index)

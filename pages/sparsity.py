@@ -24,10 +24,8 @@ _SUM = "all four"
 def main() -> None:
     st.title("Where do masks keep weights?")
     answer = messages.answer_slot()
-    runs: list[Masked] = [
-        *controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK),
-        *controls.chosen_masks(),
-    ]
+    measured, opened = controls.chosen_runs_and_masks(cache.run_index(), otherwise=controls.ONE_PER_TASK)
+    runs: list[Masked] = [*measured, *opened]
     per_layer = controls.tables_of_runs(
         [(run, cache.computed(sparsity.remaining_per_layer, run.kept, run.layout)) for run in runs]
     )

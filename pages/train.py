@@ -51,6 +51,7 @@ def _new_run(jobs: list[Job]) -> None:
         st.session_state["filled_from"] = like
         forms.fill_from(index.records[like].config)
     with st.expander("New run", expanded=not jobs or like is not None):
+        controls.warn_of_missing([like] if like else [], index)
         if (sentence := safety.refusal()) is not None:
             st.info(sentence)
             return

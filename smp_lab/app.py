@@ -63,7 +63,6 @@ def main() -> None:
     controls.style_sheet()
     with st.sidebar:
         controls.pick_runs(cache.run_index(), page.url_path)
-        controls.pick_masks(page.url_path)
         controls.figure_settings(page.url_path)
     lecture.switch(page for pages in menu.values() for page in pages)
     messages.warn_here(None)

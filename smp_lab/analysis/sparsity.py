@@ -178,7 +178,8 @@ def with_and_without_regularizer(runs: pd.DataFrame) -> list[tuple[str, str]]:
     runs
         A row per run: columns of `run_table.COLUMNS`.
     """
-    frozen = runs[~runs["method"].map(lambda name: METHODS[name].trains_weights)]
+    # Of no run at all the answers have no type of their own.
+    frozen = runs[~runs["method"].map(lambda name: METHODS[name].trains_weights).astype(bool)]
     settings = frozen["settings"].map(json.loads)
     frozen = frozen.assign(
         weight=[each.pop("regularizer") for each in settings],

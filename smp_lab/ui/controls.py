@@ -178,7 +178,7 @@ def tables_of_runs(contents: Sequence[tuple[Masked, pd.DataFrame]]) -> pd.DataFr
 
 
 def pick_runs(index: Listing[RunRecord], page: str) -> None:
-    """The picker of runs that all pages share; its value is in the URL.
+    """The pickers that pages share, of runs and of imported masks; what they hold is in the URL.
 
     Parameters
     ----------
@@ -187,52 +187,50 @@ def pick_runs(index: Listing[RunRecord], page: str) -> None:
     page
         The page that is drawn: the choice goes along to another one.
     """
-    asked = st.query_params.get_all(links.RUNS)
-    if not asked and st.session_state.get("page", page) != page:
-        asked = st.session_state.get(links.RUNS, [])
+    moved = st.session_state.get("page", page) != page
     st.session_state["page"] = page
-    st.session_state[links.RUNS] = asked
     names = cache.run_labels()
-    st.multiselect(
+    _pick_shared(
         "Runs",
-        # A link may name a run that is not here.
-        [*index.records, *(run_id for run_id in asked if run_id not in index.records)],
-        format_func=lambda run_id: names.get(run_id, run_id),
-        key=links.RUNS,
+        {run_id: names.get(run_id, run_id) for run_id in index.records},
+        links.RUNS,
+        moved,
         placeholder="Choose runs to compare",
         help="Type any part of a run's label. The choice is in the address of the page: copy it to share what you see.",
-        on_change=_into_address,
-        args=[links.RUNS],
     )
-    links.put({links.RUNS: asked})
-
-
-def pick_masks(page: str) -> None:
-    """The picker of imported masks, on pages that show a mask without a run; its value is in the address."""
-    asked = st.query_params.get_all(links.MASKS)
     if page not in _OF_MASKS:
+        # Streamlit forgets what a widget held on a page without it.
+        st.session_state[links.MASKS] = links.asked(links.MASKS) or st.session_state.get(links.MASKS, [])
         return
     known = cache.imported_masks()
     for _, sentence in known.problems:
         messages.warning(sentence)
-    if not (known.records or asked):
-        return
-    st.session_state[links.MASKS] = asked
-    names = {mask_id: labels.without_tags(mask.settings.label) for mask_id, mask in known.records.items()}
+    if known.records or links.asked(links.MASKS):
+        titles = {mask_id: labels.without_tags(mask.settings.label) for mask_id, mask in known.records.items()}
+        _pick_shared("Imported masks", titles, links.MASKS, moved, placeholder="Choose masks from elsewhere")
+
+
+def _pick_shared(label: str, names: Mapping[str, str], key: str, moved: bool, **settings: Any) -> None:
+    asked = links.asked(key)
+    if moved and not asked:
+        asked = st.session_state.get(key, [])
+    st.session_state[key] = asked
     st.multiselect(
-        "Imported masks",
-        [*names, *(mask_id for mask_id in asked if mask_id not in names)],
-        format_func=lambda mask_id: names.get(mask_id, mask_id),
-        key=links.MASKS,
-        placeholder="Choose masks from elsewhere",
+        label,
+        # A link may name one that is not here.
+        [*names, *(option for option in asked if option not in names)],
+        format_func=lambda option: names.get(option, option),
+        key=key,
         on_change=_into_address,
-        args=[links.MASKS],
+        args=[key],
+        **settings,
     )
+    links.put({key: asked})
 
 
-def chosen_masks() -> list[MaskRecord]:
+def _chosen_masks() -> list[MaskRecord]:
     """The imported masks that are chosen, with a sentence for those that are not here."""
-    known, chosen = cache.imported_masks().records, st.query_params.get_all(links.MASKS)
+    known, chosen = cache.imported_masks().records, links.asked(links.MASKS)
     with messages.slot():
         for mask_id in chosen:
             if mask_id not in known:
@@ -283,7 +281,7 @@ def pick_several(
     label: str, names: Mapping[str, str], *, key: str, first: Sequence[str], most: int, **settings: Any
 ) -> list[str]:
     """The same for several options, `most` at most; `first` are chosen where the address names none."""
-    asked = [option for option in st.query_params.get_all(key) if option in names]
+    asked = [option for option in links.asked(key) if option in names]
     st.session_state[key] = asked[:most] or list(first)
     chosen = st.multiselect(
         label,
@@ -361,11 +359,7 @@ def chosen_runs(index: Listing[RunRecord], *, otherwise: Unasked | None = None) 
     runs = [index.records[run_id] for run_id in chosen if run_id in index.records]
     shown, words = (runs, "") if runs else _unasked(index, otherwise)
     with messages.slot():
-        for run_id in chosen:
-            if run_id not in index.records:
-                messages.warning(
-                    f"There is no run {run_id!r} here. If it lies in another folder, set SMP_LAB_RUNS to that."
-                )
+        warn_of_missing(chosen, index)
         if not runs:
             some = "the only one is" if len(shown) == 1 else f"all {len(shown)} are"
             if len(shown) < len(index.records):
@@ -375,6 +369,22 @@ def chosen_runs(index: Listing[RunRecord], *, otherwise: Unasked | None = None) 
             where = "" if links.in_lecture() else " Choose runs in the sidebar or on the overview."
             st.caption(f"No run is chosen, so {those}.{where}")
     return shown
+
+
+def chosen_runs_and_masks(index: Listing[RunRecord], *, otherwise: Unasked) -> tuple[list[RunRecord], list[MaskRecord]]:
+    """The same with the chosen imported masks, which can be seen where there is no run."""
+    masks = _chosen_masks()
+    return [] if masks and not index.records else chosen_runs(index, otherwise=otherwise), masks
+
+
+def warn_of_missing(run_ids: Sequence[str], index: Listing[RunRecord]) -> None:
+    """A sentence for each run that is not here."""
+    with messages.slot():
+        for run_id in run_ids:
+            if run_id not in index.records:
+                messages.warning(
+                    f"There is no run {run_id!r} here. If it lies in another folder, set SMP_LAB_RUNS to that."
+                )
 
 
 def _unasked(index: Listing[RunRecord], otherwise: Unasked | None) -> tuple[list[RunRecord], str]:

@@ -38,6 +38,11 @@ def not_taken(asked: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     return {key: values for key, values in lost.items() if values}
 
 
+def asked(key: str) -> list[str]:
+    """What the URL names under a key, once each."""
+    return list(dict.fromkeys(st.query_params.get_all(key)))
+
+
 def put(values: Mapping[str, str | Sequence[str] | None]) -> None:
     """Write values into the URL in one step, so that one step back takes all of them back; None takes a key out."""
     wanted = {
@@ -72,8 +77,7 @@ def choose(run_ids: Iterable[str]) -> None:
 
 def page_link(page: str | StreamlitPage, label: str | None = None) -> None:
     """A link to a page, of which a file name is enough, that takes the chosen runs and the lecture view along."""
-    handed_on: dict[str, str | list[str]] = {RUNS: st.session_state.get(RUNS, [])}
-    handed_on[MASKS] = st.query_params.get_all(MASKS)
+    handed_on: dict[str, str | list[str]] = {key: st.session_state.get(key, []) for key in (RUNS, MASKS)}
     if in_lecture():
         handed_on[LECTURE] = "1"
     target = paths.pages_folder() / page if isinstance(page, str) else page

@@ -65,8 +65,10 @@ def _import(source: str | UploadedFile, options: Sequence[str]) -> Imported:
     if isinstance(source, str):
         return import_file(named_path(source), runs, options)
     with tempfile.TemporaryDirectory(prefix="smp-lab-") as scratch:
-        # What it is called says nothing of what it is, but is its label where nobody gives another.
-        file = Path(scratch) / (Path(source.name).name[-100:] or "mask")
+        # What it is called says nothing of what it is, but is its label where nobody gives another. Elsewhere a name
+        # may have more than the 255 bytes that one has here.
+        name = Path(source.name).name[-100:].encode()[-200:].decode(errors="ignore")
+        file = Path(scratch) / (name or "mask")
         file.write_bytes(source.getbuffer())
         return import_file(file, runs, options)
 

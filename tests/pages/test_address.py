@@ -71,3 +71,10 @@ def test_what_is_there_needs_no_words(open_page, several, page, query):
 def test_more_runs_than_can_be_intersected(open_page, several):
     app = open_page("overlap.py", sets=[run.run_id for run in several])
     assert len(charts(app)) == 6
+
+
+@pytest.mark.parametrize("page", ["cost.py", "curves.py", "history.py", "overlap.py", "overview.py", "sparsity.py"])
+def test_what_is_named_twice_is_shown_once(open_page, several, page):
+    first, second = (run.run_id for run in several[:2])
+    app = open_page(page, first, first, second)
+    assert app.multiselect(key="runs").value == app.query_params["runs"] == [first, second]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import streamlit as st
 from conftest import TINY, make_run, random_masks
 
 from smp_lab import paths
 from smp_lab.encoder_families import BERT
 from smp_lab.storage.formats import Base, Opened
 from smp_lab.storage.imported import IMPORTED_MASKS, save_imported
-from smp_lab.ui import safety
+from smp_lab.ui import opened, safety
 
 from .conftest import charts, sentences
 
@@ -77,6 +80,43 @@ def test_an_imported_mask_stands_beside_runs(open_page, imported, page, n_charts
     assert len(charts(app)) == n_charts
     assert "Theirs" in charts(app)[0].proto.spec or "an imported mask and another" in sentences(app.markdown)
     assert not app.error and not app.warning
+
+
+@pytest.mark.parametrize(("page", "n_charts"), [("sparsity.py", 3), ("overlap.py", 5)])
+def test_imported_masks_are_shown_where_there_is_no_run(open_page, runs, page, n_charts):
+    base = Base("theirs", "c" * 64, TINY)
+    masks = [
+        save_imported(
+            runs,
+            Opened(masks=random_masks(TINY, 0.25, seed=seed), format="dictionary of masks", base=base, assumed=()),
+            source="m",
+            label=f"Theirs {seed}",
+        ).mask_id
+        for seed in (0, 1)
+    ]
+    app = open_page(page, masks=[*masks, masks[0]])
+    assert len(charts(app)) == n_charts
+    assert app.multiselect(key="masks").value == masks
+    assert "no runs yet" in sentences(open_page(page).info)
+
+
+def test_a_chosen_mask_goes_along_to_other_pages(open_page, imported):
+    app = open_page("sparsity.py", masks=imported.mask_id)
+    for page in ("history.py", "overlap.py"):
+        app.switch_page(str(paths.pages_folder() / page))
+        # As the menu does.
+        app.query_params.clear()
+        app.run()
+    assert app.multiselect(key="masks").value == [imported.mask_id]
+    assert app.query_params["masks"] == imported.mask_id
+
+
+def test_a_file_has_a_name_that_this_machine_can_write(local, monkeypatch):
+    monkeypatch.setattr(st, "session_state", {})
+    monkeypatch.setattr(opened, "import_file", lambda file, *_: file.name if file.read_bytes() == b"x" else None)
+    sent = SimpleNamespace(name=f"{'剪' * 120}.npz", file_id="1", getbuffer=lambda: b"x")
+    name = opened.open_file(sent, [])
+    assert name.endswith("剪.npz") and len(name) > 50
 
 
 def test_a_mask_that_is_not_here_is_said(open_page, imported):

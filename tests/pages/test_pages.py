@@ -121,8 +121,7 @@ def test_unknown_run_in_the_address(open_page, write_run, page):
     run = write_run()
     app = open_page(page, "no-such-run", run.run_id)
     assert len(charts(app)) == CHARTS[page]
-    if page != "overview.py":
-        assert "There is no run 'no-such-run' here" in sentences(app.warning)
+    assert "There is no run 'no-such-run' here" in sentences(app.warning)
 
 
 @pytest.mark.parametrize("page", PAGES)
