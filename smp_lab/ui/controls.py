@@ -416,6 +416,12 @@ def command(*words: str) -> None:
     st.code(line, language="shell", wrap_lines=True)
 
 
+def can_be_measured(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Those whose mask such commands take: one that was learned for a task, over frozen weights and label words."""
+    # A control has one mask for all tasks, and so none of its own.
+    return [run for run in runs if run.has_masks and run.config.is_mask_alone and not run.config.method_info.is_control]
+
+
 def style_sheet() -> None:
     """What Streamlit has no word for; to be drawn once a page."""
     st.html(_STYLE_SHEET)

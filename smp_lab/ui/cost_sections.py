@@ -104,10 +104,7 @@ def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
 
 
 def _to_measure(runs: Sequence[RunRecord], measured: pd.DataFrame) -> list[RunRecord]:
-    """Those not measured yet that the commands take: a mask of a known task over frozen weights and label words."""
-    # A control has one mask for all tasks, and so none of its own.
-    able = [run for run in runs if run.has_masks and run.config.is_mask_alone and not run.config.method_info.is_control]
-    return [run for run in able if run.run_id not in set(measured["run_id"])]
+    return [run for run in controls.can_be_measured(runs) if run.run_id not in set(measured["run_id"])]
 
 
 def times(runs: list[RunRecord], labels: Mapping[str, str]) -> None:

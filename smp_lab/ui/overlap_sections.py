@@ -114,12 +114,12 @@ def transfers(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
                 help=explain("asked to keep"),
             )
         _matrix([t for t in measured if controls.percent(t.settings.mask_remaining) == level], labels)
-    able = [run for run in runs if run.config.is_mask_alone]
+    able = controls.can_be_measured(runs)
     done = {(t.settings.mask_run, t.settings.task) for t in measured}
     if not {(run.run_id, other.config.task) for run in able for other in able} <= done:
         st.caption("Not every mask was scored on every task here yet. What is missing is filled by:")
         controls.command("transfer", *(run.run_id for run in able))
-    elif runs and not able:
+    elif runs and not any(run.config.is_mask_alone for run in runs):
         st.info("These runs train the weights or a head, which no record holds: their masks fit their own task alone.")
 
 

@@ -269,6 +269,9 @@ def matrix(app):
 
 
 def test_where_nothing_was_transferred_the_command_is_named(open_page, runs, three):
+    # Controls come along with every command.
+    controls = [make_run(runs, method="random", seed=seed, mask_seed=seed) for seed in (0, 1)]
+    assert not open_page(PAGE, *(run.run_id for run in controls)).code
     app = open_page(PAGE)
     assert "Not every mask was scored" in sentences(app.caption)
     assert app.code[-1].value == f"smp-lab transfer {' '.join(sorted(run.run_id for run in three))} --runs {runs}"

@@ -177,6 +177,10 @@ def test_heads_on_the_development_set_are_those_that_were_measured(open_page, ru
     assert "of 9 examples, and 1 raise it" in sentences(app.markdown)
     assert f"smp-lab evaluate {missing.run_id} --heads" in app.code[0].value
     assert len(charts(app)) == 4
+    # A control is for no task, so that the command would refuse it.
+    control = make_run(runs, task="sst2", method="random")
+    app = open_page(PAGE, control.run_id, measured.run_id)
+    assert not app.code and "Not measured yet" not in sentences(app.caption)
 
 
 def test_without_the_packages_the_command_that_brings_them_is_shown(open_page, three, models, monkeypatch):
