@@ -109,7 +109,7 @@ def training_form() -> tuple[dict[str, Any], own_data.OwnData | None] | None:
     method = get_method(asked["method"])
     asked["remaining"] = first[2].number_input(
         "Asked to keep (fraction)",
-        min_value=0.001,
+        min_value=0.0,
         max_value=1.0,
         step=0.05,
         format="%.3g",
@@ -184,6 +184,9 @@ def _encoder(place: Any) -> str:
     key = f"{_PREFIX}encoder"
     st.session_state.setdefault(key, PACKAGED_ENCODER)
     if allowed is not None:
+        with messages.slot():
+            if (asked := st.session_state[key]) not in allowed:
+                messages.warning(f"Encoder {asked!r} cannot be named from another machine. The form has {allowed[0]}.")
         return str(place.selectbox("Encoder", allowed, key=key, help="Others cannot be named from another machine."))
     words = "minilm-l6 is the packaged one; else a folder, or a model of the Hugging Face hub."
     return str(place.text_input("Encoder", key=key, help=words, max_chars=300)).strip() or PACKAGED_ENCODER

@@ -208,6 +208,26 @@ def test_a_finished_run_is_done_again_with_changes(open_page, local, runs):
     assert (asked["--task"], asked["--remaining"], asked["--seed"], asked["--epochs"]) == ("cola", "0.25", "3", "7.0")
 
 
+def test_a_level_below_a_thousandth_is_asked_for_again(open_page, local, runs):
+    run = make_run(runs, remaining=0.0005)
+    app = open_page("train.py", like=run.run_id)
+    assert "--remaining 0.0005 " in app.code[0].value
+    app.number_input(key="new_remaining").set_value(0.0).run()
+    assert "Remaining fraction 0 is outside" in sentences(app.error) and "Start" not in labels(app)
+
+
+def test_a_run_to_be_done_again_that_is_not_here_is_said(open_page, local):
+    assert "There is no run 'gone' here" in sentences(open_page("train.py", like="gone").warning)
+
+
+def test_an_encoder_that_cannot_be_named_is_said(open_page, local, runs, monkeypatch):
+    monkeypatch.setattr(safety, "is_local", lambda: False)
+    monkeypatch.setenv(ALLOW_TRAINING_VARIABLE, "1")
+    app = open_page("train.py", like=make_run(runs).run_id)
+    assert "Encoder 'tiny-test-encoder' cannot be named from another machine" in sentences(app.warning)
+    assert "--encoder" not in app.code[0].value
+
+
 def test_the_teacher_of_a_run_is_asked_for_by_its_name(open_page, local, runs):
     taught = {"kl_direction": "teacher_student", "distillation_temperature": 2.0, "distillation_weight": 0.5}
     run = make_run(runs, task="cola", teacher="cola-dense-r1-s0-01234567@0123456789abcdef", **taught)
