@@ -77,12 +77,12 @@ def run_labels() -> dict[str, str]:
 
 def transfer_index() -> Listing[TransferRecord]:
     """Transfers of own and cached runs, read again when one was added, changed or removed."""
-    return _transfer_index(_folders(), _stamps(TRANSFERS))
+    return _listing(TRANSFERS, _folders(), _stamps(TRANSFERS))
 
 
 def measurements() -> Listing[MeasurementRecord]:
     """What was measured of masks of own and cached runs."""
-    return _measurements(_folders(), _stamps(MEASUREMENTS))
+    return _listing(MEASUREMENTS, _folders(), _stamps(MEASUREMENTS))
 
 
 def imported_masks() -> Listing[ImportedMask]:
@@ -90,7 +90,7 @@ def imported_masks() -> Listing[ImportedMask]:
     mine = opened.folder()
     folders = (*_folders(), *([mine] if mine else []))
     # Looked at each time: a page that opens a mask shows it at once.
-    return _imported_masks(folders, _look(IMPORTED_MASKS, folders))
+    return _listing(IMPORTED_MASKS, folders, _look(IMPORTED_MASKS, folders))
 
 
 def _folders() -> tuple[Path, ...]:
@@ -137,9 +137,10 @@ def _run_labels(folders: tuple[Path, ...], stamps: str) -> dict[str, str]:
     return labels.run_labels(_run_table(folders, stamps))
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _transfer_index(folders: tuple[Path, ...], stamps: str) -> Listing[TransferRecord]:
-    return TRANSFERS.list(folders)
+# Of transfers, measurements and imported masks; of these each session may have some of its own.
+@st.cache_resource(max_entries=36, show_spinner=False, hash_funcs={Store: lambda store: store.kind})
+def _listing(store: Store[Any], folders: tuple[Path, ...], stamps: str) -> Listing[Any]:
+    return store.list(folders)
 
 
 def known_bases() -> list[str]:
@@ -152,24 +153,15 @@ def _known_bases(folders: tuple[Path, ...], stamps: str) -> list[Base]:
     return bases_of(_run_index(folders, stamps).records.values())
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _measurements(folders: tuple[Path, ...], stamps: str) -> Listing[MeasurementRecord]:
-    return MEASUREMENTS.list(folders)
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _imported_masks(folders: tuple[Path, ...], stamps: str) -> Listing[ImportedMask]:
-    return IMPORTED_MASKS.list(folders)
-
-
 def _stamp(run: Path) -> Stamp:
-    return str(run), _file_stamp(run / paths.RECORD_FILE)[1]
+    return str(run), file_stamp(run / paths.RECORD_FILE)[1]
 
 
-def _file_stamp(file: Path) -> Stamp:
+def file_stamp(file: Path) -> Stamp:
+    """A file, and when it was written: 0 where that cannot be said."""
     try:
         written = file.stat().st_mtime_ns
-    except OSError:
+    except (OSError, ValueError):
         written = 0
     return str(file), written
 
@@ -195,9 +187,9 @@ def _table_key(table: pd.DataFrame) -> bytes:
 
 _KEYS: dict[str | type[Any], Callable[[Any], Any]] = {
     RunRecord: lambda run: _stamp(run.path),
-    TransferRecord: lambda transfer: _file_stamp(transfer.path),
+    TransferRecord: lambda transfer: file_stamp(transfer.path),
     MaskRecord: lambda mask: (mask.mask_id, mask.digest),
-    MeasurementRecord: lambda measured: _file_stamp(measured.path),
+    MeasurementRecord: lambda measured: file_stamp(measured.path),
     pd.DataFrame: _table_key,
     # Its rows are only ever added to.
     LiveRun: lambda run: (run.config.run_id, run.from_step, len(run.history), len(run.evaluations)),

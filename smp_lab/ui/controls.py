@@ -547,7 +547,7 @@ def show_figure(
             theme=None,
             config=config,
             alt=alt,
-            on_select="ignore" if on_click is None else lambda: _report_click(key, on_click),
+            on_select="ignore" if on_click is None else lambda: report_click(key, on_click),
             selection_mode="points",
         )
     data_downloads(table, key, picture=lambda: export.dialog(figure, key, f"{alt} {_of_runs(table)}", min_width))
@@ -571,10 +571,12 @@ def _of_runs(table: pd.DataFrame) -> str:
     return fingerprints(rows) + ids
 
 
-def _report_click(key: str, on_click: Callable[[Sequence[Any]], None]) -> None:
+def report_click(key: str, on_click: Callable[[Any], None]) -> None:
+    """Tell the customdata of the point of a chart that was clicked, if it has any."""
     # A second click on the same point takes the selection back and names no point.
     for point in st.session_state[key]["selection"]["points"][:1]:
-        on_click(point["customdata"])
+        if "customdata" in point:
+            on_click(point["customdata"])
 
 
 def data_downloads(table: pd.DataFrame, key: str, *, picture: Callable[[], None] | None = None) -> None:

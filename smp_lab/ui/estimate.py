@@ -60,7 +60,7 @@ def sentence(
         config.train_examples
         or examples
         or config.task_info.n_train
-        or next((_examples(run) for run in same_task if not run.config.train_examples), None)
+        or next((run.results.get("n_train_examples") for run in same_task if not run.config.train_examples), None)
     )
     parts = []
     if measured is not None:
@@ -93,10 +93,6 @@ def free_space(runs: Path) -> str:
     """What is free where runs are kept."""
     there = next(folder for folder in (runs, *runs.parents) if folder.exists())
     return f"{shutil.disk_usage(there).free / 1e9:,.1f} GB are free."
-
-
-def _examples(run: RunRecord) -> int | None:
-    return run.results.get("n_train_examples")
 
 
 def _seconds_per_example(run: RunRecord) -> float | None:

@@ -146,7 +146,3 @@ def test_nothing_measured_is_said(open_page, runs):
     assert "No mask of these runs was measured yet" in sentences(app.info)
     assert not charts(app)
     assert not app.error
-
-
-def test_no_runs_say_how_to_train_one(open_page):
-    assert "no runs yet" in sentences(open_page(PAGE).info)

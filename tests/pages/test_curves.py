@@ -36,12 +36,6 @@ def spread(app):
     return app.dataframe[0].value
 
 
-def test_no_runs_say_how_to_train_one(open_page):
-    app = open_page(PAGE)
-    assert "no runs yet" in sentences(app.info)
-    assert not charts(app)
-
-
 def test_one_run_stands_beside_published_numbers_of_another_encoder(open_page, write_run):
     run = write_run()
     app = open_page(PAGE, run.run_id)

@@ -39,12 +39,6 @@ def pair_table(app):
     return app.table[0].value.set_index("Measure")
 
 
-def test_no_runs_say_how_to_train_one(open_page):
-    app = open_page(PAGE)
-    assert "no runs yet" in sentences(app.info)
-    assert not charts(app)
-
-
 def test_one_run_is_too_few(open_page, write_run):
     app = open_page(PAGE, write_run().run_id)
     assert "needs two runs with masks" in sentences(app.info)

@@ -30,7 +30,7 @@ PAGES = ("overview.py", "sparsity.py", "history.py")
 CHARTS = {"overview.py": 1, "sparsity.py": 3, "history.py": 5}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, "cost.py", "curves.py", "overlap.py", "scores.py"])
 def test_no_runs_say_how_to_train_one(open_page, page):
     app = open_page(page)
     assert "no runs yet" in sentences(app.info)

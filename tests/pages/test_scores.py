@@ -25,12 +25,6 @@ def subtitles(app):
     return [title["subtitle"]["text"] for title in titles(app)]
 
 
-def test_no_runs_say_how_to_train_one(open_page):
-    app = open_page(PAGE)
-    assert "no runs yet" in sentences(app.info)
-    assert not charts(app)
-
-
 def test_a_run_without_scores_gets_a_sentence(open_page, runs):
     app = open_page(PAGE, make_run(runs, **DENSE).run_id)
     assert "None of these runs has scores" in sentences(app.info)

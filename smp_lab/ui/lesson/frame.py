@@ -269,12 +269,6 @@ def picture(
         Called with the customdata of a point that was clicked.
     """
     key = f"lesson-{plot.__name__}"
-
-    def report() -> None:
-        for point in st.session_state[key]["selection"]["points"][:1]:
-            if on_click is not None and "customdata" in point:
-                on_click(point["customdata"])
-
     figure = controls.settled(plot, *args, **settings)
     with st.container(key="lesson-picture"):
         if figure.layout.meta:
@@ -287,6 +281,6 @@ def picture(
             height="stretch" if links.in_lecture() else "content",
             config={"displayModeBar": False},
             alt=alt,
-            on_select=report if on_click else "ignore",
+            on_select="ignore" if on_click is None else lambda: controls.report_click(key, on_click),
             selection_mode="points",
         )
