@@ -167,6 +167,13 @@ def _json_lines(path: Path, most: int | None) -> Table:
                 continue
             try:
                 row = json.loads(line)
+                if "\\ud" in line.lower():
+                    json.dumps(row, ensure_ascii=False).encode()
+            except UnicodeEncodeError:
+                raise DataError(
+                    f"{_name(path)}, line {number} holds half of a sign (a surrogate without its other one), as of a "
+                    "text that was cut off. Take it out."
+                ) from None
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{_name(path)}, line {number} is not JSON ({first_line(error)[:200]}).") from None
             if not isinstance(row, dict):

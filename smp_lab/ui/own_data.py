@@ -17,7 +17,7 @@ from smp_lab.storage.sealed import replace_durably
 from smp_lab.tasks import Task
 from smp_lab.tasks.own import DEV_SHARE, METRICS, MOST_CLASSES, own_task, read_task_file
 from smp_lab.tasks.rows import FORMATS, read_table, said
-from smp_lab.ui import messages, safety
+from smp_lab.ui import cache, messages, safety
 
 # What the list of tasks has for it.
 OWN = "own data"
@@ -79,7 +79,7 @@ def pick() -> OwnData | None:
 
 
 def _of_rows(path: Path) -> OwnData | None:
-    table = _table(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
+    table = _table(*cache.file_stamp(path))
     st.dataframe(pd.DataFrame({name: [str(value) for value in table[name][:_SHOWN_ROWS]] for name in table}))
     names, first = list(table), st.columns(4)
     label = first[1].selectbox("Column of the classes", names, index=len(names) - 1, key=f"{_PREFIX}label")

@@ -66,3 +66,20 @@ def test_a_task_file_is_taken_as_it_is(open_page, local, tmp_path):
     app.selectbox(key="new_task").set_value("own data").run()
     app.text_input(key="own_file").set_value(str(file)).run()
     assert f"--task-file {file} --method smp_s" in app.code[0].value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (f"{'x' * 300}.csv", None, "cannot be read (File name too long)"),
+        ("cut.jsonl", '{"a": "\\ud83d\\ude00", "b": 1}\n{"a": "\\ud83d", "b": 0}\n', "line 2 holds half of a sign"),
+    ],
+)
+def test_a_file_that_cannot_be_shown_is_a_sentence(open_page, local, tmp_path, name, text, said):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    app = open_page("train.py")
+    app.selectbox(key="new_task").set_value("own data").run()
+    app.text_input(key="own_file").set_value(str(tmp_path / name)).run()
+    assert said in sentences(app.error)
+    assert not app.exception
