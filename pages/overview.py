@@ -125,13 +125,14 @@ def _choose(index: Listing[RunRecord], table: pd.DataFrame) -> None:
         links.page_link(links.OVERLAP, "What their masks share")
         links.page_link(links.HISTORY, "How they were trained")
         controls.data_downloads(shown.drop(columns="settings"), "runs")
+        reported = [run_id for run_id in chosen if run_id in index.records] or shown["run_id"].tolist()
         controls.text_download(
             "Report (HTML)",
-            lambda: _report(index, [name for name in chosen or shown["run_id"] if name in index.records], table),
+            lambda: _report(index, reported, table),
             "report.html",
             "text/html",
             key="report",
-            disabled=shown.empty and not chosen,
+            disabled=not reported,
         )
 
 

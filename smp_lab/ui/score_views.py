@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -240,10 +241,13 @@ def decision(chosen: Chosen) -> list[str]:
     for (_, _, label), table, step in zip(chosen, similar, steps, strict=True):
         row = table[table["layer"].isna() & (table["matrix_type"] == analysis.ALL_TYPES) & (table["step"] == step)]
         recall, chance = row[[analysis.RECALL, "recall_chance"]].iloc[0]
-        found.append(
-            f"{messages.plain(label)}: at step {step:,} the mask holds **{percent(recall)}** of what it holds in the "
-            f"end; chance within each matrix would give {percent(chance)}."
+        said = (
+            "in the end no weight is kept."
+            if np.isnan(recall)
+            else f"at step {step:,} the mask holds **{percent(recall)}** of what it holds in the end; chance within "
+            f"each matrix would give {percent(chance)}."
         )
+        found.append(f"{messages.plain(label)}: {said}")
     return found
 
 

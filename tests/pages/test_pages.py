@@ -22,7 +22,7 @@ from smp_lab.paths import (
     pages_folder,
     unfinished_folder,
 )
-from smp_lab.ui import cache
+from smp_lab.ui import cache, controls
 
 from .conftest import charts, sentences
 
@@ -288,10 +288,22 @@ def test_differences_between_chosen_runs_are_a_table(open_page, write_run):
     assert table["setting"].tolist() == ["epochs"]
 
 
-def test_a_former_address_leads_to_the_page(open_page, write_run):
+def test_a_mask_of_no_weight_ends_no_page(open_page, write_run):
+    # Of matrices of 256 weights and more.
+    nothing = write_run(remaining=0.0005)
+    assert nothing.kept.sum() == 0
+    assert len(charts(open_page("overview.py"))) == 1
+    write_run()
+    assert len(charts(open_page("overview.py"))) == 1
+
+
+def test_a_report_is_of_what_is_here(open_page, write_run, monkeypatch):
+    made = {}
+    monkeypatch.setattr(controls, "text_download", lambda label, make, *_, key, **__: made.update({key: make}))
     run = write_run()
-    app = open_page("history.py", run.run_id, x="epoch")
-    assert app.title[0].value.endswith("?")
+    for chosen in ([run.run_id, "no-such-run"], ["no-such-run"], []):
+        open_page("overview.py", *chosen)
+        assert run.run_id in made["report"]()
 
 
 def test_choice_in_the_sidebar_reaches_the_page(open_page, write_run):

@@ -137,6 +137,12 @@ def test_play_is_in_every_figure_over_snapshots(open_page, write_run):
         assert [len(spec.get("frames", [])) for spec in specs] == plays
 
 
+def test_a_mask_of_no_weight_holds_no_part_of_itself(open_page, write_run):
+    app = open_page(PAGE, write_run(remaining=0.0005).run_id, view="when decided")
+    assert "in the end no weight is kept." in sentences(app.markdown)
+    assert "nan" not in sentences(app.markdown)
+
+
 @pytest.mark.parametrize("view", CHARTS)
 def test_each_view_asks_and_answers(open_page, write_run, view):
     app = open_page(PAGE, write_run().run_id, view=view)
