@@ -17,6 +17,7 @@ from smp_lab.analysis.run_card import part_of_the_data
 from smp_lab.analysis.run_table import ENCODER
 from smp_lab.analysis.sampling import Comparison, Reliability
 from smp_lab.analysis.summary import as_latex, as_markdown, caption, summarize, summary_cells
+from smp_lab.errors import SmpLabError
 from smp_lab.figures import curves as figures
 from smp_lab.figures.style import METRIC_TITLES
 from smp_lab.storage.measurements import SCORE
@@ -175,8 +176,11 @@ def pair(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
             "paired."
         )
         return
-    with messages.sentence_on_error():
+    try:
         found, *others = [cache.comparison(a, b, metric) for metric in a.config.task_info.metrics]
+    except SmpLabError as error:
+        messages.error(str(error))
+        return
     st.markdown(f"a: {messages.plain(labels[a.run_id])}; b: {messages.plain(labels[b.run_id])}. {_verdict(found)}")
     for metric, other in zip(a.config.task_info.metrics[1:], others, strict=True):
         st.markdown(f"By {METRIC_TITLES[metric]}: {_verdict(other)}")
@@ -231,8 +235,11 @@ def claims(runs: list[RunRecord]) -> None:
     if not opened.open:
         return
     with opened, messages.slot():
-        with messages.sentence_on_error():
+        try:
             table = cache.claims(runs)
+        except SmpLabError as error:
+            messages.error(str(error))
+            return
         columns.show(
             analysis_claims.in_words(table),
             alt="Claims of the paper by level: the published and the measured difference in points, and a verdict",

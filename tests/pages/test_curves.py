@@ -73,6 +73,17 @@ def test_altered_predictions_spoil_their_own_run_alone(open_page, write_run):
     assert spread(app)["task"].tolist() == ["RTE"]
 
 
+def test_altered_predictions_end_no_other_part_of_the_page(open_page, write_run):
+    broken, whole = write_run(), write_run(method="magnitude")
+    (broken.path / PREDICTIONS_FILE).write_bytes(b"PK")
+    app = open_page(PAGE, broken.run_id, whole.run_id, task="no-such-task")
+    app.session_state["claims"] = True
+    app.run()
+    assert app.expander[-1].label == "Tables 1 to 5 and 7 of the paper"
+    # One for the figure, one for the pair, one for the claims.
+    assert sentences(app.error).count("predictions.npz is cut off or was altered") == 3
+
+
 def test_three_spreads_are_named_apart(open_page, runs):
     make_run(runs, accuracy=0.6)
     make_run(runs, accuracy=0.7, seed=1)
