@@ -35,7 +35,7 @@ def folder() -> Path | None:
 
 
 def open_file(source: str | UploadedFile, options: Sequence[str]) -> Imported:
-    """Import a mask for this session, once for as long as the same is asked.
+    """Import a mask for this session, once for as long as the same is asked of the same files.
 
     Parameters
     ----------
@@ -54,8 +54,16 @@ def open_file(source: str | UploadedFile, options: Sequence[str]) -> Imported:
     safety.require_change_allowed()
     if isinstance(source, str) and not safety.is_local():
         raise JobError("From other machines no path can be named. Send the file.")
-    asked = source if isinstance(source, str) else source.file_id, tuple(options)
-    return session.last("opened_last", asked, lambda: _import(source, options))
+    what = (source, _written(named_path(source))) if isinstance(source, str) else source.file_id
+    return session.last("opened_last", (what, tuple(options)), lambda: _import(source, options))
+
+
+def _written(path: Path) -> list[int]:
+    """When a file, or a folder and what lies in it, was written; empty where that cannot be said."""
+    try:
+        return [file.stat().st_mtime_ns for file in (path, *sorted(path.glob("*")))]
+    except (OSError, ValueError):
+        return []
 
 
 def _import(source: str | UploadedFile, options: Sequence[str]) -> Imported:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -117,6 +118,19 @@ def test_a_file_has_a_name_that_this_machine_can_write(local, monkeypatch):
     sent = SimpleNamespace(name=f"{'剪' * 120}.npz", file_id="1", getbuffer=lambda: b"x")
     name = opened.open_file(sent, [])
     assert name.endswith("剪.npz") and len(name) > 50
+
+
+def test_a_file_is_read_again_once_it_was_written_again(local, monkeypatch, tmp_path):
+    monkeypatch.setattr(st, "session_state", {})
+    monkeypatch.setattr(opened, "import_file", lambda path, *_: next(path.parent.rglob("model")).read_bytes())
+    folder = tmp_path / "pruned"
+    folder.mkdir()
+    file = folder / "model"
+    for place in (file, folder):
+        for written, content in enumerate((b"one", b"two")):
+            file.write_bytes(content)
+            os.utime(file, ns=(written, written))
+            assert opened.open_file(str(place), []) == content
 
 
 def test_a_mask_that_is_not_here_is_said(open_page, imported):
