@@ -258,8 +258,7 @@ def _name(run: RunRecord, matrix_type: str, layer: int | None) -> str:
     """Run and matrices in words."""
     _one_of("matrix type", matrix_type, MATRIX_TITLES)
     _one_of("layer", layer, (None, *range(run.layout.n_layers)))
-    of_layer = "" if layer is None else f", layer {layer}"
-    return f"{_labels([run])[run.run_id]}, {MATRIX_TITLES[matrix_type].lower()}{of_layer}"
+    return score_figures.with_matrices(_labels([run])[run.run_id], matrix_type, layer)
 
 
 def _curves(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

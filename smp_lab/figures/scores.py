@@ -80,6 +80,11 @@ def density_range(tables: Iterable[pd.DataFrame]) -> Range:
     return (float(values.min()), float(values.max())) if len(values) else (0.1, 1.0)
 
 
+def with_matrices(label: str, matrix_type: str, layer: int | None) -> str:
+    """A run's label with the matrices that a figure is of; layer None means all."""
+    return f"{label}, {MATRIX_TITLES[matrix_type].lower()}" + ("" if layer is None else f", layer {layer}")
+
+
 def plot_distribution(
     table: pd.DataFrame,
     cuts: pd.DataFrame,

@@ -167,15 +167,14 @@ def _json_lines(path: Path, most: int | None) -> Table:
                 continue
             try:
                 row = json.loads(line)
-                if "\\ud" in line.lower():
-                    json.dumps(row, ensure_ascii=False).encode()
-            except UnicodeEncodeError:
+                is_cut = "\\ud" in line.lower() and fault_of(json.dumps(row, ensure_ascii=False)) is not None
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{_name(path)}, line {number} is not JSON ({first_line(error)[:200]}).") from None
+            if is_cut:
                 raise DataError(
                     f"{_name(path)}, line {number} holds half of a sign (a surrogate without its other one), as of a "
                     "text that was cut off. Take it out."
-                ) from None
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{_name(path)}, line {number} is not JSON ({first_line(error)[:200]}).") from None
+                )
             if not isinstance(row, dict):
                 raise DataError(f"{_name(path)}, line {number} is no JSON object with a value for each column.")
             rows.append(row)

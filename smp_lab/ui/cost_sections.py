@@ -104,7 +104,8 @@ def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
 
 
 def _to_measure(runs: Sequence[RunRecord], measured: pd.DataFrame) -> list[RunRecord]:
-    return [run for run in controls.can_be_measured(runs) if run.run_id not in set(measured["run_id"])]
+    done = set(measured["run_id"])
+    return [run for run in controls.can_be_measured(runs) if run.run_id not in done]
 
 
 def times(runs: list[RunRecord], labels: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from smp_lab.analysis import scores as analysis
 from smp_lab.analysis.labels import percent
 from smp_lab.figures import scores as figures
 from smp_lab.figures import style
-from smp_lab.figures.style import MATRIX_TITLES
+from smp_lab.figures.scores import with_matrices
 from smp_lab.storage.runs import RunRecord, ScoreHistory
 from smp_lab.ui import cache, controls, messages
 from smp_lab.ui.glossary import explain
@@ -42,13 +42,17 @@ def distribution(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
         chosen,
         [
             (
-                controls.drawn(figures.plot_distribution, table, cut, _name(label, kind, layer), step, **scales),
+                controls.drawn(
+                    figures.plot_distribution, table, cut, with_matrices(label, kind, layer), step, **scales
+                ),
                 _with_lines(table, cut),
             )
             for table, cut, step, (_, _, label) in zip(tables, cuts, steps, chosen, strict=True)
         ],
         "score-distribution",
-        lambda label: f"Distribution of the scores of kept and removed weights, {_name(label, kind, layer)}, by layer.",
+        lambda label: (
+            f"Distribution of the scores of kept and removed weights, {with_matrices(label, kind, layer)}, by layer."
+        ),
     )
     _outside(now, scales["scores"])
     found = []
@@ -81,7 +85,7 @@ def history(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
         [
             (
                 controls.drawn(
-                    figures.plot_score_history, table, cut, _name(label, kind, layer), columns=columns, **scales
+                    figures.plot_score_history, table, cut, with_matrices(label, kind, layer), columns=columns, **scales
                 ),
                 _with_lines(table, cut),
             )
@@ -118,13 +122,13 @@ def weights(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
             scores.weight_edges, scores.weight_score_histogram, scores.kept[-1], run.layout, kind, layer
         )
         bounds = cuts["score_cut"], by_size["magnitude_cut"]
-        figure = controls.drawn(figures.plot_weight_scores, table, *bounds, _name(label, kind, layer), **scales)
+        figure = controls.drawn(figures.plot_weight_scores, table, *bounds, with_matrices(label, kind, layer), **scales)
         contents.append((figure, _with_lines(table, cuts.merge(by_size))))
     _side_by_side(
         chosen,
         contents,
         "score-and-weight",
-        lambda label: f"Final scores against the absolute pre-trained weights, {_name(label, kind, layer)}.",
+        lambda label: f"Final scores against the absolute pre-trained weights, {with_matrices(label, kind, layer)}.",
     )
     _outside(tables, scales["scores"])
     st.caption("A record has scores beside weights for the end of training alone, so there is nothing to play.")
@@ -301,12 +305,8 @@ def _snapshot(chosen: Chosen, key: str, first: int) -> float:
     return int(chosen_percent) / 100
 
 
-def _name(label: str, kind: str, layer: int | None) -> str:
-    return f"{label}, {MATRIX_TITLES[kind].lower()}" + ("" if layer is None else f", layer {layer}")
-
-
 def _words(label: str, kind: str, layer: int | None) -> str:
-    return messages.plain(_name(label, kind, layer))
+    return messages.plain(with_matrices(label, kind, layer))
 
 
 def _span(values: pd.Series[Any]) -> str:
