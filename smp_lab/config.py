@@ -6,13 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from smp_lab.errors import ConfigError
 from smp_lab.methods import MEASURED, NONE, SET, Method, get_method
-from smp_lab.settings import SETTINGS
+from smp_lab.settings import SETTINGS, RunSettings
 from smp_lab.tasks import Task, get_task
 from smp_lab.tasks.kinds import NUMBER
 from smp_lab.tasks.own import defined_task
@@ -21,7 +21,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RunConfig(RunSettings):
     """All settings of one run. Equal configs give equal masks on the same machine, with as many threads.
 
     Another number of CPU threads sums in another order: gradients differ in their last bits, and masks drift apart from
@@ -47,38 +47,6 @@ class RunConfig:
     ConfigError
         If a value is unknown or out of range, or two values contradict each other.
     """
-
-    task: str
-    task_definition: str | None = None
-    method: str
-    remaining: float | None
-    seed: int = 0
-    base_model: str
-    base_model_sha256: str
-    data_sha256: str
-    train_examples: int | None = None
-    head: str = "label_words"
-    label_words: tuple[str, ...] | None
-    regression_head: str | None = None
-    epochs: float
-    batch_size: int
-    max_length: int
-    score_learning_rate: float | None
-    weight_learning_rate: float | None = None
-    head_learning_rate: float | None = None
-    dropout: float | None = None
-    schedule: str | None = "cubic"
-    schedule_fraction: float | None = None
-    schedule_steps: int | None = None
-    share_temperature: float = 1.0
-    regularizer: float = 400.0
-    regularizer_ramp: str | None = "code"
-    threshold: float | None = None
-    teacher: str | None = None
-    kl_direction: str | None = None
-    distillation_temperature: float | None = None
-    distillation_weight: float | None = None
-    precision: str
 
     def __post_init__(self) -> None:
         for name, setting in SETTINGS.items():
@@ -218,7 +186,7 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, defaults included."""
         # All values are immutable; `dataclasses.asdict` would copy each, at twenty times the cost.
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: getattr(self, name) for name in SETTINGS}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -229,11 +197,9 @@ class RunConfig:
         ConfigError
             If a setting is unknown or missing, or a value does not fit.
         """
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ConfigError(f"Unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
-        required = {field.name for field in fields(cls) if field.default is MISSING}
-        if missing := sorted(required - set(values)):
+        if unknown := sorted(set(values) - set(SETTINGS)):
+            raise ConfigError(f"Unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(SETTINGS))}.")
+        if missing := sorted(name for name, setting in SETTINGS.items() if not setting.since and name not in values):
             raise ConfigError(f"Settings are missing: {', '.join(missing)}.")
         return cls(**values)
 
@@ -246,7 +212,7 @@ class RunConfig:
         ConfigError
             If they are of another version's settings.
         """
-        if values.keys() != cls.__dataclass_fields__.keys():
+        if values.keys() != SETTINGS.keys():
             raise ConfigError("These are not the settings of this version.")
         config = object.__new__(cls)
         for name, value in values.items():

@@ -163,7 +163,7 @@ def draft(
     )
     if "regularizer" in chosen:
         usual = replace(usual, regularizer=chosen["regularizer"])
-    settings = method_settings(usual, method_info)
+    settings = {**dict.fromkeys(CHANGEABLE), "teacher": teacher, **method_settings(usual, method_info)}
     if "schedule_steps" in chosen:
         settings["schedule_fraction"] = None
     if "schedule_fraction" in chosen:
@@ -193,7 +193,6 @@ def draft(
         base_model=encoder,
         base_model_sha256=UNKNOWN_SHA256,
         data_sha256=UNKNOWN_SHA256,
-        teacher=teacher,
         **settings,
     )
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import MISSING, dataclass, field
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from smp_lab.errors import ConfigError
 from smp_lab.methods import METHODS, SHARE, Method
@@ -161,247 +162,174 @@ def _draws(method: Method) -> bool:
     return not method.is_control or method.name == "random"
 
 
-SETTINGS: Mapping[str, Setting] = {
-    setting.name: setting
-    for setting in (
-        Setting(name="task", type=str, help="What the mask is trained for."),
-        Setting(
-            name="task_definition",
-            type=str,
-            optional=True,
-            since="0.2.0",
-            help="Text fields, classes, label words and metrics of a task of one's own, as JSON.",
-        ),
-        Setting(name="method", type=str, help="How the mask is made."),
-        Setting(
-            name="remaining",
-            type=float,
-            optional=True,
-            above=0,
-            highest=1,
-            unit="of the encoder's prunable weights",
-            help="Share of the encoder's prunable weights that is KEPT, in (0, 1].",
-        ),
-        Setting(
-            name="seed",
-            type=int,
-            lowest=0,
-            # numpy's generators take no more.
-            highest=2**32 - 1,
-            methods=_draws,
-            unused=0,
-            help="Of all that is drawn: data order, dropout, random masks, gates.",
-        ),
-        Setting(name="base_model", type=str, help="Name of the pre-trained encoder."),
-        Setting(
-            name="base_model_sha256",
-            type=str,
-            help="Of the packaged encoder's weight file; of any other also of its config.json and its tokenizer.",
-        ),
-        Setting(name="data_sha256", type=str, help="Fingerprint of the training and development examples."),
-        Setting(
-            name="train_examples",
-            type=int,
-            optional=True,
-            lowest=1,
-            unit="examples",
-            default="all",
-            help="Use the first N training examples.",
-        ),
-        Setting(
-            name="head",
-            type=str,
-            choices={"label_words": "frozen", "linear": "trained"},
-            default="linear where a method trains weights or the task has no label words, else label_words",
-            help="What scores the classes.",
-        ),
-        Setting(
-            name="label_words", type=tuple, optional=True, default="the task's", help="The word that scores each class."
-        ),
-        Setting(
-            name="regression_head",
-            type=str,
-            optional=True,
-            choices={"poles": "a score between two words", "mse": "one word's score as it is"},
-            tasks=lambda task: task.kind is NUMBER,
-            default="the recipe's; desk: poles",
-            help="How label words score a number.",
-        ),
-        Setting(
-            name="epochs",
-            type=float,
-            above=0,
-            unit="passes",
-            methods=_trained,
-            unused=0.0,
-            default="the recipe's, at most 4 for dense",
-            help="Passes over the training data.",
-        ),
-        Setting(name="batch_size", type=int, lowest=1, unit="examples", help="Examples a step."),
-        Setting(
-            name="max_length",
-            type=int,
-            lowest=4,
-            unit="tokens",
-            help="Tokens an example at most; the rest is cut off, "
-            "and of a text that holds an answer read in further windows.",
-        ),
-        Setting(
-            name="score_learning_rate",
-            type=float,
-            optional=True,
-            above=0,
-            methods=lambda method: method.trains_scores,
-            needed=True,
-            default="the recipe's; 0.01 where weights are trained too",
-            help="Learning rate of the scores; decays linearly to 0.",
-        ),
-        Setting(
-            name="weight_learning_rate",
-            type=float,
-            optional=True,
-            above=0,
-            methods=lambda method: method.trains_weights,
-            needed=True,
-            help="Learning rate of the encoder's weights; decays linearly to 0.",
-        ),
-        Setting(
-            name="head_learning_rate",
-            type=float,
-            optional=True,
-            above=0,
-            methods=_trained,
-            default="the recipe's rate of the weights where a method trains them, else 3e-5",
-            help="Learning rate of a linear head; decays linearly to 0.",
-        ),
-        Setting(
-            name="dropout",
-            type=float,
-            optional=True,
-            lowest=0,
-            below=1,
-            methods=_trained,
-            default="the checkpoint's",
-            help="Dropout of the encoder while it is trained.",
-        ),
-        Setting(
-            name="schedule",
-            type=str,
-            optional=True,
-            choices={"cubic": "", "linear": ""},
-            methods=lambda method: method.has_schedule,
-            needed=True,
-            default="the recipe's; desk: cubic",
-            help="How the remaining fraction falls from 1.",
-        ),
-        Setting(
-            name="schedule_fraction",
-            type=float,
-            optional=True,
-            lowest=0,
-            highest=1,
-            unit="of all steps",
-            methods=lambda method: method.has_schedule,
-            help="Share of all steps after which the final fraction, or tau, is reached.",
-        ),
-        Setting(
-            name="schedule_steps",
-            type=int,
-            optional=True,
-            lowest=0,
-            unit="steps",
-            methods=lambda method: method.has_schedule,
-            help="Number of steps after which it is reached, in place of their share.",
-        ),
-        Setting(
-            name="share_temperature",
-            type=float,
-            above=0,
-            methods=lambda method: method.masking == SHARE,
-            unused=1.0,
-            since="0.2.0",
-            neutral=1.0,
-            help="p in the share rule's sigmoid(S / p): above 1 it evens out what layers of a type keep.",
-        ),
-        Setting(
-            name="regularizer",
-            type=float,
-            lowest=0,
-            methods=lambda method: method.trains_scores,
-            unused=0.0,
-            help="Greatest weight of the score regulariser, lambda_max; 0 is off.",
-        ),
-        Setting(
-            name="regularizer_ramp",
-            type=str,
-            optional=True,
-            choices={"code": "over all steps", "paper": "with the sparsity"},
-            spelled=True,
-            methods=lambda method: method.trains_scores,
-            default="the recipe's; desk: code",
-            help="How the weight of the regulariser grows from 0.",
-        ),
-        Setting(
-            name="threshold",
-            type=float,
-            optional=True,
-            lowest=0,
-            highest=1,
-            methods=lambda method: method.by_threshold,
-            needed=True,
-            default="0.1",
-            help="Final tau: weights with sigmoid(S) > tau are kept.",
-        ),
-        Setting(
-            name="teacher",
-            type=str,
-            optional=True,
-            methods=_trained,
-            tasks=lambda task: task.kind.gives_probabilities,
-            default="none",
-            help="Learn from a dense fine-tuned model as well: the id of a dense run here whose weights are kept, or a "
-            "folder or a model of the Hugging Face hub with a sequence-classification head.",
-        ),
-        Setting(
-            name="kl_direction",
-            type=str,
-            optional=True,
-            choices={"teacher_student": "KL(teacher || student)", "student_teacher": "KL(student || teacher)"},
-            spelled=True,
-            methods=_trained,
-            tasks=lambda task: task.kind.gives_probabilities,
-            default="the recipe's; desk: teacher_student",
-            help="Which way the student's distance from its teacher is taken.",
-        ),
-        Setting(
-            name="distillation_temperature",
-            type=float,
-            optional=True,
-            above=0,
-            methods=_trained,
-            tasks=lambda task: task.kind.gives_probabilities,
-            default="2",
-            help="T of both models' softmax.",
-        ),
-        Setting(
-            name="distillation_weight",
-            type=float,
-            optional=True,
-            lowest=0,
-            highest=1,
-            methods=_trained,
-            tasks=lambda task: task.kind.gives_probabilities,
-            default="0.5",
-            help="w in (1 - w) * task loss + w * T^2 * KL.",
-        ),
-        Setting(
-            name="precision",
-            type=str,
-            choices={"bf16": "autocast", "fp32": ""},
-            help="Number format of the matrix products.",
-        ),
+_OF_A_TEACHER: Mapping[str, Any] = {"methods": _trained, "tasks": lambda task: task.kind.gives_probabilities}
+
+
+def setting(help: str, **facts: Any) -> Any:
+    """A field of `RunSettings`, with what its `Setting` has beside name and type."""
+    return field(default=facts.get("neutral") if "since" in facts else MISSING, metadata={"help": help, **facts})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """All settings of a run, unchecked; `smp_lab.config.RunConfig` checks them."""
+
+    task: str = setting("What the mask is trained for.")
+    task_definition: str | None = setting(
+        "Text fields, classes, label words and metrics of a task of one's own, as JSON.", since="0.2.0"
     )
-}
+    method: str = setting("How the mask is made.")
+    remaining: float | None = setting(
+        "Share of the encoder's prunable weights that is KEPT, in (0, 1].",
+        above=0,
+        highest=1,
+        unit="of the encoder's prunable weights",
+    )
+    seed: int = setting(
+        "Of all that is drawn: data order, dropout, random masks, gates.",
+        lowest=0,
+        # numpy's generators take no more.
+        highest=2**32 - 1,
+        methods=_draws,
+        unused=0,
+    )
+    base_model: str = setting("Name of the pre-trained encoder.")
+    base_model_sha256: str = setting(
+        "Of the packaged encoder's weight file; of any other also of its config.json and its tokenizer."
+    )
+    data_sha256: str = setting("Fingerprint of the training and development examples.")
+    train_examples: int | None = setting("Use the first N training examples.", lowest=1, unit="examples", default="all")
+    head: str = setting(
+        "What scores the classes.",
+        choices={"label_words": "frozen", "linear": "trained"},
+        default="linear where a method trains weights or the task has no label words, else label_words",
+    )
+    label_words: tuple[str, ...] | None = setting("The word that scores each class.", default="the task's")
+    regression_head: str | None = setting(
+        "How label words score a number.",
+        choices={"poles": "a score between two words", "mse": "one word's score as it is"},
+        tasks=lambda task: task.kind is NUMBER,
+        default="the recipe's; desk: poles",
+    )
+    epochs: float = setting(
+        "Passes over the training data.",
+        above=0,
+        unit="passes",
+        methods=_trained,
+        unused=0.0,
+        default="the recipe's, at most 4 for dense",
+    )
+    batch_size: int = setting("Examples a step.", lowest=1, unit="examples")
+    max_length: int = setting(
+        "Tokens an example at most; the rest is cut off, and of a text that holds an answer read in further windows.",
+        lowest=4,
+        unit="tokens",
+    )
+    score_learning_rate: float | None = setting(
+        "Learning rate of the scores; decays linearly to 0.",
+        above=0,
+        methods=lambda method: method.trains_scores,
+        needed=True,
+        default="the recipe's; 0.01 where weights are trained too",
+    )
+    weight_learning_rate: float | None = setting(
+        "Learning rate of the encoder's weights; decays linearly to 0.",
+        above=0,
+        methods=lambda method: method.trains_weights,
+        needed=True,
+    )
+    head_learning_rate: float | None = setting(
+        "Learning rate of a linear head; decays linearly to 0.",
+        above=0,
+        methods=_trained,
+        default="the recipe's rate of the weights where a method trains them, else 3e-5",
+    )
+    dropout: float | None = setting(
+        "Dropout of the encoder while it is trained.",
+        lowest=0,
+        below=1,
+        methods=_trained,
+        default="the checkpoint's",
+    )
+    schedule: str | None = setting(
+        "How the remaining fraction falls from 1.",
+        choices={"cubic": "", "linear": ""},
+        methods=lambda method: method.has_schedule,
+        needed=True,
+        default="the recipe's; desk: cubic",
+    )
+    schedule_fraction: float | None = setting(
+        "Share of all steps after which the final fraction, or tau, is reached.",
+        lowest=0,
+        highest=1,
+        unit="of all steps",
+        methods=lambda method: method.has_schedule,
+    )
+    schedule_steps: int | None = setting(
+        "Number of steps after which it is reached, in place of their share.",
+        lowest=0,
+        unit="steps",
+        methods=lambda method: method.has_schedule,
+    )
+    share_temperature: float = setting(
+        "p in the share rule's sigmoid(S / p): above 1 it evens out what layers of a type keep.",
+        above=0,
+        methods=lambda method: method.masking == SHARE,
+        unused=1.0,
+        since="0.2.0",
+        neutral=1.0,
+    )
+    regularizer: float = setting(
+        "Greatest weight of the score regulariser, lambda_max; 0 is off.",
+        lowest=0,
+        methods=lambda method: method.trains_scores,
+        unused=0.0,
+    )
+    regularizer_ramp: str | None = setting(
+        "How the weight of the regulariser grows from 0.",
+        choices={"code": "over all steps", "paper": "with the sparsity"},
+        spelled=True,
+        methods=lambda method: method.trains_scores,
+        default="the recipe's; desk: code",
+    )
+    threshold: float | None = setting(
+        "Final tau: weights with sigmoid(S) > tau are kept.",
+        lowest=0,
+        highest=1,
+        methods=lambda method: method.by_threshold,
+        needed=True,
+        default="0.1",
+    )
+    teacher: str | None = setting(
+        "Learn from a dense fine-tuned model as well: the id of a dense run here whose weights are kept, or a "
+        "folder or a model of the Hugging Face hub with a sequence-classification head.",
+        **_OF_A_TEACHER,
+        default="none",
+    )
+    kl_direction: str | None = setting(
+        "Which way the student's distance from its teacher is taken.",
+        choices={"teacher_student": "KL(teacher || student)", "student_teacher": "KL(student || teacher)"},
+        spelled=True,
+        **_OF_A_TEACHER,
+        default="the recipe's; desk: teacher_student",
+    )
+    distillation_temperature: float | None = setting(
+        "T of both models' softmax.", above=0, **_OF_A_TEACHER, default="2"
+    )
+    distillation_weight: float | None = setting(
+        "w in (1 - w) * task loss + w * T^2 * KL.", lowest=0, highest=1, **_OF_A_TEACHER, default="0.5"
+    )
+    precision: str = setting("Number format of the matrix products.", choices={"bf16": "autocast", "fp32": ""})
+
+
+def _entry(name: str, hint: Any) -> Setting:
+    optional = isinstance(hint, UnionType)
+    plain = get_args(hint)[0] if optional else hint
+    facts = RunSettings.__dataclass_fields__[name].metadata
+    return Setting(name=name, type=get_origin(plain) or plain, optional=optional, **facts)
+
+
+SETTINGS: Mapping[str, Setting] = {name: _entry(name, hint) for name, hint in get_type_hints(RunSettings).items()}
 
 # What a run is of. All others can be named beside a recipe: on the command line, in a grid, in a form.
 IDENTITY = ("task", "task_definition", "method", "remaining", "seed", "base_model", "base_model_sha256", "data_sha256")

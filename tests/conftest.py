@@ -46,18 +46,24 @@ MINILM = EncoderLayout(n_layers=6, hidden_size=384, intermediate_size=1536, n_he
 
 def tiny_config(**changes: Any) -> RunConfig:
     settings: dict[str, Any] = {
+        **{name: setting.neutral for name, setting in SETTINGS.items()},
         "task": "rte",
         "method": "smp_s",
         "remaining": 0.5,
+        "seed": 0,
         "base_model": "tiny-test-encoder",
         "base_model_sha256": "a" * 64,
         "data_sha256": "b" * 64,
+        "head": "label_words",
         "label_words": ("yes", "no"),
         "epochs": 2,
         "batch_size": 32,
         "max_length": 128,
         "score_learning_rate": 0.02,
+        "schedule": "cubic",
         "schedule_fraction": 0.7,
+        "regularizer": 400.0,
+        "regularizer_ramp": "code",
         "precision": "fp32",
     }
     words = {"sst2": ("terrible", "great"), "cola": ("incorrect", "correct"), "mrpc": ("no", "yes")}
