@@ -8,54 +8,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from smp_lab import paper
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError
-from smp_lab.methods import NONE, SET, SHARE, Method, get_method
+from smp_lab.methods import NONE, SET, Method, get_method
 from smp_lab.settings import CHANGEABLE, SETTINGS
 from smp_lab.tasks import get_task
 from smp_lab.tasks.kinds import NUMBER
 
+# Settings of training for one task, by their names in `smp_lab.settings`: for any method, with a teacher and without.
+Recipe = Mapping[str, Any]
 
-@dataclass(frozen=True)
-class Recipe:
-    """Settings of training for one task.
 
-    Parameters
-    ----------
-    epochs, batch_size, max_length
-        Passes over the training data, examples a step, tokens an example at most.
-    score_learning_rate, weight_learning_rate
-        Start of the linear decay to 0, where a method trains scores, and where it trains the encoder's own weights with
-        a new head.
-    regularizer
-        lambda_max.
-    regularizer_ramp, share_temperature, schedule, kl_direction, regression_head
-        As in `smp_lab.settings`, for runs that look at them.
-    schedule_fraction, schedule_steps
-        N as a fraction of all steps, or as a step number; both None where there is none for the run.
-    precision
-        Of the matrix products. It is a setting like any other and not what a machine does fastest: one command asks for
-        one run everywhere.
-    """
-
-    epochs: float
-    batch_size: int = 32
-    max_length: int = 128
-    score_learning_rate: float | None = 2e-2
-    weight_learning_rate: float | None = 1e-4
-    regularizer: float = 400.0
-    regularizer_ramp: str = "code"
-    share_temperature: float = 1.0
-    schedule: str = "cubic"
-    kl_direction: str = "teacher_student"
-    regression_head: str = "poles"
-    schedule_fraction: float | None = 0.7
-    schedule_steps: int | None = None
-    precision: str = "fp32"
+def _recipe(epochs: float, **changes: Any) -> Recipe:
+    return {
+        "epochs": epochs,
+        "batch_size": 32,
+        "max_length": 128,
+        "regression_head": "poles",
+        "score_learning_rate": 2e-2,
+        "weight_learning_rate": 1e-4,
+        "schedule": "cubic",
+        "schedule_fraction": 0.7,
+        "schedule_steps": None,
+        "share_temperature": 1.0,
+        "regularizer": 400.0,
+        "regularizer_ramp": "code",
+        "threshold": 0.1,
+        "kl_direction": "teacher_student",
+        "distillation_temperature": 2.0,
+        "distillation_weight": 0.5,
+        # A setting like any other and not what a machine does fastest: one command asks for one run everywhere.
+        "precision": "fp32",
+        **changes,
+    }
 
 
 # Every machine trains in fp32; a CPU that has to emulate bf16 takes ten times as long with it (measured: AVX2 alone, a
@@ -75,26 +63,26 @@ class Recipe:
 # Movement pruning has the regulariser of SMP here. Without it, with seed 0 at 10 %, it ends at the majority class on
 # SST-2 (accuracy 50.9) and CoLA (MCC 0.0), with lambda 400 at 84.9 and 14.7.
 _DESK: Mapping[str, Recipe] = {
-    "sst2": Recipe(epochs=1),
-    "cola": Recipe(epochs=8),
-    "mrpc": Recipe(epochs=20, batch_size=16),
-    "qqp": Recipe(epochs=1),
-    "stsb": Recipe(epochs=12),
-    "mnli": Recipe(epochs=1),
-    "qnli": Recipe(epochs=1),
-    "rte": Recipe(epochs=12, batch_size=16),
-    "wnli": Recipe(epochs=20),
-    "toy-sentiment": Recipe(epochs=5),
-    "toy-acceptability": Recipe(epochs=20),
-    "toy-entailment": Recipe(epochs=20),
-    "toy-span": Recipe(epochs=10),
+    "sst2": _recipe(1),
+    "cola": _recipe(8),
+    "mrpc": _recipe(20, batch_size=16),
+    "qqp": _recipe(1),
+    "stsb": _recipe(12),
+    "mnli": _recipe(1),
+    "qnli": _recipe(1),
+    "rte": _recipe(12, batch_size=16),
+    "wnli": _recipe(20),
+    "toy-sentiment": _recipe(5),
+    "toy-acceptability": _recipe(20),
+    "toy-entailment": _recipe(20),
+    "toy-span": _recipe(10),
 }
 
 # Of data whose number is not known beforehand: as many passes as make so many updates. A task of one's own has some
 # hundred rows or some hundred thousand. Windows of SQuAD are as long as the paper's, and 504 updates of smp_s took 151
 # minutes beside another run.
-_OWN, _OWN_UPDATES = Recipe(epochs=40, batch_size=16), 2000
-_SPANS, _SPAN_UPDATES = Recipe(epochs=40, batch_size=16, max_length=384), 500
+_OWN, _OWN_UPDATES = _recipe(40, batch_size=16), 2000
+_SPANS, _SPAN_UPDATES = _recipe(40, batch_size=16, max_length=384), 500
 
 RECIPES = ("desk", *paper.READINGS)
 # Encoder of the desk recipe, in the package of the "encoder" extra.
@@ -106,9 +94,7 @@ UNKNOWN_SHA256 = 64 * "0"
 _HEAD_LEARNING_RATE = 3e-5
 # Of scores beside moving weights (Sanh et al. 2020).
 _SCORE_LEARNING_RATE_BESIDE_WEIGHTS = 1e-2
-_FINAL_THRESHOLD = 0.1
 _DENSE_EPOCHS = 4
-_DISTILLATION: Mapping[str, Any] = {"distillation_temperature": 2.0, "distillation_weight": 0.5}
 
 
 def draft(
@@ -162,8 +148,10 @@ def draft(
         recipe, task, method_info, remaining, encoder=encoder, taught=teacher is not None, examples=examples
     )
     if "regularizer" in chosen:
-        usual = replace(usual, regularizer=chosen["regularizer"])
-    settings = {**dict.fromkeys(CHANGEABLE), "teacher": teacher, **method_settings(usual, method_info)}
+        usual = {**usual, "regularizer": chosen["regularizer"]}
+    settings = {**dict.fromkeys(CHANGEABLE), **method_settings(usual, method_info), "teacher": teacher}
+    if teacher is None:
+        settings |= dict.fromkeys(("kl_direction", "distillation_temperature", "distillation_weight"))
     if "schedule_steps" in chosen:
         settings["schedule_fraction"] = None
     if "schedule_fraction" in chosen:
@@ -172,18 +160,17 @@ def draft(
         settings["head"] = "linear"
     by_words = chosen.get("head", settings["head"]) == "label_words"
     regression_head = (
-        chosen.get("regression_head", usual.regression_head) if task_info.kind is NUMBER and by_words else None
+        chosen.get("regression_head", usual["regression_head"]) if task_info.kind is NUMBER and by_words else None
     )
     words = task_info.label_words[-1:] if regression_head == "mse" else task_info.label_words
     settings |= {
         "label_words": words if by_words else None,
         "regression_head": regression_head,
-        "head_learning_rate": None if by_words or method_info.is_control else settings["head_learning_rate"],
-        **({"kl_direction": usual.kl_direction, **_DISTILLATION} if teacher is not None else {}),
+        "head_learning_rate": None if by_words else settings["head_learning_rate"],
         **chosen,
     }
     if method_info.has_schedule and settings["schedule_fraction"] is None and settings["schedule_steps"] is None:
-        raise paper.no_schedule(task, usual.epochs, usual.batch_size)
+        raise paper.no_schedule(task, usual["epochs"], usual["batch_size"])
     return RunConfig(
         task=task,
         task_definition=task_info.definition,
@@ -198,38 +185,23 @@ def draft(
 
 
 def method_settings(recipe: Recipe, method: Method) -> dict[str, Any]:
-    """A recipe as fields of `RunConfig`, with what a method adds to it or has no use for.
+    """A recipe as fields of `RunConfig`, with what a method adds to it, and without what it does not look at.
 
-    The rate of a new head is there for whoever chooses a linear one. Fine-tuning all weights needs no schedule and 4
-    epochs at most; a control is not trained at all.
+    The rate of a new head is there for whoever chooses a linear one. Dense fine-tuning takes 4 epochs at most.
     """
-    # Two of the fields are for runs that ask for a teacher or are of a regression task.
-    settings: dict[str, Any] = {
-        name: value for name, value in vars(recipe).items() if name not in ("kl_direction", "regression_head")
-    }
-    settings["head"] = "linear" if method.trains_weights else "label_words"
-    settings["head_learning_rate"] = recipe.weight_learning_rate if method.trains_weights else _HEAD_LEARNING_RATE
-    if not method.trains_weights:
-        settings["weight_learning_rate"] = None
-    if not method.trains_scores:
-        settings |= {"score_learning_rate": None, "regularizer": 0.0, "regularizer_ramp": None}
-    elif method.trains_weights:
+    settings = {**recipe, "head": "label_words", "head_learning_rate": _HEAD_LEARNING_RATE}
+    if method.trains_weights:
+        settings |= {"head": "linear", "head_learning_rate": recipe["weight_learning_rate"]}
         settings["score_learning_rate"] = _SCORE_LEARNING_RATE_BESIDE_WEIGHTS
-        if method.remaining == SET and not recipe.regularizer:
+        if method.remaining == SET and not recipe["regularizer"]:
             settings["regularizer_ramp"] = None
-    if method.masking != SHARE:
-        settings["share_temperature"] = 1.0
-    if method.by_threshold:
-        settings["threshold"] = _FINAL_THRESHOLD
     if not method.has_schedule:
-        settings |= {"schedule": None, "schedule_fraction": None, "schedule_steps": None}
-        # Without a schedule no ramp can follow the sparsity.
-        settings["regularizer_ramp"] = settings["regularizer_ramp"] and "code"
+        # No ramp can follow the sparsity.
+        settings["regularizer_ramp"] = "code"
     if method.remaining == NONE:
-        settings["epochs"] = min(recipe.epochs, _DENSE_EPOCHS)
-    if method.is_control:
-        settings["epochs"] = 0.0
-    return settings
+        settings["epochs"] = min(recipe["epochs"], _DENSE_EPOCHS)
+    known = ((SETTINGS[name], value) for name, value in settings.items())
+    return {setting.name: value if setting.used_by(method) else setting.unused for setting, value in known}
 
 
 def get_recipe(
@@ -268,19 +240,19 @@ def get_recipe(
         raise ConfigError(f"Unknown recipe {name!r}. Choose one of: {', '.join(RECIPES)}.")
     paper.require_published(task)
     stated = paper.stated(name, task, method, remaining, encoder=encoder, taught=taught)
-    values = {setting: value for setting, (value, _) in stated.items()}
+    # A control trains nothing, whatever the epochs of the recipe.
+    values = {"epochs": 0.0, "schedule_fraction": None, **{setting: value for setting, (value, _) in stated.items()}}
     if method.trains_weights and method.remaining == SET:
         # Of movement pruning Sanh et al. (2020) have none.
         values["regularizer"] = 0.0
-    # A control trains nothing, whatever the epochs of the recipe.
-    return Recipe(**{"epochs": 0.0, "schedule_fraction": None, "schedule_steps": None} | values)
+    return _recipe(**values)
 
 
 def _as_long(recipe: Recipe, updates: int, examples: int | None) -> Recipe:
     """The recipe with whole passes that make so many updates, or the part of one; its own where nobody knows."""
-    steps = math.ceil((examples or 0) / recipe.batch_size)
-    epochs = (updates // steps or round(updates / steps, 4)) if steps else recipe.epochs
-    return replace(recipe, epochs=min(epochs, recipe.epochs))
+    steps = math.ceil((examples or 0) / recipe["batch_size"])
+    epochs = (updates // steps or round(updates / steps, 4)) if steps else recipe["epochs"]
+    return {**recipe, "epochs": min(epochs, recipe["epochs"])}
 
 
 def nearest_recipe(config: RunConfig, examples: int | None = None) -> tuple[str, list[str]] | None:

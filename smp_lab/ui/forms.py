@@ -153,7 +153,7 @@ def training_form() -> tuple[dict[str, Any], own_data.OwnData | None] | None:
             taught=taught,
             examples=st.session_state.get(f"{_PREFIX}train_examples") or examples,
         )
-        recipe = vars(usual) | method_settings(usual, method)
+        recipe = method_settings(usual, method)
         if not task.label_words:
             recipe["head"] = "linear"
     except ConfigError as error:

@@ -14,7 +14,6 @@ from smp_lab.errors import RunExistsError
 from smp_lab.jobs.queue import Queue
 from smp_lab.storage.runs import list_runs
 from smp_lab.storage.transfers import TRANSFERS
-from smp_lab.tasks import TASKS
 from smp_lab.training import prepare as prepare_module
 from smp_lab.training import run as training
 from smp_lab.ui.forms import PRESETS
@@ -140,17 +139,9 @@ def test_the_command_of_a_run_makes_it_again_with_another_recipe(monkeypatch, be
         return asked[-1]
 
     config, command = ask([*options.split(), "--encoder", str(bert_folder)])
-    other = recipes.Recipe(
-        epochs=99,
-        batch_size=7,
-        max_length=33,
-        score_learning_rate=0.5,
-        weight_learning_rate=0.6,
-        regularizer=1.5,
-        schedule_fraction=0.123,
-        precision="bf16",
-    )
-    monkeypatch.setattr(recipes, "_DESK", {name: other for name in TASKS})
+    other = {"epochs": 99, "batch_size": 7, "max_length": 33, "score_learning_rate": 0.5, "weight_learning_rate": 0.6}
+    other |= {"regularizer": 1.5, "schedule_fraction": 0.123, "threshold": 0.5, "precision": "bf16"}
+    monkeypatch.setattr(recipes, "_DESK", {name: {**recipe, **other} for name, recipe in recipes._DESK.items()})
     words = shlex.split(command)
     assert words[:2] == ["smp-lab", "train"]
     assert ask(words[2:]) == (config, command)
