@@ -139,16 +139,15 @@ GridItem = GridRun | GridMeasurement
 
 
 def as_options(settings: Mapping[str, Any]) -> list[str]:
-    """Settings as options of the command line, those without a value left out, several words with commas between."""
-    return [
-        word
-        for name, value in settings.items()
-        if value is not None
-        for word in (
-            f"--{name.replace('_', '-')}",
-            ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value),
-        )
-    ]
+    """Settings as options of the command line: none without a value, flags alone, several words with commas between."""
+    words = []
+    for name, value in settings.items():
+        if value is None or value is False:
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            words.append(",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
+    return words
 
 
 @dataclass(frozen=True)

@@ -397,12 +397,14 @@ def test_a_queue_in_a_folder_that_may_not_be_written_is_read(queue, runner):
 
 
 def test_a_stop_outside_of_training_is_said_in_words(queue):
-    context = SimpleNamespace(params={})
+    given = {"task": "rte", "allow_unknown_tokens": True, "allow_broken_rows": False}
+    context = SimpleNamespace(params=given, get_parameter_source=lambda name: SimpleNamespace(name="COMMANDLINE"))
     with pytest.raises(KeyboardInterrupt), told_to_queue(context, queue.runs, TrainingError) as run_begins:
         run_begins(tiny_config())
         raise KeyboardInterrupt
     (job,) = queue.jobs()
     assert (job.state, job.reason) == ("stopped", "It was stopped.")
+    assert job.words == ("--task", "rte", "--allow-unknown-tokens")
 
 
 def test_a_job_that_no_process_can_be_made_of_fails(runs):
