@@ -171,6 +171,12 @@ def test_boolean_scores_are_the_mask(tmp_path, masks):
     assert opened(tmp_path / "m.safetensors").masks.sha256 == masks.sha256
 
 
+def test_a_rule_for_scores_that_are_not_there_is_refused(tmp_path, masks):
+    save_file(named(masks, "mask"), tmp_path / "m.safetensors")
+    with pytest.raises(MaskFormatError, match="holds no mask_scores, so --scores says nothing of it"):
+        opened(tmp_path / "m.safetensors", asked=Asked(scores="topK=0.1"))
+
+
 def test_the_authors_release(tmp_path, masks):
     write_release(masks, tmp_path / "m.npy")
     found = opened(tmp_path / "m.npy")

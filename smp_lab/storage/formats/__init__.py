@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from smp_lab.config import canonical_json
-from smp_lab.encoder_families import family_of
+from smp_lab.encoder_families import MASK_SCORES, family_of
 from smp_lab.errors import EncoderError, MaskFormatError
 from smp_lab.layout import INTERMEDIATE, MATRIX_TYPES, OUTPUT, EncoderLayout, MatrixId
 from smp_lab.masks import MaskSet
@@ -100,6 +100,8 @@ def open_mask(
         If it cannot be read, holds no mask, or fits no encoder, or several.
     """
     table, asked = read_table(path, torch_file), asked or Asked()
+    if asked.scores and not any(name.endswith(MASK_SCORES) for name in table.arrays):
+        raise MaskFormatError(f"{path.name} holds no {MASK_SCORES}, so --scores says nothing of it. Leave that out.")
     if set(table.arrays) == {""}:
         return _release(path, table, bases, base, asked)
     format, matrices, weighed = _format_of(path, table)
