@@ -128,7 +128,7 @@ class GridMeasurement:
         task = self.on.named_task | ({"task": self.on.task} if self.kind == TRANSFER else {})
         where = {name: self.on.settings.get(name) for name in ("encoder", "source")}
         cuts = [word for cut in self.cuts for word in ("--cut", str(cut))]
-        return [*as_options(task | where), *["--heads"] * (self.kind == "heads"), *cuts]
+        return [*as_options({**task, **where, "heads": self.kind == "heads"}), *cuts]
 
     def __str__(self) -> str:
         many = f"{len(self.runs)} masks to the task of " if self.kind == TRANSFER else ""

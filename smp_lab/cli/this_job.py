@@ -48,9 +48,6 @@ def told_to_queue(
 
 def _words(context: typer.Context) -> list[str]:
     """Options as they were given, but for the folder of runs and for what is said for one time alone."""
-    given = {}
-    for name, value in context.params.items():
-        source = context.get_parameter_source(name)
-        if name not in ("runs", "resume_anyway") and source is not None and source.name != "DEFAULT":
-            given[name] = value
-    return as_options(given)
+    given = {name: value for name, value in context.params.items() if name not in ("runs", "resume_anyway")}
+    sources = {name: context.get_parameter_source(name) for name in given}
+    return as_options({name: given[name] for name, source in sources.items() if source and source.name != "DEFAULT"})

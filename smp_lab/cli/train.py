@@ -178,11 +178,10 @@ def command(
             named = {word: settings[word] for word in sorted(KNOWN) if settings.get(word) is not None}
             own = None if task_file is None else str(task_file.absolute())
             asked = GridRun(1, name, method, remaining, seed, named | {"source": source}, own)
-            flags = {"--resume-anyway": resume_anyway, "--allow-unknown-tokens": allow_unknown_tokens}
-            flags |= {"--allow-broken-rows": allow_broken_rows}
-            more = [*as_options({"report_to": report_to}), *(flag for flag, given in flags.items() if given)]
+            more = {"report_to": report_to, "resume_anyway": resume_anyway}
+            more |= {"allow_unknown_tokens": allow_unknown_tokens, "allow_broken_rows": allow_broken_rows}
             runner, environment = the_place(on, folder, cpus=cpus, gpus=gpus, memory=memory, device=device)
-            sweep = Sweep(folder, data_folders, more=more)
+            sweep = Sweep(folder, data_folders, more=as_options(more))
             sweep.make([asked], runner, write=typer.echo, environment=environment)
             return
         record = train_run(
