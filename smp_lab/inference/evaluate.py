@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from torch import nn
 
 from smp_lab.errors import ConfigError, EncoderError
 from smp_lab.inference.compact import cut_rows, has_compact_form
@@ -90,8 +89,8 @@ def evaluate(
     began, code = time.monotonic(), code_version()
     prepared, pruned = _classifier(mask, task, encoder, own_weights, data, own_head=own_head)
     cuts = sorted(set(cuts))
-    headed = _Headed(prepared, pruned.encoder) if own_head else None
-    head = {"head": headed.source, "label_words": []} if headed else {}
+    source, with_head = _own_head(prepared, pruned.encoder) if own_head else (None, lambda masks: None)
+    head = {"head": source, "label_words": []} if own_head else {}
     settings = _settings(SCORE, mask, prepared, {"cuts": cuts, **head})
     of_size = replace(settings, kind=SIZE, data_sha256=None, options={"cuts": cuts})
     scored, sized = (MEASUREMENTS.find(each.measurement_id, [runs]) for each in (settings, of_size))
@@ -100,14 +99,14 @@ def evaluate(
         return scored, sized
     MEASUREMENTS.require_writable(runs)
     scores, sizes = [], []
-    published, last = n_parameters(pruned.encoder.model), None
+    published, last = pruned.encoder.model.num_parameters(), None
     for cut in cuts:
         cut_off = pruned.with_masks(cut_rows(pruned.masks, cut))
         # A cut that empties no further row changes nothing.
         if cut_off.masks.sha256 != last:
-            last, model = cut_off.masks.sha256, headed.masked(cut_off.masks) if headed else None
-            said = score_table(predict(cut_off, prepared.data, model), prepared.data)
-            left = [n_parameters(compact_encoder(cut_off))] if can_be_compact else []
+            last = cut_off.masks.sha256
+            said = score_table(predict(cut_off, prepared.data, with_head(cut_off.masks)), prepared.data)
+            left = [compact_encoder(cut_off).num_parameters()] if can_be_compact else []
         scores.append(said.assign(cut=cut))
         sizes += [{"cut": cut, "parameters": parameters, "published": published} for parameters in left]
     provenance = _provenance(prepared, made_here(time.monotonic() - began, command, code))
@@ -183,43 +182,28 @@ def _provenance(prepared: Prepared, made: Mapping[str, Any]) -> dict[str, Any]:
     return {**made, "data_source": prepared.data.source, "base_model_source": prepared.files.source}
 
 
-class _Headed:
-    """A checkpoint with its own head, whose prunable weights are masked anew for each mask.
+def _own_head(prepared: Prepared, encoder: Encoder) -> tuple[str, Callable[[MaskSet], Model]]:
+    """How the classes of a checkpoint with its own head are read, and what masks make of it.
 
-    Parameters
-    ----------
-    prepared
-        Whose encoder's folder is the checkpoint.
-    encoder
-        The same loaded, for its family and tokenizer.
+    The model goes from token numbers by name to scores of the classes in the task's order, ``(n, n_classes)``.
     """
+    if not prepared.data.task.classes:
+        raise ConfigError(
+            "--own-head answers by classes, and this task has none. Leave it out: label words answer then."
+        )
+    teacher = find_teacher(str(prepared.files.folder), prepared.data.task, runs=(), encoder=prepared.files)
+    model = load_teacher(teacher, prepared.config, encoder)
+    device = next(model.parameters()).device
+    named, prefix = dict(model.model.named_parameters()), f"{model.model.base_model_prefix}."
+    weights = {matrix: named[encoder.family.parameter_name(matrix, prefix)] for matrix in encoder.layout.matrices}
+    whole = {matrix: weight.detach().clone() for matrix, weight in weights.items()}
 
-    def __init__(self, prepared: Prepared, encoder: Encoder) -> None:
-        if not prepared.data.task.classes:
-            raise ConfigError(
-                "--own-head answers by classes, and this task has none. Leave it out: label words answer then."
-            )
-        teacher = find_teacher(str(prepared.files.folder), prepared.data.task, runs=(), encoder=prepared.files)
-        # It says how its classes were read.
-        self.source = teacher.source
-        self._model = load_teacher(teacher, prepared.config, encoder)
-        weights, prefix = dict(self._model.model.named_parameters()), f"{self._model.model.base_model_prefix}."
-        self._weights = {
-            matrix: weights[encoder.family.parameter_name(matrix, prefix)] for matrix in encoder.layout.matrices
-        }
-        self._whole = {matrix: weight.detach().clone() for matrix, weight in self._weights.items()}
+    def masked(masks: MaskSet) -> Model:
+        for matrix, weight in weights.items():
+            weight.data = whole[matrix] * torch.from_numpy(masks.dense(matrix)).to(device)
+        return lambda **batch: model(**{name: part.to(device) for name, part in batch.items()}).cpu()
 
-    def masked(self, masks: MaskSet) -> Model:
-        """From token numbers by name to scores of the classes in the task's order, ``(n, n_classes)``."""
-        for matrix, weight in self._weights.items():
-            weight.data = self._whole[matrix] * torch.from_numpy(masks.dense(matrix)).to(weight.device)
-        device = next(self._model.parameters()).device
-        return lambda **batch: self._model(**{name: part.to(device) for name, part in batch.items()}).cpu()
-
-
-def n_parameters(model: nn.Module) -> int:
-    """Of all its parts, biases and embeddings too."""
-    return sum(parameter.numel() for parameter in model.parameters())
+    return teacher.source, masked
 
 
 def _check_base(mask: MaskRecord, files: EncoderFiles, own_weights: bool) -> None:

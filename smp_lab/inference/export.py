@@ -92,10 +92,8 @@ def _write_masked(pruned: Pruned, folder: Path) -> str:
 
 def _sample(pruned: Pruned) -> dict[str, Tensor]:
     """Two examples of unlike lengths, so that neither number of either axis is taken for fixed."""
-    fields = len(pruned.config.task_info.text_fields)
-    texts = [["A film."] * fields, ["It was a long and winding road."] * fields]
-    batch = pruned.encoder.tokenizer(*map(list, zip(*texts, strict=True)), padding=True, return_tensors="pt")
-    return dict(batch)
+    texts = ["A film.", "It was a long and winding road."]
+    return dict(pruned.batch(*[texts] * len(pruned.config.task_info.text_fields)))
 
 
 def _any_size(batch: Mapping[str, Tensor]) -> dict[str, dict[int, object]]:

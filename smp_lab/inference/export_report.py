@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from smp_lab.errors import RunWriteError
-from smp_lab.inference.evaluate import n_parameters
-from smp_lab.inference.export import FORMS, MODEL_FILE, Classifier, compact_encoder, export, masked_encoder
+from smp_lab.inference.export import FORMS, MODEL_FILE, compact_encoder, export
 from smp_lab.inference.pruned import Model, Pruned
 from smp_lab.inference.scoring import predict, score_table
 from smp_lab.inference.timing import (
@@ -23,9 +22,9 @@ from smp_lab.inference.timing import (
     MASKED,
     Form,
     example_batch,
-    sparse_encoder,
     time_forms,
     time_settings,
+    torch_form,
     with_onnx_version,
 )
 from smp_lab.storage.mask_records import MaskRecord
@@ -133,7 +132,7 @@ def _folder_bytes(folder: Path) -> int:
 
 
 def _of_model(pruned: Pruned, folder: Path, form: Form, data: TaskData | None) -> dict[str, Any]:
-    parameters = n_parameters(compact_encoder(pruned) if form.form in MODEL_FILE else pruned.encoder.model)
+    encoder = compact_encoder(pruned) if form.form in MODEL_FILE else pruned.encoder.model
     compared = _Compared(_opened(pruned, folder, form.form, torch.get_num_threads()), pruned)
     score = {"metric": pruned.config.task_info.main_metric, **dict.fromkeys(("value", "low", "high"), np.nan)}
     score["n_examples"] = 0
@@ -144,9 +143,9 @@ def _of_model(pruned: Pruned, folder: Path, form: Form, data: TaskData | None) -
         score |= scores.loc[score["metric"], list(score)[1:]].to_dict()
         score["n_examples"] = int(score["n_examples"])
     return {
-        "parameters": parameters,
-        "published": n_parameters(pruned.encoder.model),
-        "encoder_bytes": _BYTES_PER_PARAMETER * parameters,
+        "parameters": encoder.num_parameters(),
+        "published": pruned.encoder.model.num_parameters(),
+        "encoder_bytes": _BYTES_PER_PARAMETER * encoder.num_parameters(),
         "difference": compared.largest,
         "n_compared": compared.n_examples,
         **score,
@@ -160,15 +159,9 @@ def _opened(pruned: Pruned, folder: Path, form: str, threads: int) -> Model:
 
 
 def _times(pruned: Pruned, folder: Path, form: Form) -> pd.DataFrame:
-    masked, sparse = (
-        Classifier(encoder, pruned.model.head).eval() for encoder in (masked_encoder(pruned), sparse_encoder(pruned))
-    )
-    models = {
-        Form(MASKED): lambda threads: masked,
-        form: lambda threads: _opened(pruned, folder, form.form, threads),
-        Form(CSR): lambda threads: sparse,
-    }
-    return time_forms(models, pruned, seconds=0.0)
+    masked, sparse = ((known, torch_form(pruned, known)) for known in (Form(MASKED), Form(CSR)))
+    own = (form, lambda threads: _opened(pruned, folder, form.form, threads))
+    return time_forms(dict([masked, own, sparse]), pruned, seconds=0.0)
 
 
 def _sentences(facts: Mapping[str, Any]) -> list[str]:

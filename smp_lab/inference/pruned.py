@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from smp_lab.config import RunConfig
@@ -187,12 +187,9 @@ def scores_of(split: DevelopmentSplit, tokenizer: PreTrainedTokenizerBase, model
         {name: column[start : start + BATCH_SIZE] for name, column in columns.items()}
         for start in range(0, n, BATCH_SIZE)
     )
-    scores = [model(**tokenizer.pad(batch, return_tensors="pt")) for batch in batches]
-    if scores[0].dim() > 2:
-        # Of tokens: the batches are of several lengths.
-        longest = max(each.shape[1] for each in scores)
-        scores = [pad(each, (0, 0, 0, longest - each.shape[1]), value=PADDING_SCORE) for each in scores]
-    return torch.cat(scores).numpy()
+    scores = [each for batch in batches for each in model(**tokenizer.pad(batch, return_tensors="pt"))]
+    # Of tokens there are as many as in the longest text of a batch.
+    return pad_sequence(scores, batch_first=True, padding_value=PADDING_SCORE).numpy()
 
 
 def answer_from(config: RunConfig, scores: Tensor, target: Target, names: Sequence[str], n_tokens: int) -> Answer:

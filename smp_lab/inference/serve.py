@@ -14,6 +14,7 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Models:
     def __init__(self) -> None:
         self._encoder: Encoder | None = None
         self._masks: OrderedDict[tuple[str, str], Pruned] = OrderedDict()
-        self._dense: OrderedDict[str, FineTuned] = OrderedDict()
+        self._fine_tuned = lru_cache(_MOST_DENSE)(self._load_fine_tuned)
 
     def answers(self, masks: Sequence[tuple[str, str]], texts: Sequence[str]) -> dict[str, Any]:
         """What masks say of one example.
@@ -72,7 +73,7 @@ class Models:
                 if (sentence := sentence_of(error)) is None:
                     raise
                 said.append(sentence)
-        n_parameters = sum(p.numel() for p in self._encoder.model.parameters()) if self._encoder else 0
+        n_parameters = self._encoder.model.num_parameters() if self._encoder else 0
         return {"answers": said, "encoder_bytes": 4 * n_parameters}
 
     def outcomes(
@@ -134,20 +135,14 @@ class Models:
         if self._encoder is None or self._encoder.files.sha256 != run.config.base_model_sha256:
             # Another one takes its place: one is in memory at a time.
             self._masks.clear()
-            self._dense.clear()
+            self._fine_tuned.cache_clear()
             self._encoder = None
             self._encoder = load_encoder(find_encoder(run.config.base_model))
         return self._encoder
 
-    def _fine_tuned(self, folder: str) -> FineTuned:
-        found = self._dense.pop(folder, None)
-        if found is None:
-            run = load_run(Path(folder))
-            found = FineTuned(run, self._encoder_of(run))
-        self._dense[folder] = found
-        while len(self._dense) > _MOST_DENSE:
-            self._dense.popitem(last=False)
-        return found
+    def _load_fine_tuned(self, folder: str) -> FineTuned:
+        run = load_run(Path(folder))
+        return FineTuned(run, self._encoder_of(run))
 
     def _pruned(self, folder: str, kind: str) -> Pruned:
         found = self._masks.pop((folder, kind), None)

@@ -119,23 +119,24 @@ def time_mask(
         return there
     MEASUREMENTS.require_writable(runs)
     began, code = time.monotonic(), code_version()
-    head = pruned.model.head
-    models: dict[Form, Callable[[int], Model]] = {}
+    models = {form: torch_form(pruned, form) for form in forms if form.form != ONNX}
     with TemporaryDirectory() as folder:
-        for form in forms:
-            if form.form == ONNX:
-                file = export(pruned, Path(folder) / ONNX, ONNX) / MODEL_FILE[ONNX]
-                models[form] = lambda threads, file=file: onnx_session(file, threads)
-                continue
-            if form.form == COMPACT:
-                encoder = compact_encoder(pruned.with_masks(cut_rows(pruned.masks, form.cut)))
-            else:
-                encoder = masked_encoder(pruned) if form.form == MASKED else sparse_encoder(pruned)
-            model = Classifier(encoder, head).eval()
-            models[form] = lambda threads, model=model: model
+        if Form(ONNX) in forms:
+            file = export(pruned, Path(folder) / ONNX, ONNX) / MODEL_FILE[ONNX]
+            models[Form(ONNX)] = lambda threads: onnx_session(file, threads)
         table = time_forms(models, pruned, threads=threads, seconds=seconds)
     provenance = with_onnx_version(made_here(time.monotonic() - began, command, code))
     return save_measurement(runs, settings=settings, provenance=provenance, table=table)
+
+
+def torch_form(pruned: Pruned, form: Form) -> Callable[[int], Model]:
+    """What opens a form of torch alone, as `time_forms` takes it."""
+    if form.form == COMPACT:
+        encoder = compact_encoder(pruned.with_masks(cut_rows(pruned.masks, form.cut)))
+    else:
+        encoder = masked_encoder(pruned) if form.form == MASKED else sparse_encoder(pruned)
+    model = Classifier(encoder, pruned.model.head).eval()
+    return lambda threads: model
 
 
 def with_onnx_version(provenance: Mapping[str, Any]) -> dict[str, Any]:

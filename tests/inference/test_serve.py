@@ -85,7 +85,7 @@ def test_fine_tuned_weights_are_asked_and_bounded(models, monkeypatch):
     monkeypatch.setattr(serve, "FineTuned", Dense)
     result = asked(models, call="answers", masks=[[name, "dense"] for name in "abc"], texts=[TEXT])["result"]
     assert result["answers"] == [asdict(answer)] * 3
-    assert list(models._dense) == ["b", "c"]
+    assert models._fine_tuned.cache_info().currsize == 2
 
 
 def test_what_was_wrong_is_a_sentence_and_a_defect_does_not_tell_the_text(models):
