@@ -11,11 +11,11 @@ import json
 import logging
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,6 @@ from smp_lab.training.encoders import LOCAL
 from smp_lab.training.kinds import trained_kind
 
 ONNX_OPSET = 20
-REPORT_FILE = "report.json"
 MODEL_FILE = {"compact": "model.pt2", "onnx": "model.onnx"}
 
 
@@ -240,15 +239,15 @@ FORMS: Mapping[str, Form] = {
 }
 
 
-def export(
-    pruned: Pruned,
-    folder: Path,
-    form: str,
-    report: Callable[[Path], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
-    *,
-    cut: int = 0,
-) -> Path:
-    """Write a pruned model whole or not at all.
+def export(pruned: Pruned, folder: Path, form: str, *, cut: int = 0) -> Path:
+    """Write a pruned model whole or not at all; see `exported`."""
+    with exported(pruned, folder, form, cut=cut):
+        return folder
+
+
+@contextmanager
+def exported(pruned: Pruned, folder: Path, form: str, *, cut: int = 0) -> Iterator[tuple[Path, list[str]]]:
+    """Write a pruned model whole or not at all, with what is made of it before it gets its name.
 
     Parameters
     ----------
@@ -258,11 +257,13 @@ def export(
         Is made; must not be there.
     form
         One of `FORMS`.
-    report
-        From the folder that was written to the facts of its report.json, and lines of its README.md that say them;
-        None writes no report.json.
     cut
         Rows with fewer kept weights than this were emptied before, which its README.md says.
+
+    Yields
+    ------
+    tuple
+        The folder under another name, and a list for more lines of its README.md.
 
     Raises
     ------
@@ -288,9 +289,8 @@ def export(
         usage = FORMS[form].write(pruned, scratch)
         if FORMS[form].has_tokenizer:
             pruned.encoder.tokenizer.save_pretrained(scratch)
-        facts, lines = report(scratch) if report else ({}, ())
-        if facts:
-            (scratch / REPORT_FILE).write_text(json.dumps(facts, indent=1, allow_nan=False))
+        lines: list[str] = []
+        yield scratch, lines
         (scratch / "README.md").write_text(_card(pruned, form, usage, lines, cut))
         scratch.rename(folder)
     except (OSError, SafetensorError) as error:
@@ -299,7 +299,6 @@ def export(
         ) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return folder
 
 
 def _card(pruned: Pruned, form: str, usage: str, lines: Sequence[str], cut: int) -> str:

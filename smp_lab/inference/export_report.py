@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from smp_lab.errors import RunWriteError
-from smp_lab.inference.export import FORMS, MODEL_FILE, compact_encoder, export
+from smp_lab.inference.export import FORMS, MODEL_FILE, compact_encoder, exported
 from smp_lab.inference.pruned import Model, Pruned
 from smp_lab.inference.scoring import predict, score_table
 from smp_lab.inference.timing import (
@@ -69,7 +70,7 @@ def export_with_report(
     mask, pruned
         The mask's record, and the classifier that is exported: with rows emptied where `cut` says so.
     folder, form
-        As in `export`.
+        As in `exported`.
     runs
         Folder that gets the measurements of a form that is a whole model.
     command
@@ -87,30 +88,26 @@ def export_with_report(
     Raises
     ------
     SmpLabError
-        As `export`.
+        As `exported`.
     """
     began, code = time.monotonic(), code_version()
-    named, tables, said = Form(form, cut), {}, []
-    provenance: dict[str, Any] = {}
-
-    def report(written: Path) -> tuple[Mapping[str, Any], list[str]]:
+    named, is_model = Form(form, cut), FORMS[form].open is not None
+    with exported(pruned, folder, form, cut=cut) as (written, said):
         facts: dict[str, Any] = {**named._asdict(), "folder_bytes": _folder_bytes(written)}
         said.append(f"{facts['folder_bytes']:,} bytes of files.")
-        if FORMS[form].open is not None:
+        if is_model:
             with torch.inference_mode():
                 facts |= _of_model(pruned, written, named, data)
-            tables[FORM] = pd.DataFrame([facts])[list(KINDS[FORM])]
-            tables["times"] = _times(pruned, written, named)
-            facts["times"] = tables["times"].to_dict("records")
-            said.extend(_sentences(facts))
-        provenance.update(with_onnx_version(made_here(time.monotonic() - began, command, code)))
+            times = _times(pruned, written, named)
+            facts["times"] = times.to_dict("records")
+            said += _sentences(facts)
+        provenance = with_onnx_version(made_here(time.monotonic() - began, command, code))
         if data is not None:
             provenance["data_source"] = data.source
         known = {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in facts.items()}
-        return {**known, "provenance": provenance}, said
-
-    export(pruned, folder, form, report, cut=cut)
-    if not tables:
+        content = json.dumps({**known, "provenance": provenance}, indent=1, allow_nan=False)
+        (written / "report.json").write_text(content)
+    if not is_model:
         return said
     of_time = time_settings(mask, pruned, [Form(MASKED), named, Form(CSR)])
     of_form = replace(
@@ -120,8 +117,9 @@ def export_with_report(
         options={**named._asdict(), "torch": torch.__version__},
     )
     try:
-        save_measurement(runs, settings=of_form, provenance=provenance, table=tables[FORM])
-        save_measurement(runs, settings=of_time, provenance=provenance, table=tables["times"])
+        table = pd.DataFrame([facts])[list(KINDS[FORM])]
+        save_measurement(runs, settings=of_form, provenance=provenance, table=table)
+        save_measurement(runs, settings=of_time, provenance=provenance, table=times)
     except RunWriteError as error:
         said.append(f"The report lies in the folder alone: {error}")
     return said
