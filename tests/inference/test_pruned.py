@@ -5,25 +5,32 @@ import pandas as pd
 import pytest
 
 from smp_lab.errors import ConfigError, EncoderError, TrainingError
-from smp_lab.inference.export import export
+from smp_lab.inference.export import Classifier, compact_encoder, export
 from smp_lab.inference.pruned import Pruned
 from smp_lab.inference.scoring import predict, score_table
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.run import train
 
 
-@pytest.mark.parametrize("task", ["rte", "stsb"])
-def test_a_mask_answers_as_its_run_did(prepared, tmp_path, task):
+@pytest.mark.parametrize("task", ["mrpc", "stsb"])
+def test_a_mask_answers_and_scores_as_its_run_did(prepared, tmp_path, task):
     made = prepared(task=task, epochs=1)
     record = train(made, tmp_path, command="smp-lab train")
     pruned = Pruned.load(record, encoder=load_encoder(made.files))
+    said = predict(pruned, made.data)
+    assert (said["prediction"] - record.predictions["prediction"]).abs().max() < 1e-4
+    table = score_table(said, made.data).set_index("metric")
+    assert table["value"].to_dict() == pytest.approx(dict(record.results["metrics"]), abs=1e-4)
+    assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
+    smaller = Classifier(compact_encoder(pruned), pruned.model.head)
+    assert (predict(pruned, made.data, smaller)["prediction"] - said["prediction"]).abs().max() < 1e-4
     ((_, split),) = made.data.task.splits
     answers = [pruned(*texts) for texts in zip(*made.data.development[split].texts, strict=True)]
     np.testing.assert_allclose([answer.prediction for answer in answers], record.predictions["prediction"], rtol=1e-5)
     for answer in answers:
         assert sum(answer.probabilities.values()) == pytest.approx(1)
         assert list(answer.probabilities) == list(record.config.label_words)
-        assert answer.label == (made.data.task.classes[int(answer.prediction)] if task == "rte" else None)
+        assert answer.label == (made.data.task.classes[int(answer.prediction)] if task == "mrpc" else None)
 
 
 def test_a_question_is_answered_from_all_of_a_text(prepared, tmp_path):
