@@ -180,9 +180,8 @@ class RunSettings:
     )
     method: str = setting("How the mask is made.")
     remaining: float | None = setting(
+        # Its bounds go with its method: see `RunConfig`.
         "Share of the encoder's prunable weights that is KEPT, in (0, 1].",
-        above=0,
-        highest=1,
         unit="of the encoder's prunable weights",
     )
     seed: int = setting(

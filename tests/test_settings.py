@@ -31,6 +31,17 @@ def test_a_setting_that_not_all_methods_look_at_has_a_value_for_the_others() -> 
             setting.check_range(setting.coerced(setting.neutral))
 
 
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_what_is_out_of_bounds_or_no_choice_is_refused(setting) -> None:
+    outside = [bound for bound in (setting.above, setting.below) if bound is not None]
+    outside += [setting.lowest - 1] if setting.lowest is not None else []
+    outside += [setting.highest + 1] if setting.highest is not None else []
+    assert outside or setting.type not in (int, float) or setting.name == "remaining"
+    for value in [*outside, *(["other"] if setting.choices else [])]:
+        with pytest.raises(ConfigError, match=setting.name):
+            setting.check_range(value)
+
+
 def test_a_setting_of_one_kind_of_task_is_for_no_other() -> None:
     magnitude = METHODS["magnitude"]
     assert SETTINGS["regression_head"].used_by(magnitude, TASKS["stsb"])
