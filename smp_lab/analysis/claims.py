@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,21 +16,23 @@ from smp_lab.tasks import TASKS
 AGREES, DIFFERS, OPEN = "agrees", "differs", "cannot be told"
 # Of one setting that are compared in pairs; all of them count in its mean.
 MOST_SEEDS = 5
-COLUMNS = (
-    "claim",
-    "source",
-    "base_model",
-    "level",
-    "published",
-    "distilled",
-    "measured",
-    "tasks",
-    "n_pairs",
-    "tasks_for",
-    "tasks_against",
-    "constant",
-    "verdict",
-)
+_SAME_DATA = ["task", "data_sha256"]
+# The columns of `claims_table`, with what they hold where nothing is known.
+_UNKNOWN: Mapping[Any, Any] = {
+    "claim": "",
+    "source": "",
+    "base_model": "",
+    "level": np.nan,
+    "published": np.nan,
+    "distilled": False,
+    "measured": np.nan,
+    "tasks": "",
+    "n_pairs": 0,
+    "tasks_for": 0,
+    "tasks_against": 0,
+    "constant": "",
+    "verdict": OPEN,
+}
 
 
 class Side(NamedTuple):
@@ -158,84 +159,65 @@ def claims_table(
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`: published and measured differences (first minus second, means over tasks, fractions; NaN
+        Columns of `_UNKNOWN`: published and measured differences (first minus second, means over tasks, fractions; NaN
         where there are none), whether the published one is of masks with a teacher, and the tasks in most of whose
         pairs a run says the same of every example; base_model is empty where nothing was measured.
     """
-    rows: list[tuple[Any, ...]] = []
+    rows = []
     for claim in CLAIMS:
         published = _published(claim, points, ablations)
         measured = [
-            _row(claim, encoder, level, first, second, compare, published.get(level, (np.nan, False)))
+            {"base_model": encoder, **row}
             for (encoder, _), of_encoder in by_encoder(runs)
-            for level, first, second in _sides(claim, of_encoder)
+            for row in _measured(claim, of_encoder, compare)
         ]
-        known = {row[COLUMNS.index("level")] for row in measured}
-        rows += measured + [
-            (claim.words, claim.source, "", level, *there, np.nan, "", 0, 0, 0, "", OPEN)
-            for level, there in published.items()
-            if level not in known
-        ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        known = {row["level"] for row in measured}
+        measured += [{"level": level} for level in published if level not in known]
+        said = {**_UNKNOWN, "claim": claim.words, "source": claim.source}
+        rows += [said | published.get(row["level"], {}) | row for row in measured]
+    return pd.DataFrame(rows, columns=list(_UNKNOWN))
 
 
-def _sides(claim: Claim, runs: pd.DataFrame) -> list[tuple[float, pd.DataFrame, pd.DataFrame]]:
-    """Levels from many weights to few, and the runs of both sides there, of the tasks and data that both have."""
-    runs = runs.assign(place=runs["task"] + " " + runs["data_sha256"])
+def _measured(claim: Claim, runs: pd.DataFrame, compare: Callable[[str, str], Comparison]) -> Iterator[dict[Any, Any]]:
+    """A row for each level at which an encoder's runs have both sides on the same data, from many weights to few."""
     first, second = (
         runs[(runs["method"] == side.method) & (runs["variant"] == side.variant)] for side in (OURS, claim.second)
     )
-    found = []
     for level in sorted(first["level"].dropna().unique(), reverse=True):
-        if claim.levels and level not in claim.levels:
-            continue
         here = first[first["level"] == level]
         there = second if claim.second.method == "dense" else second[second["level"] == level]
-        here, there = here[here["place"].isin(there["place"])], there[there["place"].isin(here["place"])]
-        if len(here):
-            found.append((float(level), here, there))
-    return found
-
-
-def _row(
-    claim: Claim,
-    encoder: str,
-    level: float,
-    first: pd.DataFrame,
-    second: pd.DataFrame,
-    compare: Callable[[str, str], Comparison],
-    published: tuple[float, bool],
-) -> tuple[Any, ...]:
-    tasks = [task for task in TASKS if task in set(first["task"])]
-    n_for = n_against = n_pairs = 0
-    constant = []
-    for task in tasks:
-        sides = (
-            table[table["task"] == task].sort_values("seed").groupby("data_sha256").head(MOST_SEEDS)
-            for table in (second, first)
-        )
-        pairs = product(*(zip(side["run_id"], side["data_sha256"], strict=True) for side in sides))
+        few = [side.sort_values("seed", kind="stable").groupby(_SAME_DATA).head(MOST_SEEDS) for side in (there, here)]
         # Of two copies of a task's data each has its own examples.
-        compared = [compare(a, b) for (a, data), (b, other) in pairs if data == other]
+        pairs = few[0].merge(few[1], on=_SAME_DATA)
+        if pairs.empty or (claim.levels and level not in claim.levels):
+            continue
+        compared = list(map(compare, pairs["run_id_x"], pairs["run_id_y"]))
         told = [each.difference if each.distinguishable else 0.0 for each in compared]
-        n_pairs += len(told)
-        if sum(each.constant for each in compared) > len(compared) / 2:
-            constant.append(task)
-        n_for += sum(difference > 0 for difference in told) > len(told) / 2
-        n_against += sum(difference < 0 for difference in told) > len(told) / 2
-    means = [table.groupby(["task", "data_sha256"])["value"].mean() for table in (first, second)]
-    difference = float((means[0] - means[1]).groupby("task").mean().mean())
-    if n_against == 0 and (n_for > 0 or (claim.at_least and difference >= 0)):
-        verdict = AGREES
-    else:
-        verdict = DIFFERS if n_against > 0 and n_for == 0 else OPEN
-    return (
-        *(claim.words, claim.source, encoder, level, *published, difference, ", ".join(tasks)),
-        *(n_pairs, n_for, n_against, ", ".join(constant), verdict),
-    )
+        found = pairs.assign(
+            higher=np.greater(told, 0), lower=np.less(told, 0), constant=[each.constant for each in compared]
+        )
+        # Of each task, whether it holds for more than half of the pairs.
+        most = found.groupby("task")[["higher", "lower", "constant"]].mean() > 0.5
+        n_for, n_against = int(most["higher"].sum()), int(most["lower"].sum())
+        means = [side.groupby(_SAME_DATA)["value"].mean() for side in (here, there)]
+        difference = float((means[0] - means[1]).groupby("task").mean().mean())
+        if n_against == 0 and (n_for > 0 or (claim.at_least and difference >= 0)):
+            verdict = AGREES
+        else:
+            verdict = DIFFERS if n_against > 0 and n_for == 0 else OPEN
+        yield {
+            "level": level,
+            "measured": difference,
+            "tasks": ", ".join(task for task in TASKS if task in most.index),
+            "n_pairs": len(pairs),
+            "tasks_for": n_for,
+            "tasks_against": n_against,
+            "constant": ", ".join(task for task in TASKS if most["constant"].get(task)),
+            "verdict": verdict,
+        }
 
 
-def _published(claim: Claim, points: pd.DataFrame, ablations: pd.DataFrame) -> dict[float, tuple[float, bool]]:
+def _published(claim: Claim, points: pd.DataFrame, ablations: pd.DataFrame) -> dict[Any, dict[Any, Any]]:
     """Level -> the published difference, mean over the tasks' main metrics, and whether it is of masks with a teacher.
 
     As the measured runs, they are without one where such were published. What did not converge has no part in it.
@@ -256,9 +238,8 @@ def _published(claim: Claim, points: pd.DataFrame, ablations: pd.DataFrame) -> d
     if claim.levels:
         both = both[both["remaining"].isin(claim.levels)]
     both = both[both["distilled"] == both.groupby("remaining")["distilled"].transform("min")]
-    found = both.groupby("remaining").agg(difference=("difference", "mean"), distilled=("distilled", "first"))
-    rows = found.sort_index(ascending=False).reset_index().to_numpy().tolist()
-    return {float(level): (float(difference), bool(distilled)) for level, difference, distilled in rows}
+    found = both.groupby("remaining").agg(published=("difference", "mean"), distilled=("distilled", "first"))
+    return found.sort_index(ascending=False).to_dict("index")
 
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
