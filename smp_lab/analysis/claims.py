@@ -41,6 +41,10 @@ class Side(NamedTuple):
     method: str
     variant: str = ""
 
+    def of(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """Those among rows of `run_table`."""
+        return runs[(runs["method"] == self.method) & (runs["variant"] == self.variant)]
+
 
 OURS = Side("smp_s")
 # Variants of methods that the paper's tables hold in place of the usual ones.
@@ -180,9 +184,7 @@ def claims_table(
 
 def _measured(claim: Claim, runs: pd.DataFrame, compare: Callable[[str, str], Comparison]) -> Iterator[dict[Any, Any]]:
     """A row for each level at which an encoder's runs have both sides on the same data, from many weights to few."""
-    first, second = (
-        runs[(runs["method"] == side.method) & (runs["variant"] == side.variant)] for side in (OURS, claim.second)
-    )
+    first, second = OURS.of(runs), claim.second.of(runs)
     for level in sorted(first["level"].dropna().unique(), reverse=True):
         here = first[first["level"] == level]
         there = second if claim.second.method == "dense" else second[second["level"] == level]

@@ -51,8 +51,8 @@ def _of_encoder(usual: pd.DataFrame) -> pd.DataFrame:
     usual = usual[usual["task"].isin(tasks)]
     usual = usual.assign(base_model=usual["base_model"].map(without_tags))
     place = ["method", "level"]
-    means = _whole(over_seeds(usual), place, tasks)
-    seeds = _whole(usual, [*place, "seed"], tasks).groupby([*place, "seed"], as_index=False)["value"].mean()
+    means = every_task_once(over_seeds(usual), place, tasks)
+    seeds = every_task_once(usual, [*place, "seed"], tasks).groupby([*place, "seed"], as_index=False)["value"].mean()
     table = means.groupby([*place, *ENCODER], as_index=False)[["remaining", "mean"]].mean()
     spread = seeds.groupby(place, as_index=False).agg(
         lowest=("value", "min"), highest=("value", "max"), n_seeds=("seed", "size")
@@ -84,10 +84,19 @@ def common_tasks(usual: pd.DataFrame) -> frozenset[str]:
     return max(choices, key=lambda tasks: (len(tasks) * sum(tasks <= others for others in levels), len(tasks)))
 
 
-def _whole(table: pd.DataFrame, place: list[str], tasks: frozenset[str]) -> pd.DataFrame:
-    """The rows of places that have every task once; two copies of a task's data would count twice."""
+def every_task_once(table: pd.DataFrame, place: list[str], tasks: frozenset[str]) -> pd.DataFrame:
+    """Rows of these tasks at places that have each of them once; two copies of a task's data would count twice."""
+    table = table[table["task"].isin(tasks)]
     here = table.groupby(place)["task"]
     return table[(here.transform("nunique") == len(tasks)) & (here.transform("size") == len(tasks))]
+
+
+def mean_over(table: pd.DataFrame) -> str:
+    """What the means of `over_tasks`, of one encoder, are called in the head of a column."""
+    if table.empty:
+        return "mean over tasks"
+    n_tasks = int(table["n_tasks"].iloc[0])
+    return f"mean over {n_tasks} task{'s' * (n_tasks > 1)}"
 
 
 def answer(table: pd.DataFrame) -> str:

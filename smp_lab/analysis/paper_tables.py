@@ -6,16 +6,17 @@ Runs are rows of `run_table.run_table`. A dash stands where there is nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from smp_lab.analysis.claims import AS_PUBLISHED, CLAIMS, OURS, Side
 from smp_lab.analysis.labels import method_name
-from smp_lab.analysis.overview import over_tasks
+from smp_lab.analysis.overview import mean_over, over_tasks
 from smp_lab.analysis.replicates import over_seeds
 from smp_lab.analysis.run_table import by_encoder
+from smp_lab.analysis.summary import side_by_side
 from smp_lab.methods import METHODS
 from smp_lab.metrics import METRICS
 from smp_lab.tasks import TASKS
@@ -24,7 +25,8 @@ from smp_lab.tasks.kinds import SPAN
 # A run that differs from the usual ones in having a teacher.
 _TAUGHT = r"teacher [^,]*"
 # What of Table 2 is measured: fine-tuning, and masks that keep half of the weights or more.
-_OF_TABLE_2 = {"dense": (1.0,), "smp_s": (0.8, 0.5)}
+_OF_TABLE_2 = ((Side("dense"), 1.0), (OURS, 0.8), (OURS, 0.5))
+_COUNTS = ["new_parameters", "trainable_parameters"]
 _OF_ABLATIONS: Mapping[str, Side] = {
     name: side
     for claim in CLAIMS
@@ -56,60 +58,32 @@ def table_1(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     own = runs.assign(distilled=distilled, remaining=runs["level"].fillna(runs["remaining"]))
     own = own[distilled | (runs["variant"] == runs["method"].map(AS_PUBLISHED).fillna(""))]
     place = ["method", "distilled", "remaining"]
-    published = table[[*place, "new_parameters", "trainable_parameters"]].drop_duplicates()
+    by_metric = table.assign(metric=table["metric"].map(lambda name: METRICS[name].title)).groupby("task", sort=False)
+    heads = {str(task): f"{TASKS[str(task)].title} {' / '.join(each.unique())}" for task, each in by_metric["metric"]}
+    published = table.pivot_table(index=place, columns="task", values="value", aggfunc=_values).rename(columns=heads)
+    scores = [published[list(heads.values())]]
+    counts = [
+        table.groupby(place)[_COUNTS].first().set_axis(["new parameters, published", "trained, published"], axis=1)
+    ]
     whole = over_tasks(runs)
-    encoders = [(name, digest, whole[whole["base_model_sha256"] == digest]) for (name, digest), _ in by_encoder(own)]
+    for (name, digest), ours in by_encoder(own):
+        means = whole[whole["base_model_sha256"] == digest]
+        mean = {(row["method"], False, row["level"]): _values([row["mean"]]) for row in means.to_dict("records")}
+        by_task = {key: _by_task(part) for key, part in ours.groupby(place)}
+        scores.append(pd.DataFrame({f"by task, {name}": by_task, f"{mean_over(means)}, {name}": mean}, dtype="str"))
+        of_runs = ours.groupby(place)[_COUNTS].mean().map(lambda n: f"{n / 1e6:.2f}M")
+        counts.append(of_runs.set_axis([f"new parameters, {name}", f"trained, {name}"], axis=1))
+    order = pd.concat([table[place], own[place]]).drop_duplicates()
+    order = order.sort_values(["remaining", "distilled"], ascending=False, kind="stable")
+    cells = pd.concat([*scores, *counts], axis=1).reindex(pd.MultiIndex.from_frame(order)).fillna("-")
     titles = dict(zip(table["method"], table["method_title"], strict=True))
-    tasks = list(dict.fromkeys(table["task"]))
-    every = pd.concat([published, own[place]]).drop_duplicates(place).fillna("-")
-    rows = []
-    for each in every.sort_values(["remaining", "distilled"], ascending=False, kind="stable").to_dict("records"):
-        here, ours = (part[(part[place] == pd.Series(each)[place]).all(axis=1)] for part in (table, own))
-        teacher = ", with a teacher" if each["distilled"] else ""
-        rows.append(
-            [
-                (method_name(each["method"]) if each["method"] in METHODS else titles[each["method"]]) + teacher,
-                _percent(each["remaining"]),
-                each["new_parameters"],
-                each["trainable_parameters"],
-                *(_values(here.loc[here["task"] == task, "value"]) for task in tasks),
-                *(
-                    cell
-                    for _, digest, means in encoders
-                    for cell in _measured(ours[ours["base_model_sha256"] == digest], means, each)
-                ),
-            ]
-        )
-    by_metric = table.assign(metric=table["metric"].map(lambda name: METRICS[name].title)).groupby("task")["metric"]
-    metrics = [f"{TASKS[task].title} {' / '.join(by_metric.get_group(task).unique())}" for task in tasks]
-    heads = [
-        f"{head}, {name}"
-        for name, _, means in encoders
-        for head in ("by task", _mean_over(means), "new parameters", "trained")
+    methods = [
+        (method_name(method) if method in METHODS else titles[method]) + ", with a teacher" * distilled
+        for method, distilled, _ in cells.index
     ]
-    first = ["method", "remaining %", "new parameters, published", "trained, published", *metrics]
-    cells = pd.DataFrame(rows, columns=[*first, *heads])
-    # Scores first, side by side.
-    return cells[sorted(cells, key=lambda head: str(head).startswith(("new parameters", "trained")))]
-
-
-def _mean_over(means: pd.DataFrame) -> str:
-    n_tasks = int(means["n_tasks"].max()) if len(means) else 0
-    return f"mean over {n_tasks} task{'s' * (n_tasks > 1)}" if n_tasks else "mean over tasks"
-
-
-def _measured(runs: pd.DataFrame, means: pd.DataFrame, place: Mapping[Hashable, Any]) -> list[str]:
-    whole = means[
-        (means["method"] == place["method"]) & (means["level"] == place["remaining"]) & (not place["distilled"])
-    ]
-    return [
-        _by_task(runs),
-        _values(whole["mean"]),
-        *(
-            f"{runs[name].mean() / 1e6:.2f}M" if len(runs) else "-"
-            for name in ("new_parameters", "trainable_parameters")
-        ),
-    ]
+    cells.insert(0, "method", methods)
+    cells.insert(1, "remaining %", order["remaining"].map(_percent).to_numpy())
+    return cells.reset_index(drop=True)
 
 
 def table_2(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -129,31 +103,19 @@ def table_2(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         with the standard deviation where there are several; published are five.
     """
     table = points[points["source"] == "table 2"]
-    tasks = list(dict.fromkeys(table["task"]))
-    places = table[["base_model", "method", "method_title", "remaining"]].drop_duplicates()
-    rows = []
-    for encoder, method, title, level in places.to_numpy().tolist():
-        here = table[
-            (table["base_model"] == encoder) & (table["method"] == method) & (table["remaining"] == level)
-        ].set_index("task")
-        cells = [_spread(here["value"][task], here["sd"][task], 2) for task in tasks]
-        rows.append(["published", encoder, title, _percent(level), *cells])
-    for (encoder, _), of_encoder in by_encoder(over_seeds(runs[runs["variant"] == ""])):
-        for method, levels in _OF_TABLE_2.items():
-            for level in levels:
-                here = of_encoder[(of_encoder["method"] == method) & (of_encoder["level"] == level)]
-                cells = [
-                    # Of two copies of a task's data each has its own value.
-                    "; ".join(
-                        _spread(row["mean"], row["sd"], 1) for row in here[here["task"] == task].to_dict("records")
-                    )
-                    for task in tasks
-                ]
-                if any(cells):
-                    row = ["measured", encoder, method_name(method), _percent(level)]
-                    rows.append([*row, *(cell or "-" for cell in cells)])
-    heads = [f"{TASKS[task].title} {METRICS[TASKS[task].main_metric].title}" for task in tasks]
-    return pd.DataFrame(rows, columns=["", "encoder", "method", "remaining %", *heads])
+    heads = {task: f"{TASKS[task].title} {METRICS[TASKS[task].main_metric].title}" for task in table["task"].unique()}
+    usual = over_seeds(runs[(runs["variant"] == "") & runs["task"].isin(heads)])
+    measured = [
+        side.of(ours[ours["level"] == level]).assign(of="measured", title=method_name(side.method), decimals=1)
+        for _, ours in by_encoder(usual)
+        for side, level in _OF_TABLE_2
+    ]
+    published = table.rename(columns={"value": "mean", "remaining": "level", "method_title": "title"})
+    both = pd.concat([published.assign(of="published", decimals=2), *measured])
+    cells = [_spread(*row) for row in both[["mean", "sd", "decimals"]].itertuples(index=False)]
+    both = both.assign(level=both["level"].map(_percent), head=both["task"].map(heads), cell=cells)
+    text = side_by_side(both, ["of", "base_model", "title", "level"], list(heads.values()))
+    return text.rename(columns={"of": "", "base_model": "encoder", "title": "method", "level": "remaining %"})
 
 
 def tables_3_to_5(ablations: pd.DataFrame, runs: pd.DataFrame, claims: pd.DataFrame) -> pd.DataFrame:
@@ -175,35 +137,25 @@ def tables_3_to_5(ablations: pd.DataFrame, runs: pd.DataFrame, claims: pd.DataFr
         task of the same part exchanged in SMP-S (where the method measures what remains, with it), and the verdict of
         the claim that what the paper chose is better.
     """
-    columns = ablations[["task", "metric"]].drop_duplicates().to_records(index=False).tolist()
-    encoders = by_encoder(runs)
-    rows = []
+    heads = [
+        f"{TASKS[task].title} {METRICS[metric].title}"
+        for task, metric in zip(ablations["task"], ablations["metric"], strict=True)
+    ]
+    cells = ["did not converge" if math.isnan(value) else _values([value]) for value in ablations["value"]]
     place = ["source", "variant", "remaining"]
-    for source, variant, level in ablations[place].drop_duplicates().to_numpy().tolist():
-        here = ablations[(ablations["variant"] == variant) & (ablations["remaining"] == level)]
-        side = _OF_ABLATIONS[variant]
-        ours = runs[(runs["method"] == side.method) & (runs["variant"] == side.variant)]
-        ours = ours[ours["level"].isna() | (ours["level"] == level)]
-        words = {claim.words for claim in CLAIMS if claim.published and claim.published[1] == variant}
-        about = claims[claims["claim"].isin(words) & (claims["level"] == level) & (claims["n_pairs"] > 0)]
-        verdicts = dict(zip(about["base_model"], about["verdict"], strict=True))
-        values = here.set_index(["task", "metric"])["value"]
-        rows.append(
-            [
-                source,
-                variant,
-                _percent(level),
-                *("did not converge" if math.isnan(values[each]) else _values([values[each]]) for each in columns),
-                *(
-                    cell
-                    for (name, digest), _ in encoders
-                    for cell in (_by_task(ours[ours["base_model_sha256"] == digest]), verdicts.get(name, "-"))
-                ),
-            ]
-        )
-    published = [f"{TASKS[task].title} {METRICS[metric].title}" for task, metric in columns]
-    heads = [f"{head}, {name}" for (name, _), _ in encoders for head in ("by task", "verdict")]
-    table = pd.DataFrame(rows, columns=["source", "variant", "remaining %", *published, *heads])
+    table = side_by_side(ablations.assign(head=heads, cell=cells), place, list(dict.fromkeys(heads)))
+    variants = {claim.words: claim.published[1] for claim in CLAIMS if claim.published}
+    compared = claims[claims["n_pairs"] > 0]
+    about = zip(compared["base_model"], compared["claim"].map(variants), compared["level"], strict=True)
+    verdicts = dict(zip(about, compared["verdict"], strict=True))
+    rows = list(zip(table["variant"], table["remaining"], strict=True))
+    for (name, _), ours in by_encoder(runs):
+        table[f"by task, {name}"] = [
+            _by_task(_OF_ABLATIONS[variant].of(ours[ours["level"].isna() | (ours["level"] == level)]))
+            for variant, level in rows
+        ]
+        table[f"verdict, {name}"] = [verdicts.get((name, *row), "-") for row in rows]
+    table = table.assign(remaining=table["remaining"].map(_percent)).rename(columns={"remaining": "remaining %"})
     return table.loc[:, (table != "-").any()]
 
 

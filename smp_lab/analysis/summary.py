@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from smp_lab.analysis.labels import method_name
-from smp_lab.analysis.overview import common_tasks
+from smp_lab.analysis.overview import common_tasks, every_task_once, mean_over
 from smp_lab.analysis.replicates import over_seeds
 from smp_lab.analysis.run_table import by_encoder
 from smp_lab.methods import METHODS, NONE
@@ -74,42 +74,35 @@ def summary_cells(summary: pd.DataFrame) -> pd.DataFrame:
         their range and number follow. The last column is the mean over `overview.common_tasks` of the encoder, where
         none of them is missing. Where the method measures the remaining fraction, it stands in each cell.
     """
-    columns = summary[["task", "metric", "n_examples"]].drop_duplicates()
-    columns = columns.loc[columns["task"].map(list(TASKS).index).sort_values(kind="stable").index]
-    usual = summary[summary["variant"] == ""]
-    common: dict[Hashable, frozenset[str]] = {
-        encoder: common_tasks(usual[usual["base_model"] == encoder]) for encoder in summary["base_model"].unique()
-    }
-    table = []
-    levels = summary.assign(level=summary["level"].fillna(-1))
-    rows = levels.groupby(["base_model", "method", "variant", "level"], sort=False)
-    for (encoder, method, variant, _), row in rows:
-        level = float(row["level"].iloc[0])
-        # Two settings that differ in what no variant names, such as altered data, share a cell.
-        cells = [
-            "; ".join(
-                _cell(entry, with_level=level < 0)
-                for entry in row.to_dict("records")
-                if tuple(entry[name] for name in columns) == place
-            )
-            for place in columns.itertuples(index=False, name=None)
-        ]
-        counted = row[row["task"].isin(common[encoder])]
-        whole = len(counted) == counted["task"].nunique() == len(common[encoder]) > 0
-        table.append(
-            [
-                encoder,
-                " · ".join(filter(None, (method_name(str(method)), str(variant)))),
-                f"{100 * level:g}" if level >= 0 else "measured",
-                *(cell or "-" for cell in cells),
-                f"{100 * counted['mean'].mean():.1f} over {len(counted)}" if whole else "-",
-            ]
-        )
-    heads = [
-        f"{TASKS[task].title} {METRICS[metric].title}, n {n}" for task, metric, n in columns.itertuples(index=False)
-    ]
-    text = pd.DataFrame(table, columns=["encoder", "method", "remaining %", *heads, "mean over tasks"])
-    return text if len(common) > 1 else text.drop(columns="encoder")
+    facts = summary[["task", "metric", "n_examples"]].itertuples(index=False)
+    names = zip(summary["method"].map(method_name), summary["variant"], strict=True)
+    table = summary.assign(
+        name=[" · ".join(filter(None, parts)) for parts in names],
+        at=["measured" if math.isnan(level) else f"{100 * level:g}" for level in summary["level"]],
+        head=[f"{TASKS[task].title} {METRICS[metric].title}, n {n}" for task, metric, n in facts],
+        cell=[_cell(entry) for entry in summary.to_dict("records")],
+    )
+    place = ["base_model", "name", "at"]
+    counted = pd.concat(
+        every_task_once(part, place, common_tasks(part[part["variant"] == ""]))
+        for _, part in table.groupby("base_model")
+    )
+    means = counted.groupby(place)["mean"].agg(lambda values: f"{100 * values.mean():.1f} over {len(values)}")
+    every = pd.concat([table, means.to_frame("cell").reset_index().assign(head="mean over tasks")])
+    by_task = table.sort_values("task", key=lambda tasks: tasks.map(list(TASKS).index), kind="stable")
+    text = side_by_side(every, place, [*by_task["head"].unique(), "mean over tasks"])
+    text = text.rename(columns={"base_model": "encoder", "name": "method", "at": "remaining %"})
+    return text if len(set(text["encoder"])) > 1 else text.drop(columns="encoder")
+
+
+def side_by_side(table: pd.DataFrame, place: Sequence[str], heads: Sequence[str]) -> pd.DataFrame:
+    """A row per place, in order of appearance, with the text (column cell) of each head (column head).
+
+    Two settings that differ in what no variant names, such as altered data, share a cell. Without a text stands a dash.
+    """
+    rows = pd.MultiIndex.from_frame(table[list(place)].drop_duplicates())
+    cells = table.pivot_table(index=list(place), columns="head", values="cell", aggfunc="; ".join, fill_value="-")
+    return cells.reindex(index=rows, columns=list(heads), fill_value="-").reset_index().rename_axis(columns=None)
 
 
 def means_cells(table: pd.DataFrame) -> pd.DataFrame:
@@ -125,9 +118,7 @@ def means_cells(table: pd.DataFrame) -> pd.DataFrame:
     )
     if len(by_encoder(table)) > 1:
         return text
-    n_tasks = int(table["n_tasks"].iloc[0])
-    head = f"mean over {n_tasks} task{'s' * (n_tasks > 1)}"
-    return text.drop(columns=["encoder", "tasks"]).rename(columns={"mean": head})
+    return text.drop(columns=["encoder", "tasks"]).rename(columns={"mean": mean_over(table)})
 
 
 def as_markdown(cells: pd.DataFrame) -> str:
@@ -150,24 +141,15 @@ _ESCAPED = str.maketrans(
 
 def as_latex(cells: pd.DataFrame, caption: str) -> str:
     """A table of text in LaTeX, for the package booktabs."""
-    rows = [" & ".join(cell.translate(_ESCAPED) for cell in row) + r" \\" for row in cells.to_numpy().tolist()]
-    head = " & ".join(str(column).translate(_ESCAPED) for column in cells) + r" \\"
+    table = cells.map(_escaped).rename(columns=_escaped).style.hide(axis="index")
     shape = "l" + "r" * (cells.shape[1] - 1)
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{caption.translate(_ESCAPED)}}}",
-            rf"\begin{{tabular}}{{{shape}}}",
-            r"\toprule",
-            head,
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
-    )
+    return table.to_latex(
+        column_format=shape, position_float="centering", hrules=True, caption=_escaped(caption)
+    ).removesuffix("\n")
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPED)
 
 
 def caption(runs: pd.DataFrame) -> str:
@@ -205,10 +187,9 @@ def fingerprints(runs: pd.DataFrame) -> str:
     )
 
 
-def _cell(entry: Mapping[Any, Any], *, with_level: bool) -> str:
-    text = f"{100 * entry['mean']:.1f} ± {100 * entry['sampling']:.1f}"
-    text += _over_seeds(entry)
-    return f"{text} at {100 * entry['remaining']:.1f} %" if with_level else text
+def _cell(entry: Mapping[Any, Any]) -> str:
+    text = f"{100 * entry['mean']:.1f} ± {100 * entry['sampling']:.1f}{_over_seeds(entry)}"
+    return f"{text} at {100 * entry['remaining']:.1f} %" if math.isnan(entry["level"]) else text
 
 
 def _over_seeds(entry: Mapping[Any, Any]) -> str:
