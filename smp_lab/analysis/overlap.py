@@ -18,9 +18,10 @@ import pandas as pd
 
 from smp_lab.analysis.clustering import Clustering, average_linkage
 from smp_lab.analysis.run_table import Mask
+from smp_lab.analysis.sparsity import matrix_table
 from smp_lab.errors import MaskFormatError
-from smp_lab.layout import HEAD_TYPES, EncoderLayout
-from smp_lab.masks import ByteArray, CountArray, MaskSet
+from smp_lab.layout import HEAD_TYPES, EncoderLayout, MatrixId
+from smp_lab.masks import CountArray, MaskSet
 
 WordArray = npt.NDArray[np.uint64]
 FloatArray = npt.NDArray[np.float64]
@@ -354,24 +355,14 @@ def pairwise_overlap(
         If there are fewer than two runs, or two differ in layout.
     """
     layout = _common_layout(masks_by_run)
-    runs, matrices = np.array(list(masks_by_run)), layout.matrices
+    runs, matrices = np.array(list(masks_by_run)), matrix_table(layout)
     a, b = np.triu_indices(len(runs), k=1)
-    shared = np.stack([_shared_counts(_words(masks_by_run, place)) for place in range(len(matrices))], axis=-1)
+    shared = np.stack([_shared_counts(_words(masks_by_run, matrix)) for matrix in layout.matrices], axis=-1)
     kept = np.einsum("iim->im", shared)
     sizes = _size_terms([(magnitudes_by_run or {}).get(run) for run in runs], len(matrices), a, b)
-    return pd.DataFrame(
-        {
-            "run_a": np.repeat(runs[a], len(matrices)),
-            "run_b": np.repeat(runs[b], len(matrices)),
-            "layer": np.tile([matrix.layer for matrix in matrices], len(a)),
-            "matrix_type": np.tile([matrix.matrix_type for matrix in matrices], len(a)),
-            "n_a": kept[a].ravel(),
-            "n_b": kept[b].ravel(),
-            "n_both": shared[a, b].ravel(),
-            "n_weights": np.tile([layout.size(matrix.matrix_type) for matrix in matrices], len(a)),
-            **{name: values.ravel() for name, values in sizes.items()},
-        }
-    )
+    counts = {"n_a": kept[a], "n_b": kept[b], "n_both": shared[a, b], **sizes}
+    pairs = pd.DataFrame({"run_a": runs[a], "run_b": runs[b]}).merge(matrices, how="cross")
+    return pairs.assign(**{name: values.ravel() for name, values in counts.items()})
 
 
 def head_overlap(a: MaskSet, b: MaskSet) -> pd.DataFrame:
@@ -389,22 +380,19 @@ def head_overlap(a: MaskSet, b: MaskSet) -> pd.DataFrame:
     """
     layout = _common_layout({"A": a, "B": b})
     both = MaskSet(layout, {matrix: a.bits[matrix] & b.bits[matrix] for matrix in layout.matrices})
-    per_head = [
-        pd.DataFrame(
-            {
-                "layer": matrix.layer,
-                "matrix_type": matrix.matrix_type,
-                "head": np.arange(layout.n_heads),
-                "n_a": a.kept_per_head(matrix),
-                "n_b": b.kept_per_head(matrix),
-                "n_both": both.kept_per_head(matrix),
-                "n_weights": layout.head_size * layout.hidden_size,
-            }
-        )
-        for matrix in layout.matrices
-        if matrix.matrix_type in HEAD_TYPES
-    ]
-    return pd.concat(per_head, ignore_index=True)
+    counts = a.kept_per_head_and_matrix
+    layers, kinds, heads = np.indices(counts.shape).reshape(3, -1)
+    return pd.DataFrame(
+        {
+            "layer": layers,
+            "matrix_type": np.array(HEAD_TYPES)[kinds],
+            "head": heads,
+            "n_a": counts.ravel(),
+            "n_b": b.kept_per_head_and_matrix.ravel(),
+            "n_both": both.kept_per_head_and_matrix.ravel(),
+            "n_weights": layout.head_size * layout.hidden_size,
+        }
+    )
 
 
 def measure_overlap(counts: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -593,13 +581,16 @@ def region_counts(masks_by_run: Mapping[str, MaskSet]) -> pd.DataFrame:
     if n > MOST_REGION_RUNS:
         raise MaskFormatError(f"{n} runs have {2**n:,} combinations; choose {MOST_REGION_RUNS} runs or fewer.")
     found, expected = np.zeros((2,) * n, np.int64), np.zeros((2,) * n)
-    for place, matrix in enumerate(layout.matrices):
-        words, size = _words(masks_by_run, place), layout.size(matrix.matrix_type)
-        regions = _exact_regions(words, size)
-        found += regions
-        independent: FloatArray = np.array(float(size))
-        for kept in _popcounts(words):
-            independent = np.multiply.outer(independent, [1 - kept / size, kept / size])
+    for matrix in layout.matrices:
+        size = layout.size(matrix.matrix_type)
+        # Which runs keep each weight: a bit for each of them, the first run's in front.
+        keepers, independent = np.zeros(size, np.uint8), np.array(float(size))
+        for masks in masks_by_run.values():
+            keepers <<= 1
+            keepers |= np.unpackbits(masks.bits[matrix], count=size)
+            share = masks.kept(matrix) / size
+            independent = np.multiply.outer(independent, [1 - share, share])
+        found += np.bincount(keepers, minlength=found.size).reshape(found.shape)
         expected += independent
     member = np.indices(found.shape).reshape(n, -1).astype(bool)
     table = pd.DataFrame(dict(zip(masks_by_run, member, strict=True)))
@@ -625,19 +616,18 @@ def consensus(regions: pd.DataFrame) -> pd.DataFrame:
     """
     n = regions["n_runs"].max()
     n_weights = int(regions["n_weights"].sum())
-    least = {UNION: 1, MAJORITY: n // 2 + 1, INTERSECTION: n}
-    rows = []
-    for rule in CONSENSUS_RULES:
-        chosen = regions[regions["n_runs"] >= least[rule]]
-        rows.append({"rule": rule, "kept": int(chosen["n_weights"].sum()), "expected": chosen["expected"].sum()})
-    table = pd.DataFrame(rows)
-    lift = _ratio(table["kept"].to_numpy(), table["expected"].to_numpy())
-    return table.assign(
-        n_weights=n_weights,
-        remaining=table["kept"] / n_weights,
-        expected=table["expected"] / n_weights,
-        lift=lift,
-    )[["rule", "kept", "n_weights", "remaining", "expected", "lift"]]
+    sums = [regions.loc[regions["n_runs"] >= least, ["n_weights", "expected"]].sum() for least in (1, n // 2 + 1, n)]
+    kept, expected = (np.array([each[name] for each in sums]) for name in ("n_weights", "expected"))
+    return pd.DataFrame(
+        {
+            "rule": CONSENSUS_RULES,
+            "kept": kept.astype(int),
+            "n_weights": n_weights,
+            "remaining": kept / n_weights,
+            "expected": expected / n_weights,
+            "lift": _ratio(kept, expected),
+        }
+    )
 
 
 def _common_layout(masks_by_run: Mapping[str, MaskSet]) -> EncoderLayout:
@@ -653,17 +643,12 @@ def _common_layout(masks_by_run: Mapping[str, MaskSet]) -> EncoderLayout:
     return masks.layout
 
 
-def _words(masks_by_run: Mapping[str, MaskSet], place: int) -> WordArray:
+def _words(masks_by_run: Mapping[str, MaskSet], matrix: MatrixId) -> WordArray:
     """Packed bits of one matrix in every run, ``(n_runs, n_words)``, zeros behind the last weight."""
-    bits: list[ByteArray] = [masks.bits[masks.layout.matrices[place]] for masks in masks_by_run.values()]
+    bits = [masks.bits[matrix] for masks in masks_by_run.values()]
     words = np.zeros((len(bits), -(-bits[0].size // 8)), np.uint64)
     words.view(np.uint8)[:, : bits[0].size] = bits
     return words
-
-
-def _popcounts(words: WordArray) -> CountArray:
-    """1 bits along the last axis."""
-    return np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
 
 
 def _shared_counts(words: WordArray) -> CountArray:
@@ -673,28 +658,8 @@ def _shared_counts(words: WordArray) -> CountArray:
     for start in range(0, n_words, _CHUNK_WORDS):
         chunk = words[:, start : start + _CHUNK_WORDS]
         for run in range(n_runs):
-            counts[run, run:] += _popcounts(chunk[run] & chunk[run:])
+            counts[run, run:] += np.bitwise_count(chunk[run] & chunk[run:]).sum(axis=-1, dtype=np.int64)
     return np.maximum(counts, counts.T)
-
-
-def _exact_regions(words: WordArray, n_weights: int) -> CountArray:
-    """Weights kept by exactly the runs whose index is 1, ``(2,) * n_runs``."""
-    n_runs = len(words)
-    counts = np.empty(2**n_runs, np.int64)
-    counts[0] = n_weights
-    common: dict[int, WordArray] = {}
-    for members in range(1, 2**n_runs):
-        # The last run is the lowest bit, so that the first is the first axis.
-        lowest = members & -members
-        rest, run = members ^ lowest, n_runs - lowest.bit_length()
-        common[members] = common[rest] & words[run] if rest else words[run]
-        counts[members] = _popcounts(common[members])
-    regions = counts.reshape((2,) * n_runs)
-    # So far a count has every weight that these runs keep, whatever the others do: take those of the others away.
-    for axis in range(n_runs):
-        without, with_it = np.moveaxis(regions, axis, 0)
-        without -= with_it
-    return regions
 
 
 def _phi(n_a: CountArray, n_b: CountArray, n_both: CountArray, n_weights: CountArray) -> FloatArray:

@@ -7,16 +7,17 @@ bins without an end have none, and their counts stand in the tables all the same
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from smp_lab.analysis.overlap import measure_overlap
-from smp_lab.layout import MATRIX_TYPES, EncoderLayout
+from smp_lab.analysis.sparsity import ALL_TYPES, matrix_table
+from smp_lab.layout import EncoderLayout
 
-ALL_TYPES = "all"
 KEPT, REMOVED = "kept", "removed"
 # Of both together, as one side.
 BOTH = "both"
@@ -75,9 +76,10 @@ def score_distribution(
     bins = _occupied(sum(histogram[:, chosen].sum(axis=(0, 1)) for histogram in histograms.values()))
     low, high = edges[bins], edges[bins + 1]
     tables = []
-    for number, of_layer, n_weights in _layers(layout, matrix_type, layer):
+    for number, of_layer in matrix_table(layout).iloc[chosen].groupby("layer"):
+        n_weights = of_layer["n_weights"].sum()
         for side, histogram in histograms.items():
-            count = histogram[:, of_layer][:, :, bins].sum(axis=1, dtype=np.int64)
+            count = histogram[:, of_layer.index][:, :, bins].sum(axis=1, dtype=np.int64)
             tables.append(
                 pd.DataFrame(
                     {
@@ -117,7 +119,7 @@ def score_cuts(
         A row per (matrix, step): layer, matrix_type, step, score_cut.
     """
     chosen = places(layout, matrix_type, layer)
-    return _by_matrix(steps, layout, {"score_cut": score_cut}, chosen)
+    return _by_matrix(steps, layout, {"score_cut": score_cut}, chosen).drop(columns="n_weights")
 
 
 def weight_scores(
@@ -183,18 +185,9 @@ def kept_by_magnitude(both: Ints, kept: Ints, layout: EncoderLayout) -> pd.DataF
         A row per matrix: layer, matrix_type, both, kept, n_weights (counts), share = both / kept, chance = kept /
         n_weights, what a mask drawn at random would share. 0 / 0 is NaN.
     """
-    n_weights = np.array([layout.size(matrix.matrix_type) for matrix in layout.matrices])
-    return pd.DataFrame(
-        {
-            "layer": [matrix.layer for matrix in layout.matrices],
-            "matrix_type": [matrix.matrix_type for matrix in layout.matrices],
-            "both": both,
-            "kept": kept,
-            "n_weights": n_weights,
-            "share": np.divide(both, kept, out=np.full(len(kept), np.nan), where=kept > 0),
-            "chance": kept / n_weights,
-        }
-    )
+    table = matrix_table(layout).assign(both=both, kept=kept)
+    table = table.assign(share=table["both"] / table["kept"], chance=table["kept"] / table["n_weights"])
+    return table[["layer", "matrix_type", "both", "kept", "n_weights", "share", "chance"]]
 
 
 def magnitude_cuts(
@@ -226,14 +219,14 @@ def magnitude_cuts(
         A row per matrix: layer, matrix_type, magnitude_cut (log10 abs(W); NaN where nothing is kept, or where the cut
         lies in a bin without an end). Inside a bin weights are taken to be spread evenly.
     """
-    rows = []
-    for place in places(layout, matrix_type, layer):
+    cuts, chosen = [], places(layout, matrix_type, layer)
+    for place in chosen:
         # Weights above each edge that has an end, from the largest edge down: they only grow.
         above = np.cumsum(histogram[place].sum(axis=1, dtype=np.int64)[::-1])[:-1]
         cut = np.interp(kept[place], above, weight_edges[-2:0:-1], left=np.nan, right=np.nan)
-        matrix = layout.matrices[place]
-        rows.append((matrix.layer, matrix.matrix_type, cut if kept[place] else np.nan))
-    return pd.DataFrame(rows, columns=["layer", "matrix_type", "magnitude_cut"])
+        cuts.append(cut if kept[place] else np.nan)
+    matrices = matrix_table(layout).loc[chosen, ["layer", "matrix_type"]].reset_index(drop=True)
+    return matrices.assign(magnitude_cut=cuts)
 
 
 def similarity_to_final(steps: Ints, kept: Ints, kept_in_final: Ints, layout: EncoderLayout) -> pd.DataFrame:
@@ -262,8 +255,6 @@ def similarity_to_final(steps: Ints, kept: Ints, kept_in_final: Ints, layout: En
         {"n_a": kept, "n_both": kept_in_final, "n_b": np.broadcast_to(kept[-1], kept.shape)},
         places(layout),
     )
-    sizes = {kind: layout.size(kind) for kind in MATRIX_TYPES}
-    counts["n_weights"] = counts["matrix_type"].map(sizes)
     parts = [
         measure_overlap(counts.assign(matrix_type=ALL_TYPES), ["matrix_type", "step"]),
         measure_overlap(counts, ["matrix_type", "step"]),
@@ -272,9 +263,8 @@ def similarity_to_final(steps: Ints, kept: Ints, kept_in_final: Ints, layout: En
     table = pd.concat(parts, ignore_index=True)
     table["layer"] = table["layer"].astype("Int64")
     for name, among in ((RECALL, "n_b"), (PRECISION, "n_a")):
-        among_counts = table[among].where(table[among] > 0)
-        table[name] = table["n_both"] / among_counts
-        table[f"{name}_chance"] = table["expected"] / among_counts
+        table[name] = table["n_both"] / table[among]
+        table[f"{name}_chance"] = table["expected"] / table[among]
     columns = ["layer", "matrix_type", "step", "n_a", "n_b", "n_both", "n_weights", *SIMILARITIES]
     return table[[*columns, "recall_chance", "precision_chance", "jaccard_chance", "phi_within_max"]]
 
@@ -321,32 +311,17 @@ def flips_between_snapshots(steps: Ints, flips_in: Ints, flips_out: Ints, layout
 
 def swaps_by_matrix(flips: pd.DataFrame, layout: EncoderLayout) -> pd.DataFrame:
     """Rows of `flips_between_snapshots` of matrices, with n_weights (count) and share (of them, swapped inside)."""
-    table = flips[flips["layer"].notna()]
-    # Of a table without rows the column would stay text.
-    n_weights = table["matrix_type"].map({kind: layout.size(kind) for kind in MATRIX_TYPES}).astype(float)
-    return table.assign(n_weights=n_weights, share=table["swaps_within"] / n_weights)
-
-
-def _layers(layout: EncoderLayout, matrix_type: str, layer: int | None) -> Iterator[tuple[int, list[int], int]]:
-    """Each chosen layer with the places of its chosen matrices, and how many weights these have."""
-    for number in range(layout.n_layers) if layer is None else (layer,):
-        of_layer = places(layout, matrix_type, number)
-        yield number, of_layer, sum(layout.size(layout.matrices[place].matrix_type) for place in of_layer)
+    table = flips[flips["layer"].notna()].merge(matrix_table(layout))
+    return table.assign(share=table["swaps_within"] / table["n_weights"])
 
 
 def _by_matrix(
     steps: Ints, layout: EncoderLayout, arrays: dict[str, npt.NDArray[np.generic]], chosen: list[int]
 ) -> pd.DataFrame:
-    """Arrays ``(n_snapshots, n_matrices)`` as columns: a row per (matrix, step)."""
-    matrices = [layout.matrices[place] for place in chosen]
-    return pd.DataFrame(
-        {
-            "layer": np.repeat([matrix.layer for matrix in matrices], len(steps)),
-            "matrix_type": np.repeat([matrix.matrix_type for matrix in matrices], len(steps)),
-            "step": np.tile(steps, len(matrices)),
-            **{name: array[:, chosen].T.ravel() for name, array in arrays.items()},
-        }
-    )
+    """Arrays ``(n_snapshots, n_matrices)`` as columns: a row per (matrix, step), of `matrix_table`."""
+    table = matrix_table(layout).iloc[np.repeat(chosen, len(steps))].reset_index(drop=True)
+    columns = {name: array[:, chosen].T.ravel() for name, array in arrays.items()}
+    return table.assign(step=np.tile(steps, len(chosen)), **columns)
 
 
 def _occupied(counts: Ints) -> npt.NDArray[np.intp]:
@@ -355,7 +330,6 @@ def _occupied(counts: Ints) -> npt.NDArray[np.intp]:
     return np.arange(found[0], found[-1] + 1) if len(found) else np.arange(len(counts))
 
 
-def _per_width(values: npt.ArrayLike, width: Floats) -> npt.NDArray[np.float64]:
+def _per_width(values: npt.NDArray[Any], width: Floats) -> npt.NDArray[np.float64]:
     """Values over bin widths; NaN where a bin has no end."""
-    shape = np.broadcast_shapes(np.shape(values), width.shape)
-    return np.divide(values, width, out=np.full(shape, np.nan), where=np.isfinite(width))
+    return np.where(np.isfinite(width), values / width, np.nan)

@@ -21,8 +21,13 @@ from smp_lab.masks import BoolArray, CountArray
 from smp_lab.methods import METHODS
 
 ALL_TYPES = "all"
-
 ENCODER, MODEL = "encoder", "model"
+
+
+def matrix_table(layout: EncoderLayout) -> pd.DataFrame:
+    """A row per matrix in the order of `EncoderLayout.matrices`: layer, matrix_type, n_weights (count)."""
+    sizes = [layout.size(matrix.matrix_type) for matrix in layout.matrices]
+    return pd.DataFrame(list(layout.matrices)).assign(n_weights=sizes)
 
 
 def remaining_per_layer(kept: CountArray, layout: EncoderLayout) -> pd.DataFrame:
@@ -41,23 +46,16 @@ def remaining_per_layer(kept: CountArray, layout: EncoderLayout) -> pd.DataFrame
         A row per (matrix_type, layer), `ALL_TYPES` first: kept and n_weights (counts), remaining (fraction, encoder).
     """
     sizes = np.array([layout.size(kind) for kind in MATRIX_TYPES])
-    by_type = [(ALL_TYPES, kept.sum(axis=1), int(sizes.sum()))]
-    by_type += [(kind, kept[:, place], int(sizes[place])) for place, kind in enumerate(MATRIX_TYPES)]
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "matrix_type": kind,
-                    "layer": np.arange(layout.n_layers),
-                    "kept": counts,
-                    "n_weights": size,
-                    "remaining": counts / size,
-                }
-            )
-            for kind, counts, size in by_type
-        ],
-        ignore_index=True,
+    counts = np.column_stack([kept.sum(axis=1), kept])
+    table = pd.DataFrame(
+        {
+            "matrix_type": np.repeat([ALL_TYPES, *MATRIX_TYPES], layout.n_layers),
+            "layer": np.tile(np.arange(layout.n_layers), counts.shape[1]),
+            "kept": counts.T.ravel(),
+            "n_weights": np.repeat([sizes.sum(), *sizes], layout.n_layers),
+        }
     )
+    return table.assign(remaining=table["kept"] / table["n_weights"])
 
 
 def remaining_per_head(
