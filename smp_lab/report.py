@@ -21,7 +21,7 @@ from smp_lab.analysis import curves, overlap, overview, sampling, sparsity, trai
 from smp_lab.analysis.labels import plain, run_labels
 from smp_lab.analysis.replicates import along_lines
 from smp_lab.analysis.run_card import card_markdown, run_card
-from smp_lab.analysis.run_table import tables_of_runs
+from smp_lab.analysis.run_table import rows_of, tables_of_runs
 from smp_lab.analysis.summary import as_markdown, caption, summarize, summary_cells
 from smp_lab.errors import RunFormatError, SmpLabError
 from smp_lab.figures.curves import plot_curves
@@ -91,7 +91,7 @@ def report(runs: Sequence[RunRecord], table: pd.DataFrame, problems: Sequence[st
     """
     if not (runs or problems):
         raise RunFormatError("A report is on one run or more, and none was named.")
-    rows = table.set_index("run_id", drop=False).loc[[run.run_id for run in runs]].reset_index(drop=True)
+    rows = rows_of(table, [run.run_id for run in runs])
     names = run_labels(rows)
     title = f"{len(runs)} run{'s' * (len(runs) != 1)} of SMP Lab"
     parts: list[Part] = [f"# {title}"]
@@ -119,13 +119,8 @@ def _weights(runs: Sequence[RunRecord], rows: pd.DataFrame, names: Mapping[str, 
     runs = [run for run in runs if run.has_masks]
     if not runs:
         return
-    layers, heads = (
-        tables_of_runs(contents, names)
-        for contents in (
-            [(run, sparsity.remaining_per_layer(run.kept, run.layout)) for run in runs],
-            [(run, sparsity.remaining_per_head(run.kept_per_head, run.layout)) for run in runs],
-        )
-    )
+    layers = tables_of_runs([(run, sparsity.remaining_per_layer(run.kept, run.layout)) for run in runs], names)
+    heads = tables_of_runs([(run, sparsity.remaining_per_head(run.kept_per_head, run.layout)) for run in runs], names)
     yield "## Where do masks keep weights?"
     yield sparsity.answer(layers, heads)
     yield plot_remaining_per_layer(along_lines(layers, ["layer", "matrix_type"], ["remaining"]), DIFFERENCE)
@@ -153,14 +148,10 @@ def _agreement(runs: Sequence[RunRecord], rows: pd.DataFrame, names: Mapping[str
 
 
 def _training(runs: Sequence[RunRecord], rows: pd.DataFrame, names: Mapping[str, str]) -> Iterator[Part]:
-    metrics, progress, flips = (
-        tables_of_runs(contents, names)
-        for contents in (
-            [(run, training_history.evaluations_of(run)) for run in runs],
-            [(run, training_history.progress(run.history, run.layout.n_weights)) for run in runs],
-            [(run, training_history.flips(run.history)) for run in runs],
-        )
-    )
+    metrics = tables_of_runs([(run, training_history.evaluations_of(run)) for run in runs], names)
+    contents = [(run, training_history.progress(run.history, run.layout.n_weights)) for run in runs]
+    progress = tables_of_runs(contents, names)
+    flips = tables_of_runs([(run, training_history.flips(run.history)) for run in runs], names)
     yield "## How did the masks come about?"
     yield training_history.settled(flips, progress)
     place = ["step", "epoch"]

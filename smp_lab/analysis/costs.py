@@ -141,31 +141,22 @@ def cut_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) ->
         value, to cut 0), n_examples.
     """
     measured = list(measurements)
-    newest = {
-        (each.settings.mask_id, each.settings.task): _classifier(each)
-        for each in sorted(measured, key=_created)
-        if each.settings.kind == "score"
-    }
-    measured = [
-        each
-        for each in measured
-        if each.settings.kind != "score" or newest[each.settings.mask_id, each.settings.task] == _classifier(each)
-    ]
     scores, sizes = (_rows(measured, labels, kind) for kind in ("score", "size"))
     if scores.empty or sizes.empty:
         return pd.DataFrame(columns=_CUTS)
+    newest = scores.groupby(["run_id", "task"])["classifier"].transform("last")
+    scores = scores[scores["classifier"] == newest]
     main = {task: get_task(task).main_metric for task in scores["task"].unique()}
     table = scores[scores["metric"] == scores["task"].map(main)].merge(
         sizes[["run_id", "cut", "parameters", "published"]], on=["run_id", "cut"]
     )
-    whole = table[table["cut"] == 0].set_index(["run_id", "task"])["value"]
-    before = whole.reindex(pd.MultiIndex.from_frame(table[["run_id", "task"]])).to_numpy()
+    whole = table["value"].where(table["cut"] == 0).groupby([table["run_id"], table["task"]]).transform("first")
     several = table.groupby("run_id")["task"].transform("nunique") > 1
     titles = table["task"].map(lambda task: get_task(task).title)
     return table.assign(
         run=table["run"].where(~several, table["run"] + ", on " + titles),
         left=table["parameters"] / table["published"],
-        change=table["value"] - before,
+        change=table["value"] - whole,
     )[_CUTS]
 
 
@@ -201,12 +192,13 @@ def time_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) -
     times = times.merge(sizes[["run_id", "cut", "parameters", "published"]], on=["run_id", "cut"], how="left")
     # Zeros are parameters too: masked weights and sparse rows leave the encoder as large as it was.
     smaller = times["form"].isin(["compact", "onnx"])
-    return times.assign(left=(times["parameters"] / times["published"]).where(smaller, 1.0))
+    left = (times["parameters"] / times["published"]).where(smaller, 1.0)
+    return times.drop(columns="classifier").assign(left=left)
 
 
 # Kind of measurement -> the columns that tell its rows apart.
 _IDENTITY: Mapping[str, list[str]] = {
-    "score": ["run_id", "task", "cut", "metric"],
+    "score": ["run_id", "task", "cut", "metric", "classifier"],
     "size": ["run_id", "cut"],
     "time": ["run_id", "form", "cut", "threads", "length", "batch"],
 }
@@ -216,7 +208,7 @@ _IDENTITY: Mapping[str, list[str]] = {
 _COLUMNS: Mapping[str, list[str]] = {
     "score": ["run"],
     "size": ["parameters", "published"],
-    "time": ["run", "task", "faster", "machine"],
+    "time": ["run", "task", "faster", "machine", "classifier"],
 }
 
 
@@ -228,6 +220,7 @@ def _rows(measured: Sequence[Measurement], labels: Mapping[str, str], kind: str)
             run=labels[each.settings.mask_id],
             task=each.settings.task,
             machine=str(each.provenance.get("processor", "")),
+            classifier=_classifier(each),
         )
         for each in sorted(measured, key=_created)
         if each.settings.kind == kind and each.settings.mask_id in labels

@@ -66,10 +66,6 @@ def run_card(
         for metric in config.task_info.metrics
         if metric.endswith(suffix)
     }
-    few = part_of_the_data(config.task_info, results.get("n_train_examples")) or _fewer(config)
-    if config.method_info.is_control:
-        # It learns from none.
-        few = []
     return {
         "run_id": config.run_id,
         "recipe": _recipe(config, results.get("n_train_examples")),
@@ -91,7 +87,7 @@ def run_card(
             "trainable_parameters": results["trainable_parameters"],
             "new_parameters": results["new_parameters"],
         },
-        "deviations": deviations(config, layout) + few,
+        "deviations": deviations(config, layout) + _few_examples(config, results.get("n_train_examples")),
         "command": command,
     }
 
@@ -114,10 +110,13 @@ def part_of_the_data(task: Task, n_train_examples: int | None) -> list[str]:
     ]
 
 
-def _fewer(config: RunConfig) -> list[str]:
-    """The same where nobody knows how many there are."""
-    if config.train_examples is None:
+def _few_examples(config: RunConfig, n_train_examples: int | None) -> list[str]:
+    """The same of a run, which may not say how many there are; a control learns from none."""
+    if config.method_info.is_control:
         return []
+    said = part_of_the_data(config.task_info, n_train_examples)
+    if said or config.train_examples is None:
+        return said
     return [f"Only the first {config.train_examples:,} training examples are used."]
 
 
@@ -238,30 +237,28 @@ def card_markdown(card: Mapping[str, Any], level: int = 1) -> str:
 def sections(card: Mapping[str, Any]) -> dict[str, list[str]]:
     """Title -> lines of Markdown; those of `FIRST` first, empty ones left out."""
     results = card["results"]
-    best = results["best_evaluation"]
     measured = [
         f"- {metric}: {_code(100 * value['value'], '.2f')} % at the last evaluation, on "
         f"{value['n_examples']:,} development examples"
         for metric, value in results["metrics"].items()
     ]
+    chosen = {
+        "best evaluation, chosen on the same development set": results["best_evaluation"],
+        "best evaluation at the final density, as published numbers are": results.get("best_at_final_density"),
+    }
     measured += [
-        f"- best evaluation, chosen on the same development set: {best['metric']} "
-        f"{_code(100 * best['value'], '.2f')} % at step {_code(best['step'])}",
+        f"- {words}: {best['metric']} {_code(100 * best['value'], '.2f')} % at step {_code(best['step'])}"
+        for words, best in chosen.items()
+        if best is not None
     ]
-    if (arrived := results.get("best_at_final_density")) is not None:
-        measured.append(
-            f"- best evaluation at the final density, as published numbers are: {arrived['metric']} "
-            f"{_code(100 * arrived['value'], '.2f')} % at step {_code(arrived['step'])}"
-        )
-    measured += [
-        f"- kept: {_code(100 * results['remaining'], '.2f')} % of the encoder's prunable weights",
-    ]
+    measured.append(f"- kept: {_code(100 * results['remaining'], '.2f')} % of the encoder's prunable weights")
     if (spread := results["spread_over_heads"]) is not None:
         values = ", ".join(f"{_code(100 * value, '.1f')} over {name}" for name, value in spread.items())
         measured.append(
             f"- spread over heads (standard deviation, points): {values}; published, SMP-L on MNLI at 10 %: "
             "12.4 with the regulariser, 3.75 without"
         )
+    settings = {SETTINGS[name].words: SETTINGS[name].text(value) for name, value in card["settings"].items()}
     made = card["provenance"]
     cost = {name: made[name] for name in _COST if name in made}
     cost |= {name: f"{results[name]:,.0f}" for name in ("trainable_parameters", "new_parameters")}
@@ -269,7 +266,7 @@ def sections(card: Mapping[str, Any]) -> dict[str, list[str]]:
         "Results": measured,
         "Cost": _facts(cost),
         "Departs from the paper": [f"- {plain(sentence)}" for sentence in card["deviations"]],
-        "Settings": _facts({"recipe": card["recipe"]} | _in_words(card["settings"])),
+        "Settings": _facts({"recipe": card["recipe"], **settings}),
         "Fingerprints": _facts(card["fingerprints"]),
         "Encoder": _facts(card["encoder"]),
         "Provenance": _facts({name: value for name, value in made.items() if name not in cost}),
@@ -290,20 +287,17 @@ def differences(configs: Mapping[str, RunConfig]) -> pd.DataFrame:
     DataFrame
         A row per setting, a column of text per run; "-" where a setting has no value. Column setting names it.
     """
-    every = {label: config.to_dict() for label, config in configs.items()}
-    texts = {
-        name: [
-            _one_line(SETTINGS[name].text(values[name])) if values[name] is not None else "-"
-            for values in every.values()
-        ]
-        for name in next(iter(every.values()), {})
-    }
-    rows = [[SETTINGS[name].words, *values] for name, values in texts.items() if len(set(values)) > 1]
-    return pd.DataFrame(rows, columns=["setting", *every])
-
-
-def _in_words(settings: Mapping[str, Any]) -> dict[str, str]:
-    return {SETTINGS[name].words: SETTINGS[name].text(value) for name, value in settings.items()}
+    texts = pd.DataFrame(
+        {
+            label: {
+                SETTINGS[name].words: "-" if value is None else _one_line(SETTINGS[name].text(value))
+                for name, value in config.to_dict().items()
+            }
+            for label, config in configs.items()
+        }
+    )
+    differing = texts.ne(texts.iloc[:, 0], axis=0).any(axis=1)
+    return texts[differing].rename_axis("setting").reset_index()
 
 
 def _facts(values: Mapping[str, Any]) -> list[str]:

@@ -94,13 +94,10 @@ def sampling_interval(predictions: pd.DataFrame, metric: str) -> tuple[float, fl
         Lowest and highest value, fractions.
     """
     kind = kind_of(predictions)
-    column = kind.means.get(metric)
-    if column and column == kind.right:
-        return wilson_interval(int(predictions[column].sum()), len(predictions))
-    measure = _mean if column else _METRICS[metric]
-    # A mean asks for no target; one that is not known would set each example apart.
-    target = np.zeros(len(predictions)) if column else kind.targets(predictions)
-    cells, times = _resample(np.column_stack([target, predictions[column or "prediction"]]))
+    if kind.right and kind.means.get(metric) == kind.right:
+        return wilson_interval(int(predictions[kind.right].sum()), len(predictions))
+    measure, examples = _examples(metric, predictions)
+    cells, times = _resample(examples)
     return _percentiles(measure(times, cells[:, 0], cells[:, 1]))
 
 
@@ -201,14 +198,13 @@ def compare(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, metric: st
     outcomes = _outcomes(predictions_a[kind.right], predictions_b[kind.right]) if kind.right else None
     said = (predictions.get("prediction") for predictions in (predictions_a, predictions_b))
     constant = any(column is not None and (column == column.iloc[0]).all() for column in said)
-    column = kind.means.get(metric)
-    if outcomes and column == kind.right:
+    interval = p_value = None
+    if outcomes and kind.means.get(metric) == kind.right:
+        difference = (outcomes.only_b - outcomes.only_a) / n
         p_value = mcnemar(outcomes.only_a, outcomes.only_b)
-        return Comparison(
-            metric, n, (outcomes.only_b - outcomes.only_a) / n, p_value=p_value, outcomes=outcomes, constant=constant
-        )
-    difference, interval = paired_change(predictions_a, predictions_b, metric)
-    return Comparison(metric, n, difference, interval=interval, outcomes=outcomes, constant=constant)
+    else:
+        difference, interval = paired_change(predictions_a, predictions_b, metric)
+    return Comparison(metric, n, difference, interval, p_value, outcomes, constant)
 
 
 def paired_change(
@@ -221,15 +217,8 @@ def paired_change(
     predictions_a, predictions_b, metric
         As in `compare`.
     """
-    kind = kind_of(predictions_a)
-    column = kind.means.get(metric)
-    measure = _mean if column else _METRICS[metric]
-    n = len(predictions_a)
-    target = np.zeros(n) if column else kind.targets(predictions_a)
-    examples = np.column_stack(
-        [target, *(predictions[column or "prediction"] for predictions in (predictions_a, predictions_b))]
-    )
-    a, b = (measure(np.ones((1, n)), target, examples[:, place])[0] for place in (1, 2))
+    measure, examples = _examples(metric, predictions_a, predictions_b)
+    a, b = (measure(np.ones((1, len(examples))), examples[:, 0], examples[:, place])[0] for place in (1, 2))
     cells, times = _resample(examples)
     differences = measure(times, cells[:, 0], cells[:, 2]) - measure(times, cells[:, 0], cells[:, 1])
     return float(b - a), _percentiles(differences)
@@ -261,6 +250,17 @@ def mcnemar(only_a: int, only_b: int) -> float:
     # math.comb(n, k) has thousands of digits for large n; its logarithm has not.
     log_choose = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(fewer + 1)]
     return min(1.0, 2 * math.fsum(math.exp(value - n * math.log(2)) for value in log_choose))
+
+
+def _examples(metric: str, *runs: pd.DataFrame) -> tuple[Callable[[Floats, Floats, Floats], Floats], Floats]:
+    """How a metric is measured, and its examples ``(n, 1 + n_runs)``: the target, then what each run has there."""
+    kind = kind_of(runs[0])
+    column = kind.means.get(metric)
+    # A mean asks for no target; one that is not known would set each example apart.
+    target = np.zeros(len(runs[0])) if column else kind.targets(runs[0])
+    return _mean if column else _METRICS[metric], np.column_stack(
+        [target, *(run[column or "prediction"] for run in runs)]
+    )
 
 
 def _resample(examples: Floats) -> tuple[Floats, Floats]:

@@ -27,12 +27,9 @@ def progress(history: pd.DataFrame, n_weights: int) -> pd.DataFrame:
         Columns step, epoch, loss, regularizer, regularizer_weight, nominal (fraction the schedule asks for), kept and
         n_weights (counts), remaining (measured fraction, encoder).
     """
-    table = history[["step", "epoch", "loss", "regularizer", "regularizer_weight"]].copy()
-    table["nominal"] = history["remaining"]
-    table["kept"] = history["kept"]
-    table["n_weights"] = n_weights
-    table["remaining"] = history["kept"] / n_weights
-    return table
+    table = history[["step", "epoch", "loss", "regularizer", "regularizer_weight", "remaining", "kept"]]
+    table = table.rename(columns={"remaining": "nominal"})
+    return table.assign(n_weights=n_weights, remaining=table["kept"] / n_weights)
 
 
 def flips(history: pd.DataFrame) -> pd.DataFrame:
@@ -52,10 +49,10 @@ def flips(history: pd.DataFrame) -> pd.DataFrame:
         Columns step, epoch, flips_in, flips_out, forced = abs(flips_out - flips_in) and
         swaps = min(flips_in, flips_out) (counts).
     """
-    table = history[["step", "epoch", "flips_in", "flips_out"]].copy()
-    table["forced"] = (table["flips_out"] - table["flips_in"]).abs()
-    table["swaps"] = np.minimum(table["flips_in"], table["flips_out"])
-    return table
+    table = history[["step", "epoch", "flips_in", "flips_out"]]
+    return table.assign(
+        forced=(table["flips_out"] - table["flips_in"]).abs(), swaps=np.minimum(table["flips_in"], table["flips_out"])
+    )
 
 
 def evaluations(entries: Iterable[Mapping[str, Any]], metric: str) -> pd.DataFrame:
@@ -88,18 +85,16 @@ def settled(flips: pd.DataFrame, progress: pd.DataFrame) -> str:
     Parameters
     ----------
     flips, progress
-        Tables of `flips` and `progress` with the column run_id in front.
+        Tables of `flips` and `progress` of the same steps, with the column run_id in front.
     """
-    rates = []
-    for run_id, steps in flips.groupby("run_id", sort=False):
-        weights = progress[progress["run_id"] == run_id]
-        late = (weights["nominal"] == weights["nominal"].min()).to_numpy()
-        swaps, kept = steps["swaps"].to_numpy()[late], weights["kept"].to_numpy()[late]
-        if weights["nominal"].min() < 1 and (kept > 0).all() and np.isfinite(swaps).any():
-            rates.append(float(np.nanmedian(swaps / kept)))
-    if not rates:
+    steps = flips.assign(nominal=progress["nominal"], kept=progress["kept"])
+    last = steps.groupby("run_id")["nominal"].transform("min")
+    late = steps[(steps["nominal"] == last) & (last < 1)]
+    late = late.groupby("run_id").filter(lambda run: (run["kept"] > 0).all())
+    rates = (late["swaps"] / late["kept"]).groupby(late["run_id"]).median().dropna()
+    if rates.empty:
         return ""
-    low, high = (f"{1e4 * rate:.2g}" for rate in (min(rates), max(rates)))
+    low, high = (f"{1e4 * rate:.2g}" for rate in (rates.min(), rates.max()))
     return (
         f"After its schedule has ended a mask still changes: in a step {low if low == high else f'{low} to {high}'} in "
         "10,000 of the kept weights are exchanged for others (median over the steps)."
