@@ -202,17 +202,16 @@ def describe_pairs(pairs: pd.DataFrame, masks: Sequence[Mask], labels: Mapping[s
         remaining fractions alone keep phi_within below `LOW_CAP`.
     """
     by_id = {mask.mask_id: mask for mask in masks}
-    facts = {
-        f"{name}_{side}": [value(by_id[mask_id]) for mask_id in pairs[f"run_{side}"]]
-        for name, value in (
-            ("label", lambda mask: labels[mask.mask_id]),
-            ("task", lambda mask: mask.task or ""),
-            ("method", lambda mask: mask.config.method if mask.config else ""),
-        )
-        for side in "ab"
-    }
+    facts = pd.DataFrame(
+        {
+            "label": labels,
+            "task": {mask.mask_id: mask.task or "" for mask in masks},
+            "method": {mask.mask_id: mask.config.method if mask.config else "" for mask in masks},
+        }
+    )
     kinds = [pair_kind(by_id[a], by_id[b]) for a, b in zip(pairs["run_a"], pairs["run_b"], strict=True)]
-    return pairs.assign(**facts, kind=kinds, capped=pairs["phi_within_max"] < LOW_CAP)
+    sides = {f"{name}_{side}": pairs[f"run_{side}"].map(facts[name]) for name in facts for side in "ab"}
+    return pairs.assign(**sides, kind=kinds, capped=pairs["phi_within_max"] < LOW_CAP)
 
 
 def medians_by_kind(pairs: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -230,7 +229,7 @@ def number(value: float) -> str:
 
 def medians_in_words(pairs: pd.DataFrame, measure: str) -> str:
     """Median of a measure for each kind of pairs; empty where none is known."""
-    medians = medians_by_kind(pairs, measure)
+    medians = medians_by_kind(pairs, measure).to_dict("index")
     kinds = {
         SAME_TASK_OTHER_SEED: "two seeds of one task",
         SAME_TASK_OTHER_SETTINGS: "two settings on one task",
@@ -239,14 +238,10 @@ def medians_in_words(pairs: pd.DataFrame, measure: str) -> str:
         WITH_IMPORTED: "an imported mask and another",
     }
     return "; ".join(
-        f"{words} **{number(medians['median'][kind])}** ({medians['n'][kind]:,} {_pairs(medians['n'][kind])})"
+        f"{words} **{number(medians[kind]['median'])}** ({medians[kind]['n']:,} pair{'s' * (medians[kind]['n'] != 1)})"
         for kind, words in kinds.items()
-        if kind in medians.index
+        if kind in medians
     )
-
-
-def _pairs(n: int) -> str:
-    return "pair" if n == 1 else "pairs"
 
 
 def ceiling(pairs: pd.DataFrame) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from smp_lab.analysis.labels import method_name, percent
@@ -13,8 +14,6 @@ from smp_lab.errors import RunFormatError
 from smp_lab.tasks import TASKS
 
 OWN, OTHER_TASK, RANDOM, MAGNITUDE = KINDS = ("own", "other task", "random", "magnitude")
-
-_CONTROLS = {"random": RANDOM, "magnitude_frozen": MAGNITUDE}
 
 
 class Transfer(Protocol):
@@ -148,11 +147,9 @@ def transfer_table(transfers: pd.DataFrame) -> pd.DataFrame:
         difference_to_magnitude: value minus that; share: where the value lies between the majority-class baseline (0)
         and the own masks (1), NaN where those are not above it.
     """
-    kinds = [
-        _CONTROLS.get(method, OWN if mask_task == task else OTHER_TASK)
-        for mask_task, method, task in transfers[["mask_task", "mask_method", "task"]].itertuples(index=False)
-    ]
-    table = transfers.assign(kind=pd.Series(kinds, transfers.index, dtype="str"))
+    method, own = transfers["mask_method"], transfers["mask_task"] == transfers["task"]
+    is_of = [method == "random", method == "magnitude_frozen", own]
+    table = transfers.assign(kind=np.select(is_of, [RANDOM, MAGNITUDE, OWN], OTHER_TASK))
     usual = table.groupby("task")["classifier"].transform(lambda classifiers: classifiers.value_counts().index[0])
     table = table[table["classifier"] == usual].reset_index(drop=True)
     for kind in (OWN, RANDOM, MAGNITUDE):

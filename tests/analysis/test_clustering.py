@@ -37,12 +37,6 @@ def test_leaves_of_a_cluster_stand_side_by_side(seed):
         assert places == list(range(places[0], places[0] + len(places)))
 
 
-def test_blocks_come_together():
-    kind = np.array([0, 1, 0, 1, 2, 0])
-    order = np.array(average_linkage((kind[:, None] == kind) + 0.0).order)
-    assert (np.diff(kind[order]) != 0).sum() == 2
-
-
 def test_unknown_similarity_is_none():
     similarity = np.array([[1, np.nan, 0.5], [np.nan, 1, -0.2], [0.5, -0.2, 1]])
     assert average_linkage(similarity).merges[-1].similarity == pytest.approx(-0.1)

@@ -135,14 +135,6 @@ def test_heads_against_a_slow_loop():
         assert row.n_weights == one.size
 
 
-def test_heads_of_a_matrix_add_up_to_it():
-    a, b = drawn(TINY, 0), drawn(TINY, 1)
-    keys = ["layer", "matrix_type"]
-    whole = pairwise_overlap({"a": a, "b": b}).set_index(keys)
-    heads = head_overlap(a, b).groupby(keys)[["n_a", "n_b", "n_both", "n_weights"]].sum()
-    pd.testing.assert_frame_equal(heads, whole.loc[heads.index, heads.columns])
-
-
 # ---------------------------------------------------------------------------------------------------- measures
 
 
@@ -478,14 +470,6 @@ def test_regions_against_a_slow_loop(layout, n_runs):
         assert row["n_runs"] == sum(row[name] for name in masks)
     assert table["n_weights"].sum() == layout.n_weights
     assert table["expected"].sum() == pytest.approx(layout.n_weights)
-
-
-def test_regions_of_two_are_the_pair():
-    a, b = drawn(TINY, 0), drawn(TINY, 1)
-    regions, pair = region_counts({"a": a, "b": b}).set_index(["a", "b"]), measured(a, b)
-    assert regions.loc[(True, True), "n_weights"] == pair["n_both"]
-    assert regions.loc[(True, True), "lift"] == pytest.approx(pair["lift"])
-    assert regions.loc[(True, False), "n_weights"] == pair["n_a"] - pair["n_both"]
 
 
 @pytest.mark.parametrize("n_runs", [3, 4])

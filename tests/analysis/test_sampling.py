@@ -6,7 +6,6 @@ import pytest
 
 from smp_lab.analysis import sampling
 from smp_lab.analysis.sampling import (
-    N_OF_FEW_CELLS,
     Outcomes,
     compare,
     compare_on,
@@ -62,12 +61,6 @@ def slow_metric(metric, target, prediction):
     return np.corrcoef(target, prediction)[0, 1]
 
 
-def test_rte_is_known_to_five_and_a_half_points():
-    """277 examples at an accuracy of 65 to 70 %."""
-    low, high = wilson_interval(184, 277)
-    assert (high - low) / 2 == pytest.approx(0.055, abs=0.001)
-
-
 def test_wilson_by_hand():
     # n = 10 and a share of 1/2: centre 1/2, half width z / sqrt(n + z^2) / 2.
     z = 1.959964
@@ -87,19 +80,6 @@ def test_wilson_is_the_set_of_shares_that_the_score_test_accepts():
     for correct, n in ((3, 7), (150, 277), (871, 872)):
         for bound in wilson_interval(correct, n):
             assert abs(correct / n - bound) / math.sqrt(bound * (1 - bound) / n) == pytest.approx(1.959964, abs=1e-5)
-
-
-@pytest.mark.parametrize("metric", ["matthews_correlation", "f1"])
-def test_metrics_of_resamples_against_the_definition(metric):
-    target, prediction = some(40, 0.75, 3)
-    cells, times = sampling._resample(np.column_stack([target, prediction]))
-    assert len(cells) == 4
-    assert times.shape == (N_OF_FEW_CELLS, 4)
-    assert (times.sum(axis=1) == 40).all()
-    values = sampling._METRICS[metric](times, cells[:, 0], cells[:, 1])
-    for row in range(5):
-        drawn = np.repeat(cells, times[row].astype(int), axis=0)
-        assert values[row] == pytest.approx(slow_metric(metric, *(list(column.astype(int)) for column in drawn.T)))
 
 
 @pytest.mark.parametrize("metric", ["pearson", "spearman"])

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import TINY, random_masks, tiny_scores
+from conftest import TINY, random_masks
 
 from smp_lab.analysis import scores as analysis
 from smp_lab.analysis.scores import ALL_TYPES, KEPT, REMOVED
@@ -236,12 +236,3 @@ def test_swaps_of_a_matrix_are_a_share_of_it():
     assert swaps["share"].tolist() == pytest.approx((3 / SIZES).tolist())
     one = analysis.flips_between_snapshots(np.array([0]), flips[:1], flips[:1], TINY)
     assert analysis.swaps_by_matrix(one, TINY).empty
-
-
-def test_whole_records_fit():
-    scores = tiny_scores(random_masks(TINY, 0.3))
-    counts = scores.kept_histogram + scores.removed_histogram
-    history = analysis.score_distribution(scores.steps, scores.edges, {"both": counts}, TINY)
-    assert history.groupby("step")["count"].sum().tolist() == [TINY.n_weights] * 4
-    last = analysis.similarity_to_final(scores.steps, scores.kept, scores.kept_in_final, TINY)
-    assert last[last["step"] == scores.steps[-1]]["recall"].tolist() == pytest.approx([1] * 19)
