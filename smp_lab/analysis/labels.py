@@ -116,32 +116,21 @@ def run_labels(runs: pd.DataFrame) -> dict[str, str]:
         them.
     """
     several = len(set(runs["base_model"])) > 1
-    columns = ["run_id", "task", "method", "level", "remaining", "variant", "base_model"]
-    labels = {}
-    for run_id, task, method, level, remaining, variant, base_model in runs[columns].itertuples(index=False):
+    columns = ["task", "method", "level", "remaining", "variant", "base_model"]
+    known, names = runs.set_index("run_id"), []
+    for task, method, level, remaining, variant, base_model in runs[columns].itertuples(index=False):
         kept = f"{percent(remaining)} kept" if math.isnan(level) else percent(level)
         parts = [TASKS[task].title, method_name(method), kept, variant, base_model if several else ""]
-        labels[run_id] = " · ".join(part for part in parts if part)
-    settings, seeds = (dict(zip(runs["run_id"], runs[name], strict=True)) for name in ("settings", "seed"))
-    for alike in _same(labels):
-        if len({settings[run_id] for run_id in alike}) == 1:
-            continue
-        apart = _apart([json.loads(settings[run_id]) for run_id in alike])
-        labels |= {run_id: f"{labels[run_id]} · {words}" for run_id, words in zip(alike, apart, strict=True) if words}
-    for alike in _same(labels):
-        if len({seeds[run_id] for run_id in alike}) > 1:
-            labels |= {run_id: f"{labels[run_id]} · seed {seeds[run_id]}" for run_id in alike}
-    for alike in _same(labels):
-        labels |= {run_id: f"{labels[run_id]} · {run_id[-8:]}" for run_id in alike}
-    return {run_id: without_tags(label) for run_id, label in labels.items()}
-
-
-def _same(labels: Mapping[str, str]) -> list[list[str]]:
-    """Run ids that share a label with another."""
-    groups: dict[str, list[str]] = {}
-    for run_id, label in labels.items():
-        groups.setdefault(label, []).append(run_id)
-    return [alike for alike in groups.values() if len(alike) > 1]
+        names.append(" · ".join(part for part in parts if part))
+    labels = pd.Series(names, known.index, dtype="str")
+    for _, alike in known.groupby(labels):
+        if len(set(alike["settings"])) > 1:
+            apart = _apart([json.loads(settings) for settings in alike["settings"]])
+            labels[alike.index] += [f" · {words}" if words else "" for words in apart]
+    several_seeds = known.groupby(labels)["seed"].transform("nunique") > 1
+    labels = labels.where(~several_seeds, labels + " · seed " + known["seed"].astype(str))
+    labels = labels.where(~labels.duplicated(keep=False), labels + " · " + labels.index.str[-8:])
+    return dict(zip(known.index, labels.map(without_tags), strict=True))
 
 
 def variants(configs: Sequence[RunConfig]) -> list[str]:
@@ -168,21 +157,16 @@ def variants(configs: Sequence[RunConfig]) -> list[str]:
     kinds = {_alike(config): config for config in configs}
     counts = {key: {name: in_scope[name, *_scope(config, name)] for name in every[0]} for key, config in kinds.items()}
     common = {key: _most_common(counts[key], _recipe(config)) for key, config in kinds.items()}
-    whole: list[str] = []
-    short: list[str] = []
-    meanings: dict[tuple[str, str], set[str]] = {}
+    words = []
     for config, settings in zip(configs, every, strict=True):
         ordinary, hidden = common[_alike(config)], _ALONG_A_LINE | _levels(config) | _ORIGIN
         unusual = {name: value for name, value in settings.items() if value != ordinary[name] and name not in hidden}
         following = {name for name in unusual if name in _FOLLOWS and None in (settings[name], ordinary[name])}
-        whole.append(_in_words(unusual))
-        short.append(_in_words({name: _short(name, unusual[name]) for name in unusual if name not in following}))
-        meanings.setdefault((config.method, short[-1]), set()).add(whole[-1])
-    names = [
-        few if len(meanings[config.method, few]) == 1 else every
-        for config, few, every in zip(configs, short, whole, strict=True)
-    ]
-    return _with_schedules(configs, every, names, counts)
+        few = {name: _short(name, unusual[name]) for name in unusual if name not in following}
+        words.append((config.method, _in_words(few), _in_words(unusual)))
+    table = pd.DataFrame(words, columns=["method", "few", "all"])
+    enough = table.groupby(["method", "few"])["all"].transform("nunique") == 1
+    return _with_schedules(configs, every, table["few"].where(enough, table["all"]).tolist(), counts)
 
 
 # Recipes are of a task, a method and an encoder: of others another value is the usual one.

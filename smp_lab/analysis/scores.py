@@ -3,6 +3,10 @@
 Histograms are those of a run's `ScoreHistory`: axis "matrices" is `EncoderLayout.matrices`, bins have unequal width,
 and the first and the last reach to infinity. So a bin's height is a density, counts per unit of score, never a count;
 bins without an end have none, and their counts stand in the tables all the same.
+
+Everywhere `steps` are ``(n_snapshots,)``; `edges` ``(n_bins + 1,)`` are of scores and `weight_edges`
+``(n_weight_bins + 1,)`` of log10 abs(W), both with an infinite first and last; `layout` is the encoder's; `matrix_type`
+and `layer` choose matrices as in `places`.
 """
 
 from __future__ import annotations
@@ -50,20 +54,12 @@ def score_distribution(
     matrix_type: str = ALL_TYPES,
     layer: int | None = None,
 ) -> pd.DataFrame:
-    """Distribution of the scores of each layer at every snapshot, of each side.
+    """Distribution of the scores of each layer, its matrices added up, at every snapshot, of each side.
 
     Parameters
     ----------
-    steps
-        ``(n_snapshots,)``.
-    edges
-        ``(n_bins + 1,)``, the first and last infinite.
     histograms
         By side, such as `KEPT` and `REMOVED`: ``(n_snapshots, n_matrices, n_bins)`` counts.
-    layout
-        Of the encoder.
-    matrix_type, layer
-        As in `places`; the counts of a layer's matrices are added up.
 
     Returns
     -------
@@ -104,14 +100,8 @@ def score_cuts(
 
     Parameters
     ----------
-    steps
-        ``(n_snapshots,)``.
     score_cut
         ``(n_snapshots, n_matrices)``; NaN where nothing is kept.
-    layout
-        Of the encoder.
-    matrix_type, layer
-        As in `places`.
 
     Returns
     -------
@@ -134,14 +124,8 @@ def weight_scores(
 
     Parameters
     ----------
-    weight_edges, edges
-        Of log10 abs(W) and of the score; the first and last are infinite.
     histogram
         ``(n_matrices, n_weight_bins, n_bins)`` counts.
-    layout
-        Of the encoder.
-    matrix_type, layer
-        As in `places`.
 
     Returns
     -------
@@ -176,8 +160,6 @@ def kept_by_magnitude(both: Ints, kept: Ints, layout: EncoderLayout) -> pd.DataF
         ``(n_matrices,)`` weights of the mask that are among as many largest absolute weights.
     kept
         ``(n_matrices,)`` weights of the mask.
-    layout
-        Of the encoder.
 
     Returns
     -------
@@ -202,16 +184,10 @@ def magnitude_cuts(
 
     Parameters
     ----------
-    weight_edges
-        ``(n_weight_bins + 1,)`` of log10 abs(W); the first and last are infinite.
     histogram
         ``(n_matrices, n_weight_bins, n_bins)`` counts, by abs(W) and score.
     kept
         ``(n_matrices,)`` weights of the mask.
-    layout
-        Of the encoder.
-    matrix_type, layer
-        As in `places`.
 
     Returns
     -------
@@ -234,12 +210,9 @@ def similarity_to_final(steps: Ints, kept: Ints, kept_in_final: Ints, layout: En
 
     Parameters
     ----------
-    steps
-        ``(n_snapshots,)``; the last is the final mask's.
     kept, kept_in_final
-        ``(n_snapshots, n_matrices)`` weights kept at the snapshot, and those of them that are in the final mask.
-    layout
-        Of the encoder.
+        ``(n_snapshots, n_matrices)`` weights kept at the snapshot, the last of them the final mask's, and those of them
+        that are in the final mask.
 
     Returns
     -------
@@ -277,12 +250,8 @@ def flips_between_snapshots(steps: Ints, flips_in: Ints, flips_out: Ints, layout
 
     Parameters
     ----------
-    steps
-        ``(n_snapshots,)``.
     flips_in, flips_out
         ``(n_snapshots, n_matrices)`` weights that came in, and that left, since the snapshot before.
-    layout
-        Of the encoder.
 
     Returns
     -------

@@ -2,6 +2,9 @@
 
 Counts travel with every fraction, and a total is a sum of counts: a feed-forward matrix holds four times the weights
 of an attention matrix, so a mean of fractions would be another number.
+
+Everywhere `kept` are ``(n_layers, 6)`` kept weights in the order of `MATRIX_TYPES`, `kept_per_head` are
+``(n_layers, 4, n_heads)`` in the order of `HEAD_TYPES`, and `layout` is that of their encoder.
 """
 
 from __future__ import annotations
@@ -33,13 +36,6 @@ def matrix_table(layout: EncoderLayout) -> pd.DataFrame:
 def remaining_per_layer(kept: CountArray, layout: EncoderLayout) -> pd.DataFrame:
     """Remaining weights of each layer, by matrix type and over all types.
 
-    Parameters
-    ----------
-    kept
-        ``(n_layers, 6)`` kept weights in the order of `MATRIX_TYPES`.
-    layout
-        Of the encoder they belong to.
-
     Returns
     -------
     DataFrame
@@ -65,10 +61,6 @@ def remaining_per_head(
 
     Parameters
     ----------
-    kept_per_head
-        ``(n_layers, 4, n_heads)`` kept weights in the order of `HEAD_TYPES`.
-    layout
-        Of the encoder they belong to.
     matrix_types
         Which of `HEAD_TYPES` to add up; at least one.
 
@@ -195,10 +187,6 @@ def count_table(
 
     Parameters
     ----------
-    kept
-        ``(n_layers, 6)`` kept weights in the order of `MATRIX_TYPES`.
-    layout
-        Of the encoder they belong to.
     nominal
         The fraction that the run was asked to keep; None where it comes out of training.
     of_each_type
