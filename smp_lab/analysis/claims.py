@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from smp_lab.analysis.run_table import by_encoder
+from smp_lab.analysis.run_table import by_encoder, of_main_metric
 from smp_lab.analysis.sampling import Comparison
 from smp_lab.tasks import TASKS
 
@@ -229,7 +229,7 @@ def _published(claim: Claim, points: pd.DataFrame, ablations: pd.DataFrame) -> d
     is_ablation = set(claim.published) <= set(ablations["variant"])
     table = ablations.assign(distilled=False) if is_ablation else points[~points["read_off"]]
     name = "variant" if is_ablation else "method"
-    table = table[table["metric"] == table["task"].map(lambda task: TASKS[task].main_metric)]
+    table = table[of_main_metric(table)]
     # Either both have a teacher or neither; fine-tuning has none, and its one level, and stands in two tables.
     place = ["base_model", "task", "metric"]
     if claim.second.method != "dense":

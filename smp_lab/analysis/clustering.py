@@ -73,24 +73,18 @@ def average_linkage(similarity: npt.NDArray[np.float64]) -> Clustering:
     """
     leaves = np.nan_to_num(np.asarray(similarity, np.float64), nan=0.0)
     n = len(leaves)
-    orders: dict[int, tuple[int, ...]] = {node: (node,) for node in range(n)}
-    # Of the clusters that are left, oldest first; the other half is -inf, and no pair is there twice.
-    nodes = np.arange(n)
-    between = np.where(np.tri(n, k=-1, dtype=bool), leaves, -np.inf)
+    orders: list[tuple[int, ...]] = [(leaf,) for leaf in range(n)]
+    # A cluster takes the place of the later of the two that it is made of; at the other's there is nothing any more.
+    nodes, between = list(range(n)), np.where(np.eye(n, dtype=bool), -np.inf, leaves)
     merges = []
     for node in range(n, 2 * n - 1):
-        row, column = np.unravel_index(between.argmax(), between.shape)
-        left, right = int(nodes[row]), int(nodes[column])
-        merges.append(Merge(left, right, float(between[row, column])))
-        one, two = orders.pop(left), orders.pop(right)
+        gone, place = sorted(divmod(int(between.argmax()), n), key=nodes.__getitem__)
+        merges.append(Merge(nodes[place], nodes[gone], float(between[place, gone])))
+        one, two = orders[place], orders[gone]
         turned = [(a, b) for a in (one, one[::-1]) for b in (two, two[::-1])]
         joined = max(turned, key=lambda sides: leaves[sides[0][-1], sides[1][0]])
-        orders[node] = joined[0] + joined[1]
-        to_left, to_right = (np.maximum(between[side], between[:, side]) for side in (row, column))
-        mean = (len(one) * to_left + len(two) * to_right) / (len(one) + len(two))
-        others = np.delete(np.arange(len(nodes)), [row, column])
-        nodes = np.append(nodes[others], node)
-        between = np.pad(between[np.ix_(others, others)], (0, 1), constant_values=-np.inf)
-        between[-1, :-1] = mean[others]
-    (order,) = orders.values()
-    return Clustering(order, tuple(merges))
+        nodes[place], orders[place] = node, joined[0] + joined[1]
+        mean = (len(one) * between[place] + len(two) * between[gone]) / (len(one) + len(two))
+        between[place] = between[:, place] = mean
+        between[gone] = between[:, gone] = -np.inf
+    return Clustering(max(orders, key=len), tuple(merges))

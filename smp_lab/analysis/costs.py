@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from smp_lab.analysis.labels import percent
-from smp_lab.analysis.run_table import Run
+from smp_lab.analysis.run_table import Run, of_main_metric
 from smp_lab.config import canonical_json
 from smp_lab.layout import EncoderLayout
 from smp_lab.tasks import get_task
@@ -35,19 +35,7 @@ class Measurement(Protocol):
         """Columns of its kind."""
 
 
-class Trained(Run, Protocol):
-    """A run with the shapes of its encoder; a run record has them."""
-
-    @property
-    def layout(self) -> EncoderLayout:
-        """Shapes of the encoder."""
-
-    @property
-    def has_masks(self) -> bool:
-        """Whether a mask is stored."""
-
-
-def costs(runs: Iterable[Trained], labels: Mapping[str, str], mask_bytes: Mapping[str, int]) -> pd.DataFrame:
+def costs(runs: Iterable[Run], labels: Mapping[str, str], mask_bytes: Mapping[str, int]) -> pd.DataFrame:
     """A row per run.
 
     Parameters
@@ -146,8 +134,7 @@ def cut_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) ->
         return pd.DataFrame(columns=_CUTS)
     newest = scores.groupby(["run_id", "task"])["classifier"].transform("last")
     scores = scores[scores["classifier"] == newest]
-    main = {task: get_task(task).main_metric for task in scores["task"].unique()}
-    table = scores[scores["metric"] == scores["task"].map(main)].merge(
+    table = scores[of_main_metric(scores)].merge(
         sizes[["run_id", "cut", "parameters", "published"]], on=["run_id", "cut"]
     )
     whole = table["value"].where(table["cut"] == 0).groupby([table["run_id"], table["task"]]).transform("first")

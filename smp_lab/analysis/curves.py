@@ -8,8 +8,8 @@ import pandas as pd
 
 from smp_lab.analysis.labels import method_name, without_tags
 from smp_lab.analysis.replicates import over_seeds
+from smp_lab.analysis.run_table import of_main_metric
 from smp_lab.analysis.sampling import Reliability
-from smp_lab.tasks import TASKS
 
 # What a line of a figure is; fingerprints set altered copies apart.
 _LINE = ["task", "metric", "method", "variant", "base_model", "base_model_sha256", "data_sha256"]
@@ -96,11 +96,8 @@ def published_lines(
     metric
         Which one; None for the main metric of each task.
     """
-    main = {task: TASKS[task].main_metric for task in tasks}
-    wanted = published["task"].map(main) if metric is None else metric
-    table = published[
-        published["task"].isin(list(tasks)) & published["method"].isin(list(methods)) & (published["metric"] == wanted)
-    ]
+    wanted = of_main_metric(published) if metric is None else published["metric"] == metric
+    table = published[wanted & published["task"].isin(list(tasks)) & published["method"].isin(list(methods))]
     suffix = table["distilled"].map({True: ", distilled", False: ""})
     return table.assign(name=table["method_title"] + ", " + table["base_model"] + suffix, encoder="")
 

@@ -13,6 +13,8 @@ import pandas as pd
 from smp_lab.analysis.labels import variants
 from smp_lab.analysis.replicates import settings_but_seed
 from smp_lab.config import RunConfig
+from smp_lab.layout import EncoderLayout
+from smp_lab.tasks import get_task
 
 # Column -> its type. Fractions are fractions; text is never missing.
 COLUMNS: Mapping[str, str] = {
@@ -66,6 +68,14 @@ class Run(Protocol):
     @property
     def n_examples(self) -> int:
         """Examples that it was measured on."""
+
+    @property
+    def layout(self) -> EncoderLayout:
+        """Shapes of its encoder."""
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether a mask is stored."""
 
     @property
     def results(self) -> Mapping[str, Any]:
@@ -137,6 +147,11 @@ class Mask(Protocol):
 def by_encoder(table: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
     """Name and fingerprint of each encoder with its rows of a table with the columns `ENCODER`, as they appear."""
     return [((str(name), str(digest)), part) for (name, digest), part in table.groupby(ENCODER, sort=False)]
+
+
+def of_main_metric(table: pd.DataFrame) -> pd.Series[bool]:
+    """Whether each row is of the main metric of its task."""
+    return table["metric"] == table["task"].map(lambda task: get_task(task).main_metric)
 
 
 def rows_of(table: pd.DataFrame, run_ids: Sequence[str]) -> pd.DataFrame:

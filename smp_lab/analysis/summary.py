@@ -12,7 +12,7 @@ import pandas as pd
 from smp_lab.analysis.labels import method_name
 from smp_lab.analysis.overview import common_tasks, every_task_once, mean_over
 from smp_lab.analysis.replicates import over_seeds
-from smp_lab.analysis.run_table import by_encoder
+from smp_lab.analysis.run_table import by_encoder, of_main_metric
 from smp_lab.methods import METHODS, NONE
 from smp_lab.metrics import METRICS
 from smp_lab.tasks import TASKS
@@ -160,8 +160,11 @@ def caption(runs: pd.DataFrame) -> str:
     runs
         As of `summarize`.
     """
-    is_main = (runs["metric"] == runs["task"].map(lambda task: TASKS[task].main_metric)).all()
-    metric = "Main metric" if is_main else ", ".join(METRICS[name].title for name in runs["metric"].unique())
+    metric = (
+        "Main metric"
+        if of_main_metric(runs).all()
+        else ", ".join(METRICS[name].title for name in runs["metric"].unique())
+    )
     return (
         f"{metric} in percent at the last evaluation: mean over seeds, with half the 95 % interval of the "
         f"development set and the range over seeds. {fingerprints(runs)}"
