@@ -54,10 +54,6 @@ def test_top_k_matches_a_slow_loop_with_ties_and_without(n_values, dtype):
         np.testing.assert_array_equal(mask, slow_top_k(scores, k))
 
 
-def test_top_k_of_equal_scores_keeps_the_first_positions():
-    np.testing.assert_array_equal(top_k(np.zeros((2, 3)), 4), [[True, True, True], [True, False, False]])
-
-
 def test_top_k_orders_infinities_and_takes_both_zeros_for_one():
     scores = np.array([-np.inf, 0.0, -0.0, 0.0, np.inf])
     np.testing.assert_array_equal(top_k(scores, 3), [False, True, True, False, True])
@@ -90,13 +86,6 @@ def entropy_bytes(kept: int, n_weights: int) -> float:
     """Bytes below which no code can store a mask whose kept weights lie at random (Shannon 1948)."""
     p = kept / n_weights
     return sum(-q * np.log2(q) for q in (p, 1 - p) if q > 0) * n_weights / 8
-
-
-def test_entropy_of_a_fair_coin_is_a_bit_and_of_a_sure_thing_none():
-    assert entropy_bytes(40, 80) == 10
-    assert entropy_bytes(0, 80) == entropy_bytes(80, 80) == 0
-    # -(0.25 log2 0.25 + 0.75 log2 0.75) = 0.811278... bits
-    assert entropy_bytes(2, 8) == pytest.approx(0.8112781244591328)
 
 
 @pytest.mark.parametrize("remaining", [0.03, 0.1, 0.5, 0.8])
