@@ -181,7 +181,7 @@ class RunConfig(RunSettings):
             for name, value in self.to_dict().items()
             if SETTINGS[name].since is None or value != SETTINGS[name].neutral
         }
-        return hashlib.sha256(canonical_json(values).encode()).hexdigest()
+        return digest_of(values)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, defaults included."""
@@ -225,3 +225,8 @@ class RunConfig(RunSettings):
 def canonical_json(value: Any) -> str:
     """JSON with one spelling per value: sorted keys, no blanks, ASCII, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest_of(value: Any) -> str:
+    """The sha256 of its `canonical_json`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

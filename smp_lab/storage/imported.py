@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from smp_lab import __version__
-from smp_lab.config import canonical_json
+from smp_lab.config import digest_of
 from smp_lab.errors import ConfigError, MaskFormatError, RunExistsError, RunFormatError
 from smp_lab.layout import EncoderLayout
 from smp_lab.masks import MaskSet
@@ -99,7 +99,7 @@ class ImportedSettings:
     def mask_id(self) -> str:
         """``{label}-{hash8}``; the words are for eyes, the hash of all settings is the identity."""
         words = re.sub(r"[^a-z0-9]+", "-", self.label.lower()).strip("-")[:60] or "mask"
-        return f"{words}-{hashlib.sha256(canonical_json(asdict(self)).encode()).hexdigest()[:8]}"
+        return f"{words}-{digest_of(asdict(self))[:8]}"
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,21 @@ What kinds there are, and what a row of each says, stands in `KINDS`; a new kind
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic.dataclasses import dataclass as checked_dataclass
 
-from smp_lab.config import canonical_json
+from smp_lab.config import digest_of
 from smp_lab.errors import ConfigError, RunFormatError
 from smp_lab.paths import MEASUREMENTS_FOLDER
 from smp_lab.storage.store import Store
-from smp_lab.storage.versions import MEASUREMENT_VERSIONS, MeasurementVersion1
+from smp_lab.storage.versions import EXACT, MEASUREMENT_VERSIONS, MeasurementVersion1
 from smp_lab.tasks import get_task
 
 SCORE, SIZE, TIME, FORM, HEADS = "score", "size", "time", "form", "heads"
@@ -91,7 +91,7 @@ KINDS: Mapping[str, Mapping[str, type]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass(frozen=True, kw_only=True, config=EXACT)
 class MeasurementSettings:
     """What defines a measurement.
 
@@ -114,8 +114,10 @@ class MeasurementSettings:
 
     Raises
     ------
+    ValidationError
+        If a setting is missing, unknown or of another type.
     ConfigError
-        If a setting is of another type, or the kind or task is unknown.
+        If the kind or task is unknown.
     """
 
     kind: str
@@ -128,11 +130,6 @@ class MeasurementSettings:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
-            value = getattr(self, setting.name)
-            taken = {"options": (Mapping,), "data_sha256": (str, type(None))}.get(setting.name, (str,))
-            if not isinstance(value, taken):
-                raise ConfigError(f"Setting {setting.name} = {value!r} of a measurement is not of type {setting.type}.")
         if self.kind not in KINDS:
             raise ConfigError(f"Unknown kind {self.kind!r} of measurement. Choose one of: {', '.join(KINDS)}.")
         get_task(self.task)
@@ -140,22 +137,7 @@ class MeasurementSettings:
     @property
     def measurement_id(self) -> str:
         """``{mask_id}-{kind}-{hash8}``; the words are for eyes, the hash of all settings is the identity."""
-        digest = hashlib.sha256(canonical_json(asdict(self)).encode()).hexdigest()
-        return f"{self.mask_id}-{self.kind}-{digest[:8]}"
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> MeasurementSettings:
-        """Inverse of `asdict`, for values from JSON.
-
-        Raises
-        ------
-        ConfigError
-            If a setting is missing, unknown or cannot be used.
-        """
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ConfigError(f"Settings of a measurement do not fit: {error}.") from None
+        return f"{self.mask_id}-{self.kind}-{digest_of(asdict(self))[:8]}"
 
 
 @dataclass(frozen=True)
@@ -209,15 +191,7 @@ def save_measurement(
         If a fact is not JSON, the folder cannot be written or the disk is full. Nothing is left behind.
     """
     columns = {str(name): [_or_none(value) for value in table[name].tolist()] for name in table}
-    return MEASUREMENTS.save(
-        runs,
-        {
-            "measurement_id": settings.measurement_id,
-            "settings": asdict(settings),
-            "provenance": dict(provenance),
-            "results": {"table": columns},
-        },
-    )
+    return MEASUREMENTS.save(runs, settings, provenance, {"table": columns})
 
 
 def _or_none(value: Any) -> Any:
@@ -225,7 +199,7 @@ def _or_none(value: Any) -> Any:
 
 
 def _build(file: Path, content: Mapping[str, Any], model: MeasurementVersion1) -> MeasurementRecord:
-    settings = MeasurementSettings.from_dict(content["settings"])
+    settings = MeasurementSettings(**content["settings"])
     types, columns = KINDS[settings.kind], model.results.table
     if list(columns) != list(types) or len({len(values) for values in columns.values()}) > 1:
         raise RunFormatError(

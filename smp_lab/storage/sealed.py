@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import math
 import os
@@ -13,15 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from smp_lab.config import canonical_json
+from smp_lab.config import digest_of
 
 DIGEST = "sha256"
 
 
 def own_sha256(record: Mapping[str, Any]) -> str:
     """Digest of everything in a record but the digest that it carries."""
-    rest = {key: value for key, value in record.items() if key != DIGEST}
-    return hashlib.sha256(canonical_json(rest).encode()).hexdigest()
+    return digest_of({key: value for key, value in record.items() if key != DIGEST})
 
 
 def to_json(record: Mapping[str, Any]) -> bytes:

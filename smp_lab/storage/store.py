@@ -12,7 +12,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -183,12 +183,11 @@ class Store(Generic[Record]):
             )
         try:
             model = reader.model_validate(record)
-        except ValidationError as error:
-            raise RunFormatError(f"{file} {_first_of(error)} {self.again}") from None
-        try:
             for definition in model.provenance.task_definitions:  # type: ignore[attr-defined]  # every record has one
                 defined_task(definition)
             built = self.build(path, record, model)
+        except ValidationError as error:
+            raise RunFormatError(f"{file} {_first_of(error)} {self.again}") from None
         except (ConfigError, MaskFormatError) as error:
             raise RunFormatError(f"{file} cannot be used: {error}") from None
         self._check_id(path, str(record[self.id_name]), self.id_of(built))
@@ -296,8 +295,10 @@ class Store(Generic[Record]):
                 "another folder with --runs."
             )
 
-    def save(self, runs: Path, record: Mapping[str, Any]) -> Record:
+    def save(self, runs: Path, settings: Any, provenance: Mapping[str, Any], results: Mapping[str, Any]) -> Record:
         """Write a record that is a JSON file alone, and read it back; one that is there already is left as it is.
+
+        Its settings, a dataclass, say its id under `id_name`.
 
         Raises
         ------
@@ -306,8 +307,10 @@ class Store(Generic[Record]):
         RunWriteError
             If something in it is not JSON, the folder cannot be written or the disk is full. Nothing is left behind.
         """
-        file = self.path_of(runs, record[self.id_name])
-        content = self.to_json(file, record)
+        record_id = getattr(settings, self.id_name)
+        parts = {"settings": asdict(settings), "provenance": dict(provenance), "results": dict(results)}
+        file = self.path_of(runs, record_id)
+        content = self.to_json(file, {self.id_name: record_id, **parts})
         with suppress(RunExistsError), self.writing(file) as temporary:
             write_durably(temporary, content)
         return self.load(file)

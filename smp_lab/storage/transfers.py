@@ -9,31 +9,29 @@ they are read::
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from types import NoneType
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Strict
+from pydantic.dataclasses import dataclass as checked_dataclass
 
-from smp_lab.config import canonical_json
-from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError
+from smp_lab.config import canonical_json, digest_of
+from smp_lab.errors import MaskFormatError, RunFormatError
 from smp_lab.methods import get_method
 from smp_lab.paths import TRANSFERS_FOLDER
 from smp_lab.storage.predictions import predictions_table
 from smp_lab.storage.runs import RunRecord
 from smp_lab.storage.store import Store, cut
-from smp_lab.storage.versions import TRANSFER_VERSIONS, TransferVersion1
+from smp_lab.storage.versions import EXACT, TRANSFER_VERSIONS, TransferVersion1
 from smp_lab.tasks import Task, get_task
 
-_KINDS = {"str": str, "int": int, "float": float, "tuple[str, ...]": tuple, "None": NoneType}
 
-
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass(frozen=True, kw_only=True, config=EXACT)
 class TransferSettings:
     """What defines a transfer: a mask, and the classifier that it makes of its encoder.
 
@@ -58,8 +56,10 @@ class TransferSettings:
 
     Raises
     ------
+    ValidationError
+        If a setting is missing, unknown or of another type.
     ConfigError
-        If a setting is of another type, or the task or method is unknown.
+        If the task or method is unknown.
     """
 
     mask_run: str | None
@@ -72,16 +72,13 @@ class TransferSettings:
     base_model_sha256: str
     task: str
     data_sha256: str
-    label_words: tuple[str, ...]
+    # JSON has lists.
+    label_words: Annotated[tuple[str, ...], Strict(False)]
     regression_head: str | None
     max_length: int
     precision: str
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
-            value = getattr(self, setting.name)
-            if not isinstance(value, tuple(_KINDS[kind] for kind in str(setting.type).split(" | "))):
-                raise ConfigError(f"Setting {setting.name} = {value!r} of a transfer is not of type {setting.type}.")
         get_method(self.mask_method)
         for task in filter(None, (self.task, self.mask_task)):
             get_task(task)
@@ -90,8 +87,7 @@ class TransferSettings:
     def transfer_id(self) -> str:
         """``{mask}-on-{task}-{hash8}``; the words are for eyes, the hash of all settings is the identity."""
         mask = self.mask_run or f"{self.mask_method}-r{self.mask_remaining:g}-s{self.mask_seed}"
-        digest = hashlib.sha256(canonical_json(asdict(self)).encode()).hexdigest()
-        return f"{mask}-on-{self.task}-{digest[:8]}"
+        return f"{mask}-on-{self.task}-{digest_of(asdict(self))[:8]}"
 
     @property
     def task_info(self) -> Task:
@@ -102,21 +98,6 @@ class TransferSettings:
     def classifier(self) -> str:
         """One text of all settings but the mask's: transfers to one task that agree in it can be compared."""
         return canonical_json({name: value for name, value in asdict(self).items() if not name.startswith("mask_")})
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TransferSettings:
-        """Inverse of `asdict`, for values from JSON.
-
-        Raises
-        ------
-        ConfigError
-            If a setting is missing, unknown or cannot be used.
-        """
-        words = values.get("label_words")
-        try:
-            return cls(**{**values, "label_words": tuple(words) if isinstance(words, list) else words})
-        except TypeError as error:
-            raise ConfigError(f"Settings of a transfer do not fit: {error}.") from None
 
 
 @dataclass(frozen=True)
@@ -205,19 +186,11 @@ def save_transfer(
     columns = predictions.drop(columns="split")
     # Nine digits name every float32.
     texts = {str(name): " ".join(f"{value:.9g}" for value in columns[name]) for name in columns}
-    return TRANSFERS.save(
-        runs,
-        {
-            "transfer_id": settings.transfer_id,
-            "settings": asdict(settings),
-            "provenance": dict(provenance),
-            "results": {**results, "predictions": texts},
-        },
-    )
+    return TRANSFERS.save(runs, settings, provenance, {**results, "predictions": texts})
 
 
 def _build(file: Path, content: Mapping[str, Any], model: TransferVersion1) -> TransferRecord:
-    settings, results = TransferSettings.from_dict(content["settings"]), model.results
+    settings, results = TransferSettings(**content["settings"]), model.results
     task = settings.task_info
     record = TransferRecord(file, settings, content["provenance"], content["results"])
     if (

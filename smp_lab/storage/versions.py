@@ -41,8 +41,12 @@ class Seal(NamedTuple):
     size: int | None
 
 
+# No value of another type, and none that has no name here.
+EXACT = ConfigDict(strict=True, extra="forbid")
+
+
 class _Exact(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = EXACT
 
 
 class _Record(_Exact):

@@ -7,14 +7,13 @@ without names, the authors' release, is in `smp_lab.storage.release`.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from smp_lab.config import canonical_json
+from smp_lab.config import digest_of
 from smp_lab.encoder_families import MASK_SCORES, family_of
 from smp_lab.errors import EncoderError, MaskFormatError
 from smp_lab.layout import INTERMEDIATE, MATRIX_TYPES, OUTPUT, EncoderLayout, MatrixId
@@ -239,4 +238,4 @@ def _own_base(path: Path, table: Table, shape: tuple[int, int, int]) -> Base | N
 
 def named_base(name: str, layout: EncoderLayout) -> Base:
     """An encoder that is known by its name and shapes alone; so is its fingerprint."""
-    return Base(name, hashlib.sha256(canonical_json({"name": name, **layout.to_dict()}).encode()).hexdigest(), layout)
+    return Base(name, digest_of({"name": name, **layout.to_dict()}), layout)
