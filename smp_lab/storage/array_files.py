@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,11 +54,6 @@ def read_arrays(
         return build(from_npz(content, most))
 
 
-def most_bytes(layout: EncoderLayout) -> int:
-    """Bytes that the streams of a mask take at most: those of masks at random are a little longer than their bits."""
-    return layout.n_weights // 8 + layout.n_weights // 800 + 2**16
-
-
 def masks_to_bytes(masks: MaskSet) -> bytes:
     """Content of masks.npz."""
     # zlib lets other threads work. With one, BERT-base takes ten seconds, nearly all of the time of an import.
@@ -68,14 +63,23 @@ def masks_to_bytes(masks: MaskSet) -> bytes:
         return to_npz(dict(zip(names, streams, strict=True)), deflate=False)
 
 
-def masks_from_arrays(layout: EncoderLayout, arrays: Arrays, what: str) -> MaskSet:
-    """Inverse of `masks_to_bytes`, from the arrays of the archive; `what` is the record, for sentences.
+def read_masks(
+    file: Path, seal: Seal, layout: EncoderLayout, counts: Mapping[str, Any], *, what: str, again: str
+) -> MaskSet:
+    """The mask of a record, whose results hold `counts`, as of `kept_counts`; else as `read_arrays`."""
 
-    Raises
-    ------
-    MaskFormatError
-        If a matrix is missing, there are more, or a stream is not of its size.
-    """
+    def build(arrays: Arrays) -> MaskSet:
+        masks = _masks_from_arrays(layout, arrays, what)
+        if any(counts[name] != kept for name, kept in kept_counts(masks).items()):
+            raise MaskFormatError(f"{what}: {MASKS_FILE} keeps other weights than its record says.")
+        return masks
+
+    # Streams of masks at random are a little longer than their bits.
+    most = layout.n_weights // 8 + layout.n_weights // 800 + 2**16
+    return read_arrays(file, seal, most, build, what=what, name=MASKS_FILE, again=again)
+
+
+def _masks_from_arrays(layout: EncoderLayout, arrays: Arrays, what: str) -> MaskSet:
     bits = {}
     for matrix in layout.matrices:
         stream = arrays.get(f"{matrix.layer}.{matrix.matrix_type}")

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -28,19 +27,10 @@ from smp_lab.layout import EncoderLayout
 from smp_lab.masks import MaskSet
 from smp_lab.metrics import METRICS
 from smp_lab.paths import IMPORTED_FOLDER, MASK_RECORD_FILE, MASKS_FILE
-from smp_lab.storage.archives import Arrays
-from smp_lab.storage.array_files import (
-    counts_fit,
-    kept_counts,
-    masks_from_arrays,
-    masks_to_bytes,
-    most_bytes,
-    read_arrays,
-)
+from smp_lab.storage.array_files import counts_fit, kept_counts, masks_to_bytes, read_masks
 from smp_lab.storage.formats import Base, Opened, named_base
 from smp_lab.storage.mask_records import IMPORTED, MaskRecord
 from smp_lab.storage.runs import RunRecord
-from smp_lab.storage.sealed import sync_folder, write_durably
 from smp_lab.storage.store import Store
 from smp_lab.storage.versions import IMPORTED_VERSIONS, ImportedVersion1, Seal
 from smp_lab.tasks import get_task
@@ -152,20 +142,11 @@ class ImportedMask:
 
     def read(self) -> MaskSet:
         """Read and verify its bits; raises `RunFormatError` or `MaskFormatError`."""
-        what = f"Imported mask {self.mask_id}"
-
-        def build(arrays: Arrays) -> MaskSet:
-            masks = masks_from_arrays(self.layout, arrays, what)
-            if masks.sha256 != self.settings.mask_sha256 or any(
-                self.results[name] != counts for name, counts in kept_counts(masks).items()
-            ):
-                raise MaskFormatError(f"{what} keeps other weights than its {MASK_RECORD_FILE} says.")
-            return masks
-
-        file = self.path / MASKS_FILE
-        return read_arrays(
-            file, self.seal, most_bytes(self.layout), build, what=what, name=MASKS_FILE, again=IMPORTED_MASKS.again
-        )
+        what, file = f"Imported mask {self.mask_id}", self.path / MASKS_FILE
+        masks = read_masks(file, self.seal, self.layout, self.results, what=what, again=IMPORTED_MASKS.again)
+        if masks.sha256 != self.settings.mask_sha256:
+            raise MaskFormatError(f"{what} is of other bits than its {MASK_RECORD_FILE} says.")
+        return masks
 
 
 def save_imported(
@@ -201,7 +182,7 @@ def save_imported(
         mask_sha256=masks.sha256,
         **metric,
     )
-    target, content = IMPORTED_MASKS.path_of(runs, settings.mask_id), masks_to_bytes(masks)
+    target = IMPORTED_MASKS.path_of(runs, settings.mask_id)
     record = {
         "mask_id": settings.mask_id,
         "settings": asdict(settings),
@@ -213,14 +194,9 @@ def save_imported(
             "assumed": list(opened.assumed),
         },
         "results": kept_counts(masks),
-        "files": {MASKS_FILE: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}},
     }
     with suppress(RunExistsError), IMPORTED_MASKS.writing(target) as temporary:
-        sealed = IMPORTED_MASKS.to_json(target, record)
-        temporary.mkdir()
-        write_durably(temporary / MASKS_FILE, content)
-        write_durably(temporary / MASK_RECORD_FILE, sealed)
-        sync_folder(temporary)
+        IMPORTED_MASKS.fill(temporary, target, record, {MASKS_FILE: masks_to_bytes(masks)})
     return IMPORTED_MASKS.load(target)
 
 
@@ -231,7 +207,7 @@ def _build(path: Path, content: Mapping[str, Any], model: ImportedVersion1) -> I
             f"{path / MASK_RECORD_FILE} has kept counts that do not fit its encoder, or names no mask."
         )
     settings = ImportedSettings(**content["settings"])
-    return ImportedMask(path, settings, layout, content["provenance"], content["results"], Seal(seal.sha256, seal.size))
+    return ImportedMask(path, settings, layout, content["provenance"], content["results"], seal)
 
 
 IMPORTED_MASKS: Store[ImportedMask] = Store(

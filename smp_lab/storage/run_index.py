@@ -24,7 +24,7 @@ from smp_lab.storage.store import Stamp
 from smp_lab.storage.versions import Seal
 
 # Of the rows: another form, or another version of what verified them, and they are made anew.
-FORM = f"2 {__version__}"
+FORM = f"3 {__version__}"
 # Most of a record, and not in its row.
 LEFT_OUT = ("evaluations", "kept_per_head")
 SECONDS_FOR_A_LOCK = 1.0
@@ -106,7 +106,7 @@ class RunRows:
                 RunConfig.from_checked(known["config"], known["sha256"]),
                 _layout(tuple(known["layout"].items())),
                 known["results"],
-                {name: Seal(*seal) for name, seal in known["files"].items()},
+                {name: Seal(**seal) for name, seal in known["files"].items()},
             )
         except (SmpLabError, ValueError, KeyError, TypeError, AttributeError):
             # Such as the settings of an older version: `keep` writes the row anew.
@@ -147,6 +147,6 @@ def _facts(record: Any) -> str:
             "sha256": record.config.sha256,
             "layout": record.layout.to_dict(),
             "results": results,
-            "files": record.files,
+            "files": {name: dict(seal) for name, seal in record.files.items()},
         }
     )

@@ -45,18 +45,11 @@ from smp_lab.paths import (
     shared_masks_file,
 )
 from smp_lab.storage.archives import Arrays, to_npz
-from smp_lab.storage.array_files import (
-    counts_fit,
-    kept_counts,
-    masks_from_arrays,
-    masks_to_bytes,
-    most_bytes,
-    read_arrays,
-)
+from smp_lab.storage.array_files import counts_fit, kept_counts, masks_to_bytes, read_arrays, read_masks
 from smp_lab.storage.mask_records import MEASURED_RUN, MaskRecord
 from smp_lab.storage.predictions import predictions_table
 from smp_lab.storage.run_index import Part, RunRows
-from smp_lab.storage.sealed import sync_folder, why, write_durably
+from smp_lab.storage.sealed import sync_folder, why
 from smp_lab.storage.store import Listing, Store, cut, fenced
 from smp_lab.storage.versions import RUN_VERSIONS, RunVersion1, Seal
 
@@ -312,13 +305,8 @@ class RunRecord:
         return self._read_masks()
 
     def _read_masks(self) -> MaskSet:
-        return self._read(MASKS_FILE, most_bytes(self.layout), self._masks_of)
-
-    def _masks_of(self, arrays: Arrays) -> MaskSet:
-        masks = masks_from_arrays(self.layout, arrays, f"Run {self.run_id}")
-        if any(self.results[name] != counts for name, counts in kept_counts(masks).items()):
-            raise MaskFormatError(f"Masks of run {self.run_id} keep other counts than its {RECORD_FILE} says.")
-        return masks
+        seal, what = self._seal_of(MASKS_FILE), f"Run {self.run_id}"
+        return read_masks(self.masks_file, seal, self.layout, self.results, what=what, again=RUNS.again)
 
     @cached_property
     def mask_record(self) -> MaskRecord | None:
@@ -398,11 +386,13 @@ class RunRecord:
 
     def _read(self, name: str, most: int, build: Callable[[Arrays], T]) -> T:
         """What `build` makes of the arrays of a file, which take at most so many bytes."""
-        seal = self.files.get(name)
-        if seal is None:
+        seal, what = self._seal_of(name), f"Run {self.run_id}"
+        return read_arrays(self.path / name, seal, most, build, what=what, name=name, again=RUNS.again)
+
+    def _seal_of(self, name: str) -> Seal:
+        if name not in self.files:
             raise RunFormatError(f"Run {self.run_id} ({self.config.method}) holds no {name}.")
-        file = self.masks_file if name == MASKS_FILE else self.path / name
-        return read_arrays(file, seal, most, build, what=f"Run {self.run_id}", name=name, again=RUNS.again)
+        return self.files[name]
 
     def verify(self) -> None:
         """Read and verify every file of the record.
@@ -471,26 +461,18 @@ def save_run(
         contents[MASKS_FILE] = masks_to_bytes(masks)
     if scores is not None:
         contents[SCORES_FILE] = to_npz({field.name: getattr(scores, field.name) for field in fields(scores)})
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
+    record = {
+        "run_id": config.run_id,
+        "config": config.to_dict(),
+        "layout": layout.to_dict(),
+        "provenance": dict(provenance),
+        "results": {**results, **_kept_counts(layout, masks)},
+    }
     with RUNS.writing(target, lease) as temporary:
-        contents[RECORD_FILE] = RUNS.to_json(
-            target,
-            {
-                "run_id": config.run_id,
-                "config": config.to_dict(),
-                "layout": layout.to_dict(),
-                "provenance": dict(provenance),
-                "results": {**results, **_kept_counts(layout, masks)},
-                "files": {name: {"size": len(contents[name]), "sha256": digest} for name, digest in digests.items()},
-            },
-        )
-        temporary.mkdir()
-        for name, content in contents.items():
-            write_durably(temporary / name, content)
-        sync_folder(temporary)
+        RUNS.fill(temporary, target, record, contents)
         if config.method_info.is_control and masks is not None:
             # Last, when all else is on the disk: other runs may name it at once, so it could not be taken back.
-            shared = shared_masks_file(runs, digests[MASKS_FILE])
+            shared = shared_masks_file(runs, hashlib.sha256(contents[MASKS_FILE]).hexdigest())
             shared.parent.mkdir(exist_ok=True)
             alone = temporary / MASKS_FILE
             lease.publish(alone, shared) if lease else alone.replace(shared)
@@ -515,7 +497,7 @@ def _build(path: Path, content: Mapping[str, Any], model: RunVersion1) -> RunRec
         EncoderLayout.from_dict(content["layout"]),
         content["provenance"],
         content["results"],
-        model.seals(),
+        {str(name): seal for name, seal in model.files.items()},
     )
     if problem := _misfit(record, model):
         raise RunFormatError(f"{path / RECORD_FILE} {problem}, which do not fit its encoder or task. {RUNS.again}")

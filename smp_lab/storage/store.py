@@ -7,6 +7,7 @@ itself; where there are other files it names size and digest of each. What kinds
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -314,6 +315,25 @@ class Store(Generic[Record]):
         with suppress(RunExistsError), self.writing(file) as temporary:
             write_durably(temporary, content)
         return self.load(file)
+
+    def fill(self, temporary: Path, path: Path, record: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
+        """Write a record that is a folder, within `writing`: files by name, and the JSON file, which seals them.
+
+        Raises
+        ------
+        RunFormatError, RunWriteError
+            As `to_json`.
+        """
+        seals = {
+            name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for name, content in sorted(contents.items())
+        }
+        sealed = self.to_json(path, {**record, "files": seals})
+        temporary.mkdir()
+        for name, content in contents.items():
+            write_durably(temporary / name, content)
+        write_durably(self.json_file(temporary), sealed)
+        sync_folder(temporary)
 
     @contextmanager
     def writing(self, path: Path, lease: Lease | None = None) -> Iterator[Path]:

@@ -12,9 +12,9 @@ Numbers are finite and fit 64 bits, and text is Unicode: `sealed.from_json` has 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Text = Annotated[str, Field(max_length=10_000)]
 # Longer names are not those of files.
@@ -34,19 +34,23 @@ Seconds = Annotated[float, Field(ge=0, le=1e10)]
 ArrayFile = Literal["history.npz", "masks.npz", "scores.npz", "predictions.npz"]
 
 
-class Seal(NamedTuple):
-    """What a record says of one of its files: its digest, and its size in bytes or None in a version without."""
-
-    sha256: str
-    size: int | None
-
-
 # No value of another type, and none that has no name here.
 EXACT = ConfigDict(strict=True, extra="forbid")
 
 
 class _Exact(BaseModel):
     model_config = EXACT
+
+
+class Seal(_Exact):
+    """What a record says of one of its files: its digest, and its size in bytes or None in a version without."""
+
+    sha256: Sha256
+    size: Count | None
+
+
+def _of_digest_alone(sha256: Any) -> Any:
+    return {"sha256": sha256, "size": None}
 
 
 class _Record(_Exact):
@@ -114,26 +118,13 @@ class RunVersion1(_Record):
     layout: dict[Name, Any]
     provenance: _Provenance
     results: _RunResults
-    files: dict[ArrayFile, Sha256]
-
-    def seals(self) -> Mapping[str, Seal]:
-        """What is said of each file."""
-        return {name: Seal(digest, None) for name, digest in self.files.items()}
-
-
-class _Sealed(_Exact):
-    size: Count
-    sha256: Sha256
+    files: dict[ArrayFile, Annotated[Seal, BeforeValidator(_of_digest_alone)]]
 
 
 class RunVersion2(RunVersion1):
     """The same, version 2."""
 
-    files: dict[ArrayFile, _Sealed]  # type: ignore[assignment]  # another type is what makes the version
-
-    def seals(self) -> Mapping[str, Seal]:
-        """What is said of each file."""
-        return {name: Seal(seal.sha256, seal.size) for name, seal in self.files.items()}
+    files: dict[ArrayFile, Seal]
 
 
 class _TransferResults(_Part):
@@ -204,7 +195,7 @@ class ImportedVersion1(_Record):
     layout: dict[Name, Any]
     provenance: _ImportedProvenance
     results: _Kept
-    files: dict[Literal["masks.npz"], _Sealed]
+    files: dict[Literal["masks.npz"], Seal]
 
 
 RUN_VERSIONS: Mapping[int, type[RunVersion1]] = {1: RunVersion1, 2: RunVersion2}

@@ -27,6 +27,7 @@ from smp_lab.paths import (
     project_folder,
 )
 from smp_lab.storage import runs as storage
+from smp_lab.storage import store
 from smp_lab.storage.array_files import masks_to_bytes
 from smp_lab.storage.runs import HISTORY_COLUMNS, list_runs, load_run, unused_shared_masks
 
@@ -429,7 +430,7 @@ def test_an_archive_that_would_unpack_to_more_than_the_limit_is_not_unpacked(wri
     [
         (np.zeros(31, np.uint8), "layer 0 query: Mask holds 31 bytes or more; expected 32 for 256 weights"),
         (np.zeros(33, np.uint8), "layer 0 query: Mask holds 33 bytes or more; expected 32 for 256 weights"),
-        (np.zeros(32, np.uint8), "keep other counts than its run.json says"),
+        (np.zeros(32, np.uint8), "keeps other weights than its record says"),
     ],
 )
 def test_a_mask_of_another_length_or_count_is_refused(write_run, bits, sentence):
@@ -447,7 +448,7 @@ def test_masks_whose_heads_were_swapped_are_refused(write_run):
     assert len(set(run.masks.kept_per_head(query))) == 2
     dense[query] = dense[query][::-1]
     replace_file(run, MASKS_FILE, masks_to_bytes(type(run.masks).from_dense(TINY, dense)))
-    with pytest.raises(MaskFormatError, match="keep other counts than its run.json says"):
+    with pytest.raises(MaskFormatError, match="keeps other weights than its record says"):
         load_run(run.path).verify()
 
 
@@ -581,15 +582,15 @@ def test_a_record_is_never_overwritten(runs):
 
 
 def test_a_run_that_appears_while_another_is_written_wins(runs, monkeypatch):
-    write = storage.write_durably
+    write = store.write_durably
 
     def overtaken(path, content):
         write(path, content)
         if path.name == RECORD_FILE:
-            monkeypatch.setattr(storage, "write_durably", write)
+            monkeypatch.setattr(store, "write_durably", write)
             make_run(runs, accuracy=0.9)
 
-    monkeypatch.setattr(storage, "write_durably", overtaken)
+    monkeypatch.setattr(store, "write_durably", overtaken)
     with pytest.raises(RunExistsError, match="by another process meanwhile"):
         make_run(runs, accuracy=0.1)
     (run,) = list_runs([runs]).records.values()
