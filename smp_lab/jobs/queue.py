@@ -55,9 +55,6 @@ CREATE TABLE IF NOT EXISTS jobs (
     state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', place REAL NOT NULL, attempt INTEGER NOT NULL DEFAULT 0,
     process TEXT, run_id TEXT, threads INTEGER, device INTEGER, created REAL NOT NULL, changed REAL NOT NULL
 );
-CREATE TABLE IF NOT EXISTS changes (
-    job INTEGER NOT NULL, time REAL NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL
-);
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -195,11 +192,6 @@ class Queue:
         holder = living_holder(unfinished_folder(self.runs, job.run_id))
         return None if holder is None else holder.node
 
-    def changes(self, number: int) -> list[tuple[float, str, str]]:
-        """Time, state and reason of each change of a job, in order."""
-        rows = self._rows("SELECT time, state, reason FROM changes WHERE job = ? ORDER BY rowid", number)
-        return [tuple(row) for row in rows]
-
     def _stored(self, number: int) -> Job:
         rows = self._rows("SELECT * FROM jobs WHERE id = ?", number)
         if not rows:
@@ -316,10 +308,9 @@ class Queue:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _forget(self, connection: sqlite3.Connection, number: int, state: str) -> bool:
-        """Remove a job that is in a state, its changes and its log; whether it was in it."""
+        """Remove a job that is in a state, and its log; whether it was in it."""
         if not connection.execute("DELETE FROM jobs WHERE id = ? AND state = ?", (number, state)).rowcount:
             return False
-        connection.execute("DELETE FROM changes WHERE job = ?", (number,))
         self.log_file(number).unlink(missing_ok=True)
         return True
 
@@ -418,23 +409,21 @@ class Queue:
     def become_supervisor(self, handle: str) -> bool:
         """Take the one place of a supervisor; False where a living one has it."""
         with self._writing() as connection:
-            row = connection.execute("SELECT value FROM settings WHERE name = 'supervisor'").fetchone()
-            if row and row[0] not in ("", handle) and self.runner.is_alive(row[0]):
+            if self._setting("supervisor") != handle and self.supervisor_is_alive():
                 return False
             connection.execute("INSERT OR REPLACE INTO settings VALUES ('supervisor', ?)", (handle,))
             # Started by one that was killed before it could note the process: should that one live, it will find
             # that its attempt is over.
-            for row in connection.execute(
-                "SELECT id FROM jobs WHERE state = ? AND process IS NULL", (STARTING,)
-            ).fetchall():
-                _change(connection, row["id"], QUEUED)
+            connection.execute(
+                "UPDATE jobs SET state = ?, changed = ? WHERE state = ? AND process IS NULL",
+                (QUEUED, time.time(), STARTING),
+            )
         return True
 
     def retire(self) -> bool:
         """Give the place up if there is nothing to do; False where there is."""
         with self._writing() as connection:
-            paused = connection.execute("SELECT value FROM settings WHERE name = 'paused'").fetchone()
-            busy = ACTIVE if paused and paused[0] else (*ACTIVE, QUEUED)
+            busy = ACTIVE if self.paused else (*ACTIVE, QUEUED)
             (n,) = connection.execute(f"SELECT count(*) FROM jobs WHERE state IN {busy}").fetchone()
             if n:
                 return False
@@ -647,7 +636,6 @@ def _insert(connection: sqlite3.Connection, words: Sequence[str], title: str, st
         "INSERT INTO jobs (words, cwd, title, state, place, created, changed) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (json.dumps(list(words)), str(Path.cwd()), title, state, _last_place(connection), now, now),
     ).lastrowid
-    connection.execute("INSERT INTO changes VALUES (?, ?, ?, '')", (number, now, state))
     return int(number or 0)
 
 
@@ -659,12 +647,9 @@ def _change(
     where: str = "1",
     values: tuple[Any, ...] = (),
 ) -> bool:
-    """Change the state of a job where a condition holds, and note it; whether it held."""
-    now = time.time()
+    """Change the state of a job where a condition holds; whether it held."""
     changed = connection.execute(
         f"UPDATE jobs SET state = ?, reason = ?, changed = ? WHERE id = ? AND {where}",
-        (state, reason, now, number, *values),
-    ).rowcount
-    if changed:
-        connection.execute("INSERT INTO changes VALUES (?, ?, ?, ?)", (number, now, state, reason))
-    return bool(changed)
+        (state, reason, time.time(), number, *values),
+    )
+    return bool(changed.rowcount)
