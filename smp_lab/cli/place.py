@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from smp_lab.cli.options import MOST
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError
 from smp_lab.jobs.cluster import RayRunner
+from smp_lab.jobs.queue import usable_cores
 from smp_lab.jobs.runners import LocalRunner, Runner
 
 On = Annotated[
@@ -45,7 +45,7 @@ def the_place(
     """
     if on == "local":
         # They share the cores evenly.
-        threads = {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // jobs, 1))} if jobs > 1 else {}
+        threads = {"OMP_NUM_THREADS": str(max(usable_cores() // jobs, 1))} if jobs > 1 else {}
         return LocalRunner(slots=jobs), lambda config: threads
     name, _, address = on.partition("://")
     if name != "ray":

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import make_run, tiny_config
 
+from smp_lab.cli import place
 from smp_lab.cli.this_job import told_to_queue
 from smp_lab.errors import JobError, RunExistsError, TrainingError
 from smp_lab.jobs import queue as queue_module
@@ -88,6 +89,12 @@ def test_no_more_than_the_slots_run_and_they_share_the_cores(queue, runner, monk
     assert [environment["OMP_NUM_THREADS"] for environment in runner.environments] == ["2", "2", "2"]
     with pytest.raises(JobError, match="At least 1"):
         queue.set_slots(0)
+
+
+def test_runs_of_a_sweep_share_the_cores_that_may_be_used(runs, monkeypatch):
+    monkeypatch.setattr(place, "usable_cores", lambda: 8)
+    _, environment = place.the_place("local", runs, 3, cpus=1, gpus=0, memory=0, device=None)
+    assert environment(None) == {"OMP_NUM_THREADS": "2"}
 
 
 def test_each_accelerator_takes_one(queue, runner, monkeypatch):
