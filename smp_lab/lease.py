@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smp_lab.errors import RunExistsError, TrainingError
+from smp_lab.errors import ConfigError, RunExistsError, TrainingError
 from smp_lab.processes import find_process, has_ended, is_suspended, this_machine, this_process
 
 LEASE_VARIABLE = "SMP_LAB_LEASE_SECONDS"
@@ -117,7 +117,11 @@ def _now(folder: Path) -> float:
 
 def lease_seconds() -> float:
     """How long a lease lasts without a heartbeat."""
-    return float(os.environ.get(LEASE_VARIABLE) or DEFAULT_SECONDS)
+    said = os.environ.get(LEASE_VARIABLE) or DEFAULT_SECONDS
+    try:
+        return float(said)
+    except ValueError:
+        raise ConfigError(f"{LEASE_VARIABLE} = {str(said)[:80]!r} is no number of seconds, such as 120.") from None
 
 
 class Lease:

@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import pytest
 from conftest import eventually
 
-from smp_lab.errors import RunExistsError
+from smp_lab.errors import ConfigError, RunExistsError
 from smp_lab.lease import LEASE_VARIABLE, LeaseLostError, held, holder_of, living_holder, remove_finished
 from smp_lab.processes import find_process, is_suspended, this_process
 
@@ -97,6 +97,12 @@ def test_a_run_that_is_held_is_refused_and_names_the_machine(folder, holder):
 def test_a_folder_that_cannot_be_made_is_refused_at_once(monkeypatch):
     monkeypatch.setenv(LEASE_VARIABLE, "1e6")
     with pytest.raises(FileNotFoundError), held(Path("/proc/runs/.unfinished/run")):
+        pass
+
+
+def test_a_time_that_is_no_number_is_a_sentence(folder, monkeypatch):
+    monkeypatch.setenv(LEASE_VARIABLE, "soon")
+    with pytest.raises(ConfigError, match="SMP_LAB_LEASE_SECONDS = 'soon' is no number of seconds"), held(folder):
         pass
 
 
