@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import subprocess
 import sys
@@ -10,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from smp_lab.errors import MaskFormatError
-from smp_lab.jobs.runners import last_words
+from smp_lab.errors import JobError, MaskFormatError
+from smp_lab.jobs.runners import answer_of
 
 # BERT-base in 32 bits is 440 MB, and torch by itself maps some gigabytes.
 MAX_MEMORY = 8 * 2**30
@@ -59,24 +58,16 @@ def import_file(
     MaskFormatError
         If it is no mask, or takes more memory or time than it may; with the sentence of the command.
     """
+    words = [*command, str(path), "--runs", str(runs), "--json", *options]
     try:
-        done = subprocess.run(
-            [*command, str(path), "--runs", str(runs), "--json", *options],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            preexec_fn=_limit_memory,
-            check=False,
-        )
+        facts = answer_of(words, seconds, preexec_fn=_limit_memory)
+    except JobError as error:
+        raise MaskFormatError(str(error)) from None
     except subprocess.TimeoutExpired:
         raise MaskFormatError(
             f"{path.name} was not read in {seconds:g} s, and the reading was ended. From a terminal, smp-lab import "
             "takes as long as it needs."
         ) from None
-    if done.returncode:
-        raise MaskFormatError(last_words(done)[:1000])
-    facts = json.loads(done.stdout)
     return Imported(facts["mask_id"], facts["format"], tuple(facts["assumed"]))
 
 

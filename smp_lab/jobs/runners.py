@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,10 +10,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import psutil
 
+from smp_lab.errors import JobError
 from smp_lab.processes import boot_id, find_process, handle_of, has_ended, is_suspended, same_process
 
 # How a process ended, as far as its runner knows: LOST says nothing against the run, but its machine is gone.
@@ -77,10 +79,23 @@ def reason_of(code: int) -> str:
     return f"Its process ended with exit status {code}."
 
 
-def last_words(done: subprocess.CompletedProcess[str]) -> str:
-    """Why a process failed: its last line on stderr; where it was killed or said nothing, that."""
-    said = [] if done.returncode < 0 else done.stderr.strip().splitlines()
-    return said[-1].removeprefix("smp-lab: ") if said else reason_of(done.returncode)
+def answer_of(command: Sequence[str], seconds: float, **how: Any) -> Any:
+    """What a process prints as JSON; `how` as of `subprocess.Popen`.
+
+    Raises
+    ------
+    JobError
+        If it fails: its last line on stderr; where it was killed or said nothing, that.
+    subprocess.TimeoutExpired, OSError, ValueError
+        If it takes more seconds, cannot be started, or prints something else.
+    """
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False, **how
+    )
+    if done.returncode:
+        said = [] if done.returncode < 0 else done.stderr.strip().splitlines()
+        raise JobError(said[-1].removeprefix("smp-lab: ")[:1000] if said else reason_of(done.returncode))
+    return json.loads(done.stdout)
 
 
 class LocalRunner:

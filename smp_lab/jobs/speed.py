@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smp_lab.errors import JobError, first_line
-from smp_lab.jobs.runners import last_words
+from smp_lab.jobs.runners import answer_of
 
 # Three seconds of steps, and before them packages, data and encoder.
 SECONDS_AT_MOST = 300
@@ -51,20 +51,10 @@ def measure(settings: Mapping[str, Any], threads: int, command: Sequence[str] = 
     JobError
         If its process says why it cannot, fails, or takes too long.
     """
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     try:
-        done = subprocess.run(
-            [*command, json.dumps(settings)],
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_AT_MOST,
-            check=False,
-        )
-        if done.returncode:
-            raise JobError(f"The run was not measured: {last_words(done)[:400]}")
-        return Speed(**json.loads(done.stdout))
+        return Speed(**answer_of([*command, json.dumps(settings)], SECONDS_AT_MOST, env=environment))
     except subprocess.TimeoutExpired:
         raise JobError(f"The run was not measured: its data and encoder took over {SECONDS_AT_MOST} s.") from None
-    except (OSError, ValueError, TypeError) as error:
+    except (JobError, OSError, ValueError, TypeError) as error:
         raise JobError(f"The run was not measured: {first_line(error)}.") from None

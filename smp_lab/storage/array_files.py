@@ -50,7 +50,7 @@ def read_arrays(
         raise RunFormatError(
             f"{what}: {name} is cut off or was altered (its sha256 is not the one in its record). {again}"
         )
-    with fenced(f"{what}: {name} is not a plain archive of numbers, or"):
+    with fenced(f"{what}: {name}", "is not a plain archive of numbers"):
         return build(from_npz(content, most))
 
 

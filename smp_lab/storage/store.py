@@ -34,16 +34,16 @@ Record = TypeVar("Record")
 
 
 @contextmanager
-def fenced(what: str) -> Iterator[None]:
+def fenced(what: str, fault: str = "cannot be read", refusal: type[SmpLabError] = RunFormatError) -> Iterator[None]:
     """Turn whatever comes out of reading something of unknown origin into a sentence about it."""
     try:
         yield
     except SmpLabError:
         raise
     except OSError as error:
-        raise RunFormatError(f"{what} cannot be read ({why(error)}).") from error
+        raise refusal(f"{what} cannot be read ({why(error)}).") from error
     except Exception as error:
-        raise RunFormatError(f"{what} cannot be read: {cut(f'{type(error).__name__}: {error}')}.") from error
+        raise refusal(f"{what} {fault}: {cut(f'{type(error).__name__}: {error}')}.") from error
 
 
 def cut(text: str, most: int = 200) -> str:

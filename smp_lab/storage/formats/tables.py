@@ -20,11 +20,11 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from smp_lab.encoder_families import FAMILIES
-from smp_lab.errors import MaskFormatError, SmpLabError, first_line
+from smp_lab.errors import MaskFormatError, first_line
 from smp_lab.layout import MatrixId
 from smp_lab.storage.archives import from_npy, from_npz
-from smp_lab.storage.sealed import read_regular, why
-from smp_lab.storage.store import cut
+from smp_lab.storage.sealed import read_regular
+from smp_lab.storage.store import cut, fenced
 from smp_lab.tasks.rows import is_lfs_pointer, lfs_error
 
 Array = npt.NDArray[Any]
@@ -78,16 +78,8 @@ def read_table(path: Path, torch_file: TorchFile) -> Table:
     MaskFormatError
         If it is nothing that is read here, cut off, or too large.
     """
-    try:
-        if not path.is_dir():
-            return Table(arrays=_arrays(path, torch_file))
-        return _folder(path, torch_file)
-    except SmpLabError:
-        raise
-    except OSError as error:
-        raise MaskFormatError(f"{cut(str(path))} cannot be read ({why(error)}).") from None
-    except Exception as error:
-        raise MaskFormatError(f"{path.name} is cut off or of another kind ({cut(first_line(error))}).") from None
+    with fenced(cut(str(path)), "is cut off or of another kind", MaskFormatError):
+        return _folder(path, torch_file) if path.is_dir() else Table(arrays=_arrays(path, torch_file))
 
 
 def _folder(folder: Path, torch_file: TorchFile) -> Table:
