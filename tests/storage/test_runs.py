@@ -1,10 +1,8 @@
 import errno
-import io
 import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 from conftest import HANGS, MINILM, TINY, make_run, random_masks, tiny_config
 from storage.conftest import arrays_of, edit_record, npz, replace_file
 
-from smp_lab.errors import MaskFormatError, RunExistsError, RunFormatError, RunWriteError, SmpLabError
+from smp_lab.errors import MaskFormatError, RunExistsError, RunFormatError, RunWriteError
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.masks import compress_bits
 from smp_lab.paths import (
@@ -278,26 +276,11 @@ def test_missing_results_are_named(write_run, name):
     ("name", "value"),
     [
         ("metrics", {"f1": 0.5}),
-        ("metrics", {"accuracy": None}),
-        ("metrics", {"accuracy": "0.6"}),
-        ("metrics", {"accuracy": True}),
         ("metrics", {"accuracy": 10**400}),
-        ("metrics", [0.6]),
         ("n_examples", {}),
-        ("n_examples", {"validation": "40"}),
         ("n_examples", {"validation": 0}),
-        ("n_examples", {"validation": 40.5}),
-        ("n_examples", 40),
-        ("evaluations", {}),
-        ("evaluations", [1]),
-        ("best", None),
         ("best", {"metric": "f1", "value": 0.5, "step": 1}),
-        ("best", {"metric": [], "value": 0.5, "step": 1}),
-        ("best", {"metric": "accuracy", "value": None, "step": 1}),
-        ("trainable_parameters", "many"),
-        ("new_parameters", None),
         ("kept", []),
-        ("kept", None),
         ("kept", [[1] * 6]),
         ("kept", [[1] * 6, [1] * 5]),
         ("kept", [[1.5] * 6] * 2),
@@ -307,7 +290,6 @@ def test_missing_results_are_named(write_run, name):
         ("kept", [[257] * 6] * 2),
         ("kept_per_head", [[[1] * 2] * 4]),
         ("kept_per_head", [[[1] * 2] * 4] * 2),
-        ("kept_per_head", "x"),
     ],
 )
 def test_results_that_do_not_fit_are_refused(write_run, name, value):
@@ -358,71 +340,6 @@ def test_a_pickle_in_an_archive_is_refused_and_not_run(write_run, tmp_path, name
     with pytest.raises(RunFormatError, match="is not a plain archive of numbers.*Object arrays cannot be loaded"):
         load_run(run.path).verify()
     assert not trap.exists()
-
-
-def npy(array):
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
-
-
-def archive_of(**members):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def header(shape):
-    buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize("name", ARRAY_FILES)
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"text",
-        npy(np.zeros(3)),
-        archive_of(note=b"text"),
-        archive_of(note=b""),
-        archive_of(step=npy(np.array(["text"]))),
-        archive_of(step=npy(np.zeros(3))[:-1]),
-        archive_of(step=header((10**14,))),
-        archive_of(step=b"\x93NUMPY\x01\x00\x10\x00{'descr': (((((("),
-        npz({}),
-        npz({"step": np.zeros(3)})[:-30],
-    ],
-    ids=[
-        "empty",
-        "text",
-        "npy",
-        "no array",
-        "empty member",
-        "strings",
-        "short",
-        "vast",
-        "bad header",
-        "none",
-        "no end",
-    ],
-)
-def test_bytes_that_are_no_archive_of_numbers_are_refused(write_run, name, content):
-    run = write_run()
-    replace_file(run, name, content)
-    with pytest.raises((RunFormatError, MaskFormatError)):
-        load_run(run.path).verify()
-
-
-def test_an_archive_that_would_unpack_to_more_than_the_limit_is_not_unpacked(write_run, monkeypatch):
-    run = write_run()
-    monkeypatch.setattr(storage, "MAX_HISTORY_ROWS", 10)
-    replace_file(run, HISTORY_FILE, archive_of(step=npy(np.zeros(10_000, np.uint8))))
-    with pytest.raises(RunFormatError, match="unpacks to 10,128 bytes; at most 880 are read"):
-        _ = load_run(run.path).history
 
 
 @pytest.mark.parametrize(
@@ -728,30 +645,6 @@ def test_masks_of_another_encoder_are_not_written(runs):
     with pytest.raises(MaskFormatError, match="Masks of run .* n_heads=4.*; its encoder is .*n_heads=2"):
         make_run(runs, masks=random_masks(other, 0.5))
     assert list(runs.iterdir()) == []
-
-
-def test_every_refusal_is_an_error_of_the_library(runs):
-    """Whatever byte of a record is hit, what comes out is a sentence."""
-    rng = np.random.default_rng(0)
-    run = make_run(runs)
-    for name in [RECORD_FILE, *ARRAY_FILES]:
-        whole = (run.path / name).read_bytes()
-        for _ in range(15):
-            spoilt = bytearray(whole)
-            spoilt[rng.integers(len(spoilt))] = rng.integers(256)
-            if name == RECORD_FILE:
-                (run.path / name).write_bytes(spoilt)
-            else:
-                replace_file(run, name, bytes(spoilt))
-            try:
-                load_run(run.path).verify()
-            except SmpLabError as error:
-                assert str(error)
-        if name == RECORD_FILE:
-            (run.path / name).write_bytes(whole)
-        else:
-            replace_file(run, name, whole)
-    load_run(run.path).verify()
 
 
 def test_controls_share_one_mask_whatever_their_task(runs):

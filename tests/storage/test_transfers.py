@@ -143,12 +143,6 @@ def test_a_damaged_transfer_is_one_sentence(runs, change, sealed, sentence):
     assert told.endswith(".")
 
 
-def test_a_file_in_place_of_the_folder_is_a_problem(runs):
-    (runs / "transfers").write_text("x")
-    ((_, sentence),) = TRANSFERS.list([runs]).problems
-    assert sentence.endswith("of transfers cannot be read (Not a directory).")
-
-
 def test_a_full_disk_leaves_nothing_behind(runs, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -164,8 +158,3 @@ def test_one_that_is_too_long_to_be_read_is_not_written(runs, monkeypatch):
     with pytest.raises(RunWriteError, match=r"Transfer random-\S+ takes [\d,]+ bytes; at most 500 are read"):
         make_transfer(runs, None, "rte")
     assert not list(runs.iterdir())
-
-
-def test_a_result_that_is_not_json_is_a_sentence(runs):
-    with pytest.raises(RunWriteError, match="cannot be written as JSON"):
-        make_transfer(runs, None, "rte", accuracy=float("nan"))
