@@ -32,7 +32,7 @@ from smp_lab.storage.formats import Base, Opened, named_base
 from smp_lab.storage.mask_records import IMPORTED, MaskRecord
 from smp_lab.storage.runs import RunRecord
 from smp_lab.storage.store import Store
-from smp_lab.storage.versions import IMPORTED_VERSIONS, ImportedVersion1, Seal
+from smp_lab.storage.versions import ImportedVersion1, Seal
 from smp_lab.tasks import get_task
 
 LONGEST_LABEL = 255
@@ -213,10 +213,9 @@ def _build(path: Path, content: Mapping[str, Any], model: ImportedVersion1) -> I
 IMPORTED_MASKS: Store[ImportedMask] = Store(
     kind="imported mask",
     id_name="mask_id",
-    versions=IMPORTED_VERSIONS,
+    versions={1: ImportedVersion1},
     folder=IMPORTED_FOLDER,
     json_name=MASK_RECORD_FILE,
-    id_of=lambda mask: mask.mask_id,
     build=_build,
     again="Restore the folder or import the mask again.",
 )

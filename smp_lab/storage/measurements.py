@@ -23,7 +23,7 @@ from smp_lab.config import digest_of
 from smp_lab.errors import ConfigError, RunFormatError
 from smp_lab.paths import MEASUREMENTS_FOLDER
 from smp_lab.storage.store import Store
-from smp_lab.storage.versions import EXACT, MEASUREMENT_VERSIONS, MeasurementVersion1
+from smp_lab.storage.versions import EXACT, MeasurementVersion1
 from smp_lab.tasks import get_task
 
 SCORE, SIZE, TIME, FORM, HEADS = "score", "size", "time", "form", "heads"
@@ -181,15 +181,7 @@ class MeasurementRecord:
 def save_measurement(
     runs: Path, *, settings: MeasurementSettings, provenance: Mapping[str, Any], table: pd.DataFrame
 ) -> MeasurementRecord:
-    """Write a measurement whole or not at all, and read it back. One that is there already is left as it is.
-
-    Raises
-    ------
-    RunFormatError
-        If the table has not the columns of its kind.
-    RunWriteError
-        If a fact is not JSON, the folder cannot be written or the disk is full. Nothing is left behind.
-    """
+    """Write a measurement as `Store.save` does, its table with the columns of its kind; raises as that."""
     columns = {str(name): [_or_none(value) for value in table[name].tolist()] for name in table}
     return MEASUREMENTS.save(runs, settings, provenance, {"table": columns})
 
@@ -217,10 +209,9 @@ def _build(file: Path, content: Mapping[str, Any], model: MeasurementVersion1) -
 MEASUREMENTS: Store[MeasurementRecord] = Store(
     kind="measurement",
     id_name="measurement_id",
-    versions=MEASUREMENT_VERSIONS,
+    versions={1: MeasurementVersion1},
     folder=MEASUREMENTS_FOLDER,
     json_name=None,
-    id_of=lambda measurement: measurement.measurement_id,
     build=_build,
     again="Restore it, or delete it and measure again.",
 )

@@ -51,7 +51,7 @@ from smp_lab.storage.predictions import predictions_table
 from smp_lab.storage.run_index import Part, RunRows
 from smp_lab.storage.sealed import sync_folder, why
 from smp_lab.storage.store import Listing, Store, cut, fenced
-from smp_lab.storage.versions import RUN_VERSIONS, RunVersion1, Seal
+from smp_lab.storage.versions import RunVersion1, RunVersion2, Seal
 
 # Of the arrays of one file, unpacked; a file's own limit follows from its record and is mostly far below.
 MAX_UNPACKED_BYTES = 2**28
@@ -528,11 +528,10 @@ def _is_metric(value: Any) -> bool:
 RUNS: Store[RunRecord] = Store(
     kind="run",
     id_name="run_id",
-    versions=RUN_VERSIONS,
+    versions={1: RunVersion1, 2: RunVersion2},
     folder="",
     json_name=RECORD_FILE,
     others=(TRANSFERS_FOLDER, MEASUREMENTS_FOLDER, SHARED_MASKS_FOLDER, IMPORTED_FOLDER),
-    id_of=lambda run: run.run_id,
     build=_build,
     again="Restore the folder or train the run again.",
 )

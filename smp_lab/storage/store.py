@@ -71,7 +71,7 @@ class Store(Generic[Record]):
     kind
         What people call one: "run".
     id_name
-        Key of its id: "run_id".
+        Key of its id, and the attribute of a record that says which one follows from its settings: "run_id".
     versions
         Schema version -> the model of its content; see `smp_lab.storage.versions`.
     folder
@@ -80,8 +80,6 @@ class Store(Generic[Record]):
         Name of the JSON file in the folder of a record; None where a record is that file alone, ``{id}.json``.
     others
         Names in the folder that are no records of the kind.
-    id_of
-        Id of a record, which follows from its settings.
     build
         ``build(path, content, model)`` makes the record of content that its model took, and says what its parts must
         have in common. Raises `SmpLabError`.
@@ -94,7 +92,6 @@ class Store(Generic[Record]):
     versions: Mapping[int, type[BaseModel]]
     folder: str
     json_name: str | None
-    id_of: Callable[[Record], str]
     build: Callable[[Path, Mapping[str, Any], Any], Record]
     again: str
     others: Collection[str] = ()
@@ -191,19 +188,17 @@ class Store(Generic[Record]):
             raise RunFormatError(f"{file} {_first_of(error)} {self.again}") from None
         except (ConfigError, MaskFormatError) as error:
             raise RunFormatError(f"{file} cannot be used: {error}") from None
-        self._check_id(path, str(record[self.id_name]), self.id_of(built))
-        if record[DIGEST] != own_sha256(record):
-            raise RunFormatError(f"{file} was altered: its content is not what its own sha256 says. {self.again}")
-        return built
-
-    def _check_id(self, path: Path, said: str, follows: str) -> None:
+        said, follows = record[self.id_name], getattr(built, self.id_name)
         if said != follows:
             raise RunFormatError(
-                f"{self.json_file(path)} was altered: it says {self.kind} {cut(said)}, but its settings are those of "
-                f"{follows}. {self.again}"
+                f"{file} was altered: it says {self.kind} {cut(said)}, but its settings are those of {follows}. "
+                f"{self.again}"
             )
         if self.id_at(path) != said:
             raise RunFormatError(f"{path} holds {self.kind} {said}; give it its name back.")
+        if record[DIGEST] != own_sha256(record):
+            raise RunFormatError(f"{file} was altered: its content is not what its own sha256 says. {self.again}")
+        return built
 
     def list(
         self,
@@ -239,7 +234,7 @@ class Store(Generic[Record]):
                 if isinstance(found, str):
                     problems.append((_printable(path), found))
                 else:
-                    records.setdefault(self.id_of(found), found)
+                    records.setdefault(getattr(found, self.id_name), found)
         return Listing(dict(sorted(records.items())), tuple(problems), now)
 
     def stamps(self, folder: Path) -> Sequence[tuple[bytes, Stamp | None]] | str:

@@ -27,7 +27,7 @@ from smp_lab.paths import TRANSFERS_FOLDER
 from smp_lab.storage.predictions import predictions_table
 from smp_lab.storage.runs import RunRecord
 from smp_lab.storage.store import Store, cut
-from smp_lab.storage.versions import EXACT, TRANSFER_VERSIONS, TransferVersion1
+from smp_lab.storage.versions import EXACT, TransferVersion1
 from smp_lab.tasks import Task, get_task
 
 
@@ -174,15 +174,7 @@ def save_transfer(
     results: Mapping[str, Any],
     predictions: pd.DataFrame,
 ) -> TransferRecord:
-    """Write a transfer whole or not at all, and read it back. One that is there already is left as it is.
-
-    Raises
-    ------
-    RunFormatError
-        If results are missing or contradict the task.
-    RunWriteError
-        If a fact is not JSON, the folder cannot be written or the disk is full. Nothing is left behind.
-    """
+    """Write a transfer as `Store.save` does; raises as that."""
     columns = predictions.drop(columns="split")
     # Nine digits name every float32.
     texts = {str(name): " ".join(f"{value:.9g}" for value in columns[name]) for name in columns}
@@ -207,10 +199,9 @@ def _build(file: Path, content: Mapping[str, Any], model: TransferVersion1) -> T
 TRANSFERS: Store[TransferRecord] = Store(
     kind="transfer",
     id_name="transfer_id",
-    versions=TRANSFER_VERSIONS,
+    versions={1: TransferVersion1},
     folder=TRANSFERS_FOLDER,
     json_name=None,
-    id_of=lambda transfer: transfer.transfer_id,
     build=_build,
     again="Restore it, or delete it and start smp-lab transfer again.",
 )

@@ -2,7 +2,7 @@
 
 A model says what may stand in a record of that version: names, types, bounds. What is asked of a record of the newest
 version, an older one answers too, so that nothing above has to know of versions. A model is never changed so that it
-refuses what it took; a new version is a model and a line in the table of its kind of record.
+refuses what it took; a new version is a model and an entry in the `Store` of its kind of record.
 
 In words they are in ``.github/FORMAT.md``.
 
@@ -11,7 +11,6 @@ Numbers are finite and fit 64 bits, and text is Unicode: `sealed.from_json` has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -196,9 +195,3 @@ class ImportedVersion1(_Record):
     provenance: _ImportedProvenance
     results: _Kept
     files: dict[Literal["masks.npz"], Seal]
-
-
-RUN_VERSIONS: Mapping[int, type[RunVersion1]] = {1: RunVersion1, 2: RunVersion2}
-TRANSFER_VERSIONS: Mapping[int, type[TransferVersion1]] = {1: TransferVersion1}
-MEASUREMENT_VERSIONS: Mapping[int, type[MeasurementVersion1]] = {1: MeasurementVersion1}
-IMPORTED_VERSIONS: Mapping[int, type[ImportedVersion1]] = {1: ImportedVersion1}
