@@ -20,7 +20,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from smp_lab.encoder_families import FAMILIES
-from smp_lab.errors import MaskFormatError, first_line
+from smp_lab.errors import MaskFormatError
 from smp_lab.layout import MatrixId
 from smp_lab.storage.archives import from_npy, from_npz
 from smp_lab.storage.sealed import read_regular
@@ -185,11 +185,8 @@ def _safetensors(file: Path) -> Mapping[str, Stored]:
                 raise MaskFormatError(f"its numbers are {kind}, which is not read here. Save it as float32.") from None
             return array
 
-    try:
-        with safe_open(file, "np") as opened:
-            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118 - no mapping
-    except SafetensorError as error:
-        raise MaskFormatError(f"{file.name} is cut off or no safetensors file ({cut(first_line(error))}).") from None
+    with safe_open(file, "np") as opened:
+        shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118 - no mapping
     return {name: Stored(shape, partial(read, name)) for name, shape in shapes.items()}
 
 
