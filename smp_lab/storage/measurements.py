@@ -9,7 +9,6 @@ What kinds there are, and what a row of each says, stands in `KINDS`; a new kind
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -182,12 +181,8 @@ def save_measurement(
     runs: Path, *, settings: MeasurementSettings, provenance: Mapping[str, Any], table: pd.DataFrame
 ) -> MeasurementRecord:
     """Write a measurement as `Store.save` does, its table with the columns of its kind; raises as that."""
-    columns = {str(name): [_or_none(value) for value in table[name].tolist()] for name in table}
+    columns = table.astype(object).where(table.notna(), None).to_dict("list")
     return MEASUREMENTS.save(runs, settings, provenance, {"table": columns})
-
-
-def _or_none(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _build(file: Path, content: Mapping[str, Any], model: MeasurementVersion1) -> MeasurementRecord:

@@ -537,15 +537,7 @@ RUNS: Store[RunRecord] = Store(
 )
 
 
-def load_run(path: Path) -> RunRecord:
-    """Read run.json of one run and verify it; the arrays are verified when they are read.
-
-    Raises
-    ------
-    RunFormatError
-        If the folder is not a run, the record is cut off or altered, or of a schema version that is not known here.
-    """
-    return RUNS.load(path)
+load_run = RUNS.load
 
 
 def list_runs(
