@@ -206,14 +206,7 @@ class Lease:
 
 @contextmanager
 def held(folder: Path, write: Callable[[str], Any] | None = None) -> Iterator[Lease]:
-    """Hold the lease of an unfinished run; waits where its holder may be gone.
-
-    Parameters
-    ----------
-    folder
-        Of the unfinished run; made where it is missing.
-    write
-        Told that it waits.
+    """Hold the lease of an unfinished run, whose folder is made; waits, and says so, where its holder may be gone.
 
     Raises
     ------

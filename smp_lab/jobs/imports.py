@@ -42,16 +42,7 @@ def import_file(
 ) -> Imported:
     """Import a mask into a folder of runs.
 
-    Parameters
-    ----------
-    path
-        File, or folder of a model.
-    runs
-        Folder that gets the record.
-    options
-        Of ``smp-lab import``.
-    command, seconds
-        What makes it, and how long it may take.
+    Options are those of ``smp-lab import``; `seconds` is how long it may take.
 
     Raises
     ------

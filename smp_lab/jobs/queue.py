@@ -229,14 +229,7 @@ class Queue:
     # What people do.
 
     def submit(self, words: Sequence[str], title: str) -> int:
-        """Put a run at the end of the queue and return the job's number.
-
-        Parameters
-        ----------
-        words
-            Options of ``smp-lab train`` but for the folder of runs, as meant in the present folder.
-        title
-            What people call it.
+        """Put a run at the end of the queue and return the job's number; words and title as of `Job`.
 
         Raises
         ------
@@ -252,15 +245,7 @@ class Queue:
             return _insert(connection, words, title, QUEUED)
 
     def resume(self, number: int, *more: str) -> None:
-        """Queue a job again; its run resumes from its newest whole checkpoint.
-
-        Parameters
-        ----------
-        number
-            Of a job that was stopped, failed or was lost.
-        *more
-            Options to add, such as ``--resume-anyway``.
-        """
+        """Queue a job again, with more options such as ``--resume-anyway``; it resumes from its newest checkpoint."""
         self.settle()
         job = self._require(number, RESUMABLE, "resumed")
         with self._writing() as connection:

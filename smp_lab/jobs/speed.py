@@ -35,16 +35,7 @@ class Speed:
 
 
 def measure(settings: Mapping[str, Any], threads: int, command: Sequence[str] = COMMAND) -> Speed:
-    """Measure a run.
-
-    Parameters
-    ----------
-    settings
-        Arguments of `smp_lab.recipes.draft`.
-    threads
-        CPU threads that it may take.
-    command
-        What the settings are appended to, as JSON.
+    """Measure a run with these arguments of `smp_lab.recipes.draft` on so many CPU threads.
 
     Raises
     ------

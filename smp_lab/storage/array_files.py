@@ -27,14 +27,7 @@ def read_arrays(
 ) -> T:
     """What `build` makes of the arrays of a sealed file.
 
-    Parameters
-    ----------
-    file, seal
-        The archive, and what its record says of it.
-    most
-        Bytes that its arrays take at most.
-    what, name, again
-        For sentences: the record, the file's name in it, and what helps where it is damaged.
+    They take at most so many bytes. For sentences: what record it is of, its name there, and what helps if damaged.
 
     Raises
     ------

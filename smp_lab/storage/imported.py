@@ -154,16 +154,7 @@ def save_imported(
 ) -> ImportedMask:
     """Write an opened mask whole or not at all, and read it back. One that is there already is left as it is.
 
-    Parameters
-    ----------
-    runs
-        Folder of runs.
-    opened
-        What `open_mask` found.
-    source
-        Name of the file.
-    label, task, metric
-        As of `ImportedSettings`: metric, value, n_examples.
+    `source` is the name of its file; what else somebody says of it is as of `ImportedSettings`.
 
     Raises
     ------

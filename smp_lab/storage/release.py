@@ -60,16 +60,7 @@ def write_release(masks: MaskSet, file: Path) -> None:
 
 
 def release_masks(packed: npt.NDArray[Any], layout: EncoderLayout, file: str) -> MaskSet:
-    """Masks of an array in the authors' release format.
-
-    Parameters
-    ----------
-    packed
-        Content of their ``.npy``.
-    layout
-        Of the encoder that the masks are for; the file does not say.
-    file
-        Its name, for sentences.
+    """Masks of the content of the authors' ``.npy``, for an encoder that it does not name; `file` is for sentences.
 
     Raises
     ------

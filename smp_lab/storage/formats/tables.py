@@ -64,14 +64,7 @@ TorchFile = Callable[[Path], Mapping[str, Stored]]
 
 
 def read_table(path: Path, torch_file: TorchFile) -> Table:
-    """The arrays of a file, or of the model in a folder.
-
-    Parameters
-    ----------
-    path
-        What was found.
-    torch_file
-        Reads a file of torch, weights alone; nothing here imports torch.
+    """The arrays of a file, or of the model in a folder; `torch_file` reads those of torch, which is not imported here.
 
     Raises
     ------
@@ -209,14 +202,7 @@ def prunable(table: Table, file: str) -> Mapping[str, Mapping[MatrixId, Stored]]
     """The arrays of prunable matrices, by what their names end with, such as "weight" or "mask_scores".
 
     Of the families here the one with most matrices among the names is taken: where two have the same names, they mean
-    the same. Whatever stands before the name in the family's encoder is let be.
-
-    Parameters
-    ----------
-    table
-        All arrays.
-    file
-        Its name, for sentences.
+    the same. Whatever stands before the name in the family's encoder is let be. `file` is the name for sentences.
 
     Raises
     ------
