@@ -123,10 +123,11 @@ class Store(Generic[Record]):
         RunFormatError
             If the folder is there and cannot be read.
         """
-        folder = runs / self.folder
-        with fenced(f"Folder {folder} of {self.kind}s"):
-            paths = names_in(folder, folders_alone=self.json_name is not None)
-        return [path for path in paths if path.name not in self.others]
+        folder, names = runs / self.folder, list[str]()
+        with fenced(f"Folder {folder} of {self.kind}s"), suppress(FileNotFoundError):
+            _, folders, files = next(os.walk(folder, onerror=_raise))
+            names = folders if self.json_name else folders + files
+        return [folder / name for name in sorted(names) if not name.startswith(".") and name not in self.others]
 
     def find(self, name: str, folders: Iterable[Path]) -> Record | None:
         """The record at this path, or of this id in one of some folders of runs; None where there is none.
@@ -420,32 +421,8 @@ def _printable(path: Path) -> Path:
     return Path(os.fsencode(path).decode(errors="backslashreplace"))
 
 
-def names_in(folder: Path, *, folders_alone: bool) -> list[Path]:
-    """What lies in a folder, by name; hidden names are left out, and a missing folder holds none.
-
-    Raises
-    ------
-    OSError
-        If the folder is there and cannot be read.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            names = [
-                entry.name
-                for entry in entries
-                if not entry.name.startswith(".") and (not folders_alone or _is_folder(entry))
-            ]
-    except FileNotFoundError:
-        return []
-    return [folder / name for name in sorted(names)]
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        # A link to itself.
-        return False
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _first_of(error: ValidationError) -> str:
