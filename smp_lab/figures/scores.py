@@ -20,6 +20,7 @@ from smp_lab.figures.style import (
     MATRIX_TITLES,
     REMOVED_COLOR,
     TASK,
+    add_lines,
     add_play,
     dress,
     empty_figure,
@@ -400,38 +401,16 @@ def plot_similarity(table: pd.DataFrame, measure: str, color_by: str = TASK) -> 
     reference, words = (
         ("max", "the most that two masks of these sizes allow") if measure == "phi_within" else ("chance", "chance")
     )
-    figure, every = type_panels(), line_marks(table, color_by)
-    for (run, kind), line in table.groupby(["run", "matrix_type"], sort=False):
-        marks, place = every[run], panel_of(str(kind))
-        figure.add_scatter(
-            x=line["step"],
-            y=line[measure],
-            customdata=line[["n_both", "n_a", "n_b"]],
-            mode="lines+markers",
-            name=run,
-            legendgroup=run,
-            hovertemplate="%{y:.3f} at step %{x}<br>%{customdata[0]:,} in common, %{customdata[1]:,} kept, "
-            "%{customdata[2]:,} in the end",
-            line=marks["line"],
-            marker=marks["marker"] | {"size": 5},
-            **place,
-        )
-        figure.add_scatter(
-            x=line["step"],
-            y=line[f"{measure}_{reference}"],
-            mode="lines",
-            name=f"{run}, {words}",
-            legendgroup=run,
-            line={"color": marks["line"]["color"], "width": 1, "dash": "dot"},
-            hovertemplate="%{y:.3f} at step %{x}",
-            **place,
-        )
-    dress(
-        figure,
-        title,
-        f"{SIMILARITY_TITLES[measure]}; dotted: {words}",
-        height=500,
+    figure, marks = type_panels(), line_marks(table, color_by, size=5)
+    levels = {run: {"line": {"color": each["line"]["color"], "width": 1, "dash": "dot"}} for run, each in marks.items()}
+    hover = (
+        "%{y:.3f} at step %{x}<br>%{customdata[0]:,} in common, %{customdata[1]:,} kept, %{customdata[2]:,} in the end"
     )
+    for kind, lines in table.groupby("matrix_type", sort=False):
+        place, level = panel_of(str(kind)), f"{measure}_{reference}"
+        add_lines(figure, lines, "step", measure, marks, hover, facts=["n_both", "n_a", "n_b"], **place)
+        add_lines(figure, lines, "step", level, levels, f"%{{y:.3f}} at step %{{x}}: {words}", mode="lines", **place)
+    dress(figure, title, f"{SIMILARITY_TITLES[measure]}; dotted: {words}", height=500)
     name_panel_axes(figure, "Optimiser step", "Similarity (no unit)")
     figure.update_xaxes(rangemode="tozero")
     figure.update_yaxes(range=[0, 1.03])
@@ -460,23 +439,11 @@ def plot_snapshot_flips(table: pd.DataFrame, color_by: str = TASK) -> go.Figure:
     figure = make_subplots(
         rows=1, cols=3, shared_yaxes="all", horizontal_spacing=0.02, subplot_titles=[*kinds.values()]
     )
-    every = line_marks(table, color_by)
-    for run, line in table.groupby("run", sort=False):
-        marks = every[run]
-        for column, kind in enumerate(kinds, start=1):
-            figure.add_scatter(
-                x=line["step"],
-                # A zero would pull the line to the foot of a log scale.
-                y=line[kind].astype(float).replace(0, np.nan),
-                mode="lines+markers",
-                name=run,
-                legendgroup=run,
-                line=marks["line"],
-                marker=marks["marker"] | {"size": 5},
-                hovertemplate="%{y:,} weights up to step %{x}",
-                row=1,
-                col=column,
-            )
+    marks = line_marks(table, color_by, size=5)
+    # A zero would pull the line to the foot of a log scale.
+    table = table.assign(**{kind: table[kind].astype(float).replace(0, np.nan) for kind in kinds})
+    for column, kind in enumerate(kinds, start=1):
+        add_lines(figure, table, "step", kind, marks, "%{y:,} weights up to step %{x}", row=1, col=column)
     dress(
         figure,
         title,

@@ -15,7 +15,7 @@ from smp_lab.figures.style import (
     LETTER_PIXELS,
     PAGE_PIXELS,
     TASK,
-    add_band,
+    add_lines,
     dress,
     empty_figure,
     line_marks,
@@ -32,7 +32,6 @@ from smp_lab.figures.style import (
 _MOST_WITH_NUMBERS, _CELL_PIXELS, _MOST_PER_ROW = 8, 22, 4
 # What is left of the page beside a scale of colours.
 _TITLES_PIXELS = 660
-_PERCENT = "%{y:.2f} %"
 
 
 def plot_remaining_per_layer(table: pd.DataFrame, color_by: str = TASK) -> go.Figure:
@@ -41,19 +40,10 @@ def plot_remaining_per_layer(table: pd.DataFrame, color_by: str = TASK) -> go.Fi
     if table.empty:
         return empty_figure(title, "No run with kept counts is chosen.")
     figure, marks = type_panels(), line_marks(table, color_by)
-    for (run, kind), lines in table.groupby(["run", "matrix_type"], sort=False):
-        add_band(figure, lines, "layer", "remaining", marks[run], 100, **panel_of(str(kind)))
-        figure.add_scatter(
-            x=lines["layer"],
-            y=100 * lines["remaining"],
-            customdata=lines[["kept", "n_weights"]],
-            mode="lines+markers",
-            name=run,
-            legendgroup=run,
-            hovertemplate=f"{_PERCENT} of layer %{{x}}<br>%{{customdata[0]:,.0f}} of %{{customdata[1]:,.0f}} weights",
-            **panel_of(str(kind)),
-            **marks[run],
-        )
+    hover = "%{y:.2f} % of layer %{x}<br>%{customdata[0]:,.0f} of %{customdata[1]:,.0f} weights"
+    for kind, lines in table.groupby("matrix_type", sort=False):
+        place, facts = panel_of(str(kind)), ["kept", "n_weights"]
+        add_lines(figure, lines, "layer", "remaining", marks, hover, factor=100, facts=facts, **place)
     dress(figure, title, "Kept weights (% of the encoder's weights of that type in the layer)", height=500)
     name_panel_axes(figure, "Layer", "Remaining weights (%)")
     figure.update_xaxes(dtick=1 if table["layer"].max() < 12 else 2)

@@ -319,7 +319,7 @@ def type_panels() -> go.Figure:
     )
 
 
-def panel_of(kind: str) -> dict[str, int]:
+def panel_of(kind: str) -> dict[str, Any]:
     """Where `type_panels` has a matrix type, or "all"."""
     row, column = divmod(PANEL_TYPES.index(kind), _TYPES_PER_ROW)
     return {"row": row + 1, "col": column + 1}
@@ -599,7 +599,7 @@ def frame_cell(figure: go.Figure, x: int, y: int, **subplot: int) -> None:
         figure.add_shape(cell, type="rect", line=line, **subplot)
 
 
-def line_marks(table: pd.DataFrame, color_by: str) -> dict[Any, dict[str, Any]]:
+def line_marks(table: pd.DataFrame, color_by: str, size: float | None = None) -> dict[Any, dict[str, Any]]:
     """Line and marker of every run of a table: colour, dash and symbol say what differs among the runs, in this order.
 
     Parameters
@@ -608,6 +608,8 @@ def line_marks(table: pd.DataFrame, color_by: str) -> dict[Any, dict[str, Any]]:
         Columns run (a label), task, method and level (the fraction it was asked to keep, or NaN).
     color_by
         One of `LINE_COLOR_BY`: what the colours say; `DIFFERENCE` for the first of the others that differs.
+    size
+        Of all markers; None for larger ones on thicker lines.
 
     Returns
     -------
@@ -639,7 +641,7 @@ def line_marks(table: pd.DataFrame, color_by: str) -> dict[Any, dict[str, Any]]:
         symbols = METHOD_SYMBOLS[run[METHOD]] if symbol == METHOD else _SYMBOLS[numbers[symbol][place] % len(_SYMBOLS)]
         marks[run["run"]] = {
             "line": {"color": paint, "dash": dashes, "width": width},
-            "marker": {"color": paint, "symbol": symbols, "size": 4 + width},
+            "marker": {"color": paint, "symbol": symbols, "size": size or 4 + width},
         }
     return marks
 
@@ -651,33 +653,54 @@ def _level_color(level: float) -> str:
     return str(sample_colorscale("Plasma", 0.2 + 0.55 * level**0.5, colortype="rgb")[0])
 
 
-def add_band(
-    figure: go.Figure, lines: pd.DataFrame, x: str, y: str, marks: Mapping[str, Any], factor: float = 1, **place: int
+def add_lines(
+    figure: go.Figure,
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    marks: Mapping[Any, Mapping[str, Any]],
+    hover: str,
+    *,
+    factor: float = 1,
+    facts: Sequence[str] = (),
+    mode: str = "lines+markers",
+    **place: int,
 ) -> None:
-    """From the lowest to the highest of several seeds, behind the line of their mean.
+    """A line per run; where it is the mean of several seeds, before a band from the lowest of them to the highest.
 
     Parameters
     ----------
-    lines
-        Rows of one run, of `analysis.replicates.along_lines`; nothing is added where they are of one seed.
-    x, y
-        Columns.
+    table
+        With the column run; for bands of `analysis.replicates.along_lines`.
+    x, y, facts
+        Columns; `hover` has the last as customdata.
     marks
-        Of the run, from `line_marks`.
+        Of `line_marks`.
     factor
         Of y.
     """
-    if "n_seeds" not in lines or lines["n_seeds"].max() < 2:
-        return
-    figure.add_scatter(
-        x=[*lines[x], *lines[x][::-1]],
-        y=[*factor * lines[f"{y}_highest"], *factor * lines[f"{y}_lowest"][::-1]],
-        mode="lines",
-        line={"width": 0, "color": marks["line"]["color"]},
-        fill="toself",
-        opacity=0.25,
-        hoverinfo="skip",
-        legendgroup=lines["run"].iloc[0],
-        showlegend=False,
-        **place,
-    )
+    for run, line in table.groupby("run", sort=False):
+        if "n_seeds" in line and line["n_seeds"].max() > 1:
+            figure.add_scatter(
+                x=[*line[x], *line[x][::-1]],
+                y=[*factor * line[f"{y}_highest"], *factor * line[f"{y}_lowest"][::-1]],
+                mode="lines",
+                line={"width": 0, "color": marks[run]["line"]["color"]},
+                fill="toself",
+                opacity=0.25,
+                hoverinfo="skip",
+                legendgroup=run,
+                showlegend=False,
+                **place,
+            )
+        figure.add_scatter(
+            x=line[x],
+            y=factor * line[y],
+            customdata=line[list(facts)] if facts else None,
+            mode=mode,
+            name=run,
+            legendgroup=run,
+            hovertemplate=hover,
+            **marks[run],
+            **place,
+        )

@@ -6,6 +6,8 @@ the analysis function.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -14,7 +16,7 @@ from smp_lab.figures.style import (
     METRIC_TITLES,
     MOST_SIDE_BY_SIDE,
     TASK,
-    add_band,
+    add_lines,
     as_text,
     dress,
     empty_figure,
@@ -28,36 +30,17 @@ _AXIS_TITLES = {STEP: "Optimiser step", EPOCH: "Epoch"}
 _NO_RUN = "No run that was trained is chosen."
 
 
-def _add_legend(figure: go.Figure, table: pd.DataFrame) -> go.Figure:
+def _add_lines(
+    figure: go.Figure, table: pd.DataFrame, x: str, y: str, color_by: str, hover: str, mode: str = "lines", **more: Any
+) -> None:
+    add_lines(figure, table, x, y, line_marks(table, color_by), f"{hover}<br>{x} %{{x}}", mode=mode, **more)
+
+
+def _finish(figure: go.Figure, table: pd.DataFrame, x: str, row: int | None = None) -> go.Figure:
+    """Title the horizontal axis, that of one row where there are several, and set the legend."""
+    figure.update_xaxes(rangemode="tozero").update_xaxes(title_text=_AXIS_TITLES[x], row=row)
     tabulate_legend(figure, wide=table["run"].nunique() > MOST_SIDE_BY_SIDE)
     return figure
-
-
-def _add_lines(
-    figure: go.Figure,
-    table: pd.DataFrame,
-    x: str,
-    y: str,
-    color_by: str,
-    hover: str,
-    *,
-    factor: float = 1,
-    **place: int,
-) -> None:
-    """A line per run."""
-    marks = line_marks(table, color_by)
-    for run, lines in table.groupby("run", sort=False):
-        add_band(figure, lines, x, y, marks[run], factor, **place)
-        figure.add_scatter(
-            x=lines[x],
-            y=factor * lines[y],
-            mode="lines",
-            name=run,
-            legendgroup=run,
-            hovertemplate=f"{hover}<br>{x} %{{x}}",
-            line=marks[run]["line"],
-            **place,
-        )
 
 
 def plot_loss(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
@@ -67,9 +50,8 @@ def plot_loss(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Fi
         return empty_figure(title, _NO_RUN)
     figure = new_figure(title, "Without the regulariser; with a teacher, its loss is in it", height=320)
     _add_lines(figure, table, x, "loss", color_by, "%{y:.4f}")
-    figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
     figure.update_yaxes(title_text="Loss", rangemode="tozero")
-    return _add_legend(figure, table)
+    return _finish(figure, table, x)
 
 
 def plot_regularizer(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
@@ -82,11 +64,10 @@ def plot_regularizer(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
     _add_lines(figure, table, x, "regularizer_weight", color_by, "lambda %{y:.1f}", row=2, col=1)
     words = "R: mean over matrices of mean sigmoid(S); no unit<br>Of L0: expected share of open gates"
     dress(figure, title, words, height=320)
-    figure.update_xaxes(title_text=_AXIS_TITLES[x], row=2)
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title_text="R", row=1)
     figure.update_yaxes(title_text="lambda", row=2)
-    return _add_legend(figure, table)
+    return _finish(figure, table, x, row=2)
 
 
 def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
@@ -106,12 +87,11 @@ def plot_remaining(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> 
             mode="markers",
             name=run,
             legendgroup=run,
-            marker={"symbol": "circle-open", "size": 8, "color": marks[run]["marker"]["color"], "line": {"width": 1.5}},
+            marker=marks[run]["marker"] | {"symbol": "circle-open", "size": 8, "line": {"width": 1.5}},
             hovertemplate=f"asked to keep %{{y:.2f}} %<br>{x} %{{x}}",
         )
-    figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
     figure.update_yaxes(title_text="Remaining weights (%)", rangemode="tozero")
-    return _add_legend(figure, table)
+    return _finish(figure, table, x)
 
 
 def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
@@ -119,30 +99,16 @@ def plot_evaluations(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
     title = "Main metric on the development set"
     if table.empty:
         return empty_figure(title, "No evaluation is recorded.")
-    names = "; ".join(METRIC_TITLES[name] for name in table["metric"].unique())
-    figure, marks = new_figure(title, names, height=320), line_marks(table, color_by)
-    for run, lines in table.groupby("run", sort=False):
-        add_band(figure, lines, x, "value", marks[run], 100)
-        figure.add_scatter(
-            x=lines[x],
-            y=100 * lines["value"],
-            customdata=pd.DataFrame(
-                {
-                    "metric": lines["metric"].map(METRIC_TITLES),
-                    "percent": 100 * lines["remaining"],
-                    "examples": as_text(", n = {:,.0f}", lines["n_examples"], unknown=""),
-                }
-            ),
-            mode="lines+markers",
-            name=run,
-            legendgroup=run,
-            hovertemplate=f"%{{customdata[0]}} %{{y:.1f}} (x 100)<br>{x} %{{x}}%{{customdata[2]}}"
-            "<br>%{customdata[1]:.2f} % kept",
-            **marks[run],
-        )
-    figure.update_xaxes(title_text=_AXIS_TITLES[x], rangemode="tozero")
+    names = table["metric"].map(METRIC_TITLES)
+    table = table.assign(
+        metric=names, percent=100 * table["remaining"], n=as_text(", n = {:,.0f}", table["n_examples"], unknown="")
+    )
+    figure = new_figure(title, "; ".join(names.unique()), height=320)
+    hover = "%{customdata[0]} %{y:.1f} (x 100)%{customdata[2]}<br>%{customdata[1]:.2f} % kept"
+    facts = ["metric", "percent", "n"]
+    _add_lines(figure, table, x, "value", color_by, hover, mode="lines+markers", factor=100, facts=facts)
     figure.update_yaxes(title_text="Main metric (x 100)")
-    return _add_legend(figure, table)
+    return _finish(figure, table, x)
 
 
 def plot_flips(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -> go.Figure:
