@@ -120,12 +120,12 @@ def _one_pair(
     with left:
         alt = f"{of_matrix} by layer and matrix type. {title}."
         controls.show(
-            figures.plot_matrices, by_matrix, of_matrix, in_two_lines, key="pair-matrices", alt=alt, min_width=400
+            figures.plot_parts, by_matrix, of_matrix, in_two_lines, key="pair-matrices", alt=alt, min_width=400
         )
     with right:
         alt = f"{of_head} by layer and attention head. {title}."
         controls.show(
-            figures.plot_heads, by_head, of_head, HEAD_WORDS, in_two_lines, key="pair-heads", alt=alt, min_width=400
+            figures.plot_parts, by_head, of_head, in_two_lines, HEAD_WORDS, key="pair-heads", alt=alt, min_width=400
         )
     st.table(
         overlap_words.measures(pair),

@@ -101,7 +101,7 @@ def mask(run: Masked, layer: int, matrix_type: str) -> go.Figure:
     (record,) = _masks([run], at_least=1)
     table = sparsity.block_fractions(record.masks.dense(matrix))
     name = f"{_labels([run])[record.mask_id]}, {matrix}"
-    return sparsity_figures.plot_matrix(table, name, (0, 0, 0), float(table["remaining"].max()) or 1)
+    return sparsity_figures.plot_matrix(table, name, None, float(table["remaining"].max()) or 1)
 
 
 def overlap(runs: Sequence[Masked], measure: str = "phi_within") -> go.Figure:

@@ -13,10 +13,10 @@ from smp_lab.figures.style import (
     KEPT_COLOR,
     MATRIX_TICKS,
     REMOVED_COLOR,
+    as_cells,
     empty_figure,
     frame_cell,
     new_figure,
-    write_in_cells,
 )
 from smp_lab.layout import MATRIX_TYPES
 
@@ -44,7 +44,6 @@ def plot_tokens(table: pd.DataFrame, quantity: str) -> go.Figure:
         marker_color=np.where(table["change"] < 0, KEPT_COLOR, REMOVED_COLOR),
         customdata=table["token"],
         hovertemplate="%{customdata}: %{y:+.3f}<extra></extra>",
-        showlegend=False,
     )
     figure.update_xaxes(tickvals=table["place"].tolist(), ticktext=table["token"].tolist(), showgrid=False)
     # Changes that are next to nothing look so.
@@ -87,9 +86,6 @@ def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, An
         y=layers,
         z=grid,
         hovertext=[[f"{value:+z.2f}" for value in row] for row in grid],
-        coloraxis="coloraxis",
-        xgap=1,
-        ygap=1,
         hoverinfo="skip",
     )
     # A heat map reports no clicks to the page; squares over its cells do.
@@ -103,7 +99,6 @@ def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, An
         customdata=[[int(layer), part if isinstance(part, str) else int(part)] for layer, part in cells],
         text=told,
         hovertemplate=f"layer %{{y}}, {'head ' if heads else ''}%{{customdata[1]}}: %{{text}}<extra></extra>",
-        showlegend=False,
     )
     if out is not None:
         figure.add_scatter(
@@ -114,23 +109,14 @@ def plot_parts(table: pd.DataFrame, quantity: str, out: Collection[tuple[int, An
             customdata=[*([int(layer), None] for layer in layers), *([None, part] for part in parts)],
             hovertext=[*(f"all of layer {layer}" for layer in layers), *(f"{name} of all layers" for name in names)],
             hoverinfo="text",
-            showlegend=False,
         )
     for layer, part in out or ():
         if part in parts:
             frame_cell(figure, parts.index(part), layer)
-    figure.update_layout(
-        coloraxis={"autocolorscale": True, "cmin": -limit, "cmax": limit, "colorbar": {"title": {"text": "Change"}}},
-        clickmode="event+select",
-    )
-    write_in_cells(figure)
+    as_cells(figure, autocolorscale=True, cmin=-limit, cmax=limit, colorbar_title_text="Change")
+    figure.update_layout(clickmode="event+select", showlegend=False)
     figure.update_xaxes(
-        title_text="Head" if heads else None,
-        tickvals=list(range(len(parts))),
-        ticktext=names,
-        tickangle=0,
-        showgrid=False,
-        showline=False,
+        title_text="Head" if heads else None, tickvals=list(range(len(parts))), ticktext=names, tickangle=0
     )
-    figure.update_yaxes(title_text="Layer", tickvals=layers, showgrid=False, showline=False)
+    figure.update_yaxes(title_text="Layer", tickvals=layers)
     return figure

@@ -23,14 +23,15 @@ from smp_lab.figures.style import (
     REMOVED_COLOR,
     TASK,
     TASK_COLORS,
+    as_cells,
     as_text,
     dress,
     empty_figure,
     frame_cell,
+    name_rows,
     new_figure,
     shortened,
     tabulate_legend,
-    write_in_cells,
 )
 from smp_lab.layout import MATRIX_TYPES
 from smp_lab.methods import get_method
@@ -135,10 +136,7 @@ def plot_pairs(
     figure.add_heatmap(
         z=colors,
         hovertext=_texts(values, measure) if n <= MOST_WITH_NUMBERS else None,
-        coloraxis="coloraxis",
         hoverinfo="skip",
-        xgap=1,
-        ygap=1,
         row=2,
         col=1,
     )
@@ -162,18 +160,16 @@ def plot_pairs(
         frame_cell(figure, other, one, row=2, col=1)
     height = 150 + _DENDROGRAM_PIXELS + _row_pixels(n) * n
     dress(figure, title, f"{SCALES[measure].title}, {_middle_in_words(measure)}", height=height)
-    # A click anywhere in a cell takes its point.
-    figure.update_layout(coloraxis=axis, showlegend=False, hoverdistance=-1)
+    as_cells(figure, **axis)
     figure.update_coloraxes(colorbar_len=0.85, colorbar_y=0, colorbar_yanchor="bottom")
-    write_in_cells(figure)
-    numbers = [str(position + 1) for position in range(n)]
-    labels = [f"{shortened(names[runs[leaf]])}  {number}" for leaf, number in zip(order, numbers, strict=True)]
-    cells: dict[str, Any] = {"tickvals": list(range(n)), "range": [-0.5, n - 0.5], "showgrid": False, "showline": False}
-    figure.update_xaxes(cells | {"ticks": ""}, row=2)
-    figure.update_xaxes(showgrid=False, showline=False, ticks="", row=1)
-    figure.update_xaxes(ticktext=numbers, row=2, title_text="Run, by its number at the left")
-    figure.update_yaxes(cells | {"ticktext": labels, "range": [n - 0.5, -0.5], "ticks": ""}, row=2)
-    figure.update_yaxes(title_text="1 - phi", rangemode="tozero", nticks=3, showgrid=False, row=1)
+    # A click anywhere in a cell takes its point.
+    figure.update_layout(showlegend=False, hoverdistance=-1)
+    labels = [f"{shortened(names[runs[leaf]])}  {number}" for number, leaf in enumerate(order, start=1)]
+    name_rows(figure, labels, row=2)
+    figure.update_xaxes(ticks="")
+    numbers = {"tickvals": list(range(n)), "ticktext": [str(number) for number in range(1, n + 1)]}
+    figure.update_xaxes(numbers, range=[-0.5, n - 0.5], title_text="Run, by its number at the left", row=2)
+    figure.update_yaxes(title_text="1 - phi", rangemode="tozero", nticks=3, showline=True, row=1)
     return figure
 
 
@@ -259,47 +255,53 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
     return figure
 
 
-def plot_matrices(table: pd.DataFrame, measure: str, pair: str) -> go.Figure:
-    """A measure of one pair by layer and matrix type.
+def plot_parts(table: pd.DataFrame, measure: str, pair: str, heads_of: str | None = None) -> go.Figure:
+    """A measure of one pair by layer and matrix type, or by layer and attention head; numbers where they fit.
 
     Parameters
     ----------
     table
-        A row per (layer, matrix_type).
+        A row per (layer, matrix_type), or per (layer, head).
     measure
         One of `SCALES`.
     pair
         Names of the two runs.
+    heads_of
+        Of heads the matrix types that were added up, in words.
     """
-    title = "Overlap of a pair, matrix by matrix"
+    along, title = ("matrix_type", "matrix by matrix") if heads_of is None else ("head", "head by head")
+    title = f"Overlap of a pair, {title}"
     if table.empty:
         return empty_figure(title, _NO_PAIR)
-    types = {kind: MATRIX_TITLES[kind] for kind in MATRIX_TYPES}
-    figure = _layer_grid(table, measure, title, pair, "matrix_type", types)
-    figure.update_xaxes(tickangle=0, ticktext=[MATRIX_TICKS[kind] for kind in types])
-    return figure
-
-
-def plot_heads(table: pd.DataFrame, measure: str, matrices: str, pair: str) -> go.Figure:
-    """A measure of one pair by layer and attention head.
-
-    Parameters
-    ----------
-    table
-        A row per (layer, head).
-    measure
-        One of `SCALES`.
-    matrices
-        Which matrix types were added up, in words.
-    pair
-        Names of the two runs.
-    """
-    title = "Overlap of a pair, head by head"
-    if table.empty:
-        return empty_figure(title, _NO_PAIR)
-    heads = {head: str(head) for head in sorted(table["head"].unique())}
-    figure = _layer_grid(table, measure, title, pair, "head", heads)
-    figure.update_xaxes(title_text=f"Head ({matrices})")
+    layers, parts = sorted(table["layer"].unique()), list(MATRIX_TYPES)
+    names, ticks = [MATRIX_TITLES[kind] for kind in parts], [MATRIX_TICKS[kind] for kind in parts]
+    if heads_of is not None:
+        parts = sorted(table["head"].unique())
+        names = ticks = list(map(str, parts))
+    shape = (len(layers), len(parts))
+    grid = table.set_index(["layer", along]).reindex(pd.MultiIndex.from_product([layers, parts]))
+    facts = grid.assign(name=names * len(layers))[["name", "n_a", "n_b", "n_both", "expected"]]
+    values = grid[measure].to_numpy(np.float64).reshape(shape)
+    if np.isnan(values).all():
+        return _unknown(title, measure)
+    colors, axis = _colors(values, measure)
+    figure = new_figure(title, pair, height=168 + max(22 * len(layers), 150))
+    figure.add_heatmap(
+        x=list(range(len(parts))),
+        y=layers,
+        z=colors,
+        hovertext=_texts(values, measure),
+        customdata=facts.to_numpy(object).reshape(*shape, -1),
+        hovertemplate=f"layer %{{y}}, {along.replace('_', ' ')} %{{customdata[0]}}"
+        f"<br>{SCALES[measure].title}: %{{hovertext}}"
+        "<br>A keeps %{customdata[1]:,}, B %{customdata[2]:,}, both %{customdata[3]:,}"
+        "<br>%{customdata[4]:,.0f} by chance<extra></extra>",
+    )
+    as_cells(figure, **axis)
+    figure.update_layout(margin_t=78)
+    figure.update_xaxes(tickvals=list(range(len(parts))), ticktext=ticks, tickangle=0)
+    figure.update_xaxes(title_text=None if heads_of is None else f"Head ({heads_of})")
+    figure.update_yaxes(title_text="Layer", dtick=1)
     return figure
 
 
@@ -440,15 +442,7 @@ def plot_regions(table: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
     figure.update_layout(barmode="overlay")
     figure.update_xaxes(showticklabels=False, showgrid=False, ticks="", showline=False)
     figure.update_yaxes(title_text="Weights (count)", exponentformat="none", separatethousands=True, row=1)
-    figure.update_yaxes(
-        tickvals=list(range(len(runs))),
-        ticktext=list(map(shortened, names.values())),
-        range=[len(runs) - 0.5, -0.5],
-        showgrid=False,
-        showline=False,
-        ticks="",
-        row=2,
-    )
+    name_rows(figure, list(map(shortened, names.values())), row=2)
     return figure
 
 
@@ -530,40 +524,3 @@ def _pair_hover(table: pd.DataFrame, measure: str) -> str:
         f"{_COUNTS}<extra></extra>",
     ]
     return "<br>".join(lines)
-
-
-def _layer_grid(
-    table: pd.DataFrame, measure: str, title: str, subtitle: str, along: str, columns: Mapping[Any, str]
-) -> go.Figure:
-    """Layers from the bottom up, something else with its label from left to right; numbers where they fit."""
-    layers = sorted(table["layer"].unique())
-    places = pd.MultiIndex.from_product([layers, columns])
-    grid = table.set_index(["layer", along]).reindex(places)
-    shape = (len(layers), len(columns))
-    values = grid[measure].to_numpy(np.float64).reshape(shape)
-    facts = grid.assign(name=[columns[column] for _, column in places])
-    if np.isnan(values).all():
-        return _unknown(title, measure)
-    colors, axis = _colors(values, measure)
-    figure = new_figure(title, subtitle, height=168 + max(22 * len(layers), 150))
-    figure.add_heatmap(
-        x=list(range(len(columns))),
-        y=layers,
-        z=colors,
-        hovertext=_texts(values, measure),
-        customdata=facts[["name", "n_a", "n_b", "n_both", "expected"]].to_numpy(object).reshape(*shape, 5),
-        coloraxis="coloraxis",
-        xgap=1,
-        ygap=1,
-        hovertemplate=f"layer %{{y}}, {along.replace('_', ' ')} %{{customdata[0]}}"
-        f"<br>{SCALES[measure].title}: %{{hovertext}}"
-        "<br>A keeps %{customdata[1]:,}, B %{customdata[2]:,}, both %{customdata[3]:,}"
-        "<br>%{customdata[4]:,.0f} by chance<extra></extra>",
-    )
-    figure.update_layout(coloraxis=axis, margin_t=78)
-    write_in_cells(figure)
-    figure.update_xaxes(
-        showgrid=False, showline=False, tickvals=list(range(len(columns))), ticktext=list(columns.values())
-    )
-    figure.update_yaxes(title_text="Layer", dtick=1, showgrid=False, showline=False)
-    return figure

@@ -22,6 +22,7 @@ from smp_lab.figures.style import (
     TASK,
     add_lines,
     add_play,
+    as_cells,
     dress,
     empty_figure,
     line_marks,
@@ -30,7 +31,6 @@ from smp_lab.figures.style import (
     panel_of,
     tabulate_legend,
     type_panels,
-    write_in_cells,
 )
 from smp_lab.layout import MATRIX_TYPES
 
@@ -507,24 +507,18 @@ def plot_matrices(
         x=[MATRIX_TITLES[kind] for kind in MATRIX_TYPES],
         y=layers,
         **cells(table if step is None else snapshots[step]),
-        coloraxis="coloraxis",
-        xgap=1,
-        ygap=1,
         hovertemplate=f"layer %{{y}}, %{{x}}<br>{hover}<extra></extra>",
     )
     if step is not None:
         figure.update_layout(height=230 + 26 * len(layers), margin_b=100)
         add_play(figure, {words[at]: [cells(rows)] for at, rows in snapshots.items()}, below=64)
+    as_cells(figure, cmin=values[0], cmax=values[1], colorbar_title_text=unit)
     figure.update_xaxes(
-        showgrid=False,
-        showline=False,
         tickangle=0,
         tickvals=[MATRIX_TITLES[kind] for kind in MATRIX_TYPES],
         ticktext=[MATRIX_TICKS[kind] for kind in MATRIX_TYPES],
     )
-    figure.update_yaxes(title_text="Layer", dtick=1, showgrid=False, showline=False)
-    figure.update_coloraxes(cmin=values[0], cmax=values[1], colorbar_title_text=unit)
-    write_in_cells(figure)
+    figure.update_yaxes(title_text="Layer", dtick=1)
     return figure
 
 

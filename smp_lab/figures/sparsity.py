@@ -16,8 +16,10 @@ from smp_lab.figures.style import (
     PAGE_PIXELS,
     TASK,
     add_lines,
+    as_cells,
     dress,
     empty_figure,
+    frame_cell,
     line_marks,
     name_panel_axes,
     new_figure,
@@ -25,7 +27,6 @@ from smp_lab.figures.style import (
     shortened,
     tabulate_legend,
     type_panels,
-    write_in_cells,
 )
 
 # A cell with a number has room for three digits; in more maps only colours are seen, and more of them stand in a row.
@@ -89,9 +90,6 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
             z=percent,
             customdata=counts.reshape(len(layers), -1, 2),
             hovertext=np.char.mod("%.0f", percent) if numbered else None,
-            coloraxis="coloraxis",
-            xgap=1,
-            ygap=1,
             name=name,
             hovertemplate="layer %{y}, head %{x}: %{z:.2f} %<br>%{customdata[0]:,} of %{customdata[1]:,} weights",
             row=row + 1,
@@ -106,13 +104,12 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
         height=138 + rows * (108 + 22 * (int(table["layer"].max()) + 1)),
     )
     figure.update_layout(margin_t=118)
-    figure.update_xaxes(dtick=1, showgrid=False, showline=False)
-    figure.update_yaxes(dtick=1, showgrid=False, showline=False)
-    figure.update_yaxes(title_text="Layer", col=1)
     # From nothing on: the dark end of the colours says empty.
     highest = 100 * float(table["remaining"].max())
-    figure.update_coloraxes(cmin=0, cmax=highest or 1, colorbar_title_text="Remaining weights (%)")
-    write_in_cells(figure)
+    as_cells(figure, cmin=0, cmax=highest or 1, colorbar_title_text="Remaining weights (%)")
+    figure.update_xaxes(dtick=1)
+    figure.update_yaxes(dtick=1)
+    figure.update_yaxes(title_text="Layer", col=1)
     return figure
 
 
@@ -122,7 +119,7 @@ def _in_two_lines(label: str, letters: int) -> str:
     return "<br>".join(shortened(" · ".join(line), letters) for line in (parts[:2], parts[2:]) if line)
 
 
-def plot_matrix(table: pd.DataFrame, name: str, square: tuple[int, int, int], highest: float) -> go.Figure:
+def plot_matrix(table: pd.DataFrame, name: str, square: tuple[int, int, int] | None, highest: float) -> go.Figure:
     """One mask as a picture: share of kept weights in each block.
 
     Parameters
@@ -132,7 +129,7 @@ def plot_matrix(table: pd.DataFrame, name: str, square: tuple[int, int, int], hi
     name
         Of run and matrix, for the subtitle.
     square
-        First row, first column and side of a square to frame.
+        First row, first column and side of a square to frame, or None.
     highest
         Remaining fraction at the bright end of the colours.
     """
@@ -151,15 +148,9 @@ def plot_matrix(table: pd.DataFrame, name: str, square: tuple[int, int, int], hi
         coloraxis="coloraxis",
         hovertemplate="around row %{y:.0f}, column %{x:.0f}: %{z:.1f} %<extra></extra>",
     )
-    row, column, side = square
-    figure.add_shape(
-        type="rect",
-        x0=column - 0.5,
-        x1=column + side - 0.5,
-        y0=row - 0.5,
-        y1=row + side - 0.5,
-        line={"color": "#FFFFFF", "width": 2},
-    )
+    if square is not None:
+        row, column, side = square
+        frame_cell(figure, column, row, side)
     figure.update_xaxes(title_text="Column (input)", showgrid=False, showline=False)
     figure.update_yaxes(title_text="Row (output)", showgrid=False, showline=False, autorange="reversed")
     figure.update_coloraxes(cmin=0, cmax=100 * highest, colorbar_title_text="Kept (%)")

@@ -538,30 +538,36 @@ def _wrapped(text: str, letters: int) -> str:
     return "<br>".join(part for line in text.split("<br>") for part in textwrap.wrap(line, letters) or [""])
 
 
+def as_cells(figure: go.Figure, **colors: Any) -> None:
+    """Finish a figure of heat maps whose cells stand apart: one axis of colours for all, no lines, words in cells."""
+    figure.update_traces({"coloraxis": "coloraxis", "xgap": 1, "ygap": 1}, selector={"type": "heatmap"})
+    figure.update_layout(coloraxis=colors)
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(showgrid=False, showline=False)
+    write_in_cells(figure)
+
+
+def name_rows(figure: go.Figure, names: Sequence[str], **place: int) -> None:
+    """Write names beside rows one unit high, the first at the top."""
+    n, bare = len(names), {"showgrid": False, "showline": False, "ticks": ""}
+    figure.update_yaxes(tickvals=list(range(n)), ticktext=names, range=[n - 0.5, -0.5], **bare, **place)
+
+
 def write_in_cells(figure: go.Figure) -> None:
     """Write on each cell of the heat maps, and of their frames, what its hovertext says, in black or in white.
 
     Plotly's own dark grey is fainter on middle colours than small type may be (4.5 to 1: WCAG 2, 1.4.3). Whatever the
     colour below, black or white is not. To be called again where a figure has got another template.
     """
+    axis, known = figure.layout.coloraxis, figure.layout.template.layout
+    scale = known.colorscale.diverging if axis.autocolorscale else known.coloraxis.colorscale
+    colors = scale, axis.cmin, axis.cmax
     for place, trace in enumerate(figure.data):
         if trace.type == "heatmap" and trace.hovertext is not None:
-            colors = _colors_of_cells(figure, trace)
             trace.update(text=_inked(trace.z, trace.hovertext, *colors), texttemplate="%{text}")
             for frame in figure.frames:
                 now = frame.data[frame.traces.index(place)]
                 now.text = _inked(now.z, now.hovertext, *colors)
-
-
-def _colors_of_cells(figure: go.Figure, trace: Any) -> tuple[Any, float, float]:
-    """The colour scale of a heat map, and the values at its ends."""
-    axis, known = figure.layout.coloraxis, figure.layout.template.layout
-    if trace.coloraxis is None:
-        scale, low, high = trace.colorscale, trace.zmin, trace.zmax
-    else:
-        scale = known.colorscale.diverging if axis.autocolorscale else axis.colorscale or known.coloraxis.colorscale
-        low, high = axis.cmin, axis.cmax
-    return scale, low, high
 
 
 def ink_on(colors: npt.NDArray[np.floating]) -> npt.NDArray[np.str_]:
@@ -592,9 +598,9 @@ def empty_figure(title: str, sentence: str) -> go.Figure:
     return figure
 
 
-def frame_cell(figure: go.Figure, x: int, y: int, **subplot: int) -> None:
-    """Mark one cell of a heat map whose cells are one unit wide; `subplot` is its row and col, if there are several."""
-    cell = {"x0": x - 0.5, "x1": x + 0.5, "y0": y - 0.5, "y1": y + 0.5}
+def frame_cell(figure: go.Figure, x: int, y: int, side: int = 1, **subplot: int) -> None:
+    """Mark a cell of a heat map, or a square from it on; `subplot` is its row and col, if there are several."""
+    cell = {"x0": x - 0.5, "x1": x + side - 0.5, "y0": y - 0.5, "y1": y + side - 0.5}
     for line in _FRAME:
         figure.add_shape(cell, type="rect", line=line, **subplot)
 

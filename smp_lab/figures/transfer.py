@@ -8,12 +8,13 @@ import plotly.graph_objects as go
 
 from smp_lab.figures.style import (
     METRIC_TITLES,
+    as_cells,
     as_text,
     empty_figure,
     frame_cell,
+    name_rows,
     new_figure,
     shortened,
-    write_in_cells,
 )
 from smp_lab.tasks import TASKS
 
@@ -54,9 +55,6 @@ def plot_transfer(table: pd.DataFrame) -> go.Figure:
         z=colors,
         hovertext=np.where(np.isnan(values), "", np.char.mod("%.1f", values)),
         customdata=facts,
-        coloraxis="coloraxis",
-        xgap=1,
-        ygap=1,
         hoverongaps=False,
         hovertemplate="%{customdata[0]}<br>%{hovertext} on %{x}, 95 % interval of the dev set %{customdata[1]:.1f} to "
         "%{customdata[2]:.1f}, n = %{customdata[3]:,}<br>own %{customdata[4]}, random %{customdata[5]}, "
@@ -66,31 +64,17 @@ def plot_transfer(table: pd.DataFrame) -> go.Figure:
     on_its_own = table["mask_task"] == table["task"]
     for row, column in zip(*(place[on_its_own] for place in at), strict=True):
         frame_cell(figure, column, row)
-    figure.update_layout(
-        coloraxis={
-            "autocolorscale": True,
-            "cmin": -1,
-            "cmax": 1,
-            "colorbar": {
-                "title": {"text": "Way to the own mask"},
-                "tickvals": [-1, 0, 1],
-                "ticktext": ["as far below", "majority-class<br>baseline", "own mask"],
-            },
-        }
-    )
-    write_in_cells(figure)
+    bar = {
+        "title": {"text": "Way to the own mask"},
+        "tickvals": [-1, 0, 1],
+        "ticktext": ["as far below", "majority-class<br>baseline", "own mask"],
+    }
+    as_cells(figure, autocolorscale=True, cmin=-1, cmax=1, colorbar=bar)
     metrics = table.drop_duplicates("task")
     names = [
         f"{TASKS[row['task']].title}<br>{METRIC_TITLES[row['metric']]},<br>n = {row['n_examples']:,}"
         for row in metrics.to_dict("records")
     ]
-    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=names, showgrid=False, showline=False, ticks="")
-    figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=list(map(shortened, rows)),
-        range=[len(rows) - 0.5, -0.5],
-        showgrid=False,
-        showline=False,
-        ticks="",
-    )
+    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=names, ticks="")
+    name_rows(figure, list(map(shortened, rows)))
     return figure

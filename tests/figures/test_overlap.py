@@ -144,7 +144,7 @@ def test_numbers_are_written_in_cells_of_few_runs():
 def of_query(measure, *values):
     """A grid in which the query matrices, layer by layer, have these values."""
     table = of_pair(["layer", "matrix_type"])
-    return figures.plot_matrices(
+    return figures.plot_parts(
         table.assign(**{measure: table["layer"].map(dict(enumerate(values)))}), measure, "A: RTE; B: RTE again"
     )
 
@@ -216,7 +216,7 @@ def test_a_level_of_chance_that_depends_on_the_pair_is_drawn_beside_it():
 
 def test_matrices_are_at_their_layer_and_type():
     table = of_pair(["layer", "matrix_type"])
-    figure = figures.plot_matrices(table, "jaccard", "A: RTE; B: RTE again")
+    figure = figures.plot_parts(table, "jaccard", "A: RTE; B: RTE again")
     z = np.array(heat(figure).z)
     for row in table.itertuples():
         assert z[row.layer, MATRIX_TYPES.index(row.matrix_type)] == row.jaccard
@@ -240,7 +240,7 @@ def assert_types_stand_upright(axis):
 
 def test_heads_are_at_their_layer_and_head():
     table = measure_overlap(head_overlap(MASKS["x"], MASKS["y"]), ["layer", "head"])
-    figure = figures.plot_heads(table, "phi_within", "query, key, value and attention output", "A: RTE; B: RTE again")
+    figure = figures.plot_parts(table, "phi_within", "A: RTE; B: RTE again", "query, key, value and attention output")
     z = np.array(heat(figure).z)
     for row in table.itertuples():
         assert z[row.layer, row.head] == row.phi_within
@@ -300,8 +300,8 @@ def test_the_middle_of_the_diverging_colours_is_near_the_page():
     [
         figures.plot_pairs(pd.DataFrame(), {}, (), (), "lift"),
         figures.plot_pair_kinds(pd.DataFrame(), KINDS, "lift"),
-        figures.plot_matrices(pd.DataFrame(), "lift", ""),
-        figures.plot_heads(pd.DataFrame(), "lift", "query", ""),
+        figures.plot_parts(pd.DataFrame(), "lift", ""),
+        figures.plot_parts(pd.DataFrame(), "lift", "", "query"),
         figures.plot_regions(pd.DataFrame(), {}),
     ],
 )
@@ -316,6 +316,6 @@ def test_an_unknown_measure_gives_a_sentence():
     assert np.isnan(pairs()["phi_partial"]).all()
     for figure in (
         figures.plot_pair_kinds(pairs(), KINDS, "phi_partial"),
-        figures.plot_matrices(of_pair(["layer", "matrix_type"]), "phi_partial", ""),
+        figures.plot_parts(of_pair(["layer", "matrix_type"]), "phi_partial", ""),
     ):
         assert note(figure) == "Partial phi given magnitude is not known here."

@@ -87,7 +87,7 @@ def test_text_is_readable_on_its_page(theme, background):
 
 
 @pytest.mark.parametrize("theme", [style.LIGHT, style.DARK])
-@pytest.mark.parametrize("axis", [{"autocolorscale": True}, {"colorscale": style.FRACTION_SCALE}, {}])
+@pytest.mark.parametrize("axis", [{"autocolorscale": True}, {}])
 def test_numbers_stand_out_from_every_colour_of_a_heat_map(theme, axis):
     values = np.linspace(-1, 1, 257)
     figure = style.new_figure("A title", "In a unit")
@@ -109,8 +109,8 @@ def test_numbers_stand_out_from_every_colour_of_a_heat_map(theme, axis):
 
 def test_an_empty_cell_has_nothing_written_on_it():
     figure = style.new_figure("A title", "In a unit")
-    figure.add_heatmap(z=[[np.nan, 1]], hovertext=[["", "1"]], zmin=0, zmax=1, colorscale=style.FRACTION_SCALE)
-    style.write_in_cells(figure)
+    figure.add_heatmap(z=[[np.nan, 1]], hovertext=[["", "1"]])
+    style.as_cells(figure, cmin=0, cmax=1)
     assert list(figure.data[0].text[0]) == ["", '<span style="color:#000000">1</span>']
 
 
