@@ -382,28 +382,20 @@ def add_play(
         }
         for number, (subtitle, changes) in enumerate(frames.items())
     ]
-    at_once = {"mode": "immediate", "transition": {"duration": 0}}
-    buttons = [
-        {"label": label, "method": "animate", "args": [None, {**at_once, "frame": {"duration": pause}}]}
-        for label, pause in _SPEEDS.items()
-    ]
-    stop = {"label": "Stop", "method": "animate", "args": [[None], {**at_once, "frame": {"duration": 0}}]}
-    figure.update_layout(
-        updatemenus=[
-            {
-                "type": "buttons",
-                "direction": "left",
-                "showactive": False,
-                "x": 1,
-                "xanchor": "right",
-                "y": 0,
-                "yanchor": "top",
-                "pad": {"t": below},
-                "buttons": [*buttons, stop],
-                **_BUTTONS,
-            }
-        ]
-    )
+    buttons = [*(to_frames(label, None, pause) for label, pause in _SPEEDS.items()), to_frames("Stop", [None])]
+    figure.update_layout(updatemenus=[menu_of(buttons, x=1, xanchor="right", pad={"t": below}, **_BUTTONS)])
+
+
+def to_frames(label: str, frames: Sequence[str | None] | None, milliseconds: int = 0) -> dict[str, Any]:
+    """What plays these frames at once, so long each: all if None, and it stops if [None]."""
+    how = {"mode": "immediate", "transition": {"duration": 0}, "frame": {"duration": milliseconds}}
+    return {"label": label, "method": "animate", "args": [frames, how]}
+
+
+def menu_of(buttons: Sequence[Mapping[str, Any]], **look: Any) -> dict[str, Any]:
+    """Buttons below the axes, in a row."""
+    how = {"type": "buttons", "direction": "left", "showactive": False, "y": 0, "yanchor": "top"}
+    return {**how, "buttons": buttons, **look}
 
 
 def settled(figure: go.Figure | dict[str, Any], factor: float = 1) -> dict[str, Any]:

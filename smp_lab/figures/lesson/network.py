@@ -119,7 +119,7 @@ def plot_network(
         below=31,
     )
     if plays:
-        add_play(figure, steps, [{"data": frame, "traces": moving} for frame in frames], step, below=28)
+        add_play(figure, steps, frames, moving, step, below=28)
     return figure
 
 

@@ -116,9 +116,6 @@ def plot_plane(
         way = {"x": weights[: place + 1, chosen], "y": scores[: place + 1, chosen]}
         return [{"type": "scatter", **part} for part in (*parts, line, way)]
 
-    last = len(steps) - 1
-    for trace, now in zip(figure.data, drawn(last if plays else 0), strict=False):
-        trace.update(now)
     caption(
         figure,
         "Orange: kept. Grey: removed. Dashed: the cut, by "
@@ -131,7 +128,9 @@ def plot_plane(
     figure.update_xaxes(title_text="Step", range=[-6, steps[-1] + 6], row=1, col=2)
     figure.update_yaxes(range=[-reach_s, reach_s], row=1, col=2)
     figure.update_layout(showlegend=False)
-    if plays:
-        frames = [{"data": drawn(place), "traces": [0, 1, 2, 3]} for place in range(len(steps))]
-        add_play(figure, steps, frames, step)
+    if not plays:
+        for trace, now in zip(figure.data, drawn(0), strict=False):
+            trace.update(now)
+    else:
+        add_play(figure, steps, list(map(drawn, range(len(steps)))), range(4), step)
     return figure

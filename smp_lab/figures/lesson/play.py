@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from smp_lab.figures.style import REMOVED_COLOR
+from smp_lab.figures.style import REMOVED_COLOR, menu_of, to_frames
 
 _MILLISECONDS = 160
 # With what stands above it a picture fills a window of 1280 x 720.
@@ -38,7 +38,8 @@ def caption(figure: go.Figure | dict[str, Any], words: str, *, left: int = 8, be
 def add_play(
     figure: go.Figure | dict[str, Any],
     steps: Sequence[int],
-    frames: Sequence[dict[str, Any]],
+    frames: Sequence[Sequence[dict[str, Any]]],
+    moving: Sequence[int],
     step: int | None,
     *,
     below: int = 46,
@@ -48,76 +49,47 @@ def add_play(
     Parameters
     ----------
     figure
-        As it is at its last frame: one of plotly's, or its plain tables.
+        One of plotly's, or its plain tables.
     steps
         Of training, one for each frame.
     frames
-        What changes.
+        What changes of each trace that moves.
+    moving
+        Places of those.
     step
         What is shown is the frame nearest to it; None for the last.
     below
         Pixels between the axes and the slider: room for tick labels and axis titles.
     """
+    names = list(map(str, steps))
+    figure["frames"] = [
+        {"name": name, "data": data, "traces": list(moving)} for name, data in zip(names, frames, strict=True)
+    ]
+    shown = len(steps) - 1 if step is None else int(np.argmin(np.abs(np.asarray(steps) - step)))
+    for trace, part in zip(moving, frames[shown], strict=True):
+        figure["data"][trace].update(part)
     figure["layout"]["margin"]["b"] = below + 79
-    names = [str(step) for step in steps]
-    for frame, name in zip(frames, names, strict=True):
-        frame["name"] = name
-    figure["frames"] = frames
-    shown = len(steps) - 1
-    if step is not None:
-        shown = int(np.argmin(np.abs(np.asarray(steps) - step)))
-        for trace, part in zip(frames[shown]["traces"], frames[shown]["data"], strict=True):
-            figure["data"][trace].update(part)
-    at_once = {"mode": "immediate", "transition": {"duration": 0}}
-    play = {"frame": {"duration": _MILLISECONDS, "redraw": True}, "transition": {"duration": 0}}
+    buttons = [to_frames("Play", None, _MILLISECONDS), to_frames("Pause", [None])]
+    pad = {"r": 8, "t": below + 10, "l": 2}
+    slider = {
+        "active": shown,
+        "x": 0,
+        "len": 1,
+        "y": 0,
+        "xanchor": "left",
+        "yanchor": "top",
+        "pad": {"t": below, "l": 130, "r": 14},
+        # Plotly's own rail is white: too much in the dark.
+        "bgcolor": REMOVED_COLOR,
+        "borderwidth": 0,
+        "ticklen": 0,
+        "minorticklen": 0,
+        "currentvalue": {"prefix": "Step ", "xanchor": "left"},
+        "font": {"size": 12},
+        "steps": [to_frames(name, [name]) for name in names],
+    }
     figure["layout"].update(
-        updatemenus=[
-            {
-                "type": "buttons",
-                "direction": "left",
-                "showactive": False,
-                "x": 0,
-                "y": 0,
-                "xanchor": "left",
-                "yanchor": "top",
-                "bgcolor": "rgba(0,0,0,0)",
-                "pad": {"r": 8, "t": below + 10, "l": 2},
-                "buttons": [
-                    {"label": "Play", "method": "animate", "args": [names, {**play, "mode": "immediate"}]},
-                    {
-                        "label": "Pause",
-                        "method": "animate",
-                        "args": [[None], {**at_once, "frame": {"duration": 0, "redraw": False}}],
-                    },
-                ],
-            }
-        ],
-        sliders=[
-            {
-                "active": shown,
-                "x": 0,
-                "len": 1,
-                "y": 0,
-                "xanchor": "left",
-                "yanchor": "top",
-                "pad": {"t": below, "l": 130, "r": 14},
-                # Plotly's own rail is white: too much in the dark.
-                "bgcolor": REMOVED_COLOR,
-                "borderwidth": 0,
-                "ticklen": 0,
-                "minorticklen": 0,
-                "currentvalue": {"prefix": "Step ", "xanchor": "left"},
-                "font": {"size": 12},
-                "steps": [
-                    {
-                        "label": name,
-                        "method": "animate",
-                        "args": [[name], {**at_once, "frame": {"duration": 0, "redraw": True}}],
-                    }
-                    for name in names
-                ],
-            }
-        ],
+        updatemenus=[menu_of(buttons, x=0, xanchor="left", bgcolor="rgba(0,0,0,0)", pad=pad)], sliders=[slider]
     )
 
 

@@ -66,18 +66,11 @@ def plot_snapshots(
     figure.add_scatter(
         mode="lines", line={"color": CUT_COLOR, "width": 1}, opacity=0.7, name="cuts, one a matrix", hoverinfo="skip"
     )
-    for trace, now in zip(figure.data, drawn(len(steps) - 1), strict=True):
-        trace.update(now)
     caption(figure, "MiniLM on SST-2, SMP-S, 10 % kept. Share of all weights per unit of score", left=62)
     figure.update_xaxes(title_text="Score S (no unit)", range=[float(edges[0]), float(edges[-1])])
     figure.update_yaxes(title_text="Density (per unit of S, log)", type="log", range=[-7, 1.3], exponentformat="power")
     figure.update_layout(legend={"x": 1, "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "bottom"}, margin_t=42)
-    add_play(
-        figure,
-        steps,
-        [{"data": drawn(place), "traces": [0, 1, 2]} for place in range(len(steps))],
-        step,
-    )
+    add_play(figure, steps, list(map(drawn, range(len(steps)))), range(3), step)
     return figure
 
 
