@@ -10,7 +10,7 @@ import math
 import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -18,6 +18,8 @@ from plotly.subplots import make_subplots
 
 from smp_lab.figures.line_ends import label_line_ends
 from smp_lab.figures.style import (
+    COLORS,
+    METHOD,
     METHOD_COLORS,
     METHOD_SYMBOLS,
     METRIC_TITLES,
@@ -25,7 +27,6 @@ from smp_lab.figures.style import (
     REMAINING_TITLE,
     REMOVED_COLOR,
     TASK,
-    TASK_COLORS,
     as_text,
     dress,
     empty_figure,
@@ -42,10 +43,6 @@ _PANELS_PER_ROW = 3
 # In a legend; 1000 is what plotly gives to all others.
 _AFTER_MEASURED = 1001
 _BASELINE = "Majority-class baseline"
-_RUN_HOVER = (
-    "%{y:.1f} at %{x:.2f} %, seed %{customdata[2]}<br>%{customdata[1]}n = %{customdata[0]:,}<br>%{customdata[3]}"
-)
-_PUBLISHED_HOVER = "%{y:.1f} at %{x:.3g} %<br>%{customdata[0]}<br>%{customdata[1]}%{customdata[2]}"
 
 
 def _panels(runs: pd.DataFrame, published: pd.DataFrame) -> list[tuple[str, str]]:
@@ -106,17 +103,13 @@ def plot_curves(
         vertical_spacing=0.24 / rows,
         subplot_titles=[", ".join(filter(None, (TASKS[task].title, encoder))) for task, encoder in every],
     )
-    letters, across = _letters(runs), _across(scale, runs, published)
+    across = _across(scale, runs, published)
+    how = _How("value", METHOD, _letters(runs), across, intervals)
     for place, (task, encoder) in enumerate(every):
         row, column = divmod(place, columns)
         cell = {"row": row + 1, "col": column + 1}
         here = _of_panel(published, means, runs, task, encoder)
-        if len(here[0]):
-            _add_published(figure, here[0], "value", METHOD_COLORS, "method", cell)
-        if len(here[2]):
-            _add_baseline(figure, here[2]["majority_baseline"], across, cell)
-            _add_means(figure, here[1], letters, across, cell)
-            _add_runs(figure, here[2], letters, intervals, cell)
+        _add_panel(figure, *here, how, cell)
         metric = pd.concat(here)["metric"].iloc[0]
         figure.update_yaxes(title_text=f"{METRIC_TITLES.get(metric, metric)} (x 100)", **cell)
         if place + columns >= len(every):
@@ -166,12 +159,12 @@ def plot_difference(
         "<br>Filled: measured. Hollow: published, or told of an imported mask; with a dot inside: read from a figure",
         height=460,
     )
-    letters, across = _letters(runs), _across(scale, runs, published)
+    across = _across(scale, runs, published)
+    how = _How("difference", color_by, _letters(runs), across, intervals=False)
     for place, encoder in enumerate(encoders):
         cell = {"row": 1, "col": place + 1}
         for task in dict.fromkeys([*runs.get("task", []), *published.get("task", [])]):
-            here = _of_panel(published, means, runs, task, encoder)
-            _add_differences(figure, *here, letters, color_by, cell)
+            _add_panel(figure, *_of_panel(published, means, runs, task, encoder), how, cell)
         figure.add_scatter(
             x=across,
             y=[0, 0],
@@ -205,47 +198,6 @@ def _of_panel(
     return published, means, runs
 
 
-def _add_differences(
-    figure: go.Figure,
-    published: pd.DataFrame,
-    means: pd.DataFrame,
-    runs: pd.DataFrame,
-    letters: Mapping[str, str],
-    color_by: str,
-    cell: Mapping[str, int],
-) -> None:
-    colors = TASK_COLORS if color_by == TASK else METHOD_COLORS
-    if len(published):
-        _add_published(figure, published, "difference", colors, color_by, cell)
-    for name in dict.fromkeys(runs.get("name", [])):
-        line, dots = (table[table["name"] == name] for table in (means, runs))
-        method = line["method"].iloc[0]
-        title, lettered = TASKS[line["task"].iloc[0]].title, _with_letter(name, letters)
-        label = f"{title} · {lettered}" if color_by == TASK else lettered
-        shared: dict[str, Any] = {"name": f"{title} · {name}", "legendgroup": label, **cell}
-        color = colors[line[color_by].iloc[0]]
-        figure.add_scatter(
-            x=100 * line["remaining"],
-            y=100 * line["difference"],
-            customdata=line[["n_seeds", "n_examples"]],
-            mode="lines",
-            showlegend=False,
-            line={"color": color, "width": 2},
-            hovertemplate="%{y:+.1f} points at %{x:.2f} %, mean of %{customdata[0]} seeds, n = %{customdata[1]:,}",
-            **shared,
-        )
-        figure.add_scatter(
-            x=100 * dots["remaining"],
-            y=100 * dots["difference"],
-            customdata=dots[["n_examples", "seed", "run_id"]],
-            **_marks(name, letters, color),
-            marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 8},
-            hovertemplate="%{y:+.1f} points at %{x:.2f} %, seed %{customdata[1]}, n = %{customdata[0]:,}"
-            "<br>%{customdata[2]}",
-            **(shared | {"name": label}),
-        )
-
-
 def _letters(runs: pd.DataFrame) -> dict[str, str]:
     """A letter for each line of unusual settings, by its name."""
     if runs.empty:
@@ -254,141 +206,147 @@ def _letters(runs: pd.DataFrame) -> dict[str, str]:
     return {name: string.ascii_lowercase[place % 26] * (1 + place // 26) for place, name in enumerate(names)}
 
 
-def _with_letter(name: str, letters: Mapping[str, str]) -> str:
-    return f"{name} ({letters[name]})" if name in letters else name
+class _How(NamedTuple):
+    """What a figure shows: a column, what colours say, and a letter for some lines; levels go `across`."""
+
+    y: str
+    color_by: str
+    letters: Mapping[str, str]
+    across: list[float]
+    intervals: bool
+
+    @property
+    def hover(self) -> str:
+        return "%{y:.1f}" if self.y == "value" else "%{y:+.1f} points"
+
+    def color(self, line: pd.DataFrame) -> str:
+        return COLORS[self.color_by][line[self.color_by].iloc[0]]
+
+    def shared(self, line: pd.DataFrame) -> dict[str, Any]:
+        """Name and legend group of all that is drawn of a line."""
+        first, letter = line.iloc[0], self.letters.get(line["name"].iloc[0])
+        label = f"{first['name']} ({letter})" if letter else first["name"]
+        label = f"{TASKS[first['task']].title} · {label}" if self.color_by == TASK else label
+        return {"name": label, "legendgroup": label}
 
 
-def _marks(name: str, letters: Mapping[str, str], color: str) -> dict[str, Any]:
-    """How the dots of a line are drawn: with its letter beside each, if it has one."""
-    if name not in letters:
-        return {"mode": "markers"}
-    return {
-        "mode": "markers+text",
-        "text": letters[name],
-        "textposition": "middle right",
-        "textfont": {"color": color, "weight": 600},
-    }
-
-
-def _add_baseline(figure: go.Figure, values: pd.Series[float], across: list[float], cell: Mapping[str, int]) -> None:
-    for value in 100 * values.dropna().unique():
-        figure.add_scatter(
-            x=across,
-            y=[value] * 2,
-            mode="lines",
-            name=_BASELINE,
-            legendgroup=_BASELINE,
-            legendrank=_AFTER_MEASURED,
-            line={"color": REMOVED_COLOR, "width": 1.5, "dash": "dashdot"},
-            hovertemplate="%{y:.1f}: majority-class baseline<extra></extra>",
-            **cell,
-        )
-
-
-def _add_means(
-    figure: go.Figure, means: pd.DataFrame, letters: Mapping[str, str], across: list[float], cell: Mapping[str, int]
-) -> None:
-    for name, line in means.groupby("name", sort=False):
-        method = line["method"].iloc[0]
-        style: dict[str, Any] = {"color": METHOD_COLORS[method], "width": 2}
-        shared: dict[str, Any] = {
-            "name": _with_letter(str(name), letters),
-            "legendgroup": name,
-            "mode": "lines",
-            **cell,
-        }
-        hover = "mean %{y:.1f} of %{customdata[0]} seeds, n = %{customdata[1]:,}%{customdata[2]}"
-        spread = as_text("<br>sd over seeds {:.1f}", 100 * line["sd"], unknown="")
-        data = line[["n_seeds", "n_examples"]].assign(spread=spread)
-        if method == "dense":
-            for (_, level), row in zip(line.iterrows(), data.to_numpy().tolist(), strict=True):
-                figure.add_scatter(
-                    x=across,
-                    y=[100 * level["mean"]] * 2,
-                    customdata=[row] * 2,
-                    line=style | {"dash": "dash"},
-                    hovertemplate=hover,
-                    **shared,
-                )
-        else:
-            figure.add_scatter(
-                x=100 * line["remaining"],
-                y=100 * line["mean"],
-                customdata=data,
-                line=style,
-                hovertemplate=f"{hover}<br>at %{{x:.2f}} %",
-                **shared,
-            )
-
-
-def _add_runs(
-    figure: go.Figure, runs: pd.DataFrame, letters: Mapping[str, str], intervals: bool, cell: Mapping[str, int]
-) -> None:
-    for name, dots in runs.groupby("name", sort=False):
-        method = dots["method"].iloc[0]
-        color = METHOD_COLORS[method]
-        ends = (100 * dots[name] for name in ("low", "high"))
-        spread = as_text("95 % interval of the dev set {:.1f} to {:.1f}, ", *ends, unknown="")
-        bars = {
-            "type": "data",
-            "symmetric": False,
-            "array": 100 * (dots["high"] - dots["value"]).clip(lower=0),
-            "arrayminus": 100 * (dots["value"] - dots["low"]).clip(lower=0),
-            "thickness": 1,
-            "width": 3,
-        }
-        figure.add_scatter(
-            x=100 * dots["remaining"],
-            y=100 * dots["value"],
-            customdata=dots.assign(spread=spread)[["n_examples", "spread", "seed", "run_id"]],
-            error_y=bars if intervals else None,
-            **_marks(str(name), letters, color),
-            name=_with_letter(str(name), letters),
-            legendgroup=name,
-            marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 8},
-            hovertemplate=_RUN_HOVER,
-            **cell,
-        )
-
-
-def _add_published(
+def _add_panel(
     figure: go.Figure,
     published: pd.DataFrame,
-    y: str,
-    colors: Mapping[str, str],
-    color_by: str,
+    means: pd.DataFrame,
+    runs: pd.DataFrame,
+    how: _How,
     cell: Mapping[str, int],
 ) -> None:
-    """A trace per published line: its source and method, in order of the remaining fraction."""
-    for (name, source), points in published.groupby(["name", "source"], sort=False):
-        points = points.sort_values("remaining")
-        first = points.iloc[0]
-        how = first.get("how", PUBLISHED)
-        label = f"{TASKS[first['task']].title}, {how}" if color_by == TASK else f"{name}, {how}"
-        source_words = f"{source}, read from a figure" if first["read_off"] else f"{source}, mean of five seeds"
-        filling = "-open-dot" if first["read_off"] else "-open"
-        if how != PUBLISHED:
-            source_words, filling = str(source), "-open" if how == TOLD else ""
-        spread = [f"<br>sd over seeds {100 * sd:.2f}" if pd.notna(sd) else "" for sd in points["sd"]]
-        color = colors[first[color_by]]
-        figure.add_scatter(
-            x=100 * points["remaining"],
-            y=100 * points[y],
-            customdata=[[name, source_words, words] for words in spread],
-            mode="lines+markers",
-            name=label,
-            legendgroup=label,
-            legendrank=_AFTER_MEASURED + 1,
-            line={"color": color, "dash": "dot", "width": 1},
-            marker={
-                "color": color,
-                "symbol": METHOD_SYMBOLS[first["method"]] + filling,
-                "size": 7,
-                "line": {"width": 1.25},
-            },
-            hovertemplate=_PUBLISHED_HOVER,
-            **cell,
-        )
+    """Published lines, levels of the majority-class baseline, lines of means, and on top a dot per run."""
+    for table, by, add in (
+        (published, ["name", "source"], _add_published),
+        (runs if how.y == "value" else runs[:0], ["majority_baseline"], _add_baseline),
+        (means, ["name"], _add_mean),
+        (runs, ["name"], _add_runs),
+    ):
+        for _, rows in table.groupby(by, sort=False) if len(table) else ():
+            add(figure, rows, how, cell)
+
+
+def _add_baseline(figure: go.Figure, runs: pd.DataFrame, how: _How, cell: Mapping[str, int]) -> None:
+    figure.add_scatter(
+        x=how.across,
+        y=[100 * runs["majority_baseline"].iloc[0]] * 2,
+        mode="lines",
+        name=_BASELINE,
+        legendgroup=_BASELINE,
+        legendrank=_AFTER_MEASURED,
+        line={"color": REMOVED_COLOR, "width": 1.5, "dash": "dashdot"},
+        hovertemplate="%{y:.1f}: majority-class baseline<extra></extra>",
+        **cell,
+    )
+
+
+def _add_mean(figure: go.Figure, line: pd.DataFrame, how: _How, cell: Mapping[str, int]) -> None:
+    hover = f"mean {how.hover} of %{{customdata[0]}} seeds, n = %{{customdata[1]:,}}%{{customdata[2]}}"
+    spread = as_text("<br>sd over seeds {:.1f}", 100 * line["sd"], unknown="")
+    facts = line[["n_seeds", "n_examples"]].assign(spread=spread).to_numpy(object)
+    shared = {**how.shared(line), "mode": "lines", **cell}
+    look = {"color": how.color(line), "width": 2}
+    if line["method"].iloc[0] == "dense":
+        for value, fact in zip(100 * line["mean"], facts, strict=True):
+            level = {"x": how.across, "y": [value] * 2, "customdata": [fact] * 2, "line": look | {"dash": "dash"}}
+            figure.add_scatter(hovertemplate=hover, **level, **shared)
+        return
+    y = "mean" if how.y == "value" else how.y
+    if how.y != "value":
+        shared |= {"name": f"{TASKS[line['task'].iloc[0]].title} · {line['name'].iloc[0]}", "showlegend": False}
+    figure.add_scatter(
+        x=100 * line["remaining"],
+        y=100 * line[y],
+        customdata=facts,
+        line=look,
+        hovertemplate=f"{hover}<br>at %{{x:.2f}} %",
+        **shared,
+    )
+
+
+def _add_runs(figure: go.Figure, dots: pd.DataFrame, how: _How, cell: Mapping[str, int]) -> None:
+    """A dot per run, with the letter of its line beside it, if that has one."""
+    color, letter = how.color(dots), how.letters.get(dots["name"].iloc[0])
+    ends = (100 * dots[end] for end in ("low", "high"))
+    spread = as_text("95 % interval of the dev set {:.1f} to {:.1f}, ", *ends, unknown="")
+    bars = {
+        "type": "data",
+        "symmetric": False,
+        "array": 100 * (dots["high"] - dots["value"]).clip(lower=0),
+        "arrayminus": 100 * (dots["value"] - dots["low"]).clip(lower=0),
+        "thickness": 1,
+        "width": 3,
+    }
+    figure.add_scatter(
+        x=100 * dots["remaining"],
+        y=100 * dots[how.y],
+        customdata=dots.assign(spread=spread if how.y == "value" else "")[["n_examples", "spread", "seed", "run_id"]],
+        error_y=bars if how.intervals else None,
+        mode="markers+text" if letter else "markers",
+        text=letter,
+        textposition="middle right",
+        textfont={"color": color, "weight": 600},
+        marker={"color": color, "symbol": METHOD_SYMBOLS[dots["method"].iloc[0]], "size": 8},
+        hovertemplate=f"{how.hover} at %{{x:.2f}} %, seed %{{customdata[2]}}"
+        "<br>%{customdata[1]}n = %{customdata[0]:,}<br>%{customdata[3]}",
+        **how.shared(dots),
+        **cell,
+    )
+
+
+def _add_published(figure: go.Figure, points: pd.DataFrame, how: _How, cell: Mapping[str, int]) -> None:
+    """A published line: its source and method, in order of the remaining fraction."""
+    points = points.sort_values("remaining")
+    first = points.iloc[0]
+    name, source, told = first["name"], first["source"], first.get("how", PUBLISHED)
+    label = f"{TASKS[first['task']].title if how.color_by == TASK else name}, {told}"
+    words = f"{source}, read from a figure" if first["read_off"] else f"{source}, mean of five seeds"
+    filling = "-open-dot" if first["read_off"] else "-open"
+    if told != PUBLISHED:
+        words, filling = source, "-open" if told == TOLD else ""
+    spread = [f"<br>sd over seeds {100 * sd:.2f}" if pd.notna(sd) else "" for sd in points["sd"]]
+    color = how.color(points)
+    figure.add_scatter(
+        x=100 * points["remaining"],
+        y=100 * points[how.y],
+        customdata=[[name, words, sd] for sd in spread],
+        mode="lines+markers",
+        name=label,
+        legendgroup=label,
+        legendrank=_AFTER_MEASURED + 1,
+        line={"color": color, "dash": "dot", "width": 1},
+        marker={
+            "color": color,
+            "symbol": METHOD_SYMBOLS[first["method"]] + filling,
+            "size": 7,
+            "line": {"width": 1.25},
+        },
+        hovertemplate="%{y:.1f} at %{x:.3g} %<br>%{customdata[0]}<br>%{customdata[1]}%{customdata[2]}",
+        **cell,
+    )
 
 
 def _across(scale: str, *tables: pd.DataFrame) -> list[float]:

@@ -16,13 +16,12 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from smp_lab.figures.style import (
+    COLORS,
     KEPT_COLOR,
     MATRIX_TICKS,
     MATRIX_TITLES,
-    METHOD_COLORS,
     REMOVED_COLOR,
     TASK,
-    TASK_COLORS,
     as_cells,
     as_text,
     dress,
@@ -215,12 +214,11 @@ def plot_pair_kinds(table: pd.DataFrame, kinds: Sequence[str], measure: str, col
             unselected={"marker": {"opacity": 1}},
             hovertemplate=_pair_hover(table, measure),
         )
-    colors = TASK_COLORS if color_by == TASK else METHOD_COLORS
     for value, rows in table.groupby("shared"):
         name, color = "other pairs", REMOVED_COLOR
         if value:
             entry = get_task(str(value)) if color_by == TASK else get_method(str(value))
-            name, color = entry.title, colors[entry.name]
+            name, color = entry.title, COLORS[color_by][entry.name]
         figure.add_scatter(
             x=rows["x"],
             y=rows[measure],

@@ -84,6 +84,9 @@ METHOD_COLORS, METHOD_SYMBOLS, METHOD_DASHES = (
     for place, neutral in enumerate((_NEUTRAL_COLOR, "circle", "solid"))
 )
 
+# By what they say.
+COLORS = {TASK: TASK_COLORS, METHOD: METHOD_COLORS}
+
 # The two sides of a mask, where colours say neither task nor method; as in the picture of the method.
 KEPT_COLOR, REMOVED_COLOR = "#E69F00", _NEUTRAL_COLOR
 
