@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -15,7 +13,6 @@ from smp_lab.figures.style import REMOVED_COLOR, TASK, empty_figure, line_marks,
 # The sizes are read as shares without embeddings, which the paper does not say: 25.19 % of all of BERT-base would leave
 # 3.6 % of the prunable matrices, hardly more than the mask keeps.
 PUBLISHED = ((0, 47.43, 0.0, 1.37), (10, 25.19, -0.9, 1.76))
-_LEFT_TITLE = "Parameters left of the encoder, embeddings included (%)"
 # Marks of cuts, from none on; lines lie so close that numbers beside them would cover one another.
 _SYMBOLS = ("circle", "square", "diamond", "cross", "x", "star")
 
@@ -31,20 +28,10 @@ def plot_cuts(table: pd.DataFrame) -> go.Figure:
     title = "Change of the metric against what is left of the encoder"
     if table.empty:
         return empty_figure(title, "No mask of these runs was measured yet.")
-    symbols = _symbols(table["cut"])
-    marks = _marks(symbols)
-    figure = new_figure(title, marks[0].upper() + marks[1:], height=440).update_layout(margin_t=80)
-    for line, look in _lines(table, symbols):
-        figure.add_scatter(
-            y=100 * line["change"],
-            customdata=line[["value", "n_examples"]],
-            hovertemplate="K = %{text}: %{customdata[0]:.4f} on %{customdata[1]:,} examples, %{x:.1f} % left",
-            **look,
-        )
-    _add_published(figure, [row[2] for row in PUBLISHED], symbols)
-    figure.update_xaxes(title_text=_LEFT_TITLE, rangemode="tozero")
+    table = table.assign(change=100 * table["change"])
+    hover = "%{customdata[0]:.4f} on %{customdata[1]:,} examples"
+    figure = _against_left(table, title, "Rows", "change", ["value", "n_examples"], hover, 2)
     figure.update_yaxes(title_text="Change of the main metric (points)")
-    tabulate_legend(figure)
     return figure
 
 
@@ -62,63 +49,48 @@ def plot_times(table: pd.DataFrame, size: str) -> go.Figure:
     table = table[table["form"] == "compact"].dropna(subset=["left"])
     if table.empty:
         return empty_figure(title, "No compact form of these runs was timed yet.")
-    symbols = _symbols(table["cut"])
-    figure = new_figure(title, f"{size}; {_marks(symbols)}", height=440).update_layout(margin_t=80)
-    for line, look in _lines(table, symbols):
-        figure.add_scatter(
-            y=line["faster"],
-            error_y={
-                "type": "data",
-                "array": line["faster_high"] - line["faster"],
-                "arrayminus": line["faster"] - line["faster_low"],
-            },
-            customdata=line[["milliseconds", "faster_low", "faster_high", "rounds"]],
-            hovertemplate="K = %{text}: %{y:.2f} times as fast (middle half of %{customdata[3]} rounds: "
-            "%{customdata[1]:.2f} to %{customdata[2]:.2f}), %{customdata[0]:.1f} ms, %{x:.1f} % left",
-            **look,
-        )
-    _add_published(figure, [row[3] for row in PUBLISHED], symbols)
+    facts = ["milliseconds", "faster_low", "faster_high", "rounds"]
+    spread = "middle half of %{customdata[3]} rounds: %{customdata[1]:.2f} to %{customdata[2]:.2f}"
+    hover = f"%{{y:.2f}} times as fast ({spread}), %{{customdata[0]:.1f}} ms"
+    figure = _against_left(table, title, f"{size}; rows", "faster", facts, hover, 3)
     figure.add_hline(y=1, line={"color": REMOVED_COLOR, "dash": "dot", "width": 1})
-    figure.update_xaxes(title_text=_LEFT_TITLE, rangemode="tozero")
     figure.update_yaxes(title_text="Times as fast as masked weights", rangemode="tozero")
-    tabulate_legend(figure)
     return figure
 
 
-def _lines(table: pd.DataFrame, symbols: Mapping[int, str]) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
-    """Rows of each run, by cut, and what a line of them has in either figure.
+def _against_left(
+    table: pd.DataFrame, title: str, rows: str, y: str, facts: list[str], hover: str, published: int
+) -> go.Figure:
+    """A line per run in its task's colour, masks on one task with dashes of their own; and the published points.
 
-    The colour is the task's; masks on one task differ in their dashes.
+    Cuts have their marks, and y its bars from ``{y}_low`` to ``{y}_high`` where the table has them; `rows` begins the
+    sentence on what is cut, and `published` is a place in a row of `PUBLISHED`.
     """
-    every = line_marks(table.assign(method="", level=math.nan), TASK)
+    cuts = sorted({*map(int, table["cut"]), *(row[0] for row in PUBLISHED)})
+    symbols = {cut: _SYMBOLS[place % len(_SYMBOLS)] for place, cut in enumerate(cuts)}
+    told = ", ".join(f"{cut} {symbol}" for cut, symbol in symbols.items())
+    words = f"{rows} with fewer than K kept weights are cut out<br>Marks of K: {told}; hollow: published"
+    figure = new_figure(title, words, height=440).update_layout(margin_t=80)
+    marks = line_marks(table.assign(method="", level=math.nan), TASK)
     for name, line in table.groupby("run", sort=False):
-        line, marks = line.sort_values("cut"), every[name]
-        look = {
-            "x": 100 * line["left"],
-            "mode": "lines+markers",
-            "name": name,
-            "text": [f"{cut}" for cut in line["cut"]],
-            "line": marks["line"],
-            "marker": marks["marker"] | {"symbol": [symbols[cut] for cut in line["cut"]], "size": 9},
-        }
-        yield line, look
-
-
-def _symbols(cuts: pd.Series[int]) -> dict[int, str]:
-    """A mark for each cut, measured or published."""
-    of_all = sorted({*map(int, cuts), *(row[0] for row in PUBLISHED)})
-    return {cut: _SYMBOLS[place % len(_SYMBOLS)] for place, cut in enumerate(of_all)}
-
-
-def _marks(symbols: Mapping[int, str]) -> str:
-    marks = ", ".join(f"{cut} {symbol}" for cut, symbol in symbols.items())
-    return f"rows with fewer than K kept weights are cut out<br>Marks of K: {marks}; hollow: published"
-
-
-def _add_published(figure: go.Figure, heights: Sequence[float], symbols: Mapping[int, str]) -> None:
+        line, bars = line.sort_values("cut"), None
+        if f"{y}_low" in line:
+            bars = {"type": "data", "array": line[f"{y}_high"] - line[y], "arrayminus": line[y] - line[f"{y}_low"]}
+        figure.add_scatter(
+            x=100 * line["left"],
+            y=line[y],
+            error_y=bars,
+            customdata=line[facts],
+            mode="lines+markers",
+            name=name,
+            text=line["cut"].astype(str),
+            line=marks[name]["line"],
+            marker=marks[name]["marker"] | {"symbol": [symbols[cut] for cut in line["cut"]], "size": 9},
+            hovertemplate=f"K = %{{text}}: {hover}, %{{x:.1f}} % left",
+        )
     figure.add_scatter(
         x=[row[1] for row in PUBLISHED],
-        y=heights,
+        y=[row[published] for row in PUBLISHED],
         customdata=PUBLISHED,
         mode="lines+markers",
         name="MNLI, BERT-base at 3 %, without embeddings",
@@ -127,3 +99,6 @@ def _add_published(figure: go.Figure, heights: Sequence[float], symbols: Mapping
         hovertemplate="K = %{customdata[0]}: %{customdata[2]:+.1f} points, %{x:.1f} % left without embeddings, "
         "%{customdata[3]} times as fast (published: Jiang et al. 2023, section 8)",
     )
+    figure.update_xaxes(title_text="Parameters left of the encoder, embeddings included (%)", rangemode="tozero")
+    tabulate_legend(figure)
+    return figure
