@@ -209,60 +209,54 @@ def plot_score_history(
     rows = -(-len(layers) // columns)
     steps = table["step"].unique()
     edges = _edges_around(steps)
-    # Layer 0 is at the bottom left, so titles run from the top row to the bottom one.
-    grid = [[layer for layer in layers if layer // columns == row] for row in reversed(range(rows))]
-    if len(layers) == 1:
-        grid = [list(layers)]
-    titles = [f"Layer {row[place]}" if place < len(row) else "" for row in grid for place in range(columns)]
     figure = make_subplots(
         rows=rows,
         cols=columns,
+        start_cell="bottom-left",
         shared_xaxes=True,
         shared_yaxes=True,
         horizontal_spacing=0.02,
         vertical_spacing=0.18 / rows if rows > 1 else 0,
-        subplot_titles=titles,
+        subplot_titles=[f"Layer {layer}" for layer in layers],
     )
-    for row, of_row in enumerate(grid, start=1):
-        for column, layer in enumerate(of_row, start=1):
-            bins = table[(table["layer"] == layer) & np.isfinite(table["density"])]
-            if bins.empty:
-                continue
-            shape = (len(steps), -1)
-            low, high = (bins[end].to_numpy().reshape(shape)[0] for end in ("low", "high"))
-            figure.add_heatmap(
-                x=edges,
-                y=[*low, high[-1]],
-                z=_log10(bins["density"].to_numpy()).reshape(shape).T,
-                customdata=np.stack(
-                    [
-                        np.tile(low, (len(steps), 1)).T,
-                        np.tile(high, (len(steps), 1)).T,
-                        bins["count"].to_numpy().reshape(shape).T,
-                        np.tile(steps, (len(low), 1)),
-                    ],
-                    axis=-1,
-                ),
-                coloraxis="coloraxis",
-                hovertemplate=f"step %{{customdata[3]}}, {_BIN}<br>%{{customdata[2]:,}} weights<extra></extra>",
-                row=row,
-                col=column,
-            )
-            for kind, line in cuts[cuts["layer"] == layer].groupby("matrix_type", sort=False):
-                _add_cut(figure, line, MATRIX_TITLES[str(kind)].lower(), row == column == 1, row, column)
-            # Before the end of training it lies on what is still to come.
+    for place, layer in enumerate(layers):
+        row, column = divmod(place, columns)
+        cell = {"row": row + 1, "col": column + 1}
+        bins = table[(table["layer"] == layer) & np.isfinite(table["density"])]
+        if bins.empty:
+            continue
+        facts = bins[["low", "high", "count", "step"]].to_numpy().reshape(len(steps), -1, 4).transpose(1, 0, 2)
+        figure.add_heatmap(
+            x=edges,
+            y=[*facts[:, 0, 0], facts[-1, 0, 1]],
+            z=_log10(bins["density"].to_numpy()).reshape(len(steps), -1).T,
+            customdata=facts,
+            coloraxis="coloraxis",
+            hovertemplate=f"step %{{customdata[3]}}, {_BIN}<br>%{{customdata[2]:,}} weights<extra></extra>",
+            **cell,
+        )
+        for kind, line in cuts[cuts["layer"] == layer].groupby("matrix_type", sort=False):
             figure.add_scatter(
-                x=[edges[-1]] * 4,
-                y=[scores[0], scores[0], scores[1], scores[1]],
+                x=line["step"],
+                y=line["score_cut"],
                 mode="lines",
-                line_width=0,
-                fill="toself",
-                fillcolor=REMOVED_COLOR,
-                name="veil",
-                hoverinfo="skip",
-                row=row,
-                col=column,
+                name="cut",
+                line={"color": CUT_COLOR, "width": 1.75},
+                hovertemplate=f"cut at %{{y:.3f}} of {MATRIX_TITLES[str(kind)].lower()}<br>step %{{x}}",
+                **cell,
             )
+        # Before the end of training it lies on what is still to come.
+        figure.add_scatter(
+            x=[edges[-1]] * 4,
+            y=[scores[0], scores[0], scores[1], scores[1]],
+            mode="lines",
+            line_width=0,
+            fill="toself",
+            fillcolor=REMOVED_COLOR,
+            name="veil",
+            hoverinfo="skip",
+            **cell,
+        )
 
     def subtitle(step: int) -> str:
         words = f"{name}, step {step:,} of {steps[-1]:,}"
@@ -279,24 +273,9 @@ def plot_score_history(
     figure.update_yaxes(range=scores, showgrid=False)
     figure.update_yaxes(title_text="Score S (no unit)", col=1)
     figure.update_xaxes(showgrid=False)
-    figure.update_xaxes(title_text="Optimiser step", row=rows)
+    figure.update_xaxes(title_text="Optimiser step", row=1)
     figure.update_coloraxes(_log_colors(densities, "Share per unit of score"))
     return figure
-
-
-def _add_cut(figure: go.Figure, line: pd.DataFrame, kind: str, legend: bool, row: int, column: int) -> None:
-    figure.add_scatter(
-        x=line["step"],
-        y=line["score_cut"],
-        mode="lines",
-        name="cut",
-        legendgroup="cut",
-        showlegend=legend,
-        line={"color": CUT_COLOR, "width": 1.75},
-        hovertemplate=f"cut at %{{y:.3f}} of {kind}<br>step %{{x}}",
-        row=row,
-        col=column,
-    )
 
 
 def plot_weight_scores(

@@ -128,15 +128,15 @@ def test_history_is_a_heat_map_per_layer_with_its_cut(columns):
     heat = [trace for trace in figure.data if trace.type == "heatmap"]
     lines = [trace for trace in figure.data if trace.name == "cut"]
     assert len(heat) == len(lines) == 2
-    titles = [note.text for note in figure.layout.annotations]
-    assert titles == (["Layer 1", "Layer 0"] if columns == 1 else ["Layer 0", "Layer 1"])
-    first = heat[1 if columns == 1 else 0]
+    below, above = figure.layout.annotations
+    assert (below.text, above.text) == ("Layer 0", "Layer 1")
+    assert (below.y < above.y) == (columns == 1)
+    first = heat[0]
     density = (KEPT + REMOVED)[:, 1, 1:5] / 256 / np.diff(EDGES[1:6])
     assert first.z == pytest.approx(np.log10(density).T.astype(np.float32), rel=1e-5)
     assert list(first.y) == [-2, -1, -0.5, 0, 3]
     assert list(first.x) == [-5, 5, 20, 40]
-    of_layer_0 = lines[1 if columns == 1 else 0]
-    assert list(of_layer_0.y) == CUTS[:, 1].tolist()
+    assert list(lines[0].y) == CUTS[:, 1].tolist()
     # It plays by lifting a veil, snapshot by snapshot; at the end, and before it plays, nothing is veiled.
     veils = [place for place, trace in enumerate(figure.data) if trace.name == "veil"]
     assert len(veils) == 2
