@@ -42,9 +42,3 @@ def test_matrices_stand_in_their_order():
     table = pd.DataFrame(matrices, columns=["layer", "part"]).assign(change=[0.5, -0.5])
     cells, _ = plot_parts(table, "the score").data
     assert cells.z.tolist() == [[-0.5, 0.5]]
-
-
-@pytest.mark.parametrize("plot", [plot_tokens, plot_parts])
-def test_an_empty_table_says_so(plot):
-    figure = plot(HEADS[:0].assign(place=[], token=[]), "P(great)")
-    assert "Nothing was asked yet" in figure.to_json()

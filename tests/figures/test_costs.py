@@ -43,10 +43,6 @@ def test_many_masks_leave_the_lines_their_height():
     assert "hollow: published" in layout.title.subtitle.text
 
 
-def test_an_empty_table_says_so():
-    assert "was measured yet" in plot_cuts(TABLE[:0]).to_json()
-
-
 def test_runs_of_one_task_have_its_colour_and_dashes_of_their_own():
     spread = {"form": "compact", "milliseconds": 9.0, "faster": 2.0, "faster_low": 1.9, "faster_high": 2.3, "rounds": 5}
     runs = [("a", "rte"), ("b", "rte"), ("c", "sst2"), ("d", "rte")]

@@ -1,6 +1,5 @@
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 
 from smp_lab.analysis.curves import difference_to_dense, mean_curves
@@ -242,12 +241,3 @@ def test_two_encoders_of_a_task_stand_side_by_side_before_the_other_tasks():
     assert [annotation.text for annotation in found.layout.annotations] == ["small", "large"]
     lines = [(trace.xaxis, trace.name) for trace in drawn(found) if trace.mode == "lines" and trace.name != "Dense"]
     assert ("x2", "RTE · SMP-S") in lines and ("x2", "CoLA · SMP-S") not in lines
-
-
-@pytest.mark.parametrize("plot", [plot_curves, plot_difference])
-def test_an_empty_table_gives_a_titled_figure_that_says_so(plot):
-    figure = plot(pd.DataFrame(), pd.DataFrame(), POINTS[:0])
-    assert isinstance(figure, go.Figure)
-    assert figure.layout.title.text
-    assert len(figure.data) == 0
-    assert figure.layout.annotations[0].text

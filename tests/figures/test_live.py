@@ -35,11 +35,6 @@ def test_a_higher_loss_doubles_its_axis(loss, end):
     assert plot_progress(rows(LOSS, loss), LOSS, total_steps=50).layout.yaxis.range == (0, end)
 
 
-def test_nothing_yet_is_said():
-    for figure in (plot_progress(pd.DataFrame(), METRIC, 50), plot_kept_by_matrix(pd.DataFrame(), 0)):
-        assert figure.layout.annotations[0].text
-
-
 def test_each_matrix_has_its_share_and_its_counts():
     cells = [(layer, kind) for kind in MATRIX_TYPES for layer in range(2)]
     table = pd.DataFrame(cells, columns=["layer", "matrix_type"]).assign(kept=range(12), n_weights=32)

@@ -1,6 +1,4 @@
 import numpy as np
-import pandas as pd
-import plotly.graph_objects as go
 import pytest
 from conftest import TINY, random_masks
 
@@ -293,23 +291,6 @@ def test_the_middle_of_the_diverging_colours_is_near_the_page():
         distance = [abs(lightness(color) - page) for color in scales[theme]]
         assert min(distance) == distance[2] < 30
         assert distance[0] > distance[1] > distance[2] < distance[3] < distance[4]
-
-
-@pytest.mark.parametrize(
-    "figure",
-    [
-        figures.plot_pairs(pd.DataFrame(), {}, (), (), "lift"),
-        figures.plot_pair_kinds(pd.DataFrame(), KINDS, "lift"),
-        figures.plot_parts(pd.DataFrame(), "lift", ""),
-        figures.plot_parts(pd.DataFrame(), "lift", "", "query"),
-        figures.plot_regions(pd.DataFrame(), {}),
-    ],
-)
-def test_an_empty_table_gives_a_titled_figure_that_says_so(figure):
-    assert isinstance(figure, go.Figure)
-    assert figure.layout.title.text
-    assert len(figure.data) == 0
-    assert note(figure).endswith(("chosen.", "encoder."))
 
 
 def test_an_unknown_measure_gives_a_sentence():

@@ -75,11 +75,6 @@ def test_a_mask_that_keeps_nothing_is_left_out():
     assert "no mask" in plot_answer(nothing).layout.annotations[0].text
 
 
-def test_no_learned_mask_is_said():
-    (annotation,) = plot_answer(ANSWER[:0]).layout.annotations
-    assert "no mask" in annotation.text
-
-
 def test_names_of_lines_that_begin_together_stand_above_one_another():
     together = ANSWER.assign(mean=ANSWER["mean"].where(ANSWER["remaining"] != 0.1, 0.0))
     (one, other) = (a for a in plot_answer(together).layout.annotations if a.text != "All weights fine-tuned")

@@ -1,6 +1,5 @@
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 from conftest import TINY, random_masks
 
@@ -109,18 +108,3 @@ def test_matrix_draws_blocks_at_their_place():
     assert "2 x 1 weights" in figure.layout.title.subtitle.text
     frame = figure.layout.shapes[0]
     assert (frame.x0, frame.x1, frame.y0, frame.y1) == (-0.5, 3.5, 7.5, 11.5)
-
-
-@pytest.mark.parametrize(
-    "figure",
-    [
-        plot_remaining_per_layer(pd.DataFrame()),
-        plot_remaining_per_head(pd.DataFrame(), "query"),
-        plot_matrix(pd.DataFrame(), "none", (0, 0, 1), 1),
-    ],
-)
-def test_an_empty_table_gives_a_titled_figure_that_says_so(figure):
-    assert isinstance(figure, go.Figure)
-    assert figure.layout.title.text
-    assert len(figure.data) == 0
-    assert panel_titles(figure)[0].endswith("chosen.")

@@ -217,13 +217,6 @@ def test_a_long_name_that_runs_share_takes_no_room_from_their_own():
     assert (layout.height, layout.legend.title.side) == (300 + 24 * (1 + 3), "top")
 
 
-def test_empty_figure_has_title_and_sentence():
-    figure = style.empty_figure("A title", "Nothing is chosen.")
-    assert isinstance(figure, go.Figure)
-    assert figure.layout.title.text == "A title"
-    assert [note.text for note in figure.layout.annotations] == ["Nothing is chosen."]
-
-
 def test_an_enlarged_figure_is_the_same_figure_larger():
     figure = style.new_figure("A title", "In a unit", height=300)
     figure.add_scatter(x=[1, 2], y=[3, 4], line={"width": 2}, marker={"size": 5}, customdata=[[7], [8]])

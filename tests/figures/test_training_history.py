@@ -83,13 +83,3 @@ def test_flips_apart_on_one_scale():
 @pytest.mark.parametrize("plot", [plot_loss, plot_regularizer, plot_remaining, plot_evaluations, plot_flips])
 def test_every_run_is_in_the_legend_once(plot):
     assert [trace.name for trace in plot(TABLE).data if trace.showlegend is not False] == ["A", "B"]
-
-
-@pytest.mark.parametrize("plot", [plot_loss, plot_regularizer, plot_remaining, plot_evaluations, plot_flips])
-def test_an_empty_table_gives_a_titled_figure_that_says_so(plot):
-    figure = plot(pd.DataFrame())
-    assert figure.layout.title.text
-    assert len(figure.data) == 0
-    # Controls are runs too.
-    (annotation,) = figure.layout.annotations
-    assert annotation.text in ("No run that was trained is chosen.", "No evaluation is recorded.")

@@ -1,5 +1,4 @@
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 
 from smp_lab.analysis.transfer import transfer_table
@@ -62,9 +61,3 @@ def test_where_the_own_mask_says_nothing_the_number_still_stands():
     (heat,) = plot_transfer(facts).data
     assert heat.z[0].tolist() == [0, 0]
     assert heat.hovertext[0].tolist() == ["70.0", "10.0"]
-
-
-def test_nothing_measured_is_said():
-    figure = plot_transfer(table().iloc[:0])
-    assert isinstance(figure, go.Figure)
-    assert "No mask" in figure.layout.annotations[0].text
