@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
+from plotly.colors import hex_to_rgb
 from plotly.subplots import make_subplots
 
 from smp_lab.figures.style import (
@@ -79,6 +80,7 @@ def plot_answer(table: pd.DataFrame) -> go.Figure:
     ticks = [tick for tick in PERCENT_TICKS if tick >= lowest_tick]
     figure.update_xaxes(type="log", range=[left, 2.04], tickvals=ticks, ticktext=list(map(str, ticks)))
     figure.update_xaxes(title_text=REMAINING_TITLE)
+    figure.update_layout(showlegend=False)
     figure.update_yaxes(title_text="Mean main metric (x 100)", col=1)
     return figure
 
@@ -90,24 +92,20 @@ def _add_encoder(figure: go.Figure, table: pd.DataFrame, left: float, cell: dict
     for name, line in lines.groupby("method", sort=False):
         method, color, x = str(name), METHOD_COLORS[str(name)], 100 * line["remaining"]
         label = METHODS[method].short_title
-        for row in line[line["lowest"].notna()].to_dict("records"):
-            figure.add_scatter(
-                x=[100 * row["remaining"]] * 2,
-                y=[100 * row["lowest"], 100 * row["highest"]],
-                mode="lines",
-                line={"color": color, "width": 9},
-                opacity=0.35,
-                showlegend=False,
-                hoverinfo="skip",
-                **cell,
-            )
         figure.add_scatter(
             x=x,
             y=100 * line["mean"],
+            error_y={
+                "type": "data",
+                "array": 100 * (line["highest"] - line["mean"]),
+                "arrayminus": 100 * (line["mean"] - line["lowest"]),
+                "color": f"rgba{(*hex_to_rgb(color), 0.35)}",
+                "thickness": 9,
+                "width": 0,
+            },
             customdata=line[["n_seeds", "n_tasks"]],
             mode="lines+markers",
             name=label,
-            showlegend=False,
             line={"color": color, "width": 2.5},
             marker={"color": color, "symbol": METHOD_SYMBOLS[method], "size": 9},
             hovertemplate="%{y:.1f} at %{x:.3g} %, mean of %{customdata[1]} tasks; seeds with all: %{customdata[0]}",
@@ -137,7 +135,6 @@ def _add_encoder(figure: go.Figure, table: pd.DataFrame, left: float, cell: dict
             customdata=[[level["n_seeds"]]] * 2,
             mode="lines",
             name="Dense fine-tuning",
-            showlegend=False,
             line={"color": color, "width": 2, "dash": "dash"},
             hovertemplate="%{y:.1f}: all weights fine-tuned, %{customdata[0]} seeds",
             **cell,

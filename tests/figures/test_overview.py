@@ -50,10 +50,10 @@ ANSWER = pd.DataFrame(
 
 def test_answer_has_a_line_per_method_and_a_band_where_there_are_seeds():
     figure = plot_answer(ANSWER)
-    lines = {trace.name: list(trace.y) for trace in figure.data if trace.name}
+    lines = {trace.name: list(trace.y) for trace in figure.data}
     assert lines == {"SMP-S": [60, 67], "Magnitude pruning": [50], "Dense fine-tuning": [66, 66]}
-    (band,) = [trace for trace in figure.data if not trace.name]
-    assert list(band.y) == pytest.approx([58, 62])
+    band = figure.data[0].error_y
+    assert (list(band.array), list(band.arrayminus)) == (pytest.approx([2, math.nan], nan_ok=True),) * 2
     assert {annotation.text for annotation in figure.layout.annotations} == {
         "SMP-S",
         "Magnitude pruning",
