@@ -49,7 +49,6 @@ def plot_neuron(
             },
             opacity=1 if place == 0 else 0.35,
             hoverinfo="skip",
-            showlegend=False,
             row=1,
             col=1,
         )
@@ -73,7 +72,6 @@ def plot_neuron(
         text=[f"{value:.1f}" for value in inputs],
         textfont={"color": "#10222E"},
         hovertemplate="input x = %{text}<extra></extra>",
-        showlegend=False,
         row=1,
         col=1,
     )
@@ -86,7 +84,6 @@ def plot_neuron(
         cliponaxis=False,
         textfont={"color": "#10222E"},
         hovertemplate="output y = %{text}<extra></extra>",
-        showlegend=False,
         row=1,
         col=1,
     )
@@ -127,7 +124,6 @@ def plot_neuron(
         textposition="outside",
         cliponaxis=False,
         hovertemplate="%{y}: %{x:+.2f}<extra></extra>",
-        showlegend=False,
         row=1,
         col=2,
     )
@@ -136,6 +132,7 @@ def plot_neuron(
         "Orange: kept. Grey, dotted: removed. Width: size of the weight. "
         + ("Scores before the step: all 0" if scores is None else "Scores after one step from 0"),
     )
+    figure.update_layout(showlegend=False)
     figure.update_xaxes(visible=False, range=[-0.9, 1.2], row=1, col=1)
     figure.update_yaxes(visible=False, range=[-0.14, 1.14], row=1, col=1)
     figure.update_xaxes(title_text="Score S (no unit)", range=[-1.3, 1.3], row=1, col=2)

@@ -51,7 +51,6 @@ def plot_slopes(
             mode="lines",
             line={"color": _LINE, "width": 3, "shape": "hv" if column == 1 else "linear"},
             hovertemplate="%{x:.2f}: L %{y:.4f}<extra></extra>",
-            showlegend=False,
             row=1,
             col=column,
         )
@@ -63,7 +62,6 @@ def plot_slopes(
             mode="lines",
             line={"color": _TANGENT, "width": 3},
             hoverinfo="skip",
-            showlegend=False,
             row=1,
             col=column,
         )
@@ -77,10 +75,10 @@ def plot_slopes(
                 "line": {"color": "#1F2933", "width": 1.5},
             },
             hoverinfo="skip",
-            showlegend=False,
             row=1,
             col=column,
         )
+    figure.update_traces(showlegend=False)
     figure.add_vline(x=cut, line={"color": CUT_COLOR, "width": 1.5, "dash": "dash"}, row=1, col=1)
     for name, values in losses.items():
         figure.add_scatter(
