@@ -70,7 +70,7 @@ def _against_left(
     symbols = {cut: _SYMBOLS[place % len(_SYMBOLS)] for place, cut in enumerate(cuts)}
     told = ", ".join(f"{cut} {symbol}" for cut, symbol in symbols.items())
     words = f"{rows} with fewer than K kept weights are cut out<br>Marks of K: {told}; hollow: published"
-    figure = new_figure(title, words, height=440).update_layout(margin_t=80)
+    figure = new_figure(title, words, height=440)
     marks = line_marks(table.assign(method="", level=math.nan), TASK)
     for name, line in table.groupby("run", sort=False):
         line, bars = line.sort_values("cut"), None

@@ -121,7 +121,6 @@ def plot_curves(
         "<br>Hollow: published, or told of an imported mask; with a dot inside: read from a figure",
         height=100 + rows * (420 if len(every) == 1 else 290),
     )
-    figure.update_layout(margin_t=100)
     _set_scale(figure, scale, across)
     label_line_ends(figure)
     tabulate_legend(figure)
@@ -178,7 +177,6 @@ def plot_difference(
     figure.update_xaxes(title_text=REMAINING_TITLE)
     figure.update_yaxes(title_text="Difference to dense (points)", col=1)
     _set_scale(figure, scale, across)
-    figure.update_layout(margin_t=78 if len(encoders) == 1 else 100)
     label_line_ends(figure)
     tabulate_legend(figure)
     return figure

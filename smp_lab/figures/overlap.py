@@ -157,7 +157,7 @@ def plot_pairs(
         one, other = (place[run] for run in framed)
         frame_cell(figure, one, other, row=2, col=1)
         frame_cell(figure, other, one, row=2, col=1)
-    height = 150 + _DENDROGRAM_PIXELS + _row_pixels(n) * n
+    height = 126 + _DENDROGRAM_PIXELS + _row_pixels(n) * n
     dress(figure, title, f"{SCALES[measure].title}, {_middle_in_words(measure)}", height=height)
     as_cells(figure, **axis)
     figure.update_coloraxes(colorbar_len=0.85, colorbar_y=0, colorbar_yanchor="bottom")
@@ -296,7 +296,6 @@ def plot_parts(table: pd.DataFrame, measure: str, pair: str, heads_of: str | Non
         "<br>%{customdata[4]:,.0f} by chance<extra></extra>",
     )
     as_cells(figure, **axis)
-    figure.update_layout(margin_t=78)
     figure.update_xaxes(tickvals=list(range(len(parts))), ticktext=ticks, tickangle=0)
     figure.update_xaxes(title_text=None if heads_of is None else f"Head ({heads_of})")
     figure.update_yaxes(title_text="Layer", dtick=1)
@@ -369,7 +368,6 @@ def plot_shared(counts: pd.DataFrame, name_a: str, name_b: str) -> go.Figure:
                 **cell,
             )
     dress(figure, title, f"Areas are prunable weights of the encoder<br>A: {name_a}<br>B: {name_b}", height=398)
-    figure.update_layout(margin_t=122)
     figure.update_xaxes(visible=False, range=[-1.02 * widest, 1.02 * widest])
     for column in range(1, len(counts) + 1):
         figure.update_yaxes(
@@ -435,7 +433,7 @@ def plot_regions(table: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
         figure,
         title,
         "Each prunable weight is counted once; dots name the runs that keep it",
-        height=400 + 26 * len(runs),
+        height=376 + 26 * len(runs),
     )
     figure.update_layout(barmode="overlay")
     figure.update_xaxes(showticklabels=False, showgrid=False, ticks="", showline=False)

@@ -68,8 +68,6 @@ def plot_answer(table: pd.DataFrame) -> go.Figure:
     )
     words = words[0].upper() + words[1:] if several else f"{names[0]}, {words}"
     dress(figure, title, words, height=60 + 340 * rows)
-    if not several:
-        figure.update_layout(margin_t=60)
     lowest = float(table.loc[table["method"] != "dense", "remaining"].min())
     lowest_tick = 0.85 * 100 * min(0.1, lowest)
     # Room for the names at the left ends of lines, in the wider letters of a saved picture too.

@@ -160,7 +160,7 @@ def plot_distribution(
         return f"{name}, step {step:,} of {n_steps or last:,}<br>Height: share of the layer's weights per unit of score"
 
     dress(figure, title, subtitle(step), height=180 + max(90 * len(layers), 220))
-    figure.update_layout(margin_t=78, margin_b=70)
+    figure.update_layout(margin_b=70)
     figure.update_xaxes(range=scores)
     figure.update_xaxes(title_text="Score S (no unit)", row=len(layers))
     figure.update_yaxes(range=[0, highest], nticks=3)
@@ -263,7 +263,7 @@ def plot_score_history(
         return f"{words}<br>Colour: share of the layer's weights per unit of score. Line: the cut"
 
     dress(figure, title, subtitle(steps[-1]), height=200 + max(rows * 170, 330))
-    figure.update_layout(margin_t=100, margin_b=70, showlegend=False)
+    figure.update_layout(margin_b=70, showlegend=False)
     veils = [place for place, trace in enumerate(figure.data) if trace.name == "veil"]
     frames = {
         subtitle(step): [{"x": [edge, edges[-1], edges[-1], edge]} for _ in veils]
@@ -336,7 +336,6 @@ def plot_weight_scores(
         showgrid=False,
     )
     figure.update_yaxes(title_text="Score S at the end (no unit)", range=scores, showgrid=False)
-    figure.update_layout(margin_t=78)
     figure.update_coloraxes(_log_colors(densities, "Weights per decade and unit"))
     return figure
 

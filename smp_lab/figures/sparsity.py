@@ -103,7 +103,6 @@ def plot_remaining_per_head(table: pd.DataFrame, matrices: str) -> go.Figure:
         f"Kept weights (% of the head's weights)<br>{matrices[0].upper()}{matrices[1:]}",
         height=138 + rows * (108 + 22 * (int(table["layer"].max()) + 1)),
     )
-    figure.update_layout(margin_t=118)
     # From nothing on: the dark end of the colours says empty.
     highest = 100 * float(table["remaining"].max())
     as_cells(figure, cmin=0, cmax=highest or 1, colorbar_title_text="Remaining weights (%)")

@@ -194,7 +194,7 @@ def template(theme: str) -> go.layout.Template:
             },
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
-            "margin": {"l": 8, "r": 8, "t": 60, "b": 8},
+            "margin": {"l": 8, "r": 8, "b": 8},
             "xaxis": axis,
             "yaxis": axis,
             "legend": {
@@ -234,7 +234,16 @@ def template(theme: str) -> go.layout.Template:
 
 def new_figure(title: str, subtitle: str, *, height: int = 360) -> go.Figure:
     """A figure with nothing drawn yet; the subtitle names quantity, unit and scope."""
-    return go.Figure(layout={"template": template(LIGHT), "title": _title(title, subtitle), "height": height})
+    return dress(go.Figure(), title, subtitle, height=height)
+
+
+def dress(figure: go.Figure, title: str, subtitle: str, *, height: int) -> go.Figure:
+    """Give a figure template, title and room for it; the annotations that it has already are titles of its panels."""
+    panel_titles = [note.text.count("<br>") for note in figure.layout.annotations]
+    top = 60 + 18 * subtitle.count("<br>") + (24 + 16 * max(panel_titles) if panel_titles else 0)
+    figure.update_layout(template=template(LIGHT), title=_title(title, subtitle), height=height, margin_t=top)
+    figure.update_annotations(font_size=13)
+    return figure
 
 
 # Of more lines than these figures stand below one another.
@@ -293,13 +302,6 @@ def as_text(form: str, *values: Iterable[float], unknown: str = "not known") -> 
     """Numbers side by side as text for hovers, where plotly would print what is not known (NaN) as 0."""
     rows = zip(*values, strict=True)
     return [unknown if any(value != value for value in row) else form.format(*row) for row in rows]
-
-
-def dress(figure: go.Figure, title: str, subtitle: str, *, height: int) -> go.Figure:
-    """Give a facetted figure the template and title of `new_figure`, and its panel titles room below them."""
-    figure.update_layout(template=template(LIGHT), title=_title(title, subtitle), height=height, margin_t=84)
-    figure.update_annotations(font_size=13)
-    return figure
 
 
 PANEL_TYPES = ("all", *MATRIX_TYPES)
@@ -501,7 +503,6 @@ def for_print(figure: go.Figure, width: float) -> go.Figure:
     lines = (title + subtitle).count("<br>") - (figure.layout.title.subtitle.text or "").count("<br>")
     height = (figure.layout.height or 360) + 20 * lines + 2 * _PRINT_MARGIN
     margin = figure.layout.margin
-    top = (margin.t or template(LIGHT).layout.margin.t) + 20 * lines + _PRINT_MARGIN
     copy.update_layout(
         template=template(LIGHT),
         width=width,
@@ -513,7 +514,7 @@ def for_print(figure: go.Figure, width: float) -> go.Figure:
         margin={
             "l": _PRINT_MARGIN,
             "r": _PRINT_MARGIN,
-            "t": top,
+            "t": margin.t + 20 * lines + _PRINT_MARGIN,
             "b": (margin.b or template(LIGHT).layout.margin.b) + _PRINT_MARGIN,
         },
         title={

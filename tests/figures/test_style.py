@@ -226,7 +226,7 @@ def test_an_enlarged_figure_is_the_same_figure_larger():
     line, bar = larger.data
     assert (larger.layout.height, line.line.width, line.marker.size) == (450, 3, 7.5)
     assert (larger.layout.annotations[0].font.size, larger.layout.template.layout.font.size) == (18, 19.5)
-    assert larger.layout.template.layout.margin.t == 90
+    assert larger.layout.margin.t == 90
     # What is in the units of the data stays, and so does the figure that it was made of.
     assert bar.width == 0.85
     assert [list(line.x), list(line.y)] == [[1, 2], [3, 4]]
