@@ -81,34 +81,22 @@ class EncoderFamily:
         module = self.modules[MATRIX_TYPES.index(matrix.matrix_type)]
         return f"{prefix}{self.layer.format(matrix.layer)}.{module}.{suffix}"
 
-    def parse_parameter_name(self, name: str) -> MatrixId | None:
-        """Which prunable matrix a parameter is, or None where it is not one (the whole name must match)."""
-        found = self._pattern.fullmatch(name)
-        return MatrixId(int(found["layer"]), MATRIX_TYPES[self.modules.index(found["module"])]) if found else None
-
     def locate(self, name: str) -> tuple[MatrixId, str] | None:
         """Which prunable matrix the name of an array is about, whatever stands before it, and what its name ends with.
 
         ``"model.bert.encoder.layer.0.attention.self.query.weight_mask"`` is the query of layer 0, and "weight_mask";
         None where it is about none.
         """
-        found = self._anywhere.fullmatch(name)
+        found = self._pattern.fullmatch(name)
         if not found:
             return None
         return MatrixId(int(found["layer"]), MATRIX_TYPES[self.modules.index(found["module"])]), found["rest"] or ""
 
     @cached_property
-    def _anywhere(self) -> re.Pattern[str]:
-        return re.compile(rf"(?:.*\.)?{self._matrix}(?:\.(?P<rest>.+))?")
-
-    @cached_property
-    def _matrix(self) -> str:
-        layer = re.escape(self.layer).replace(re.escape("{}"), r"(?P<layer>0|[1-9]\d{0,3})")
-        return rf"{layer}\.(?P<module>{'|'.join(map(re.escape, self.modules))})"
-
-    @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        return re.compile(rf"(?:{self.prefix}\.)?{self._matrix}\.(?:weight|{MASK_SCORES})")
+        layer = re.escape(self.layer).replace(re.escape("{}"), r"(?P<layer>0|[1-9]\d{0,3})")
+        module = rf"(?P<module>{'|'.join(map(re.escape, self.modules))})"
+        return re.compile(rf"(?:.*\.)?{layer}\.{module}(?:\.(?P<rest>.+))?")
 
     def n_tokens(self, n_positions: int, padding: int) -> int:
         """Tokens that a model of so many positions takes at most; `padding` is the number of its padding token."""

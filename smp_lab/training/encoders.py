@@ -247,11 +247,9 @@ class Encoder:
 
     def matrix_parameters(self) -> dict[MatrixId, tuple[str, nn.Parameter]]:
         """Each prunable matrix, in the order of ``layout.matrices``, with its parameter's name and the parameter."""
-        found = {}
-        for name, parameter in self.model.named_parameters(remove_duplicate=False):
-            if matrix := self.family.parse_parameter_name(name):
-                found[matrix] = (name, parameter)
-        return {matrix: found[matrix] for matrix in self.layout.matrices}
+        parameters = dict(self.model.named_parameters())
+        names = {matrix: self.family.parameter_name(matrix) for matrix in self.layout.matrices}
+        return {matrix: (name, parameters[name]) for matrix, name in names.items()}
 
 
 def max_tokens(config: PretrainedConfig) -> int:
@@ -276,7 +274,7 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
     ------
     EncoderError
         If its architecture is another one, it is quantised or a decoder, weights are missing, have no place or are no
-        numbers, matrices are tied, or its tokenizer is not its own.
+        numbers, or its tokenizer is not its own.
     """
     family, config = _checked_config(files)
     if dropout is not None:
@@ -311,7 +309,6 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
     # What is missing beyond the encoder is the masked-language-model head.
     head = None if missing - own else language_model_head(family, model)
     encoder = Encoder(files, base, family, head, tokenizer, _layout(family, config))
-    _check_matrices(encoder)
     check_numbers(files.name, weight_files(files.folder), base)
     check_vocabulary(files.name, tokenizer, base.get_input_embeddings().num_embeddings)
     sparse = sparsity_note([parameter for _, parameter in encoder.matrix_parameters().values()])
@@ -346,21 +343,3 @@ def _layout(family: EncoderFamily, config: PretrainedConfig) -> EncoderLayout:
     with torch.device("meta"):
         n_parameters = sum(parameter.numel() for parameter in AutoModel.from_config(config).parameters())
     return EncoderLayout(*(getattr(config, name) for name in family.sizes), n_parameters=n_parameters)
-
-
-def _check_matrices(encoder: Encoder) -> None:
-    try:
-        parameters = encoder.matrix_parameters()
-    except KeyError as error:
-        raise EncoderError(f"Encoder {encoder.files.name!r} has no {error.args[0]} under its usual name.") from None
-    for matrix, (_, parameter) in parameters.items():
-        want = encoder.layout.shape(matrix.matrix_type)
-        if tuple(parameter.shape) != want:
-            raise EncoderError(
-                f"{matrix} of {encoder.files.name!r} has shape {tuple(parameter.shape)}; expected {want}."
-            )
-    if len({parameter.data_ptr() for _, parameter in parameters.values()}) < len(parameters):
-        raise EncoderError(
-            f"Encoder {encoder.files.name!r} shares matrices between layers; each needs its own mask. Name an encoder "
-            "whose layers have weights of their own."
-        )

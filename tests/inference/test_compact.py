@@ -32,7 +32,8 @@ def encoder(dense):
     model = BertModel(config, add_pooling_layer=False).double().eval().requires_grad_(False)
     for name, parameter in model.named_parameters():
         parameter.normal_()
-        if matrix := BERT.parse_parameter_name(name):
+        matrix, ending = BERT.locate(name) or (None, "")
+        if ending == "weight":
             parameter.mul_(torch.from_numpy(dense[matrix]))
     return model
 
