@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_config
 from safetensors.torch import load_file, save_file
 from training.conftest import SIZES, ask_at, same_masks
 from transformers import (
@@ -368,23 +367,3 @@ def test_a_control_has_no_teacher(taught, dense):
 def test_details_of_distillation_need_a_teacher(prepared):
     with pytest.raises(ConfigError, match="are of a teacher, and none is named"):
         prepared(distillation_weight=0.3)
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (np.zeros((2, 2), np.float32), r"holds \(2, 2\) of float32; what a teacher says of these examples is \(3, 2\)"),
-        (np.zeros((3, 2)), r"holds \(3, 2\) of float64"),
-        (np.full((3, 2), np.nan, np.float32), "finite"),
-        (np.array([None]), "cannot be read .*Object arrays cannot be loaded"),
-        (None, "cannot be read .*Remove it to ask the teacher"),
-    ],
-)
-def test_a_file_that_is_not_what_the_teacher_says_is_a_sentence(tmp_path, content, sentence):
-    file = tmp_path / "teacher_logits.npy"
-    if content is None:
-        file.write_bytes(b"text")
-    else:
-        np.save(file, content, allow_pickle=True)
-    with pytest.raises(TrainingError, match=sentence):
-        teachers.kept_logits(None, tiny_config(), None, [None] * 3, file, None)
