@@ -48,18 +48,14 @@ def writing(what: str) -> Iterator[None]:
         ) from None
 
 
-def conditions(config: RunConfig) -> dict[str, Any]:
-    """What decides about the last bits of a mask, beside the settings."""
-    return {**conditions_of_process(), "precision": config.precision}
-
-
-def conditions_of_process() -> dict[str, Any]:
-    """The same without what a run's settings say."""
+def conditions(config: RunConfig | None = None) -> dict[str, Any]:
+    """What decides about the last bits of a mask, beside the settings; of a run its precision too."""
     on_gpu = torch.cuda.is_available()
     return {
         "threads": torch.get_num_threads(),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "device": torch.cuda.get_device_name() if on_gpu else f"CPU {torch.backends.cpu.get_cpu_capability()}",
+        **({} if config is None else {"precision": config.precision}),
     }
 
 

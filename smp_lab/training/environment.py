@@ -22,7 +22,7 @@ from smp_lab.config import RunConfig
 from smp_lab.errors import TrainingError
 from smp_lab.lease import ITEM_VARIABLE, held
 from smp_lab.paths import unfinished_folder
-from smp_lab.training.checkpoints import conditions, conditions_of_process
+from smp_lab.training.checkpoints import conditions
 
 EXPECTED_VARIABLE = "SMP_LAB_EXPECTED"
 _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "scikit-learn", "scipy")
@@ -35,7 +35,7 @@ def facts(config: RunConfig | None = None) -> dict[str, Any]:
         "code": code_sha256(),
         "python": platform.python_version(),
         **{name: version(name) for name in _PACKAGES},
-        **(conditions_of_process() if config is None else conditions(config)),
+        **conditions(config),
         # Products in bf16 take other instructions where there are some.
         "instructions": _instructions(),
     }
