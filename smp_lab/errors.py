@@ -5,6 +5,8 @@ and exits with status 1; a page shows it in place of its figure. Anything else t
 """
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Errors of a place that a person named, not of the code that went there.
 _OF_THE_PLACE = {
@@ -75,6 +77,26 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(
         words in str(error) for words in ("out of memory", "can't allocate memory", "not enough memory")
     )
+
+
+@contextmanager
+def told(kind: type[SmpLabError], what: str, advice: str) -> Iterator[None]:
+    """Make a sentence of what libraries raise, which has no parent in common but Exception.
+
+    That there is no memory is no fault of a file, and what is a sentence already stays one.
+
+    Raises
+    ------
+    SmpLabError
+        Of `kind`: what cannot be done, in brackets why, and what helps.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, SmpLabError) or is_out_of_memory(error):
+            raise
+        why = getattr(error, "strerror", None) or f"{type(error).__name__}: {first_line(error)[:200]}"
+        raise kind(f"{what} ({why}). {advice}") from error
 
 
 def sentence_of(error: BaseException) -> str | None:

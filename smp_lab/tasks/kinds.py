@@ -6,7 +6,7 @@ All that depends on the kind and needs no torch stands here; head and loss in `s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -66,15 +66,11 @@ class Kind:
         """The prediction of the majority-class baseline."""
         raise NotImplementedError
 
-    def parser(self, task: Task, spelled: Sequence[str]) -> Callable[[str], float]:
-        """From a target as a file spells it to a number; `spelled` are a file's classes in the task's order.
+    def parse(self, task: Task, label: Any, spelled: Sequence[str]) -> float:
+        """From a target as data spell it to a number; `spelled` are their classes in the task's order.
 
-        The function raises ValueError with a sentence.
+        Raises ValueError with a sentence.
         """
-        raise NotImplementedError
-
-    def of_data_set(self, task: Task, labels: npt.NDArray[Any], names: Sequence[str]) -> Targets:
-        """Targets from the labels of a data set, whose classes are `names`; raises ValueError with a sentence."""
         raise NotImplementedError
 
     def table(self, predictions: npt.NDArray[Any], targets: Targets) -> dict[str, npt.NDArray[Any]]:
@@ -112,22 +108,10 @@ class _Classes(Kind):
     def constant(self, targets: Targets) -> float:
         return int(np.bincount(targets).argmax())
 
-    def parser(self, task: Task, spelled: Sequence[str]) -> Callable[[str], float]:
-        numbers = {label: number for number, label in enumerate(spelled)}
-
-        def parse(label: str) -> float:
-            if label not in numbers:
-                raise ValueError(f"unknown label {label!r}; expected one of: {', '.join(numbers)}.")
-            return numbers[label]
-
-        return parse
-
-    def of_data_set(self, task: Task, labels: npt.NDArray[Any], names: Sequence[str]) -> Targets:
-        if sorted(names) != sorted(task.classes):
-            raise ValueError(f"the classes are {', '.join(names) or 'not named'}; expected: {', '.join(task.classes)}.")
-        if not ((labels >= 0) & (labels < len(names))).all():
-            raise ValueError("some examples have no label.")
-        return np.array([task.classes.index(name) for name in names], np.int64)[labels]
+    def parse(self, task: Task, label: Any, spelled: Sequence[str]) -> float:
+        if label not in spelled:
+            raise ValueError(f"unknown label {label!r}; expected one of: {', '.join(spelled)}.")
+        return spelled.index(label)
 
     def table(self, predictions: npt.NDArray[Any], targets: Targets) -> dict[str, npt.NDArray[Any]]:
         return {"prediction": predictions, "correct": predictions == targets}
@@ -165,25 +149,15 @@ class _Number(Kind):
         # A correlation with any number is 0.
         return 0.0
 
-    def parser(self, task: Task, spelled: Sequence[str]) -> Callable[[str], float]:
+    def parse(self, task: Task, label: Any, spelled: Sequence[str]) -> float:
         low, high = task.target_range or (-math.inf, math.inf)
-
-        def parse(label: str) -> float:
-            try:
-                value = float(label)
-            except ValueError:
-                value = math.nan
-            if not low <= value <= high:
-                raise ValueError(f"score {label!r} is not a number from {low:g} to {high:g}.")
-            return value
-
-        return parse
-
-    def of_data_set(self, task: Task, labels: npt.NDArray[Any], names: Sequence[str]) -> Targets:
-        low, high = task.target_range or (-math.inf, math.inf)
-        if not ((labels >= low) & (labels <= high)).all():
-            raise ValueError(f"a score is not a number from {low:g} to {high:g}.")
-        return labels.astype(np.float32)
+        try:
+            value = float(label)
+        except (TypeError, ValueError):
+            value = math.nan
+        if not low <= value <= high:
+            raise ValueError(f"score {label!r} is not a number from {low:g} to {high:g}.")
+        return value
 
     def table(self, predictions: npt.NDArray[Any], targets: Targets) -> dict[str, npt.NDArray[Any]]:
         return {"prediction": predictions, "error": predictions - targets}

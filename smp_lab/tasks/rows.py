@@ -7,16 +7,15 @@ without a word: a row that does not fit its header is an error.
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from smp_lab.errors import DataError, first_line
+from smp_lab.errors import DataError, told
 
-LFS_POINTER = "version https://git-lfs"
+_LFS_POINTER = b"version https://git-lfs"
 # What spreadsheets of different countries write.
 _SEPARATORS = ",;\t"
 # The default takes a text of more than 131,072 characters for broken.
@@ -25,15 +24,8 @@ csv.field_size_limit(2**31 - 1)
 Table = dict[str, list[Any]]
 
 
-def read_table(path: Path, most: int | None = None) -> Table:
-    """Columns of a file by name.
-
-    Parameters
-    ----------
-    path
-        Whose ending says its format.
-    most
-        The first rows alone; None for all.
+def read_table(path: Path) -> Table:
+    """Columns of a file, whose ending says its format, by name.
 
     Raises
     ------
@@ -43,16 +35,25 @@ def read_table(path: Path, most: int | None = None) -> Table:
     reader = FORMATS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{_name(path)} has none of the endings that are read: {', '.join(FORMATS)}.")
-    try:
-        if is_lfs_pointer(path):
-            raise lfs_error(_name(path))
-        table = reader(path, most)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{_name(path)} is not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
-    except OSError as error:
-        raise DataError(f"{_name(path)} cannot be read ({error.strerror or first_line(error)[:200]}).") from None
+    advice = "See whether it is there, whole and of that format, and its text UTF-8."
+    with told(DataError, f"{_name(path)} cannot be read as {path.suffix}", advice):
+        require_fetched(path, _name(path))
+        table = reader(path)
     if not table or not next(iter(table.values())):
         raise DataError(f"{_name(path)} holds no rows.")
+    return table
+
+
+def columns_of(data: Any) -> Table:
+    """Columns of a `datasets.Dataset`, classes by their names where it has them."""
+    table = {}
+    for column in data.column_names:
+        names = getattr(data.features[column], "names", None)
+        values = list(data[column][:])
+        if names:
+            # A label of -1 is none.
+            values = [names[value] if value is not None and value >= 0 else None for value in values]
+        table[column] = values
     return table
 
 
@@ -86,20 +87,37 @@ def fault_of(text: str) -> str | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        # JSON can spell one, such as where a text was cut in the middle of a smiley.
         return "half a character (a lone surrogate)"
     return None
 
 
-def is_lfs_pointer(file: Path) -> bool:
-    """Whether a file stands for one that Git LFS has not fetched; raises `OSError`."""
+def require_fetched(file: Path, name: object) -> None:
+    """Refuse a file that stands for one that Git LFS has not fetched; raises `OSError` where it cannot be opened."""
     with file.open("rb") as opened:
-        return opened.read(len(LFS_POINTER)) == LFS_POINTER.encode()
+        if opened.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise DataError(f"{name} is a pointer of Git LFS and not the file. Run git lfs pull in its folder.")
 
 
-def lfs_error(name: object) -> DataError:
-    """Of a file that Git LFS has not fetched."""
-    return DataError(f"{name} is a pointer of Git LFS and not the file. Run git lfs pull in its folder.")
+def lines_of(path: Path, name: object) -> Iterator[tuple[int, str]]:
+    r"""Lines with their numbers from 1, but for empty ones.
+
+    Only "\n" and "\r\n" end one: texts hold U+0085, U+2028 and the like.
+
+    Raises
+    ------
+    DataError
+        If it is no UTF-8 text, or its lines end in CR alone.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n").removesuffix("\r")
+            except UnicodeDecodeError as error:
+                raise DataError(f"{name}, line {number}: not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
+            if number == 1 and "\r" in text:
+                raise DataError(f"{name} has lines that end in CR alone. Write it with LF, or CR and LF, at their end.")
+            if text:
+                yield number, text
 
 
 def unquoted(texts: tuple[list[str], ...]) -> tuple[list[str], ...]:
@@ -123,79 +141,58 @@ def _name(path: Path) -> str:
     return f"File {path.name[:100]}"
 
 
-def _csv(path: Path, most: int | None) -> Table:
+def _csv(path: Path) -> Table:
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = file.readline()
         file.seek(0)
-        return _columns(path, csv.reader(file, delimiter=max(_SEPARATORS, key=header.count), strict=True), most)
+        return _columns(path, csv.reader(file, delimiter=max(_SEPARATORS, key=header.count), strict=True))
 
 
-def _tsv(path: Path, most: int | None) -> Table:
-    # No other sign than "\n" ends a line: texts hold U+0085, U+2028 and the like.
-    with path.open(encoding="utf-8-sig", newline="\n") as file:
-        # Texts in such files hold quotes as people write them.
-        table = _columns(path, (line.removesuffix("\n").removesuffix("\r").split("\t") for line in file), most)
+def _tsv(path: Path) -> Table:
+    # Texts in such files hold quotes as people write them.
+    table = _columns(path, (line.split("\t") for _, line in lines_of(path, _name(path))))
     return dict(zip(table, unquoted(tuple(table.values())), strict=True))
 
 
-def _columns(path: Path, rows: Iterator[list[str]], most: int | None) -> Table:
-    try:
-        header = next(rows, [])
-        if any("\r" in name for name in header):
-            raise DataError(f"{_name(path)} has lines that end in CR alone. Write it with LF at the end of lines.")
-        if len(set(header)) < len(header):
-            raise DataError(f"{_name(path)}: two columns have one name. The first line names the columns.")
-        table: Table = {name: [] for name in header}
-        for number, row in enumerate(itertools.islice((row for row in rows if any(row)), most), 1):
-            if len(row) != len(header):
-                raise DataError(
-                    f"{_name(path)}, row {number}: got {len(row)} fields; the header has {len(header)}: "
-                    f"{', '.join(header)[:200]}."
-                )
-            for column, text in zip(table.values(), row, strict=True):
-                column.append(text)
-    except csv.Error as error:
-        raise DataError(f"{_name(path)} is not CSV ({first_line(error)[:200]}).") from None
+def _columns(path: Path, rows: Iterator[list[str]]) -> Table:
+    header = next(rows, [])
+    if len(set(header)) < len(header):
+        raise DataError(f"{_name(path)}: two columns have one name. The first line names the columns.")
+    table: Table = {name: [] for name in header}
+    for number, row in enumerate(filter(any, rows), 1):
+        if len(row) != len(header):
+            raise DataError(
+                f"{_name(path)}, row {number}: got {len(row)} fields; the header has {len(header)}: "
+                f"{', '.join(header)[:200]}."
+            )
+        for column, text in zip(table.values(), row, strict=True):
+            column.append(text)
     return table
 
 
-def _json_lines(path: Path, most: int | None) -> Table:
+def _json_lines(path: Path) -> Table:
     rows = []
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(itertools.islice(file, most), 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                is_cut = "\\ud" in line.lower() and fault_of(json.dumps(row, ensure_ascii=False)) is not None
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{_name(path)}, line {number} is not JSON ({first_line(error)[:200]}).") from None
-            if is_cut:
-                raise DataError(
-                    f"{_name(path)}, line {number} holds half of a sign (a surrogate without its other one), as of a "
-                    "text that was cut off. Take it out."
-                )
-            if not isinstance(row, dict):
-                raise DataError(f"{_name(path)}, line {number} is no JSON object with a value for each column.")
-            rows.append(row)
+    for number, line in lines_of(path, _name(path)):
+        where = f"{_name(path)}, line {number}"
+        with told(DataError, f"{where} is not JSON", "See whether the file is whole."):
+            row = json.loads(line)
+        # JSON can spell half a character, such as where a text was cut in the middle of a smiley.
+        if "\\ud" in line.lower() and (fault := fault_of(json.dumps(row, ensure_ascii=False))):
+            raise DataError(f"{where} holds {fault}. Take it out.")
+        if not isinstance(row, dict):
+            raise DataError(f"{where} is no JSON object with a value for each column.")
+        rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name) for row in rows] for name in names}
 
 
-def _parquet(path: Path, most: int | None) -> Table:
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
+def _parquet(path: Path) -> Table:
+    from pyarrow.parquet import read_table
 
-    try:
-        with ParquetFile(path) as file:
-            if most is None:
-                return dict(file.read().to_pydict())
-            return dict(next(file.iter_batches(batch_size=most)).to_pydict())
-    except (ArrowException, StopIteration) as error:
-        raise DataError(f"{_name(path)} is not parquet ({first_line(error)[:200]}).") from None
+    return dict(read_table(path).to_pydict())
 
 
-FORMATS: Mapping[str, Callable[[Path, int | None], Table]] = {
+FORMATS: Mapping[str, Callable[[Path], Table]] = {
     ".csv": _csv,
     ".tsv": _tsv,
     ".jsonl": _json_lines,

@@ -251,7 +251,7 @@ def _from_hub(task: Task) -> TaskData:
     if missing := [split for split in wanted if split not in splits]:
         raise DataError(f"{place[0]} has no split {missing[0]!r} of task {task.name!r}; it has: {sorted(splits)}.")
     train, *development = (
-        Examples(*_files_of(task).columns_of(task, splits[split], f"{place[0]}, task {task.name!r}, split {split!r}"))
+        Examples(*_files_of(task).examples_of(task, splits[split], f"{place[0]}, task {task.name!r}, split {split!r}"))
         for split in wanted
     )
     where = f"at revision {revision}" if revision else "as downloaded earlier"

@@ -25,12 +25,12 @@ from transformers import (
 from transformers.utils import logging
 
 from smp_lab.encoder_families import FAMILIES, EncoderFamily, family_of
-from smp_lab.errors import EncoderError, MaskFormatError, SmpLabError, first_line, is_out_of_memory
+from smp_lab.errors import EncoderError, MaskFormatError, first_line, told
 from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.paths import named_path, text_name
 from smp_lab.recipes import PACKAGED_ENCODER
 from smp_lab.storage.formats.tables import WEIGHTS_FILE, of_another_library, weight_files
-from smp_lab.tasks.rows import is_lfs_pointer
+from smp_lab.tasks.rows import require_fetched
 from smp_lab.training.dropout import use_cheap_dropout
 from smp_lab.training.encoder_checks import (
     check_numbers,
@@ -155,11 +155,7 @@ def _check_files(name: str, folder: Path) -> tuple[str, ...]:
         raise EncoderError(f"Encoder {name!r} {error}") from None
     for file in ("config.json", *(weights or (WEIGHTS_FILE,))):
         if (folder / file).is_file():
-            if is_lfs_pointer(folder / file):
-                raise EncoderError(
-                    f"Encoder {name!r} has in {file} a pointer of Git LFS and not the file. Run git lfs pull in its "
-                    "folder."
-                )
+            require_fetched(folder / file, f"Encoder {name!r}: {file}")
             continue
         advice = "" if weights or file == "config.json" else of_another_library(folder)
         raise EncoderError(
@@ -181,28 +177,16 @@ def file_sha256(path: Path) -> str:
 
 @contextmanager
 def reading(what: str, folder: Path) -> Iterator[None]:
-    """Tell what of somebody else's folder cannot be read.
-
-    Raises
-    ------
-    EncoderError
-        In place of what the libraries raise, which has no parent in common but Exception. That there is no memory is no
-        fault of the folder.
-    """
-    try:
-        yield
-    except torch.serialization.pickle.UnpicklingError:
-        # Reading it would run its code.
-        raise EncoderError(
-            f"{what} holds more than weights in {weight_files(folder)[0]}, which is not read. Save it as "
-            f"{WEIGHTS_FILE} where it comes from."
-        ) from None
-    except Exception as error:
-        if isinstance(error, SmpLabError) or is_out_of_memory(error):
-            raise
-        raise EncoderError(
-            f"{what} cannot be read ({type(error).__name__}: {first_line(error)}). Fetch or save it once more."
-        ) from error
+    """Tell what of somebody else's folder cannot be read; raises `EncoderError` as `told`."""
+    with told(EncoderError, f"{what} cannot be read", "Fetch or save it once more."):
+        try:
+            yield
+        except torch.serialization.pickle.UnpicklingError:
+            # Reading it would run its code.
+            raise EncoderError(
+                f"{what} holds more than weights in {weight_files(folder)[0]}, which is not read. Save it as "
+                f"{WEIGHTS_FILE} where it comes from."
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -316,12 +300,9 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
 
 
 def _checked_config(files: EncoderFiles) -> tuple[EncoderFamily, PretrainedConfig]:
-    try:
-        raw = json.loads((files.folder / "config.json").read_bytes())
-    except (ValueError, RecursionError):
-        raw = None
-    if not isinstance(raw, dict):
-        raise EncoderError(f"Encoder {files.name!r} cannot be read: its config.json is cut off or is not an object.")
+    what = f"The config.json of encoder {files.name!r}"
+    with reading(what, files.folder):
+        raw = dict(json.loads((files.folder / "config.json").read_bytes()))
     try:
         family = family_of(raw)
     except EncoderError as error:
@@ -333,7 +314,7 @@ def _checked_config(files: EncoderFiles) -> tuple[EncoderFamily, PretrainedConfi
         )
     if raw.get("is_decoder") or raw.get("add_cross_attention"):
         raise EncoderError(f"Encoder {files.name!r} is configured as a decoder; only encoders are pruned here.")
-    with reading(f"The config.json of encoder {files.name!r}", files.folder):
+    with reading(what, files.folder):
         if raw.get("model_type"):
             return family, AutoConfig.from_pretrained(files.folder, **LOCAL)
         return family, AutoConfig.for_model(**(raw | {"model_type": family.model_type}))

@@ -5,7 +5,7 @@ What is unusual about a file is either read for what it is and said, or refused 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,19 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from smp_lab.errors import DataError, first_line
+from smp_lab.errors import DataError, told
 from smp_lab.paths import DATA_VARIABLES
 from smp_lab.storage.store import cut
 from smp_lab.tasks import Task
 from smp_lab.tasks.kinds import NUMBER, Targets
-from smp_lab.tasks.rows import LFS_POINTER, lfs_error, unquoted
+from smp_lab.tasks.rows import columns_of, fault_of, lines_of, require_fetched, said, unquoted
 
 TRAIN = "train"
 # A row of QQP's official train.tsv that holds a line break is two broken ones, and few are; of a file with more of them
 # most would be lost.
 _ONE_BREAK, _MOST_BROKEN = 2, 0.01
-# What the hub has for the labels of a test split, which it keeps to itself.
-_HIDDEN = "-1"
+# What a file, and a data set, of the hub has for the labels of a test split, which it keeps to itself.
+_HIDDEN = ("-1", None)
 # MNLI's sentence pairs on which its annotators did not agree; its authors say to leave them out.
 _NO_GOLD_LABEL = "-"
 
@@ -151,7 +151,8 @@ def read_folder(
 def _read_file(task: Task, layout: _Layout, path: Path, unlike: _Unlike, *, leave_broken: bool) -> Columns:
     texts: tuple[list[str], ...] = tuple([] for _ in task.text_fields)
     labels: list[tuple[int, str]] = []
-    lines = _lines(path)
+    require_fetched(path, path)
+    lines = lines_of(path, path)
     number, first = next(lines, (1, ""))
     header, names = _header(task, layout, path, first.split("\t"))
     if header is layout.header:
@@ -165,30 +166,29 @@ def _read_file(task: Task, layout: _Layout, path: Path, unlike: _Unlike, *, leav
                 unlike.broken += 1
                 continue
             raise DataError(f"{path}, line {number}: got {len(row)} tab-separated fields; expected {len(header)}.")
-        *said, label = (row[column] for column in columns)
+        *written, label = (row[column] for column in columns)
         if label == _NO_GOLD_LABEL and task.name == "mnli":
             unlike.no_label += 1
             continue
-        if any("\0" in text for text in said):
-            raise DataError(f"{path}, line {number}: a text holds a null character, so the file is no text or damaged.")
+        if fault := next(filter(None, map(fault_of, written)), None):
+            raise DataError(f"{path}, line {number}: a text holds {fault}, so the file is no text or damaged.")
         labels.append((number, label))
-        for column, text in zip(texts, said, strict=True):
+        for column, text in zip(texts, written, strict=True):
             column.append(text)
     if not labels:
         raise DataError(f"{path} holds no examples.")
     as_written, texts = texts, unquoted(texts)
     unlike.quoted = texts is not as_written
-    return texts, _targets(task, layout, path, labels)
+    # The hub's files have numbers of classes where the official ones have their names.
+    in_numbers = labels[0][1].isdigit() and task.kind is not NUMBER
+    spelled = tuple(map(str, range(len(task.classes)))) if in_numbers else layout.labels
+    return texts, _targets(task, f"{path}, line", labels, spelled)
 
 
 def _header(
     task: Task, layout: _Layout, path: Path, fields: list[str]
 ) -> tuple[tuple[str, ...] | list[str], tuple[str, ...]]:
     """Names of a file's columns, and those of them that hold the texts and the label."""
-    if fields[0].startswith(LFS_POINTER):
-        raise lfs_error(path)
-    if any("\r" in field for field in fields):
-        raise DataError(f"{path} has lines that end in CR alone. Write it with LF, or CR and LF, at the end of lines.")
     for names in ((*layout.texts, layout.label), (*task.text_fields, "label")):
         if set(names) <= set(fields):
             return fields, names
@@ -200,18 +200,15 @@ def _header(
     )
 
 
-def _targets(task: Task, layout: _Layout, path: Path, labels: list[tuple[int, str]]) -> Targets:
-    """Targets of labels with the numbers of their lines."""
-    # The hub's files have numbers of classes where the official ones have their names.
-    in_numbers = all(label.isdigit() for _, label in labels[:1]) and task.kind is not NUMBER
-    spelled = tuple(map(str, range(len(task.classes)))) if in_numbers else layout.labels
-    parse, targets = task.kind.parser(task, spelled), []
+def _targets(task: Task, where: str, labels: Iterable[tuple[int, Any]], spelled: Sequence[str]) -> Targets:
+    """Targets of labels with their numbers, of lines or rows as `where` ends."""
+    targets = []
     for number, label in labels:
         try:
-            targets.append(parse(label))
+            targets.append(task.kind.parse(task, label, spelled))
         except ValueError as error:
-            hidden = " The hub gives this label to its test splits: take another split." if label == _HIDDEN else ""
-            raise DataError(f"{path}, line {number}: {cut(str(error))}{hidden}") from None
+            hidden = " The hub hides the labels of its test splits: take another split." if label in _HIDDEN else ""
+            raise DataError(f"{where} {number}: {cut(str(error))}{hidden}") from None
     return np.array(targets, task.kind.target_type)
 
 
@@ -228,64 +225,35 @@ def _unusual(task: Task, splits: Mapping[str, Columns]) -> Iterator[str]:
             yield f"The texts of {name} are those of the training split: the metric says what was learned by heart."
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    r"""Lines from 1 with their numbers. Only "\n" and "\r\n" end one: texts hold U+0085, U+2028 and the like.
-
-    Empty lines at the end are passed over.
-    """
-    number, empty = 0, 0
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n").removesuffix("\r")
-                if not text and number > 1:
-                    empty += 1
-                    continue
-                for passed in range(empty, 0, -1):
-                    yield number - passed, ""
-                empty = 0
-                yield number, text
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}, line {number}: not UTF-8 text ({error.reason}).") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-
-
 def _data_set(task: Task, place: Path) -> dict[str, Columns] | None:
     """The splits of a folder of parquet files as the hub has them, or of `datasets.save_to_disk`; None of another."""
     from datasets import Dataset, load_from_disk
 
     wanted = (TRAIN, *(split for _, split in task.splits))
-    try:
+    with told(DataError, f"{place} cannot be read as a data set", "Fetch or save it once more."):
         if (place / "dataset_dict.json").is_file():
             saved = load_from_disk(str(place))
             sets: dict[str, Any] = {split: saved[split] for split in wanted if split in saved}
         else:
             found = {split: sorted(map(str, place.glob(f"{split}-*.parquet"))) for split in wanted}
             sets = {split: Dataset.from_parquet(files) for split, files in found.items() if files}
-    except Exception as error:
-        raise DataError(f"{place} cannot be read as a data set ({cut(first_line(error))}).") from None
     if not sets:
         return None
     if missing := [split for split in wanted if split not in sets]:
         raise DataError(f"{place} has no split {missing[0]!r}; it has: {', '.join(sets)}.")
-    return {split: columns_of(task, data, f"{place.name}, split {split!r}") for split, data in sets.items()}
+    return {split: examples_of(task, data, f"{place.name}, split {split!r}") for split, data in sets.items()}
 
 
-def columns_of(task: Task, data_set: Any, what: str) -> Columns:
-    """One split of a `datasets.Dataset`, its classes put in the task's order by name where it has names.
+def examples_of(task: Task, data_set: Any, what: str) -> Columns:
+    """One split of a `datasets.Dataset`, its classes by their names.
 
     Raises
     ------
     DataError
         If a column is missing or a label is not the task's; `what` is the split, for the sentence.
     """
-    if missing := [name for name in (*task.text_fields, "label") if name not in data_set.column_names]:
-        raise DataError(f"{what}: there is no column {missing[0]!r}; there are: {', '.join(data_set.column_names)}.")
-    labels = np.asarray(data_set["label"][:])
-    texts = tuple(data_set[name][:] for name in task.text_fields)
-    names = getattr(data_set.features["label"], "names", None) or ()
-    try:
-        return texts, task.kind.of_data_set(task, labels, names)
-    except ValueError as error:
-        raise DataError(f"{what}: {error}") from None
+    table = columns_of(data_set)
+    if missing := [name for name in (*task.text_fields, "label") if name not in table]:
+        raise DataError(f"{what}: there is no column {missing[0]!r}; there are: {', '.join(table)}.")
+    texts = tuple(said(table[name], name, what) for name in task.text_fields)
+    return texts, _targets(task, f"{what}, row", enumerate(table["label"], 1), task.classes)

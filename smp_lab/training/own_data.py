@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from smp_lab.errors import DataError, first_line
+from smp_lab.errors import DataError, told
 from smp_lab.paths import named_path
 from smp_lab.storage.store import cut
 from smp_lab.storage.versions import MOST_EXAMPLES
 from smp_lab.tasks.own import TaskFile
-from smp_lab.tasks.rows import FORMATS, Table, read_table, said
+from smp_lab.tasks.rows import FORMATS, Table, columns_of, read_table, said
 
 # With fewer rows a metric is a matter of luck, and a mask learns nothing.
 FEWEST_ROWS = 20
@@ -81,58 +81,26 @@ def _tables(file: TaskFile, named: str, splits: tuple[str, ...] = (_TRAIN,)) -> 
     path = file.path.parent / named_path(named)
     if path.is_file():
         return read_table(path), None, f"own file {path.name[:100]}"
+    from datasets import load_dataset, load_from_disk
+
     if path.is_dir():
-        return *_of_data_set(_saved(path), path.name[:100], splits), f"own folder {path.name[:100]}"
-    if path.suffix.lower() in FORMATS or len(Path(named).parts) > 2:
+        name, source = path.name[:100], f"own folder {path.name[:100]}"
+        with told(DataError, f"Folder {name} cannot be read", "It should be one of datasets.save_to_disk."):
+            found = load_from_disk(str(path))
+    elif path.suffix.lower() in FORMATS or len(Path(named).parts) > 2:
         raise DataError(f"Task file {file.path.name[:100]} names {named[:200]}, and there is no such file beside it.")
-    name, _, configuration = named.partition(":")
-    return *_of_data_set(_of_hub(name, configuration or None, path), named[:100], splits), f"hub: {named[:100]}"
-
-
-def _saved(path: Path) -> Any:
-    from datasets import load_from_disk
-
-    try:
-        return load_from_disk(str(path))
-    except Exception as error:
-        raise DataError(
-            f"Folder {path.name[:100]} is none of datasets.save_to_disk ({cut(first_line(error))})."
-        ) from None
-
-
-def _of_hub(name: str, configuration: str | None, path: Path) -> Any:
-    from datasets import load_dataset
-
-    try:
-        return load_dataset(name, configuration)
-    except Exception as error:
-        raise DataError(
-            f"{name[:200]!r} is no file or folder beside the task file, and cannot be loaded from the hub "
-            f"({type(error).__name__}: {cut(first_line(error))})."
-        ) from None
-
-
-def _of_data_set(found: Any, name: str, splits: tuple[str, ...]) -> tuple[Table, Table | None]:
+    else:
+        name, source = named[:100], f"hub: {named[:100]}"
+        data_set, _, configuration = named.partition(":")
+        with told(DataError, f"{name!r} cannot be loaded from the hub", "It is no file beside the task file either."):
+            found = load_dataset(data_set, configuration or None)
     if not hasattr(found, "keys"):
-        return _columns_of(found), None
+        return columns_of(found), None, source
     chosen = next((split for split in splits if split in found), None)
     if chosen is None:
         raise DataError(f"{name} has no split {splits[0]!r}; it has: {', '.join(found)[:200]}.")
     development = next((found[split] for split in _DEVELOPMENT if split in found and split != chosen), None)
-    return _columns_of(found[chosen]), None if development is None else _columns_of(development)
-
-
-def _columns_of(data: Any) -> Table:
-    """Columns of a `datasets.Dataset`, classes by their names where it has them."""
-    table = {}
-    for column in data.column_names:
-        names = getattr(data.features[column], "names", None)
-        values = list(data[column][:])
-        if names:
-            # A label of -1 is none.
-            values = [names[value] if value is not None and value >= 0 else None for value in values]
-        table[column] = values
-    return table
+    return columns_of(found[chosen]), None if development is None else columns_of(development), source
 
 
 def _examples(file: TaskFile, table: Mapping[str, list[Any]], where: str) -> Columns:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from smp_lab.errors import DataError, first_line
+from smp_lab.errors import DataError, told
 from smp_lab.paths import DATA_VARIABLES
 from smp_lab.tasks import Task
-from smp_lab.tasks.rows import fault_of, is_lfs_pointer, lfs_error
+from smp_lab.tasks.rows import fault_of, require_fetched
 from smp_lab.tasks.spans import Answer
 
 # Questions, their contexts, and for each the answers that are taken for right, the first of them to be learned.
@@ -42,21 +42,10 @@ def read_file(path: Path) -> Rows:
     DataError
         If it cannot be read, is of version 2, or an answer does not stand where it says.
     """
-    try:
-        if is_lfs_pointer(path):
-            raise lfs_error(path)
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON ({first_line(error)}).") from None
-    try:
-        return checked(_questions(content), str(path))
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is not laid out as SQuAD's files are ({type(error).__name__}: {first_line(error)}); expected "
-            "data, paragraphs, context, qas, question, answers, text and answer_start."
-        ) from None
+    layout = "Expected JSON with data, paragraphs, context, qas, question, answers, text and answer_start."
+    with told(DataError, f"{path} cannot be read as one of SQuAD's files", layout):
+        require_fetched(path, path)
+        return checked(_questions(json.loads(path.read_bytes())), str(path))
 
 
 def _questions(content: Any) -> Iterator[tuple[str, str, str, list[Answer]]]:
@@ -119,7 +108,7 @@ def column(values: Sequence[object]) -> npt.NDArray[np.object_]:
     return np.fromiter(values, np.object_, len(values))
 
 
-def columns_of(task: Task, data_set: Any, what: str) -> Rows:
+def examples_of(task: Task, data_set: Any, what: str) -> Rows:
     """One split of a `datasets.Dataset` of the hub's SQuAD; raises what `checked` raises."""
     if missing := [name for name in ("id", "question", "context", "answers") if name not in data_set.column_names]:
         raise DataError(f"{what}: there is no column {missing[0]!r}; there are: {', '.join(data_set.column_names)}.")

@@ -71,8 +71,8 @@ def test_a_task_file_is_taken_as_it_is(open_page, local, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        (f"{'x' * 300}.csv", None, "cannot be read (File name too long)"),
-        ("cut.jsonl", '{"a": "\\ud83d\\ude00", "b": 1}\n{"a": "\\ud83d", "b": 0}\n', "line 2 holds half of a sign"),
+        (f"{'x' * 300}.csv", None, "cannot be read as .csv (File name too long)"),
+        ("cut.jsonl", '{"a": "\\ud83d\\ude00", "b": 1}\n{"a": "\\ud83d", "b": 0}\n', "line 2 holds half a character"),
     ],
 )
 def test_a_file_that_cannot_be_shown_is_a_sentence(open_page, local, tmp_path, name, text, said):

@@ -158,7 +158,6 @@ def test_rows_of_every_format_are_the_same(tmp_path):
     for name in ("a.csv", "semicolons.csv", "a.jsonl", "a.parquet"):
         table = read_table(tmp_path / name)
         assert {column: said(table[column], column, name) for column in table} == ROWS
-        assert len(read_table(tmp_path / name, 2)["text"]) == 2
     (tmp_path / "a.tsv").write_text('text\tlabel\nsay "a\t0\nb\u2028c\t1\n\n')
     assert read_table(tmp_path / "a.tsv") == {"text": ['say "a', "b\u2028c"], "label": ["0", "1"]}
     assert set(FORMATS) == {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"}
@@ -172,13 +171,13 @@ def test_rows_of_every_format_are_the_same(tmp_path):
         ("a.csv", b"a,b\n", "holds no rows"),
         ("a.csv", b"a,b\n1,2\n1,2,3\n", "row 2: got 3 fields; the header has 2: a, b"),
         ("a.csv", b"a,a\n1,2\n", "two columns have one name"),
-        ("a.csv", b'a,b\n"1,2\n', "is not CSV"),
-        ("a.csv", b"a,b\n\xff,2\n", "is not UTF-8"),
+        ("a.csv", b'a,b\n"1,2\n', r"cannot be read as .csv \(Error: unexpected end of data\)"),
+        ("a.csv", b"a,b\n\xff,2\n", r"cannot be read as .csv \(UnicodeDecodeError: .*and its text UTF-8"),
         ("a.csv", b"version https://git-lfs.github.com/spec/v1", "Run git lfs pull"),
         ("a.tsv", b"a\tb\r1\t2\r" + 9000 * b"x", "end in CR alone"),
         ("a.jsonl", b'{"a": 1}\n{"a": ', "line 2 is not JSON"),
         ("a.jsonl", b"[1]\n", "is no JSON object"),
-        ("a.parquet", b"PAR1 and no more", "is not parquet"),
+        ("a.parquet", b"PAR1 and no more", r"cannot be read as .parquet \(ArrowInvalid: "),
     ],
 )
 def test_a_file_that_is_no_table_is_one_sentence(tmp_path, name, content, sentence):

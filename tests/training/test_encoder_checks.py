@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from training.conftest import bert_checkpoint, tiny_data
 from transformers import BertForMaskedLM, BertModel
 
-from smp_lab.errors import EncoderError
+from smp_lab.errors import DataError, EncoderError
 from smp_lab.training.encoder_checks import check_tokens
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.examples import tokenize
@@ -98,7 +98,7 @@ def test_the_weights_of_another_library_are_refused_with_the_way_out(folder):
 
 def test_a_pointer_of_git_lfs_is_named(folder):
     (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-    with pytest.raises(EncoderError, match="a pointer of Git LFS and not the file. Run git lfs pull"):
+    with pytest.raises(DataError, match="'tiny': model.safetensors is a pointer of Git LFS and not the file. Run "):
         find_encoder(str(folder))
 
 

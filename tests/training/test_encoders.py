@@ -128,7 +128,9 @@ def test_a_broken_config_is_refused(bert_folder, tmp_path, content):
     folder = tmp_path / "broken"
     shutil.copytree(bert_folder, folder)
     (folder / "config.json").write_bytes(content)
-    with pytest.raises(EncoderError, match="'broken' cannot be read: its config.json is cut off or is not an object"):
+    with pytest.raises(
+        EncoderError, match=r"config.json of encoder 'broken' cannot be read \(|'broken' is of type 'none'"
+    ):
         load_encoder(find_encoder(str(folder)))
 
 

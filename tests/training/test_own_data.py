@@ -156,7 +156,7 @@ def test_what_does_not_fit_the_task_is_one_sentence(monkeypatch, capsys, runs, b
 @pytest.mark.parametrize("train", ["gone.csv", "empty"])
 def test_a_place_that_is_not_there_is_one_sentence(tmp_path, train):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no such file beside it|none of datasets.save_to_disk"):
+    with pytest.raises(DataError, match="no such file beside it|It should be one of datasets.save_to_disk"):
         own_data.read_own(read_task_file(task_file(tmp_path, train=train)))
 
 

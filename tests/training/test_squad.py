@@ -71,11 +71,11 @@ UNANSWERABLE = QUESTION | {"answers": [], "is_impossible": True}
         (content(QUESTION | {"question": None}), "an answer that is no text"),
         (content(), "holds no questions."),
         (content(QUESTION | {"question": "Who \ud83d"}), "an answer that is no text"),
-        ("{", "is not JSON"),
-        (99_999 * "[", "is not JSON"),
+        ("{", "cannot be read as one of SQuAD's files (JSONDecodeError: "),
+        (99_999 * "[", "cannot be read as one of SQuAD's files (RecursionError: "),
         ("version https://git-lfs.github.com/spec/v1", "is a pointer of Git LFS and not the file"),
-        ([], "is not laid out as SQuAD's files are (TypeError"),
-        ({"data": [{"title": "T"}]}, "is not laid out as SQuAD's files are (KeyError: 'paragraphs')"),
+        ([], "(TypeError: list indices must be integers or slices, not str). Expected JSON with data, paragraphs"),
+        ({"data": [{"title": "T"}]}, "(KeyError: 'paragraphs'). Expected JSON with data, paragraphs"),
     ],
 )
 def test_files_that_cannot_be_used_are_a_sentence(folder, text, sentence):

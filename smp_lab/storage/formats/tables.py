@@ -25,7 +25,7 @@ from smp_lab.layout import MatrixId
 from smp_lab.storage.archives import from_npy, from_npz
 from smp_lab.storage.sealed import read_regular
 from smp_lab.storage.store import cut, fenced
-from smp_lab.tasks.rows import is_lfs_pointer, lfs_error
+from smp_lab.tasks.rows import require_fetched
 
 Array = npt.NDArray[Any]
 
@@ -144,8 +144,7 @@ def _arrays(file: Path, torch_file: TorchFile) -> Mapping[str, Stored]:
     if file.exists() and not file.is_file():
         # To open a pipe would wait for somebody to write into it.
         raise MaskFormatError(f"{file.name} is no regular file.")
-    if is_lfs_pointer(file):
-        raise lfs_error(file.name)
+    require_fetched(file, file.name)
     with file.open("rb") as opened:
         first = opened.read(16)
     if first.startswith(b"\x93NUMPY"):
