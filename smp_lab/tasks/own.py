@@ -26,11 +26,13 @@ import re
 import tomllib
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from smp_lab.errors import ConfigError, first_line
 from smp_lab.paths import text_name
@@ -43,22 +45,24 @@ MAX_FILE_BYTES = 2**20
 # Of a column, a class or a word.
 _LONGEST = 100
 DEV_SHARE, SPLIT_SEED = 0.2, 0
-# Of one class against the other, so of two classes alone.
-_OF_TWO = ("f1", "matthews_correlation")
-METRICS = ("accuracy", *_OF_TWO)
+# All but the first are of one class against the other, so of two classes alone.
+METRICS = ("accuracy", "f1", "matthews_correlation")
 
-_KEYS: Mapping[str, type | tuple[type, ...]] = {
-    "text": (str, list),
-    "label": str,
-    "train": str,
-    "dev": str,
-    "metrics": (str, list),
-    "title": str,
-    "dev_share": float,
-    "split_seed": int,
-    "classes": (dict, list),
-}
-_NEEDED = ("text", "label", "train", "classes")
+
+class _Said(BaseModel):
+    """What a task file may say."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    text: str | list[Any]
+    label: str
+    train: str
+    dev: str | None = None
+    metrics: str | list[Any] = METRICS[0]
+    title: str | None = None
+    dev_share: float = Field(DEV_SHARE, gt=0, lt=1)
+    split_seed: int = Field(SPLIT_SEED, ge=0, lt=2**32)
+    classes: dict[str, Any] | list[Any]
 
 
 @dataclass(frozen=True)
@@ -103,47 +107,37 @@ def read_task_file(path: Path) -> TaskFile:
             content = file.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
             raise ConfigError(f"{where} is larger than {MAX_FILE_BYTES // 2**20} MiB. It names data and holds none.")
-        said = tomllib.loads(content.decode())
+        said = _Said.model_validate(tomllib.loads(content.decode()))
     except OSError as error:
         raise ConfigError(f"{where} cannot be read: {error.strerror}.") from None
+    except ValidationError as error:
+        fault = error.errors()[0]
+        got = "" if fault["type"] == "missing" else f"; got {str(fault['input'])[:80]!r}"
+        raise ConfigError(
+            f"{where}, key {str(fault['loc'][0])[:80]!r}: {fault['msg']}{got}. Keys: {', '.join(_Said.model_fields)}."
+        ) from None
     except (ValueError, RecursionError) as error:
         twice = " A class stands in it once." if "overwrite" in str(error) else ""
         raise ConfigError(f"{where} is not TOML ({first_line(error)[:200]}).{twice}") from None
-    if unknown := sorted(set(said) - set(_KEYS)):
-        raise ConfigError(f"{where} has a key {unknown[0][:80]!r}. Known keys: {', '.join(_KEYS)}.")
-    if missing := [key for key in _NEEDED if key not in said]:
-        raise ConfigError(f"{where} has no {missing[0]}. It needs {', '.join(_NEEDED)}.")
-    for key, value in said.items():
-        if isinstance(value, bool) or not isinstance(value, _KEYS[key]):
-            raise ConfigError(f"{where}: {key} = {str(value)[:80]!r} is not of the type that it has to be.")
-    share = said.get("dev_share", DEV_SHARE)
-    if not 0 < share < 1:
-        raise ConfigError(f"{where}: dev_share = {share:g} is no share between 0 and 1.")
-    if not 0 <= said.get("split_seed", 0) < 2**32:
-        raise ConfigError(f"{where}: split_seed is no whole number from 0 to 4294967295.")
-    classes = said["classes"]
     try:
         task = own_task(
             name=path.stem,
-            title=said.get("title", path.stem),
-            text_fields=_listed(said["text"]),
-            classes=list(classes),
-            label_words=list(classes.values()) if isinstance(classes, dict) else [],
-            metrics=_listed(said.get("metrics", METRICS[0])),
+            title=path.stem if said.title is None else said.title,
+            text_fields=_listed(said.text),
+            classes=list(said.classes),
+            label_words=list(said.classes.values()) if isinstance(said.classes, dict) else [],
+            metrics=_listed(said.metrics),
         )
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
-    if said["label"] in task.text_fields:
-        raise ConfigError(f"{where}: the label cannot be the text {said['label'][:80]!r} too.")
-    return TaskFile(
-        path,
-        task,
-        said["label"],
-        said["train"],
-        said.get("dev"),
-        share,
-        said.get("split_seed", SPLIT_SEED),
-    )
+    if said.label in task.text_fields:
+        raise ConfigError(f"{where}: the label cannot be the text {said.label[:80]!r} too.")
+    return TaskFile(path, task, said.label, said.train, said.dev, said.dev_share, said.split_seed)
+
+
+def n_held_out(share: float, n: int) -> int:
+    """Examples of a class of `n` that are held out: its share, one at least, and not all."""
+    return min(max(round(share * n), 1), n - 1)
 
 
 def _listed(value: Any) -> list[Any]:

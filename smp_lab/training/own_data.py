@@ -13,7 +13,7 @@ from smp_lab.errors import DataError, told
 from smp_lab.paths import named_path
 from smp_lab.storage.store import cut
 from smp_lab.storage.versions import MOST_EXAMPLES
-from smp_lab.tasks.own import TaskFile
+from smp_lab.tasks.own import TaskFile, n_held_out
 from smp_lab.tasks.rows import FORMATS, Table, columns_of, read_table, said
 
 # With fewer rows a metric is a matter of luck, and a mask learns nothing.
@@ -132,8 +132,7 @@ def _split(file: TaskFile, columns: Columns) -> tuple[Columns, Columns]:
                 f"Class {name!r} has {len(places)} example{'s' * (len(places) != 1)}; one to train on and one to hold "
                 "out are needed. Name a dev file, or take the class out."
             )
-        n_held = min(max(round(file.dev_share * len(places)), 1), len(places) - 1)
-        held[rng.permutation(places)[:n_held]] = True
+        held[rng.permutation(places)[: n_held_out(file.dev_share, len(places))]] = True
 
     def part(chosen: np.ndarray) -> Columns:
         places = np.flatnonzero(chosen)

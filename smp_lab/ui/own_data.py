@@ -15,7 +15,7 @@ from smp_lab.errors import DataError, SmpLabError
 from smp_lab.paths import named_path, own_runs_folder, task_files_folder
 from smp_lab.storage.sealed import replace_durably
 from smp_lab.tasks import Task
-from smp_lab.tasks.own import DEV_SHARE, METRICS, MOST_CLASSES, own_task, read_task_file
+from smp_lab.tasks.own import DEV_SHARE, METRICS, MOST_CLASSES, n_held_out, own_task, read_task_file
 from smp_lab.tasks.rows import FORMATS, read_table, said
 from smp_lab.ui import cache, messages, safety
 
@@ -115,7 +115,7 @@ def _of_rows(path: Path) -> OwnData | None:
         label_words=list(words.values()) if worded else [],
         metrics=[metric],
     )
-    held = sum(min(max(round(share * times), 1), times - 1) for times in labels.values())
+    held = sum(n_held_out(share, times) for times in labels.values())
     values = {"title": title or path.stem, "text": texts, "label": label, "train": str(path)}
     lines = [f"{key} = {_toml(value)}" for key, value in {**values, "metrics": [metric], "dev_share": share}.items()]
     if worded:

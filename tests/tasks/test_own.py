@@ -116,9 +116,9 @@ def test_a_task_file(tmp_path):
 @pytest.mark.parametrize(
     ("replaced", "sentence"),
     [
-        ({"label = ": "labels = "}, "has a key 'labels'"),
-        ({'label = "verdict"': ""}, "has no label"),
-        ({"train = ": "train = 3 # "}, "train = '3' is not of the type"),
+        ({"label = ": "labels = "}, "key 'label': Field required. Keys: text, label"),
+        ({"[classes]": "more = 1\n[classes]"}, "key 'more': Extra inputs are not permitted; got '1'"),
+        ({"train = ": "train = 3 # "}, "key 'train': Input should be a valid string; got '3'"),
         ({'1 = "terrible"': '"very good" = "x"'}, "stands in it once"),
         ({'1 = "terrible"': '1 = "great"'}, "label word 'great' stands there twice"),
         ({'1 = "terrible"': '" 1" = "x"'}, "without blanks around it"),
@@ -126,8 +126,8 @@ def test_a_task_file(tmp_path):
         ({'1 = "terrible"': ""}, "1 of what should be 2 to 255: class"),
         ({'"review"]': '"a", "b", "c"]'}, "3 of what should be 1 to 2: text field"),
         ({"[classes]": 'metrics = "bleu"\n[classes]'}, "metric 'bleu' cannot be measured"),
-        ({"[classes]": "dev_share = 1.5\n[classes]"}, "no share between"),
-        ({"[classes]": "split_seed = -1\n[classes]"}, "split_seed is no whole number"),
+        ({"[classes]": "dev_share = 1.5\n[classes]"}, "key 'dev_share': Input should be less than 1; got '1.5'"),
+        ({"[classes]": "split_seed = -1\n[classes]"}, "key 'split_seed': Input should be greater than or equal to 0"),
         ({"verdict": "review"}, "cannot be the text 'review' too"),
         ({"text =": "text ==" + 5000 * "="}, "is not TOML"),
         ({"text =": "text = " + 9999 * "["}, "is not TOML"),
