@@ -26,31 +26,15 @@ from smp_lab.tasks import get_task  # noqa: E402
 from smp_lab.tasks.kinds import NUMBER, SPAN  # noqa: E402
 from smp_lab.tasks.spans import Answer  # noqa: E402
 from smp_lab.training import prepare as prepare_module  # noqa: E402
+from smp_lab.training import run as training  # noqa: E402
 from smp_lab.training import trainer as trainer_module  # noqa: E402
 from smp_lab.training.data import Examples, TaskData  # noqa: E402
+from smp_lab.training.run import Interrupted, train  # noqa: E402
 from smp_lab.training.squad import column  # noqa: E402
 
 WORDS = [
-    *[
-        "yes",
-        "no",
-        "maybe",
-        "terrible",
-        "great",
-        "incorrect",
-        "correct",
-        "the",
-        "a",
-        "cat",
-        "dog",
-        "sat",
-        "ran",
-        "saw",
-        "big",
-        "small",
-        "red",
-        "blue",
-    ]
+    *("yes", "no", "maybe", "terrible", "great", "incorrect", "correct", "the", "a", "cat", "dog", "sat", "ran", "saw"),
+    *("big", "small", "red", "blue"),
 ]
 SIZES = {
     "hidden_size": 16,
@@ -159,6 +143,14 @@ def prepared(bert_folder, monkeypatch):
     return make
 
 
+@pytest.fixture
+def built(monkeypatch):
+    """The models that runs build."""
+    models, build = [], training.build_model
+    monkeypatch.setattr(training, "build_model", lambda *given: models.append(build(*given)) or models[-1])
+    return models
+
+
 def same_masks(one, other):
     return all(np.array_equal(one.masks.bits[matrix], other.masks.bits[matrix]) for matrix in one.masks)
 
@@ -173,3 +165,11 @@ def ask_at(step, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(trainer_module._PruningSteps, "on_step_begin", ask)
+
+
+def stop_at(step, ready, runs):
+    """Train a run until Ctrl-C at a step."""
+    sentence = f"Stopped at step {step} of .*; a checkpoint is kept"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted, match=sentence):
+        ask_at(step, patch)
+        train(ready, runs, command="")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.conftest import ask_at, bert_checkpoint, same_masks
+from training.conftest import bert_checkpoint, same_masks, stop_at
 from transformers import BertModel
 
 from smp_lab.errors import TrainingError
@@ -18,7 +18,7 @@ from smp_lab.storage.runs import list_runs
 from smp_lab.training import run as training
 from smp_lab.training import trainer as trainer_module
 from smp_lab.training.checkpoints import SEAL_FILE, conditions, newest_whole, require_same_conditions
-from smp_lab.training.run import Interrupted, train
+from smp_lab.training.run import train
 
 FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", SEAL_FILE)
 
@@ -55,9 +55,7 @@ def stopped(ready, made, runs, monkeypatch):
     if not (made / "stopped").exists():
         with monkeypatch.context() as patch:
             patch.setattr(trainer_module, "SECONDS_BETWEEN_CHECKPOINTS", -1)
-            ask_at(10, patch)
-            with pytest.raises(Interrupted):
-                train(ready(), made / "stopped", command="")
+            stop_at(10, ready(), made / "stopped")
     shutil.copytree(made / "stopped", runs, dirs_exist_ok=True)
     return ready
 
@@ -165,9 +163,7 @@ def test_the_newest_two_stay_by_step_whatever_the_clock_says(prepared, runs, mon
         os.utime(checkpoint, (2e9 - days, 2e9 - days))
 
     monkeypatch.setattr(trainer_module, "seal", seal_and_age)
-    ask_at(6, monkeypatch)
-    with pytest.raises(Interrupted):
-        train(prepared(), runs, command="")
+    stop_at(6, prepared(), runs)
     folder = unfinished_folder(runs, prepared().config.run_id)
     assert {path.name for path in folder.glob("checkpoint-*")} == {"checkpoint-5", "checkpoint-6"}
 

@@ -241,9 +241,12 @@ def test_what_is_unusual_is_said(glue: Path) -> None:
     assert "train.tsv was written as CSV" in notes("rte", glue, ['0\t"a ""b"""\tB.\tentailment', *rte])
 
 
-def test_a_file_of_broken_rows_is_refused(glue: Path) -> None:
+def test_a_file_of_broken_rows_is_refused_unless_that_is_asked_for(glue: Path) -> None:
+    write_task(glue, "qqp", QQP_BROKEN * 3)
     with pytest.raises(DataError, match="6 of 9 rows have too few fields"):
-        load_task_data("qqp", data_folders={"glue": write_task(glue, "qqp", QQP_BROKEN * 3)})
+        load_task_data("qqp", data_folders={"glue": glue})
+    asked = load_task_data("qqp", data_folders={"glue": glue}, allow_broken=True)
+    assert len(asked.train) == 3 and asked.notes[0] == "6 of 9 rows of train.tsv are broken and left out."
 
 
 QQP_BROKEN = ["7\t1\t2\tWhy is", "it so?\tHow?\t0", "8\t1\t2\tA?\tB?\t1"]

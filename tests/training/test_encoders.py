@@ -5,7 +5,6 @@ import shutil
 import pytest
 import torch
 
-from smp_lab.encoder_families import BERT
 from smp_lab.errors import ConfigError, EncoderError
 from smp_lab.layout import EncoderLayout
 from smp_lab.training import encoders
@@ -176,13 +175,6 @@ def test_that_there_is_no_memory_is_no_fault_of_an_encoder(bert_folder, monkeypa
     monkeypatch.setattr(encoders.AutoModelForMaskedLM, "from_pretrained", fail)
     with pytest.raises(RuntimeError, match="can't allocate memory"):
         load_encoder(find_encoder(str(bert_folder)))
-
-
-def test_a_config_may_leave_its_type_to_the_name_of_the_class(bert_folder, tmp_path):
-    folder = shutil.copytree(bert_folder, tmp_path / "old")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"model_type": None}))
-    assert load_encoder(find_encoder(str(folder))).family is BERT
 
 
 def test_an_unreachable_hub_is_told_in_a_sentence(monkeypatch):

@@ -6,11 +6,10 @@ Skipped where there is none; ``pytest -m gpu`` asks for these alone.
 import numpy as np
 import pytest
 import torch
-from training.conftest import ask_at, same_masks
+from training.conftest import same_masks, stop_at
 
 from smp_lab.masks import top_k
 from smp_lab.training.run import train
-from smp_lab.training.stop import Interrupted
 from smp_lab.training.topk import select_top_k
 
 pytestmark = [
@@ -43,13 +42,10 @@ def test_top_k_makes_the_host_wait_for_nothing():
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_two_runs_and_one_that_resumes_make_one_mask(prepared, runs, tmp_path, monkeypatch, precision):
+def test_two_runs_and_one_that_resumes_make_one_mask(prepared, runs, tmp_path, precision):
     first = train(prepared(precision=precision), tmp_path / "first", command="")
     assert same_masks(first, train(prepared(precision=precision), tmp_path / "second", command=""))
-    with monkeypatch.context() as patch:
-        ask_at(20, patch)
-        with pytest.raises(Interrupted):
-            train(prepared(precision=precision), runs, command="")
+    stop_at(20, prepared(precision=precision), runs)
     resumed = train(prepared(precision=precision), runs, command="")
     assert same_masks(first, resumed) and resumed.provenance["resumed"] == 1
     assert resumed.provenance["processor"] == torch.cuda.get_device_name()

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 from conftest import eventually
-from training.conftest import ask_at, bert_checkpoint, same_masks
+from training.conftest import bert_checkpoint, same_masks, stop_at
 from transformers import BertModel
 
 from smp_lab.jobs.events import Follower, newest_snapshot_file, read_snapshot
@@ -19,7 +19,6 @@ from smp_lab.paths import unfinished_folder
 from smp_lab.storage.runs import list_runs
 from smp_lab.training import trainer as trainer_module
 from smp_lab.training.run import train
-from smp_lab.training.stop import Interrupted
 
 # `smp-lab train` with a checkpoint after every step: a kill hits the writing of one more often than not.
 PROGRAM = """
@@ -57,9 +56,7 @@ def test_events_say_what_the_record_will_hold(prepared, strong_folder, runs, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "SECONDS_BETWEEN_CHECKPOINTS", -1)
-        ask_at(10, patch)
-        with pytest.raises(Interrupted):
-            train(ready(), runs, command="")
+        stop_at(10, ready(), runs)
     config = ready().config
     live = Follower(runs, config.run_id).run()
     assert (live.config, live.step, live.total_steps, live.checkpoint) == (config, 10, 12, 10)

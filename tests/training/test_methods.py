@@ -9,13 +9,11 @@ import torch
 from training.conftest import tiny_data
 from transformers import BertConfig, BertModel
 
-from smp_lab.errors import ConfigError
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count, top_k
 from smp_lab.methods import METHODS
 from smp_lab.schedule import Schedule
 from smp_lab.training import prepare as prepare_module
-from smp_lab.training import run as training
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.masking import Prunable
 from smp_lab.training.methods import prune
@@ -175,15 +173,8 @@ def test_l0_without_gradients_has_no_noise_and_keeps_what_is_open():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_runs_and_trains_what_it_says(method, bert_folder, runs, monkeypatch):
-    models = []
-
-    def keep(*arguments):
-        models.append(build_model(*arguments))
-        return models[-1]
-
+def test_every_method_runs_and_trains_what_it_says(method, bert_folder, runs, monkeypatch, built):
     monkeypatch.setattr(prepare_module, "load_task_data", lambda *_, **__: tiny_data("rte", 16))
-    monkeypatch.setattr(training, "build_model", keep)
     info = METHODS[method]
     ready = prepare(
         "rte",
@@ -200,7 +191,7 @@ def test_every_method_runs_and_trains_what_it_says(method, bert_folder, runs, mo
     }
     record = train(ready, runs, command="")
     record.verify()
-    encoder = models[0].encoder
+    encoder = built[0].encoder
     moved = {name for name, parameter in encoder.named_parameters() if not torch.equal(parameter, before[name])}
     # Pruned models keep the embeddings of the pre-trained encoder; ordinary fine-tuning moves all there is.
     free = set(before) if method == "dense" else {name for name in before if not name.startswith("embeddings.")}
@@ -287,8 +278,3 @@ def test_parameters_at_the_shape_of_bert_base_are_those_of_table_1(
     assert counts == {"trainable_parameters": trainable, "new_parameters": new}
     if table_1 is not None:
         assert tuple(counts.values()) == pytest.approx(table_1, rel=0.02)
-
-
-def test_a_set_fraction_for_a_method_that_measures_it_is_refused(bert_folder):
-    with pytest.raises(ConfigError, match="'soft_movement' takes no remaining fraction .got 0.5.: it comes out of"):
-        prepare("rte", "soft_movement", remaining=0.5, encoder=str(bert_folder))

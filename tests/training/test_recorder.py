@@ -2,26 +2,23 @@
 
 import numpy as np
 import pytest
-from training.conftest import ask_at
+from training.conftest import stop_at
 
 from smp_lab.masks import top_k
 from smp_lab.training import recorder
 from smp_lab.training.encoders import find_encoder, load_encoder
-from smp_lab.training.run import Interrupted, train
+from smp_lab.training.run import train
 
 
 @pytest.mark.parametrize("method", ["smp_l", "movement"])
-def test_scores_are_recorded_against_the_pretrained_weights(prepared, runs, monkeypatch, bert_folder, method):
+def test_scores_are_recorded_against_the_pretrained_weights(prepared, runs, bert_folder, method):
     changes = {"weight_learning_rate": 0.05} if method == "movement" else {}
 
     def ready():
         return prepared(method=method, **changes)
 
     # The process that ends the run starts from weights that have moved already.
-    ask_at(11, monkeypatch)
-    with pytest.raises(Interrupted):
-        train(ready(), runs, command="")
-    monkeypatch.undo()
+    stop_at(11, ready(), runs)
     record = train(ready(), runs, command="")
     assert record.provenance["resumed"] == 1
     scores = record.scores
@@ -37,9 +34,7 @@ def test_scores_are_recorded_against_the_pretrained_weights(prepared, runs, monk
 def test_a_run_keeps_the_bins_that_it_began_with(prepared, runs, monkeypatch):
     began = np.array([-np.inf, 0, np.inf], np.float32)
     monkeypatch.setattr(recorder, "SCORE_EDGES", began)
-    ask_at(11, monkeypatch)
-    with pytest.raises(Interrupted):
-        train(prepared(method="smp_l"), runs, command="")
+    stop_at(11, prepared(method="smp_l"), runs)
     monkeypatch.undo()
     record = train(prepared(method="smp_l"), runs, command="")
     assert record.provenance["resumed"] == 1

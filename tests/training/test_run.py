@@ -11,7 +11,7 @@ import torch
 from conftest import HANGS
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from training.conftest import ask_at, same_masks, tiny_data
+from training.conftest import ask_at, same_masks, stop_at, tiny_data
 
 from smp_lab.encoder_families import BERT
 from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingError
@@ -27,7 +27,7 @@ from smp_lab.training.checkpoints import CHECKPOINT_SCHEMA, SEAL_FILE, condition
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.recorder import SCORE_EDGES
-from smp_lab.training.run import Interrupted, train
+from smp_lab.training.run import train
 
 
 def test_a_run_is_recorded_whole(prepared, runs):
@@ -105,15 +105,12 @@ def test_regression_and_two_development_splits(prepared, runs, task, metric):
 
 
 @pytest.mark.parametrize("method", ["smp_s", "movement"])
-def test_a_whole_run_on_the_layout_of_roberta(prepared, runs, tmp_path, monkeypatch, roberta_folder, method):
+def test_a_whole_run_on_the_layout_of_roberta(prepared, runs, tmp_path, roberta_folder, method):
     def ready():
         return prepared(method=method, encoder=str(roberta_folder), max_length=38)
 
     undisturbed = train(ready(), tmp_path / "whole", command="")
-    ask_at(21, monkeypatch)
-    with pytest.raises(Interrupted):
-        train(ready(), runs, command="")
-    monkeypatch.undo()
+    stop_at(21, ready(), runs)
     record = train(ready(), runs, command="")
     record.verify()
     layout = record.layout
@@ -127,18 +124,10 @@ def test_a_whole_run_on_the_layout_of_roberta(prepared, runs, tmp_path, monkeypa
     assert record.results["evaluations"] == undisturbed.results["evaluations"]
 
 
-def test_no_frozen_parameter_changes_by_a_bit(prepared, runs, bert_folder, monkeypatch):
-    models = []
-    build = training.build_model
-
-    def keep(*arguments):
-        models.append(build(*arguments))
-        return models[-1]
-
-    monkeypatch.setattr(training, "build_model", keep)
+def test_no_frozen_parameter_changes_by_a_bit(prepared, runs, bert_folder, built):
     train(prepared(), runs, command="")
     on_disk = load_file(bert_folder / "model.safetensors")
-    parameters = dict(models[0].encoder.named_parameters())
+    parameters = dict(built[0].encoder.named_parameters())
     assert BERT.parameter_name(load_encoder(find_encoder(str(bert_folder))).layout.matrices[0]) in parameters
     for name, parameter in parameters.items():
         assert torch.equal(parameter, on_disk[name]), name
@@ -155,9 +144,7 @@ def test_same_settings_give_the_same_mask_and_another_seed_another(prepared, run
 @pytest.mark.parametrize("step", [1, 7, 8, 21, 39])
 def test_stopped_and_resumed_equals_undisturbed_to_the_bit(prepared, runs, tmp_path, monkeypatch, step):
     undisturbed = train(prepared(), tmp_path / "whole", command="")
-    ask_at(step, monkeypatch)
-    with pytest.raises(Interrupted, match=f"Stopped at step {step} of 40; a checkpoint is kept"):
-        train(prepared(), runs, command="")
+    stop_at(step, prepared(), runs)
     assert not list_runs([runs]).records
     monkeypatch.undo()
     monkeypatch.setattr(training, "code_version", lambda: {"git_commit": "0" * 40, "git_dirty": False})
@@ -176,12 +163,9 @@ def test_stopped_and_resumed_equals_undisturbed_to_the_bit(prepared, runs, tmp_p
         np.testing.assert_array_equal(array, getattr(resumed.scores, name), name)
 
 
-def test_a_checkpoint_without_its_seal_is_passed_over(prepared, runs, tmp_path, monkeypatch):
+def test_a_checkpoint_without_its_seal_is_passed_over(prepared, runs, tmp_path):
     undisturbed = train(prepared(), tmp_path / "whole", command="")
-    ask_at(20, monkeypatch)
-    with pytest.raises(Interrupted):
-        train(prepared(), runs, command="")
-    monkeypatch.undo()
+    stop_at(20, prepared(), runs)
     ready = prepared()
     folder = unfinished_folder(runs, ready.config.run_id)
     half = torn_checkpoint(folder, 30)
@@ -199,10 +183,7 @@ def torn_checkpoint(folder, step):
 
 def test_a_checkpoint_without_its_seal_does_not_take_the_place_of_a_whole_one(prepared, runs, tmp_path, monkeypatch):
     undisturbed = train(prepared(), tmp_path / "whole", command="")
-    ask_at(8, monkeypatch)
-    with pytest.raises(Interrupted):
-        train(prepared(), runs, command="")
-    monkeypatch.undo()
+    stop_at(8, prepared(), runs)
     ready = prepared()
     folder = unfinished_folder(runs, ready.config.run_id)
     torn_checkpoint(folder, 12)
@@ -251,10 +232,8 @@ def test_a_stop_asked_for_in_the_last_step_is_the_end_of_the_run(prepared, runs,
     assert record.results["evaluations"][-1]["step"] == 8
 
 
-def test_checkpoints_of_other_settings_or_another_version_are_refused(prepared, runs, monkeypatch):
-    ask_at(5, monkeypatch)
-    with pytest.raises(Interrupted):
-        train(prepared(), runs, command="")
+def test_checkpoints_of_other_settings_or_another_version_are_refused(prepared, runs):
+    stop_at(5, prepared(), runs)
     ready = prepared()
     folder = unfinished_folder(runs, ready.config.run_id)
     with pytest.raises(TrainingError, match="belongs to a run with other settings"):
@@ -275,9 +254,7 @@ def test_a_checkpoint_with_half_a_seal_is_passed_over(prepared, runs, tmp_path, 
     folder = unfinished_folder(runs, ready.config.run_id)
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "SECONDS_BETWEEN_CHECKPOINTS", -1)
-        ask_at(5, patch)
-        with pytest.raises(Interrupted):
-            train(ready, runs, command="")
+        stop_at(5, ready, runs)
     (folder / "checkpoint-5" / SEAL_FILE).write_bytes(content)
     assert newest_whole(folder, ready.config)[0].name == "checkpoint-4"
     assert same_masks(train(prepared(epochs=1), runs, command=""), undisturbed)
@@ -296,10 +273,8 @@ def test_half_a_record_of_a_killed_process_is_cleared_away(prepared, runs):
     assert not left.exists() and other.exists()
 
 
-def test_a_checkpoint_holds_only_what_is_trained(prepared, runs, monkeypatch):
-    ask_at(5, monkeypatch)
-    with pytest.raises(Interrupted):
-        train(prepared(), runs, command="")
+def test_a_checkpoint_holds_only_what_is_trained(prepared, runs):
+    stop_at(5, prepared(), runs)
     folder = unfinished_folder(runs, prepared().config.run_id)
     names = load_file(folder / "checkpoint-5" / "model.safetensors").keys()
     assert names and all(name.startswith("pruned.scores") for name in names)
@@ -356,10 +331,7 @@ def test_a_folder_that_cannot_be_written_is_told(prepared, tmp_path):
 )
 def test_a_full_disk_at_a_checkpoint_is_told_and_the_one_before_is_kept(prepared, runs, monkeypatch, writer, error):
     undisturbed = train(prepared(), runs / "whole", command="")
-    ask_at(8, monkeypatch)
-    with pytest.raises(Interrupted):
-        train(prepared(), runs, command="")
-    monkeypatch.undo()
+    stop_at(8, prepared(), runs)
 
     def fail(*_):
         raise error
@@ -402,10 +374,7 @@ def test_a_loss_that_is_not_a_number_leaves_the_last_checkpoint(prepared, runs, 
     from smp_lab.training.heads import Classes
 
     undisturbed = train(prepared(), runs / "whole", command="")
-    ask_at(8, monkeypatch)
-    with pytest.raises(Interrupted):
-        train(prepared(), runs, command="")
-    monkeypatch.undo()
+    stop_at(8, prepared(), runs)
     monkeypatch.setattr(Classes, "loss", lambda self, scores, targets: scores.sum() * torch.nan)
     with pytest.raises(TrainingError, match="The loss is nan at step 8: training has diverged"):
         train(prepared(), runs, command="")
@@ -415,15 +384,12 @@ def test_a_loss_that_is_not_a_number_leaves_the_last_checkpoint(prepared, runs, 
     assert same_masks(train(ready, runs, command=""), undisturbed)
 
 
-def test_a_dense_run_leaves_its_weights_beside_its_record_and_no_other_does(prepared, runs, monkeypatch, bert_folder):
-    models = []
-    build = training.build_model
-    monkeypatch.setattr(training, "build_model", lambda *given: models.append(build(*given)) or models[-1])
+def test_a_dense_run_leaves_its_weights_beside_its_record_and_no_other_does(prepared, runs, built, bert_folder):
     lines = []
     record = train(prepared(method="dense", remaining=None, epochs=1), runs, command="", write=lines.append)
     file = weights_file(runs, record.run_id)
     kept = load_file(file)
-    trained = dict(models[0].named_parameters())
+    trained = dict(built[0].named_parameters())
     assert kept.keys() == trained.keys() and {"head.weight", "head.bias"} < kept.keys()
     for name, parameter in trained.items():
         assert torch.equal(kept[name], parameter), name
@@ -470,11 +436,8 @@ def test_the_last_evaluation_is_part_of_the_time(prepared, runs, monkeypatch, me
     assert record.provenance["wall_seconds"] >= 0.3
 
 
-def test_time_goes_on_after_a_resume(prepared, runs, monkeypatch):
-    ask_at(20, monkeypatch)
-    with pytest.raises(Interrupted):
-        train(prepared(), runs, command="")
-    monkeypatch.undo()
+def test_time_goes_on_after_a_resume(prepared, runs):
+    stop_at(20, prepared(), runs)
     ready = prepared()
     checkpoint = newest_whole(unfinished_folder(runs, ready.config.run_id), ready.config)
     record = train(ready, runs, command="")
@@ -493,11 +456,6 @@ def test_fractions_of_an_epoch_are_counted_as_they_are_written(prepared, runs):
 def test_an_unknown_logger_is_told(prepared, runs):
     with pytest.raises(ConfigError, match="Logger 'foo' cannot be used"):
         train(prepared(), runs, command="", report_to="foo")
-
-
-def test_no_epochs_are_for_controls_alone(prepared):
-    with pytest.raises(ConfigError, match="Setting epochs = 0 is not above 0"):
-        prepared(epochs=0)
 
 
 def test_a_label_word_of_several_tokens_leaves_nothing_behind(prepared, runs):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from training.conftest import SIZES, ask_at, same_masks
+from training.conftest import SIZES, same_masks, stop_at
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -27,7 +27,7 @@ from smp_lab.tasks import get_task
 from smp_lab.training import encoders, teachers, trainer
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.examples import tokenize
-from smp_lab.training.run import Interrupted, train
+from smp_lab.training.run import train
 from smp_lab.training.teachers import class_order, find_teacher, load_teacher
 
 
@@ -114,10 +114,7 @@ def test_a_dense_run_with_label_words_answers_as_it_did(prepared, runs):
 
 def test_stopped_and_resumed_equals_undisturbed_to_the_bit(dense, taught, runs, tmp_path, monkeypatch):
     undisturbed = train(taught(dense.run_id), tmp_path / "whole", command="")
-    ask_at(21, monkeypatch)
-    with pytest.raises(Interrupted):
-        train(taught(dense.run_id), runs, command="")
-    monkeypatch.undo()
+    stop_at(21, taught(dense.run_id), runs)
     assert (unfinished_folder(runs, undisturbed.run_id) / "teacher_logits.npy").is_file()
     # A run that goes on does not ask its teacher again.
     monkeypatch.setattr(teachers, "teacher_logits", None)
@@ -362,8 +359,3 @@ def test_a_regression_has_no_teacher(taught, dense):
 def test_a_control_has_no_teacher(taught, dense):
     with pytest.raises(ConfigError, match="Method 'random' has no use for teacher"):
         taught(dense.run_id, method="random", epochs=None)
-
-
-def test_details_of_distillation_need_a_teacher(prepared):
-    with pytest.raises(ConfigError, match="are of a teacher, and none is named"):
-        prepared(distillation_weight=0.3)

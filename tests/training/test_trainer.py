@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from training.conftest import ask_at, same_masks
+from training.conftest import same_masks, stop_at
 
 from smp_lab.errors import TrainingError
 from smp_lab.paths import unfinished_folder
-from smp_lab.training import run as training
 from smp_lab.training import trainer as trainer_module
 from smp_lab.training.checkpoints import newest_whole
-from smp_lab.training.run import Interrupted, train
+from smp_lab.training.run import train
 from smp_lab.training.trainer import LengthGroupedByEpoch
 
 RATES = {"score_learning_rate": 0.03, "weight_learning_rate": 0.002, "head_learning_rate": 0.0001}
@@ -37,11 +36,7 @@ def test_scores_weights_and_head_have_rates_of_their_own_that_fall_linearly_to_0
     np.testing.assert_allclose(record.history["learning_rate"], 0.03 * (1 - np.arange(8) / 8))
 
 
-def test_a_linear_head_over_frozen_weights_is_trained_at_its_own_rate(prepared, runs, monkeypatch):
-    models = []
-    build = training.build_model
-    monkeypatch.setattr(training, "build_model", lambda *given: models.append(build(*given)) or models[-1])
-
+def test_a_linear_head_over_frozen_weights_is_trained_at_its_own_rate(prepared, runs, monkeypatch, built):
     def moved(rate):
         start = {}
         begin = trainer_module.PruningTrainer.training_step
@@ -54,7 +49,7 @@ def test_a_linear_head_over_frozen_weights_is_trained_at_its_own_rate(prepared, 
             patch.setattr(trainer_module.PruningTrainer, "training_step", note)
             record = train(prepared(head="linear", epochs=1, head_learning_rate=rate), runs, command="")
         assert record.results["trainable_parameters"] == record.layout.n_weights + 2 * 16 + 2
-        return (models[-1].head.weight - start["weight"]).abs().max().item()
+        return (built[-1].head.weight - start["weight"]).abs().max().item()
 
     # Adam moves a parameter by its rate a step at most, and by nearly as much while its gradient keeps its sign.
     assert 1e-4 < moved(1e-4) <= 8e-4
@@ -121,10 +116,7 @@ def test_a_row_of_history_is_the_mean_of_its_steps_wherever_the_run_was_stopped(
     every_step = train(prepared(), tmp_path / "every_step", command="").history["loss"]
     monkeypatch.setattr(trainer_module, "N_LOGGED", 4)
     undisturbed = train(prepared(), tmp_path / "whole", command="").history
-    with monkeypatch.context() as patch:
-        ask_at(step, patch)
-        with pytest.raises(Interrupted):
-            train(prepared(), runs, command="")
+    stop_at(step, prepared(), runs)
     resumed = train(prepared(), runs, command="").history
     assert undisturbed["step"].tolist() == [10, 20, 30, 40]
     np.testing.assert_allclose(undisturbed["loss"], every_step.to_numpy().reshape(4, 10).mean(axis=1), rtol=1e-6)

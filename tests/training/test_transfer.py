@@ -10,7 +10,6 @@ from smp_lab.errors import ConfigError, DataError, TrainingError
 from smp_lab.masks import kept_count, top_k
 from smp_lab.storage.transfers import TRANSFERS
 from smp_lab.training import prepare as prepare_module
-from smp_lab.training import transfer as transfer_module
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.prepare import prepare
@@ -173,13 +172,3 @@ def test_other_examples_than_those_of_the_run_are_refused(trained, score, data):
     data["rte"] = tiny_data("rte", seed=1)
     with pytest.raises(DataError, match=f"The examples of task 'rte' here .* are not those of run {record.run_id}"):
         score([record], ["rte"])
-
-
-def test_a_label_word_of_several_tokens_is_refused(trained, score, data, monkeypatch):
-    record = trained("rte", label_words=("yes", "no"))
-    prepare_all = transfer_module.prepare
-    monkeypatch.setattr(
-        transfer_module, "prepare", lambda *args, **kw: prepare_all(*args, **kw | {"label_words": ("un", "unreal")})
-    )
-    with pytest.raises(ConfigError, match="'unreal' is 2 tokens"):
-        score([record], ["sst2"])
