@@ -60,13 +60,7 @@ def conditions(config: RunConfig | None = None) -> dict[str, Any]:
 
 
 def require_same_conditions(checkpoint: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse a resume that could end at another mask.
-
-    Raises
-    ------
-    TrainingError
-        If the conditions of the checkpoint differ from those of this process.
-    """
+    """Refuse, with a `TrainingError`, a resume under other conditions: it could end at another mask."""
     if differing := [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]:
         changes = ", ".join(f"{name} {then.get(name)} then and {now.get(name)} now" for name in differing)
         raise TrainingError(
@@ -79,14 +73,8 @@ def require_same_conditions(checkpoint: Path, then: Mapping[str, Any], now: Mapp
 def seal(checkpoint: Path, config: RunConfig, state: Mapping[str, Any]) -> None:
     """Put all of a checkpoint on the disk, and mark it as whole.
 
-    Parameters
-    ----------
-    checkpoint
-        Folder with all other files written, in a folder of the run's in which its holder writes.
-    config
-        Run that it belongs to.
-    state
-        What the run remembers besides the files, as JSON.
+    All its other files are written, in the folder of the run's in which its holder writes; `state` is what the run
+    remembers beside them, as JSON.
     """
     files = {}
     folder = checkpoint.parent.parent
@@ -110,10 +98,7 @@ def seal(checkpoint: Path, config: RunConfig, state: Mapping[str, Any]) -> None:
 def publish(checkpoint: Path, lease: Lease) -> None:
     """Bring a sealed checkpoint to its place in the run's folder, and remove all but the newest two.
 
-    Raises
-    ------
-    LeaseLostError
-        If the run was taken over by another process.
+    Raises `LeaseLostError` if the run was taken over by another process.
     """
     lease.publish(checkpoint, lease.folder / checkpoint.name)
     sync_folder(lease.folder)
@@ -132,17 +117,8 @@ def newest_whole(
 ) -> tuple[Path, dict[str, Any]] | None:
     """Newest whole checkpoint of a run and the content of its seal, or None where there is none.
 
-    Parameters
-    ----------
-    folder, config
-        The run's folder and settings.
-    write
-        Told of each newer one that is not whole.
-
-    Raises
-    ------
-    TrainingError
-        If it was written by another schema or for other settings, or cannot be read.
+    `write` is told of each newer one that is not whole. One that was written by another schema or for other settings,
+    or cannot be read, is a `TrainingError`.
     """
     passed_over = []
     for checkpoint in _by_step(folder):
@@ -182,13 +158,7 @@ def keep_only(folder: Path, whole: Path | None, lease: Lease) -> None:
 
 
 def clear(folder: Path, lease: Lease) -> None:
-    """Remove all of an unfinished run but its lease.
-
-    Raises
-    ------
-    LeaseLostError
-        If the run was taken over by another process.
-    """
+    """Remove all of an unfinished run but its lease; `LeaseLostError` if another process took it over."""
     lease.require()
     for entry in folder.iterdir():
         if entry.is_dir() and entry.name != "lease":

@@ -43,15 +43,10 @@ def _other_ways(task: Task) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Texts and targets of one split.
+    """A column of texts per text field of the task, and ``(n,)`` targets.
 
-    Parameters
-    ----------
-    texts
-        A column of strings per text field of the task, in its order.
-    targets
-        ``(n,)``: int64 numbers of the classes in the task's order, float32 for regression, or a tuple of `Answer`
-        objects for a span, the first of them to be learned.
+    Targets are int64 numbers of the classes in the task's order, float32 for regression, or a tuple of `Answer` objects
+    for a span, the first of them to be learned.
     """
 
     texts: tuple[list[str], ...]
@@ -63,20 +58,10 @@ class Examples:
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
-    """All examples that a run trains on and is scored on.
+    """All examples that a run trains on and is scored on, in the order of their source.
 
-    Parameters
-    ----------
-    task
-        Entry of the task table.
-    train
-        Training examples, in the order of their source.
-    development
-        Split name -> examples, in the order of ``task.splits``.
-    source
-        Where they come from, for people; holds no path of this machine.
-    notes
-        Sentences on what is unusual about them.
+    `development` is by split, as ``task.splits``. `source` and the sentences of `notes`, on what is unusual, are for
+    people and hold no path of this machine.
     """
 
     task: Task

@@ -1,4 +1,4 @@
-"""What can be wrong with an encoder that its library loads without a word, each said in a sentence."""
+"""What can be wrong with an encoder that its library loads without a word: a sentence each, of an `EncoderError`."""
 
 from __future__ import annotations
 
@@ -18,24 +18,10 @@ _FEW = 0.01
 
 
 def check_places(name: str, family: EncoderFamily, model: nn.Module, unexpected: Iterable[str]) -> str | None:
-    """Refuse weights of the encoder that its architecture has no place for, and name those of other parts.
+    """Refuse weights that an encoder's architecture has no place for, and give a sentence on those of other heads.
 
-    Parameters
-    ----------
-    name, family, model
-        Of the encoder.
-    unexpected
-        Names of tensors in its file that went nowhere. A pooler's go without a word.
-
-    Returns
-    -------
-    str
-        Sentence on those of other heads, which are of no use here; None where there are none.
-
-    Raises
-    ------
-    EncoderError
-        If matrices or embeddings are among them: without them it is another model.
+    `unexpected` are names of tensors in its file that went nowhere; a pooler's go without a word. The `EncoderError` is
+    for matrices and embeddings: without them it would be another model.
     """
     parts = {part for part, _ in model.named_children()} - {"pooler"}
     places = {key: key.removeprefix(f"{family.prefix}.").partition(".")[0] for key in sorted(unexpected)}
@@ -59,19 +45,8 @@ def check_places(name: str, family: EncoderFamily, model: nn.Module, unexpected:
 def check_shapes(name: str, mismatched: Sequence[Sequence], cut_out: Mapping[str, Sequence[int]]) -> None:
     """Refuse tensors of other shapes than the configuration gives: heads were cut out, or it is another model's.
 
-    Parameters
-    ----------
-    name
-        Of the encoder.
-    mismatched
-        Names of tensors, each with its shape in the file and the expected one.
-    cut_out
-        Heads of each layer that its configuration says are gone.
-
-    Raises
-    ------
-    EncoderError
-        If there is a tensor of another shape.
+    `mismatched` are names of tensors, each with its shape in the file and the expected one; `cut_out` are the heads of
+    each layer that its configuration says are gone.
     """
     if mismatched:
         key, got, expected = mismatched[0]
@@ -87,19 +62,11 @@ def check_shapes(name: str, mismatched: Sequence[Sequence], cut_out: Mapping[str
         )
 
 
-def check_numbers(name: str, files: Sequence[str], model: nn.Module) -> None:
-    """Refuse NaN and infinite weights.
-
-    Raises
-    ------
-    EncoderError
-        If there are any; names the first tensor.
-    """
+def check_numbers(name: str, model: nn.Module) -> None:
+    """Refuse NaN and infinite weights."""
     for key, parameter in model.named_parameters():
         if not parameter.isfinite().all():
-            raise EncoderError(
-                f"Encoder {name!r} holds NaN or infinite numbers in {key} ({files[0]}). Fetch or save it once more."
-            )
+            raise EncoderError(f"Encoder {name!r} holds NaN or infinite numbers in {key}. Fetch or save it once more.")
 
 
 def sparsity_note(weights: Collection[torch.Tensor]) -> str | None:
@@ -115,13 +82,7 @@ def sparsity_note(weights: Collection[torch.Tensor]) -> str | None:
 
 
 def check_vocabulary(name: str, tokenizer: PreTrainedTokenizerBase, n_embeddings: int) -> None:
-    """Refuse a tokenizer whose numbers the embedding does not have.
-
-    Raises
-    ------
-    EncoderError
-        If there is one.
-    """
+    """Refuse a tokenizer whose numbers the embedding does not have."""
     highest = max(tokenizer.get_vocab().values(), default=0)
     if highest >= n_embeddings:
         raise EncoderError(
@@ -139,26 +100,10 @@ def check_tokens(
     *,
     allow_unknown: bool = False,
 ) -> str | None:
-    """Refuse tokens that an encoder has no number for, and tell how many its tokenizer does not know.
+    """Refuse token types that an encoder does not have, and tell in a sentence how many tokens are unknown to it.
 
-    Parameters
-    ----------
-    name, tokenizer, n_token_types
-        Of the encoder.
-    columns
-        Tokenised examples of each split.
-    allow_unknown
-        Whether more than a fifth of the tokens may be unknown.
-
-    Returns
-    -------
-    str
-        Sentence on the share of unknown tokens; None where they are few.
-
-    Raises
-    ------
-    EncoderError
-        If pairs of texts are distinguished by more token types than it has, or too many tokens are unknown.
+    `columns` are the tokenised examples of each split. More than a fifth of unknown tokens is an `EncoderError`, unless
+    `allow_unknown`; of few there is no sentence.
     """
     types = [row for split in columns for row in split.get("token_type_ids", ())]
     if any(max(row, default=0) >= n_token_types for row in types):

@@ -293,7 +293,7 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
     # What is missing beyond the encoder is the masked-language-model head.
     head = None if missing - own else language_model_head(family, model)
     encoder = Encoder(files, base, family, head, tokenizer, _layout(family, config))
-    check_numbers(files.name, weight_files(files.folder), base)
+    check_numbers(files.name, base)
     check_vocabulary(files.name, tokenizer, base.get_input_embeddings().num_embeddings)
     sparse = sparsity_note([parameter for _, parameter in encoder.matrix_parameters().values()])
     return replace(encoder, notes=tuple(filter(None, (unused, sparse))))

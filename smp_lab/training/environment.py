@@ -63,13 +63,7 @@ def pinned(expected: Mapping[str, Any]) -> dict[str, str]:
 
 
 def require_expected(config: RunConfig | None = None) -> None:
-    """Compare this process with what a driver expects; nothing where none does.
-
-    Raises
-    ------
-    TrainingError
-        If they differ.
-    """
+    """Compare this process with what a driver expects, if one does; a `TrainingError` says where they differ."""
     if not (said := os.environ.get(EXPECTED_VARIABLE)):
         return
     expected, found = json.loads(said), facts(config)
@@ -85,12 +79,7 @@ def require_expected(config: RunConfig | None = None) -> None:
 def made_for_sweep(runs: Path) -> Iterator[None]:
     """Be what a sweep expects of this process, and hold what it measures for it; nothing where none asks.
 
-    Raises
-    ------
-    TrainingError
-        If this process is not as expected.
-    RunExistsError
-        If another one measures the same.
+    Raises `TrainingError` as `require_expected`, and `RunExistsError` if another process measures the same.
     """
     require_expected()
     name = os.environ.get(ITEM_VARIABLE)

@@ -245,13 +245,7 @@ def _data_set(task: Task, place: Path) -> dict[str, Columns] | None:
 
 
 def examples_of(task: Task, data_set: Any, what: str) -> Columns:
-    """One split of a `datasets.Dataset`, its classes by their names.
-
-    Raises
-    ------
-    DataError
-        If a column is missing or a label is not the task's; `what` is the split, for the sentence.
-    """
+    """One split of a `datasets.Dataset`, its classes by their names; a `DataError` says of `what`."""
     table = columns_of(data_set)
     if missing := [name for name in (*task.text_fields, "label") if name not in table]:
         raise DataError(f"{what}: there is no column {missing[0]!r}; there are: {', '.join(table)}.")

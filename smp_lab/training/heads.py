@@ -66,14 +66,7 @@ class LabelWordHead(nn.Module):
     """Score of a word = h . e_word (+ bias), h a token, e the input embedding of the word; frozen.
 
     Where the checkpoint has a masked-language-model head, h first goes through its transform and its output bias is
-    added.
-
-    Parameters
-    ----------
-    encoder
-        Embeddings, head and tokenizer are its own.
-    words
-        One word per class; start and end of a span.
+    added. There is one word per class; of a span one for its start and one for its end.
     """
 
     def __init__(self, encoder: Encoder, words: tuple[str, ...]) -> None:
@@ -154,13 +147,7 @@ class Classes(Target):
 
 
 class Poles(Target):
-    """A target between two poles, low end first: p = softmax of their scores (Gao et al. 2021, section 4.2).
-
-    Parameters
-    ----------
-    lowest, highest
-        Ends of the target's range.
-    """
+    """A target between two poles, low end first: p = softmax of their scores (Gao et al. 2021, section 4.2)."""
 
     def __init__(self, lowest: float, highest: float) -> None:
         self.lowest, self.highest = lowest, highest

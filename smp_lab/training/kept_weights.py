@@ -15,18 +15,7 @@ from smp_lab.training.checkpoints import writing
 
 
 def keep_weights(runs: Path, run_id: str, state: Mapping[str, Tensor], lease: Lease) -> Path:
-    """Write the trained weights of a run whole or not at all, and return their file.
-
-    Parameters
-    ----------
-    runs
-        Folder that gets the run's record; the weights lie in a hidden folder of it.
-    run_id
-        Of the run.
-    state
-        From `PruningModel.trained_state`.
-    lease
-        Of the run.
+    """Write the trained weights of a run whole or not at all, and return their file, in a hidden folder of `runs`.
 
     Raises
     ------

@@ -20,23 +20,7 @@ from smp_lab.training.pruned_weights import MaskedWeights, PrunedWeights
 
 
 class PruningModel(nn.Module):
-    """Encoder, pruned weights, head and target.
-
-    Parameters
-    ----------
-    encoder
-        Loaded encoder; its parameters are trained or frozen as `method` says.
-    pruned
-        What the method makes of its prunable weights.
-    head
-        From a token to scores.
-    target
-        Which tokens are scored, and from scores to loss and predictions.
-    method
-        Whether the encoder's own parameters, and its embeddings among them, are trained.
-    distillation
-        What a teacher adds to the loss; None without one.
-    """
+    """Encoder, pruned weights, head and target; the method says which of the encoder's own parameters are trained."""
 
     def __init__(
         self,

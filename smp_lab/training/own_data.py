@@ -27,16 +27,7 @@ Columns = tuple[tuple[list[str], ...], np.ndarray]
 
 
 def read_own(file: TaskFile) -> tuple[Columns, Columns, str, tuple[str, ...]]:
-    """Training and development examples of a task file.
-
-    Returns
-    -------
-    tuple of Columns
-        Of the training split, and of the development split.
-    str
-        Where they come from, in words; holds no path of this machine.
-    tuple of str
-        Sentences on what is unusual about them.
+    """Training and development examples of a task file, where they are from in words, and what is unusual about them.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from smp_lab.training.teachers import Teacher, find_teacher
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that is ready to be trained: its settings with the data and encoder they speak of."""
+    """A run that is ready to be trained: its settings with the data, encoder and teacher they speak of."""
 
     config: RunConfig
     data: TaskData

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,7 @@ from smp_lab.training.trainer import Log
 
 
 class Progress(TrainerCallback):
-    """A bar on stderr, where that is a terminal, and a line per evaluation.
-
-    Parameters
-    ----------
-    log
-        Of the run; its last evaluation is what a line tells.
-    write
-        Prints a line.
-    """
+    """A bar on stderr, where that is a terminal, and a line per evaluation by `write`."""
 
     def __init__(self, log: Log, write: Callable[[str], Any]) -> None:
         self._log, self._write = log, write
@@ -99,28 +92,15 @@ class Events(TrainerCallback):
 
     NaN is null. Lines are a view of the run and no part of it: a line that cannot be written is left out, and one that
     was cut off by a kill is not read.
-
-    Parameters
-    ----------
-    file
-        Appended to.
-    log
-        Of the run.
-    begin
-        Of the event of that name.
-    pruned
-        Whose kept weights are counted.
     """
 
     SECONDS_BETWEEN_STEPS = 1.0
 
     def __init__(self, file: Path, log: Log, begin: Mapping[str, Any], pruned: PrunedWeights) -> None:
-        self._file, self._log, self._pruned = file, log, pruned
+        self._log, self._pruned = log, pruned
         self._last_step = time.monotonic()
+        self._add = partial(add_event, file)
         self._add("begin", **begin)
-
-    def _add(self, event: str, **content: Any) -> None:
-        add_event(self._file, event, **content)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Say where the training stands, now and then."""

@@ -36,16 +36,9 @@ def moments_of(total_steps: int) -> list[int]:
 
 
 class SnapshotRecorder:
-    """Writes one file per snapshot and joins them at the end.
+    """Writes one file per snapshot into a folder and joins them at the end.
 
-    Parameters
-    ----------
-    folder
-        Where the files go; made if missing.
-    total_steps
-        Of the run.
-    pruned
-        Before its first step and before a checkpoint is loaded: with the weights of the pre-trained encoder.
+    It is made before the first step and before a checkpoint is loaded: `pruned` has the pre-trained encoder's weights.
     """
 
     def __init__(self, folder: Path, total_steps: int, pruned: PrunedWeights) -> None:

@@ -35,24 +35,9 @@ _BATCHES = 50
 
 
 def estimate(prepared: Prepared, seconds: float = SECONDS) -> dict[str, float]:
-    """Steps of a run, and the time that they and its evaluations take here.
+    """Steps of a run (count), and the seconds that they and its evaluations take here, without loading.
 
-    Parameters
-    ----------
-    prepared
-        From `prepare`. Nothing of it is changed.
-    seconds
-        For which steps are made.
-
-    Returns
-    -------
-    dict
-        steps (count) and seconds (wall time, without loading).
-
-    Raises
-    ------
-    ConfigError
-        If nothing is trained.
+    Steps are made for `seconds`. Raises `ConfigError` if nothing is trained.
     """
     config, examples = prepared.config, prepared.data.train
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

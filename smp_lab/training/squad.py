@@ -35,13 +35,7 @@ def read_folder(task: Task, folder: Path, allow_broken: bool = False) -> tuple[d
 
 
 def read_file(path: Path) -> Rows:
-    """Questions of one file, in its order.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read, is of version 2, or an answer does not stand where it says.
-    """
+    """Questions of one file, in its order; a `DataError` if it cannot be read, or as `checked`."""
     layout = "Expected JSON with data, paragraphs, context, qas, question, answers, text and answer_start."
     with told(DataError, f"{path} cannot be read as one of SQuAD's files", layout):
         require_fetched(path, path)
@@ -58,19 +52,12 @@ def _questions(content: Any) -> Iterator[tuple[str, str, str, list[Answer]]]:
 
 
 def checked(questions: Iterable[tuple[str, str, str, list[Answer]]], what: str) -> Rows:
-    """Questions whose answers stand where they say.
-
-    Parameters
-    ----------
-    questions
-        Id, question, context and answers of each.
-    what
-        Where they come from, the start of a sentence.
+    """Questions, given by id, question, context and answers, whose answers stand where they say.
 
     Raises
     ------
     DataError
-        If a question has no answer, an answer does not stand where it says, or a text is none.
+        If a question has no answer, as in version 2, an answer does not stand where it says, or a text is none.
     """
     asked: list[str] = []
     contexts: list[str] = []

@@ -99,12 +99,10 @@ def find_teacher(name: str, task: Task, *, runs: Sequence[Path], encoder: Encode
     name
         Id or folder of a dense run whose weights are kept, or a folder or a name on the Hugging Face hub of a
         checkpoint with a sequence-classification head.
-    task
-        That the run to be taught is of.
+    task, encoder
+        Of the run to be taught.
     runs
         Folders to look for runs and weights in.
-    encoder
-        Of the run to be taught; spares looking for the teacher's where it is the same.
 
     Raises
     ------
@@ -211,14 +209,7 @@ def _made_again(run: RunRecord, folder: Path) -> str:
 
 
 def load_teacher(teacher: Teacher, config: RunConfig, encoder: Encoder) -> TeacherModel:
-    """Open a teacher and check that it fits a run.
-
-    Parameters
-    ----------
-    teacher
-        From `find_teacher`.
-    config, encoder
-        Of the run to be taught.
+    """Open a teacher and check that it fits the run to be taught.
 
     Raises
     ------
@@ -244,14 +235,7 @@ def load_teacher(teacher: Teacher, config: RunConfig, encoder: Encoder) -> Teach
 class TeacherModel(nn.Module):
     """From a batch of tokens to logits ``(batch, n_classes)``, float32, classes in the task's order.
 
-    Parameters
-    ----------
-    model
-        Takes some of a batch's tensors by name, and gives "logits".
-    config, tokenizer
-        Of its architecture, and its own.
-    order
-        Its number of each class of the task; None where the two orders are the same.
+    `model` takes some of a batch's tensors by name, and gives "logits"; `order` is as in `Teacher`.
     """
 
     def __init__(
@@ -316,21 +300,7 @@ def teacher_logits(
     """What a teacher says of each example: computed once, because it does not change in training.
 
     ``(n, n_classes)``; of a span task ``(n_windows, n_tokens, 2)``, as many tokens as the longest window has, with
-    `PADDING_SCORE` behind the others.
-
-    Parameters
-    ----------
-    teacher
-        From `load_teacher`.
-    examples, collator
-        Tokenised examples, and what makes padded batches of them.
-    write
-        Prints a line of progress; None works in silence.
-
-    Raises
-    ------
-    TrainingError
-        If it answers with what is no number.
+    `PADDING_SCORE` behind the others. Raises `TrainingError` if it answers with what is no number.
     """
     n, last_line = len(examples), time.monotonic()
     device = next(teacher.parameters()).device
@@ -362,13 +332,7 @@ def _check_order(
     collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]],
     write: Callable[[str], Any] | None,
 ) -> None:
-    """Refuse a teacher whose classes have no names where it knows less than the most frequent class by itself.
-
-    Raises
-    ------
-    ConfigError
-        With what it scores on some of the training examples, and the baseline.
-    """
+    """Refuse a teacher whose classes have no names where it knows less than the most frequent class by itself."""
     # Drawn from all of them: files may be sorted by class, or have one after the other.
     drawn = np.random.default_rng(0).permutation(len(examples))[:_JUDGED_BY]
     first = examples.taken(np.sort(drawn))

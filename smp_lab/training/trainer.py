@@ -95,26 +95,8 @@ class PruningTrainer(Trainer):
 
     It differs from its base in the optimiser (no weight decay, one learning rate per kind of parameter), the order of
     batches, evaluation under the masks of the present step, checkpoints that hold only what is trained, and no norm of
-    the gradients: nothing clips by it, and it would read all of them once more.
-
-    Parameters
-    ----------
-    model
-        What is trained.
-    args
-        From `training_arguments`.
-    config
-        Settings of the run.
-    train_examples, development
-        Tokenised data.
-    collator
-        Makes padded batches.
-    log
-        Filled while training.
-    snapshots
-        Recorder of scores and masks.
-    lease
-        Of the run, in the process that writes; None in the others, and where there are no checkpoints.
+    the gradients: nothing clips by it, and it would read all of them once more. `lease` is the run's in the process
+    that writes; None in the others, and where there are no checkpoints.
     """
 
     def __init__(
@@ -321,10 +303,8 @@ class _PruningSteps(TrainerCallback):
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.global_step >= state.max_steps:
-            pruned = self.trainer.model.pruned
-            pruned.update(state.global_step)
-            if state.is_world_process_zero:
-                self.trainer.snapshots.record(pruned)
+            # The masks of the end are those that another step would begin with.
+            self.on_step_begin(args, state, control)
 
 
 def _evenly(total_steps: int, count: int) -> set[int]:
@@ -333,17 +313,9 @@ def _evenly(total_steps: int, count: int) -> set[int]:
 
 
 def training_arguments(config: RunConfig, folder: Path, total_steps: int) -> TrainingArguments:
-    """Arguments of the library for one run.
+    """Arguments of the library for one run, with checkpoints in `folder`.
 
-    Parameters
-    ----------
-    config, folder, total_steps
-        What is trained, where checkpoints go, and for how many updates.
-
-    Raises
-    ------
-    ConfigError
-        If the processes that share the run do not divide its batch.
+    Raises `ConfigError` if the processes that share the run do not divide its batch.
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if config.batch_size % processes:

@@ -53,14 +53,7 @@ def windows(
 ) -> tuple[TokenizedExamples, list[Window]]:
     """Questions with parts of their contexts as token numbers, in order, and where they come from.
 
-    Parameters
-    ----------
-    examples
-        Of a span task.
-    tokenizer
-        Tells which characters a token is.
-    max_length
-        Tokens a window at most. A question longer than a third of it is cut.
+    A window has `max_length` tokens at most; a question longer than a third of it is cut.
 
     Returns
     -------
@@ -158,15 +151,7 @@ def best_span(scores: npt.NDArray[np.float32], window: Window) -> tuple[float, i
 
 @dataclass(frozen=True)
 class QuestionSplit(DevelopmentSplit):
-    """A development split of windows, shortest first, that is scored by question.
-
-    Parameters
-    ----------
-    questions
-        In the order of the file.
-    windows
-        In the order of their questions.
-    """
+    """A development split of windows, shortest first, that is scored by question; `windows` are in the file's order."""
 
     questions: Examples
     windows: list[Window]
