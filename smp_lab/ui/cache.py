@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import pandas as pd
@@ -30,7 +31,6 @@ from smp_lab.analysis.run_table import run_table as run_table_of
 from smp_lab.figures import style
 from smp_lab.jobs.events import LiveRun, Snapshot
 from smp_lab.masks import MaskSet
-from smp_lab.storage.formats import Base
 from smp_lab.storage.imported import IMPORTED_MASKS, ImportedMask, bases_of
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.measurements import MEASUREMENTS, MeasurementRecord
@@ -55,24 +55,6 @@ def looked_at_once() -> Iterator[None]:
         yield
     finally:
         _LOOKED.reset(token)
-
-
-def run_index() -> Listing[RunRecord]:
-    """Own and cached runs, read again when a run was added, changed or removed."""
-    return _run_index(_folders(), _stamps(RUNS))
-
-
-def run_table() -> pd.DataFrame:
-    """A row per run of `run_index`: `run_table.COLUMNS`, and source, "measured, own" or "measured, cached".
-
-    Shared by all sessions: read it, and do not change it.
-    """
-    return _run_table(_folders(), _stamps(RUNS))
-
-
-def run_labels() -> dict[str, str]:
-    """Run id -> label among all runs of `run_index`."""
-    return _run_labels(_folders(), _stamps(RUNS))
 
 
 def transfer_index() -> Listing[TransferRecord]:
@@ -111,11 +93,24 @@ def _look(store: Store[Any], folders: Sequence[Path]) -> str:
     return hashlib.sha256(repr([store.stamps(folder) for folder in folders]).encode()).hexdigest()
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _run_index(folders: tuple[Path, ...], stamps: str) -> Listing[RunRecord]:
-    last = _last_index(folders)
+def _until_a_run_changes(make: Callable[[], Computed]) -> Callable[[], Computed]:
+    """Make something of all runs, and anew when one was added, changed or removed."""
+
+    @st.cache_resource(max_entries=2, show_spinner=False)
+    # Streamlit knows what it keeps by the name of what makes it.
+    @functools.wraps(make)
+    def made(folders: tuple[Path, ...], stamps: str) -> Computed:
+        return make()
+
+    return lambda: made(_folders(), _stamps(RUNS))
+
+
+@_until_a_run_changes
+def run_index() -> Listing[RunRecord]:
+    """Own and cached runs."""
+    last = _last_index(_folders())
     # What has not changed is not read again.
-    last["runs"] = index = list_runs(folders, last.get("runs"), paths.index_file())
+    last["runs"] = index = list_runs(_folders(), last.get("runs"), paths.index_file())
     return index
 
 
@@ -124,33 +119,34 @@ def _last_index(folders: tuple[Path, ...]) -> dict[str, Listing[RunRecord]]:
     return {}
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _run_table(folders: tuple[Path, ...], stamps: str) -> pd.DataFrame:
-    runs = list(_run_index(folders, stamps).records.values())
-    own, _ = folders
+@_until_a_run_changes
+def run_table() -> pd.DataFrame:
+    """A row per run of `run_index`: `run_table.COLUMNS`, and source, "measured, own" or "measured, cached".
+
+    Shared by all sessions: read it, and do not change it.
+    """
+    runs = list(run_index().records.values())
+    own, _ = _folders()
     source = [f"measured, {'own' if run.path.parent == own else 'cached'}" for run in runs]
     return run_table_of(runs).assign(source=source)
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _run_labels(folders: tuple[Path, ...], stamps: str) -> dict[str, str]:
-    return labels.run_labels(_run_table(folders, stamps))
+@_until_a_run_changes
+def run_labels() -> dict[str, str]:
+    """Run id -> label among all runs of `run_index`."""
+    return labels.run_labels(run_table())
+
+
+@_until_a_run_changes
+def known_bases() -> list[str]:
+    """Names of the encoders that a mask may be for."""
+    return [base.name for base in bases_of(run_index().records.values())]
 
 
 # Of transfers, measurements and imported masks; of these each session may have some of its own.
 @st.cache_resource(max_entries=36, show_spinner=False, hash_funcs={Store: lambda store: store.kind})
 def _listing(store: Store[Any], folders: tuple[Path, ...], stamps: str) -> Listing[Any]:
     return store.list(folders)
-
-
-def known_bases() -> list[str]:
-    """Names of the encoders that a mask may be for."""
-    return [base.name for base in _known_bases(_folders(), _stamps(RUNS))]
-
-
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _known_bases(folders: tuple[Path, ...], stamps: str) -> list[Base]:
-    return bases_of(_run_index(folders, stamps).records.values())
 
 
 def _stamp(run: Path) -> Stamp:
@@ -194,6 +190,8 @@ _KEYS: dict[str | type[Any], Callable[[Any], Any]] = {
     # Its rows are only ever added to.
     LiveRun: lambda run: (run.config.run_id, run.from_step, len(run.history), len(run.evaluations)),
     Snapshot: lambda snapshot: (snapshot.step, snapshot.kept.tobytes()),
+    # Its source does not change while the app runs.
+    FunctionType: lambda function: (function.__module__, function.__qualname__),
 }
 
 
@@ -289,14 +287,16 @@ def ablations() -> pd.DataFrame:
 
 def computed(compute: Callable[..., Computed], *args: Any) -> Computed:
     """What a function of `smp_lab.analysis` makes of tables and small arguments: read it, and do not change it."""
-    return cast(Computed, _computed(compute.__module__, compute.__name__, compute, args))
+    return cast(Computed, _computed(compute, *args))
 
 
 @st.cache_resource(max_entries=1024, show_spinner=False, hash_funcs=_KEYS)
-def _computed(module: str, name: str, _compute: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    return _compute(*args)
+def _computed(compute: Callable[..., Any], *args: Any) -> Any:
+    return compute(*args)
 
 
+# Of 0.1 to 1 MB each.
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
 def figure(
     plot: Callable[..., go.Figure | dict[str, Any]],
     theme: str,
@@ -310,23 +310,8 @@ def figure(
 
     Settled it is drawn faster, may be plain tables, and takes no other theme: see `style.settled`.
     """
-    return _figure(plot.__module__, plot.__name__, theme, scale, settled, plot, args, settings)
-
-
-# Of 0.1 to 1 MB each.
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
-def _figure(
-    module: str,
-    name: str,
-    theme: str,
-    scale: float,
-    settled: bool,
-    _plot: Callable[..., Any],
-    args: tuple[Any, ...],
-    settings: dict[str, Any],
-) -> go.Figure:
-    figure = _plot(*args, **settings)
-    figure["layout"].update(template=style.template(theme), uirevision=name)
+    figure: Any = plot(*args, **settings)
+    figure["layout"].update(template=style.template(theme), uirevision=plot.__name__)
     if isinstance(figure, go.Figure):
         style.write_in_cells(figure)
     if settled:

@@ -16,9 +16,9 @@ def plot():
         return go.Figure(go.Scatter(y=table["value"]), layout_title_text=title)
 
     plot.times = 0
-    cache._figure.clear()
+    cache.figure.clear()
     yield plot
-    cache._figure.clear()
+    cache.figure.clear()
 
 
 def test_a_figure_is_drawn_once_for_what_it_is_made_of(plot):
@@ -44,7 +44,7 @@ def test_a_figure_is_drawn_for_each_theme_and_size(plot):
 
 @pytest.mark.parametrize("kind", [go.Figure, dict])
 def test_a_settled_figure_knows_its_height_and_its_caption(kind):
-    cache._figure.clear()
+    cache.figure.clear()
 
     def plot(words):
         return kind(data=[{"type": "scatter", "y": [1, 2]}], layout={"height": 300, "meta": words}, frames=[])
