@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from smp_lab.errors import JobError
 from smp_lab.jobs import speed
-from smp_lab.jobs.queue import Queue, title_of
+from smp_lab.jobs.queue import QUEUED, Queue, title_of
 from smp_lab.jobs.speed import Speed
 from smp_lab.jobs.supervisor import ensure_supervisor
 from smp_lab.paths import own_runs_folder
@@ -77,42 +78,10 @@ def _require_run_allowed(words: Sequence[str], settings: dict[str, object]) -> N
             raise JobError(f"From other machines {', '.join(named)} cannot be given.")
 
 
-def stop(number: int) -> None:
-    """As `Queue.stop`."""
-    safety.require_change_allowed()
-    queue().stop(number)
-
-
-def resume(number: int) -> None:
-    """As `Queue.resume`."""
+def change(act: Callable[..., None], *given: Any) -> None:
+    """Do to the queue what one of its methods does, as `Queue.stop`."""
     safety.require_change_allowed()
     changed = queue()
-    changed.resume(number)
-    ensure_supervisor(changed)
-
-
-def delete(number: int) -> None:
-    """As `Queue.delete`."""
-    safety.require_change_allowed()
-    queue().delete(number)
-
-
-def remove_left_behind(run_id: str) -> None:
-    """As `Queue.remove_left_behind`."""
-    safety.require_change_allowed()
-    queue().remove_left_behind(run_id)
-
-
-def move(number: int, places: int) -> None:
-    """As `Queue.move`."""
-    safety.require_change_allowed()
-    queue().move(number, places)
-
-
-def pause(paused: bool) -> None:
-    """As `Queue.pause`."""
-    safety.require_change_allowed()
-    changed = queue()
-    changed.pause(paused)
-    if not paused:
+    act(changed, *given)
+    if any(job.state == QUEUED for job in changed.jobs()):
         ensure_supervisor(changed)

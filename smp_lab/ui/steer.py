@@ -24,7 +24,7 @@ def the_queue(queue: Queue, jobs: Sequence[Job]) -> None:
         st.caption(estimate.limits(queue))
         if safety.refusal() is None:
             label = "Resume the queue" if queue.paused else "Pause the queue"
-            st.button(label, key="pause", on_click=_do, args=[actions.pause, not queue.paused])
+            st.button(label, key="pause", on_click=_do, args=[Queue.pause, not queue.paused])
 
 
 def one_job(job: Job) -> None:
@@ -34,20 +34,18 @@ def one_job(job: Job) -> None:
     with st.container(horizontal=True):
         if job.is_active and job.state != "stopping":
             st.button(
-                "Stop", icon=":material/stop:", on_click=_do, args=[actions.stop, job.id], help="Leaves a checkpoint."
+                "Stop", icon=":material/stop:", on_click=_do, args=[Queue.stop, job.id], help="Leaves a checkpoint."
             )
         if job.state == QUEUED:
-            st.button("Cancel", icon=":material/close:", on_click=_do, args=[actions.stop, job.id])
-            st.button("Earlier", icon=":material/arrow_upward:", on_click=_do, args=[actions.move, job.id, -1])
-            st.button("Later", icon=":material/arrow_downward:", on_click=_do, args=[actions.move, job.id, 1])
+            st.button("Cancel", icon=":material/close:", on_click=_do, args=[Queue.stop, job.id])
+            st.button("Earlier", icon=":material/arrow_upward:", on_click=_do, args=[Queue.move, job.id, -1])
+            st.button("Later", icon=":material/arrow_downward:", on_click=_do, args=[Queue.move, job.id, 1])
         if job.state in RESUMABLE:
-            st.button(
-                "Resume", type="primary", icon=":material/play_arrow:", on_click=_do, args=[actions.resume, job.id]
-            )
+            st.button("Resume", type="primary", icon=":material/play_arrow:", on_click=_do, args=[Queue.resume, job.id])
         if not job.is_active:
             with st.popover("Delete", icon=":material/delete:"):
                 st.write("Removes the job, its log and its checkpoints. A finished run stays.")
-                st.button("Delete it", key="delete", on_click=_do, args=[actions.delete, job.id])
+                st.button("Delete it", key="delete", on_click=_do, args=[Queue.delete, job.id])
 
 
 def left_behind(queue: Queue, left: Sequence[Whereabouts]) -> None:
@@ -67,7 +65,7 @@ def left_behind(queue: Queue, left: Sequence[Whereabouts]) -> None:
             chosen = st.selectbox("Unfinished run", list(names), format_func=names.__getitem__, key="left_behind")
             with st.popover("Remove", icon=":material/delete:"):
                 st.write("Removes its checkpoints and all that it has recorded.")
-                st.button("Remove it", on_click=_do, args=[actions.remove_left_behind, chosen])
+                st.button("Remove it", on_click=_do, args=[Queue.remove_left_behind, chosen])
 
 
 def show_refusal() -> None:
@@ -76,8 +74,8 @@ def show_refusal() -> None:
         messages.error(sentence)
 
 
-def _do(action: Callable[..., None], *args: Any) -> None:
+def _do(act: Callable[..., None], *given: Any) -> None:
     try:
-        action(*args)
+        actions.change(act, *given)
     except SmpLabError as error:
         st.session_state[_REFUSED] = str(error)

@@ -309,12 +309,7 @@ def test_an_app_that_only_shows_refuses_on_the_server(open_page, local, training
         lambda: actions.submit(WORDS, {"task": "rte", "method": "smp_s", "remaining": 0.5}),
         lambda: actions.submit(WORDS, {"task": "rte", "method": "smp_s", "remaining": 0.5}, on_cluster=True),
         lambda: actions.measure(WORDS, {"task": "rte", "method": "smp_s", "remaining": 0.5}),
-        lambda: actions.stop(training),
-        lambda: actions.resume(training),
-        lambda: actions.delete(training),
-        lambda: actions.remove_left_behind("rte-smp_s-r0.5-s0-0a0b0c0d"),
-        lambda: actions.move(training, 1),
-        lambda: actions.pause(True),
+        lambda: actions.change(Queue.stop, training),
     ):
         with pytest.raises(JobError, match="only shows"):
             act()
