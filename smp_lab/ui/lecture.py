@@ -105,8 +105,8 @@ def switch(pages: Iterable[StreamlitPage]) -> None:
         type="tertiary",
         help="Large type and no controls. Its address opens it as it is. Page Down and Page Up go to the next figure, "
         "F fills the screen with one.",
-        on_click=links.set_lecture,
-        args=[True],
+        on_click=links.put,
+        args=[{links.LECTURE: "1"}],
     )
     st.html(_STYLE if links.in_lecture() else _STYLE_ELSEWHERE)
     st.html(_SCRIPT, unsafe_allow_javascript=True)
@@ -114,7 +114,11 @@ def switch(pages: Iterable[StreamlitPage]) -> None:
         for page in pages:
             links.page_link(page)
         st.button(
-            "Show the controls", icon=":material/tune:", type="tertiary", on_click=links.set_lecture, args=[False]
+            "Show the controls",
+            icon=":material/tune:",
+            type="tertiary",
+            on_click=links.put,
+            args=[{links.LECTURE: None}],
         )
         st.html('<a class="figure-link" href="#" aria-live="polite">Copy link</a>', width="content")
         if links.in_lecture():

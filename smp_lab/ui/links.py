@@ -61,14 +61,6 @@ def in_lecture() -> bool:
     return st.query_params.get(LECTURE) == "1"
 
 
-def set_lecture(on: bool) -> None:
-    """Put the lecture view into the URL, or take it out; for callbacks."""
-    if on:
-        st.query_params[LECTURE] = "1"
-    else:
-        st.query_params.pop(LECTURE, None)
-
-
 def choose(run_ids: Iterable[str]) -> None:
     """Make this the choice; for callbacks, which run before the picker is drawn."""
     st.session_state[RUNS] = list(run_ids)
