@@ -85,16 +85,10 @@ def image(figure: go.Figure, kind: str, width: float) -> bytes:
 
 
 def in_centimetres(svg: str, width: float) -> str:
-    """An SVG of pixels as one that is so many centimetres wide."""
-    found = re.match(r"<svg[^>]*?>", svg)
-    if found is None:
-        return svg
-    sizes = {name: float(re.search(rf'\b{name}="([\d.]+)"', found[0])[1]) for name in ("width", "height")}  # type: ignore[index]
-    head = found[0]
-    for name, size in sizes.items():
-        centimetres = width * size / sizes["width"]
-        head = re.sub(rf'\b{name}="[\d.]+"', f'{name}="{centimetres:.3f}cm"', head, count=1)
-    return head + svg[found.end() :]
+    """An SVG of pixels as one that is so many centimetres wide; the first width and height in it are its own."""
+    size = re.compile(r'\b(width|height)="([\d.]+)"')
+    pixels = float(dict(size.findall(svg)[:2])["width"])
+    return size.sub(lambda found: f'{found[1]}="{float(found[2]) * width / pixels:.3f}cm"', svg, count=2)
 
 
 def page(figure: go.Figure, width: float, key: str) -> str:
