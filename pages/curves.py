@@ -37,8 +37,8 @@ def main() -> None:
             sections.paper_tables(shown)
     labels = controls.run_labels(runs)
     sections.pair(runs, labels)
-    sections.claims(runs)
-    sections.published_tables(runs, table)
+    sections.when_opened("What the paper claims, and what these runs say", sections.claims, runs)
+    sections.when_opened("Tables 1 to 5 and 7 of the paper", sections.published_tables, runs, table)
 
 
 def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, str]:

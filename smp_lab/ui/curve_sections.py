@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,6 @@ from smp_lab.analysis.run_card import part_of_the_data
 from smp_lab.analysis.run_table import ENCODER
 from smp_lab.analysis.sampling import Comparison, Reliability
 from smp_lab.analysis.summary import as_latex, as_markdown, caption, summarize, summary_cells
-from smp_lab.errors import SmpLabError
 from smp_lab.figures import curves as figures
 from smp_lab.figures.style import METRIC_TITLES
 from smp_lab.storage.measurements import SCORE
@@ -155,6 +155,7 @@ def paper_tables(runs: pd.DataFrame) -> None:
 
 
 @st.fragment
+@messages.sentence_instead()
 def pair(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     """A paired comparison of two runs of one task; labels by run id."""
     st.header("Two runs on the same examples")
@@ -176,11 +177,7 @@ def pair(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
             "paired."
         )
         return
-    try:
-        found, *others = [cache.comparison(a, b, metric) for metric in a.config.task_info.metrics]
-    except SmpLabError as error:
-        messages.error(str(error))
-        return
+    found, *others = [cache.comparison(a, b, metric) for metric in a.config.task_info.metrics]
     st.markdown(f"a: {messages.plain(labels[a.run_id])}; b: {messages.plain(labels[b.run_id])}. {_verdict(found)}")
     for metric, other in zip(a.config.task_info.metrics[1:], others, strict=True):
         st.markdown(f"By {METRIC_TITLES[metric]}: {_verdict(other)}")
@@ -229,70 +226,59 @@ def _verdict(found: Comparison) -> str:
     return f"The two runs are **{words}** on these examples. {facts}."
 
 
+def when_opened(title: str, draw: Callable[..., None], *args: Any) -> None:
+    """A section in an expander, drawn once that is opened."""
+    part = st.expander(title, on_change="rerun", key=draw.__name__)
+    if part.open:
+        with part, messages.slot(), messages.sentence_instead():
+            draw(*args)
+
+
 def claims(runs: list[RunRecord]) -> None:
-    """What the paper claims, beside what it published and what these runs measured; made when it is opened."""
-    opened = st.expander("What the paper claims, and what these runs say", on_change="rerun", key="claims")
-    if not opened.open:
-        return
-    with opened, messages.slot():
-        try:
-            table = cache.claims(runs)
-        except SmpLabError as error:
-            messages.error(str(error))
-            return
-        columns.show(
-            analysis_claims.in_words(table),
-            alt="Claims of the paper by level: the published and the measured difference in points, and a verdict",
-        )
-        st.caption(
-            f"Differences in points of the main metric, means over tasks. Published: {SOURCE}, other encoders; what "
-            "did not converge there has no part in them. Measured: without a teacher. A task counts for a claim, or "
-            "against it, where the two runs of most pairs of seeds differ beyond chance on the same examples. A claim "
-            "agrees where tasks are for it and none against; one of no lower also where none is against and the mean "
-            "difference is not below 0. One class: tasks where a run says the same of every example, so has "
-            "learned nothing; of such runs the paper has no numbers. The tests are not corrected for their number."
-        )
-        controls.data_downloads(table, "claims")
+    """What the paper claims, beside what it published and what these runs measured."""
+    table = cache.claims(runs)
+    columns.show(
+        analysis_claims.in_words(table),
+        alt="Claims of the paper by level: the published and the measured difference in points, and a verdict",
+    )
+    st.caption(
+        f"Differences in points of the main metric, means over tasks. Published: {SOURCE}, other encoders; what "
+        "did not converge there has no part in them. Measured: without a teacher. A task counts for a claim, or "
+        "against it, where the two runs of most pairs of seeds differ beyond chance on the same examples. A claim "
+        "agrees where tasks are for it and none against; one of no lower also where none is against and the mean "
+        "difference is not below 0. One class: tasks where a run says the same of every example, so has "
+        "learned nothing; of such runs the paper has no numbers. The tests are not corrected for their number."
+    )
+    controls.data_downloads(table, "claims")
 
 
 def published_tables(runs: list[RunRecord], rows: pd.DataFrame) -> None:
-    """The paper's tables with these runs beside them; made when they are opened.
-
-    Parameters
-    ----------
-    runs, rows
-        Runs, and their rows of the table of all runs.
-    """
-    opened = st.expander("Tables 1 to 5 and 7 of the paper", on_change="rerun", key="published_tables")
-    if not opened.open:
-        return
-    with opened, messages.slot():
-        with messages.sentence_on_error():
-            claims = cache.claims(runs)
-        counts = {name: [run.results[name] for run in runs] for name in ("new_parameters", "trainable_parameters")}
-        tables = (
-            (
-                "table-1",
-                cache.computed(table_1, cache.published(), rows.assign(**counts)),
-                "Table 1: methods by level, published, and measured by these runs",
-                "Table 1, BERT-base. θM is one mask, a bit for each prunable weight; measured new parameters count 32 "
-                "of its bits as one. Movement pruning has no regulariser, as published.",
-            ),
-            (
-                "table-2",
-                cache.computed(table_2, cache.published(), rows),
-                "Tables 2 and 7: masks beside fine-tuning by task, published, and measured by these runs",
-                "Tables 2 and 7. Behind ± stands the standard deviation over seeds, in points; published are five.",
-            ),
-            (
-                "tables-3-to-5",
-                cache.computed(tables_3_to_5, cache.ablations(), rows, claims),
-                "Tables 3 to 5: masking functions, heads and the regulariser compared, published, and measured",
-                "Tables 3 to 5, BERT-base; Tables 4 and 5 are of SMP-L there, and of SMP-S here. The verdict is on the "
-                "claim that what the paper chose scores above this, in Table 4 no lower.",
-            ),
-        )
-        for name, table, alt, words in tables:
-            columns.show(table, alt=f"{alt}.")
-            st.caption(f"{SOURCE}, {words} Measured: another encoder, at the last evaluation, means over seeds.")
-            controls.data_downloads(table, name)
+    """The paper's tables with these runs beside them, of which `rows` are those of the table of all runs."""
+    claims = cache.claims(runs)
+    counts = {name: [run.results[name] for run in runs] for name in ("new_parameters", "trainable_parameters")}
+    tables = (
+        (
+            "table-1",
+            cache.computed(table_1, cache.published(), rows.assign(**counts)),
+            "Table 1: methods by level, published, and measured by these runs",
+            "Table 1, BERT-base. θM is one mask, a bit for each prunable weight; measured new parameters count 32 "
+            "of its bits as one. Movement pruning has no regulariser, as published.",
+        ),
+        (
+            "table-2",
+            cache.computed(table_2, cache.published(), rows),
+            "Tables 2 and 7: masks beside fine-tuning by task, published, and measured by these runs",
+            "Tables 2 and 7. Behind ± stands the standard deviation over seeds, in points; published are five.",
+        ),
+        (
+            "tables-3-to-5",
+            cache.computed(tables_3_to_5, cache.ablations(), rows, claims),
+            "Tables 3 to 5: masking functions, heads and the regulariser compared, published, and measured",
+            "Tables 3 to 5, BERT-base; Tables 4 and 5 are of SMP-L there, and of SMP-S here. The verdict is on the "
+            "claim that what the paper chose scores above this, in Table 4 no lower.",
+        ),
+    )
+    for name, table, alt, words in tables:
+        columns.show(table, alt=f"{alt}.")
+        st.caption(f"{SOURCE}, {words} Measured: another encoder, at the last evaluation, means over seeds.")
+        controls.data_downloads(table, name)

@@ -9,7 +9,6 @@ from typing import Any
 
 import streamlit as st
 
-from smp_lab.errors import SmpLabError
 from smp_lab.jobs.queue import MAX_LOG_BYTES, MAX_QUEUED, MAX_RUN_BYTES, Queue, size_of
 from smp_lab.jobs.speed import Speed
 from smp_lab.paths import UNFINISHED_FOLDER, own_runs_folder
@@ -40,11 +39,9 @@ def show(
     run = {name: value for name, value in asked.items() if name != "seed"}
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Measure", icon=":material/speed:", disabled=not can_measure, help=_MEASURE):
-            with st.spinner("Three seconds of its steps, once packages, data and encoder are loaded"):
-                try:
-                    st.session_state["measured"] = run, actions.measure(words, asked, data, own)
-                except SmpLabError as error:
-                    messages.error(str(error))
+            loading = st.spinner("Three seconds of its steps, once packages, data and encoder are loaded")
+            with loading, messages.sentence_instead():
+                st.session_state["measured"] = run, actions.measure(words, asked, data, own)
         of, measured = st.session_state.get("measured", (None, None))
         st.caption(sentence(asked, index, measured if of == run else None, own.examples if own else None))
 

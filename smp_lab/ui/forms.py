@@ -9,7 +9,6 @@ from typing import Any
 import streamlit as st
 
 from smp_lab.config import RunConfig
-from smp_lab.errors import ConfigError
 from smp_lab.grid import as_options
 from smp_lab.methods import METHODS, SET, get_method
 from smp_lab.paper import CODE, TEXT, Stated, stated
@@ -79,6 +78,7 @@ def fill_from(config: RunConfig) -> None:
     fill({name: value for name, value in values.items() if value is not None} | {"encoder": config.base_model})
 
 
+@messages.sentence_instead()
 def training_form() -> tuple[dict[str, Any], own_data.OwnData | None] | None:
     """Draw the form.
 
@@ -143,22 +143,18 @@ def training_form() -> tuple[dict[str, Any], own_data.OwnData | None] | None:
     )
     # Its field stands below.
     taught = bool(st.session_state.get(f"{_PREFIX}teacher"))
-    try:
-        usual = get_recipe(
-            asked["recipe"],
-            task.name,
-            method,
-            asked["remaining"],
-            encoder=asked["encoder"],
-            taught=taught,
-            examples=st.session_state.get(f"{_PREFIX}train_examples") or examples,
-        )
-        recipe = method_settings(usual, method)
-        if not task.label_words:
-            recipe["head"] = "linear"
-    except ConfigError as error:
-        messages.error(str(error))
-        return None
+    usual = get_recipe(
+        asked["recipe"],
+        task.name,
+        method,
+        asked["remaining"],
+        encoder=asked["encoder"],
+        taught=taught,
+        examples=st.session_state.get(f"{_PREFIX}train_examples") or examples,
+    )
+    recipe = method_settings(usual, method)
+    if not task.label_words:
+        recipe["head"] = "linear"
     paper = [
         stated(reading, task.name, method, asked["remaining"], encoder=asked["encoder"], taught=taught)
         for reading in (CODE, TEXT)
@@ -171,11 +167,7 @@ def training_form() -> tuple[dict[str, Any], own_data.OwnData | None] | None:
                 value = _field(setting, recipe.get(setting.name), _of_paper(setting, paper))
             if value not in (None, ""):
                 asked[setting.name] = tuple(value.split()) if setting.type is tuple else value
-    try:
-        draft(**asked)
-    except ConfigError as error:
-        messages.error(str(error))
-        return None
+    draft(**asked)
     return asked, own
 
 

@@ -60,6 +60,15 @@ def warn_here(place: DeltaGenerator | None) -> None:
 
 
 @contextmanager
+def sentence_instead() -> Iterator[None]:
+    """Show an `SmpLabError` as its sentence in place of what is left of the block."""
+    try:
+        yield
+    except SmpLabError as problem:
+        error(str(problem))
+
+
+@contextmanager
 def sentence_on_error() -> Iterator[None]:
     """Show an `SmpLabError` as its sentence and end the page there."""
     try:
@@ -85,10 +94,8 @@ def readable(runs: Iterable[Run], read: Callable[[Run], Content]) -> list[tuple[
     found = []
     with slot():
         for run in runs:
-            try:
+            with sentence_instead():
                 found.append((run, read(run)))
-            except SmpLabError as problem:
-                error(str(problem))
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from smp_lab.errors import DataError, SmpLabError
+from smp_lab.errors import DataError
 from smp_lab.paths import named_path, own_runs_folder, task_files_folder
 from smp_lab.storage.sealed import replace_durably
 from smp_lab.tasks import Task
@@ -54,6 +54,7 @@ class OwnData:
         return self.file
 
 
+@messages.sentence_instead()
 def pick() -> OwnData | None:
     """Draw the part of the form that makes a task of a file; None where something is missing, which is said."""
     if not safety.is_local():
@@ -69,13 +70,7 @@ def pick() -> OwnData | None:
     if not named.strip():
         return None
     path = named_path(named.strip()).absolute()
-    try:
-        if path.suffix == ".toml":
-            return OwnData(read_task_file(path).task, path)
-        return _of_rows(path)
-    except SmpLabError as error:
-        messages.error(str(error))
-        return None
+    return OwnData(read_task_file(path).task, path) if path.suffix == ".toml" else _of_rows(path)
 
 
 def _of_rows(path: Path) -> OwnData | None:
