@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
 import time
 from uuid import uuid4
 
 import streamlit as st
 
-from smp_lab.errors import SmpLabError
 from smp_lab.jobs.queue import Job, Queue, usable_cores
 from smp_lab.ui import actions, cache, controls, estimate, forms, links, live, messages, safety, steer
 from smp_lab.ui.pace import SECONDS, Pace
@@ -55,10 +53,7 @@ def _new_run(jobs: list[Job]) -> None:
         if (sentence := safety.refusal()) is not None:
             st.info(sentence)
             return
-        missing = importlib.util.find_spec("torch") is None
-        if missing:
-            st.warning("The packages that training needs are not installed. This brings them:")
-            st.code("pip install -e '.[train,encoder]'", language="shell")
+        can_train = controls.has_torch()
         st.pills(
             "Presets", list(forms.PRESETS), key="preset", on_change=_take_preset, help="Fill the form; change it then."
         )
@@ -69,17 +64,14 @@ def _new_run(jobs: list[Job]) -> None:
             return
         asked, own = filled
         words = forms.words_of(asked, data := forms.data_folder(asked), own)
-        estimate.show(words, asked, data, own, index, can_measure=not missing)
+        estimate.show(words, asked, data, own, index, can_measure=can_train)
         place = safety.cluster()
         on_cluster = bool(place) and st.toggle("Train on the cluster", key="on_cluster", help=shlex.join(place))
         controls.command("train", *words, *(place if on_cluster else []))
-        if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=missing):
-            try:
+        if st.button("Start", type="primary", icon=":material/play_arrow:", disabled=not can_train):
+            with messages.sentence_instead():
                 st.query_params[_JOB] = str(actions.submit(words, asked, own, on_cluster=on_cluster))
                 st.query_params.pop(_LIKE, None)
-            except SmpLabError as error:
-                messages.error(str(error))
-            else:
                 st.rerun()
 
 

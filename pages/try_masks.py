@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import streamlit as st
 
 from smp_lab.ui import cache, controls, messages, try_masks
@@ -17,9 +15,7 @@ def main() -> None:
     st.title("What do masks say to your sentence?")
     words = messages.answer_slot().empty()
     words.markdown("One frozen encoder, and a mask for each task: type a text, and every chosen mask answers.")
-    if importlib.util.find_spec("torch") is None:
-        st.warning("The packages that run a model are not installed. This brings them:")
-        st.code("pip install -e '.[train,encoder]'", language="shell")
+    if not controls.has_torch():
         return
     chosen = controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK)
     runs = try_masks.able(chosen)

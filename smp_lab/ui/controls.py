@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -414,6 +415,15 @@ def command(*words: str) -> None:
     """A command of smp-lab for a terminal, on the folder of runs that is shown."""
     line = shlex.join(["smp-lab", *words, *paths.runs_words(paths.own_runs_folder())])
     st.code(line, language="shell", wrap_lines=True)
+
+
+def has_torch() -> bool:
+    """Whether models run here; where they do not, the command that brings what is missing is shown."""
+    installed = importlib.util.find_spec("torch") is not None
+    if not installed:
+        st.warning("The packages that train and run a model are not installed. This brings them:")
+        st.code("pip install -e '.[train,encoder]'", language="shell")
+    return installed
 
 
 def can_be_measured(runs: Sequence[RunRecord]) -> list[RunRecord]:
