@@ -18,7 +18,7 @@ from smp_lab.ui import curve_sections as sections
 from smp_lab.ui.glossary import explain
 
 _EVERY = "all"
-_LAST, _BEST = _EVALUATIONS = ("last", "best at the final density")
+_, _BEST = _EVALUATIONS = ("last", "best at the final density")
 _METRIC, _DIFFERENCE = _VIEWS = ("metric", "difference to dense")
 _TABLES, _FIGURE, _DISTILLED = _PUBLISHED = ("tables", "figure 1", "with distillation")
 
@@ -48,9 +48,7 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
     published = cache.published()
     others = [task for task in published["task"].unique() if task not in measured]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        view = st.segmented_control(
-            "Quantity", _VIEWS, default=_METRIC, required=True, key="quantity", bind="query-params"
-        )
+        view = controls.one_of("Quantity", _VIEWS, key="quantity")
         task = st.selectbox(
             "Task",
             [_EVERY, *measured, *others],
@@ -59,20 +57,15 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
             bind="query-params",
             width=180,
         )
-        evaluation = st.segmented_control(
+        evaluation = controls.one_of(
             "Evaluation",
             _EVALUATIONS,
-            default=_LAST,
-            required=True,
             key="evaluation",
-            bind="query-params",
             help="Published numbers are the best evaluation among those at the final density. It is chosen on the "
             "development set that it is measured on, so it has no interval here.",
         )
         metric = sections.pick_metric(published, task) if task != _EVERY and view == _METRIC else None
-        scale = st.segmented_control(
-            "Horizontal axis", figures.SCALES, default=figures.LOG, required=True, key="scale", bind="query-params"
-        )
+        scale = controls.one_of("Horizontal axis", figures.SCALES, key="scale")
         parts = st.pills(
             "Published numbers",
             _PUBLISHED,

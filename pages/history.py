@@ -16,14 +16,7 @@ def main() -> None:
     st.title("How did the masks come about?")
     answer = messages.answer_slot()
     runs = controls.chosen_runs(cache.run_index(), otherwise=controls.ONE_PER_TASK)
-    x = st.segmented_control(
-        "Horizontal axis",
-        figures.AXES,
-        default=figures.STEP,
-        required=True,
-        key="x",
-        bind="query-params",
-    )
+    x = controls.one_of("Horizontal axis", figures.AXES, key="x")
     histories = messages.readable(runs, cache.history)
     if not histories:
         return

@@ -126,7 +126,7 @@ def _choose(index: Listing[RunRecord], table: pd.DataFrame) -> None:
         links.page_link(links.HISTORY, "How they were trained")
         controls.data_downloads(shown.drop(columns="settings"), "runs")
         reported = [run_id for run_id in chosen if run_id in index.records] or shown["run_id"].tolist()
-        controls.text_download(
+        controls.download(
             "Report (HTML)",
             lambda: _report(index, reported, table),
             "report.html",

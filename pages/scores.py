@@ -32,9 +32,7 @@ def main() -> None:
     question, answer = st.container(), messages.answer_slot()
     chosen = _pick(controls.chosen_runs(cache.run_index()))
     with st.container(horizontal=True):
-        view = st.segmented_control(
-            "View", _VIEWS, default=_DISTRIBUTION, required=True, key="view", bind="query-params"
-        )
+        view = controls.one_of("View", _VIEWS, key="view")
         if view != _DECISION:
             kind, layer = _matrices(chosen)
     question.title(_QUESTIONS[view])
@@ -59,14 +57,8 @@ def _pick(runs: Sequence[RunRecord]) -> views.Chosen:
     # Of runs that somebody chose the first comes first.
     asked = st.session_state.get(links.RUNS)
     first = next(iter(with_scores)) if asked else controls.clearest(list(with_scores.values()))
-    left, right = st.columns(2)
-    with left:
-        run_id = controls.pick("Run", labels, key="score_run", index=list(labels).index(first))
-    with right:
-        others = {controls.NONE: controls.NONE} | {other: label for other, label in labels.items() if other != run_id}
-        beside = controls.pick("Beside it", others, key="beside", help="On the same scales.")
-    picked = [with_scores[run_id] for run_id in (run_id, beside) if run_id != controls.NONE]
-    chosen = messages.readable(picked, cache.scores)
+    picked = controls.pick_one_or_two(st.columns(2), labels, ("score_run", "beside"), index=list(labels).index(first))
+    chosen = messages.readable([with_scores[run_id] for run_id in picked], cache.scores)
     if not chosen:
         st.stop()
     labels = controls.run_labels([run for run, _ in chosen])

@@ -6,11 +6,12 @@ import importlib.util
 import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab import paths
 from smp_lab.analysis import labels, run_table, selection
@@ -26,11 +27,10 @@ from smp_lab.ui import cache, export, lecture, links, messages
 # Pages that show a mask without a run.
 _OF_MASKS = ("sparsity", "overlap", "open_mask")
 
-_TYPES = {"csv": "text/csv", "json": "application/json"}
 # Pixels below which a page is read on a phone.
 _PHONE = 640
 # Where a second run stands beside the first: none does.
-NONE = "none"
+_NONE = "none"
 # Tables of words scroll on a phone instead of becoming columns of single words.
 # A figure's heading is for screen readers, and what a link to the figure names: to the eye the figure has its title.
 # Streamlit's captions, its colours of code, and white on the dark theme's blue are fainter than small print may be
@@ -211,21 +211,12 @@ def pick_runs(index: Listing[RunRecord], page: str) -> None:
         _pick_shared("Imported masks", titles, links.MASKS, moved, placeholder="Choose masks from elsewhere")
 
 
-def _pick_shared(label: str, names: Mapping[str, str], key: str, moved: bool, **settings: Any) -> None:
+def _pick_shared(label: str, names: dict[str, str], key: str, moved: bool, **settings: Any) -> None:
     asked = links.asked(key)
     if moved and not asked:
         asked = st.session_state.get(key, [])
-    st.session_state[key] = asked
-    st.multiselect(
-        label,
-        # A link may name one that is not here.
-        [*names, *(option for option in asked if option not in names)],
-        format_func=lambda option: names.get(option, option),
-        key=key,
-        on_change=_into_address,
-        args=[key],
-        **settings,
-    )
+    # A link may name one that is not here.
+    _several(label, names | {option: option for option in asked if option not in names}, key, asked, **settings)
     links.put({key: asked})
 
 
@@ -283,19 +274,41 @@ def pick_several(
 ) -> list[str]:
     """The same for several options, `most` at most; `first` are chosen where the address names none."""
     asked = [option for option in links.asked(key) if option in names]
-    st.session_state[key] = asked[:most] or list(first)
-    chosen = st.multiselect(
-        label,
-        list(names),
-        format_func=names.__getitem__,
-        max_selections=most,
-        key=key,
-        on_change=_into_address,
-        args=[key],
-        **settings,
-    )
+    chosen = _several(label, names, key, asked[:most] or list(first), max_selections=most, **settings)
     links.put({key: None if chosen == list(first) else chosen})
     return chosen
+
+
+def _several(label: str, names: Mapping[str, str], key: str, held: Sequence[str], **settings: Any) -> list[str]:
+    st.session_state[key] = held
+    return st.multiselect(
+        label, list(names), format_func=names.__getitem__, key=key, on_change=_into_address, args=[key], **settings
+    )
+
+
+def pick_one_or_two(
+    places: Sequence[DeltaGenerator], labels: Mapping[str, str], keys: tuple[str, str], *, index: int = 0
+) -> list[str]:
+    """A run, the `index`-th where the address names none, and perhaps another one to stand beside it."""
+    with places[0]:
+        first = pick("Run", labels, key=keys[0], index=index)
+    others = {_NONE: _NONE} | {other: label for other, label in labels.items() if other != first}
+    with places[1]:
+        second = pick("Beside it", others, key=keys[1], help="On the same scales.")
+    return [run_id for run_id in (first, second) if run_id != _NONE]
+
+
+def one_of(label: str, options: Sequence[Any], *, key: str, first: Any = None, **settings: Any) -> Any:
+    """Buttons of which one is always pressed, the first one to begin with; the address has it."""
+    return st.segmented_control(
+        label,
+        options,
+        default=options[0] if first is None else first,
+        required=True,
+        key=key,
+        bind="query-params",
+        **settings,
+    )
 
 
 def _into_address(key: str) -> None:
@@ -486,9 +499,29 @@ def drawn(plot: Callable[..., go.Figure], *args: Any, **settings: Any) -> go.Fig
     return cache.figure(plot, theme(), _scale(), args, settings)
 
 
-def settled(plot: Callable[..., go.Figure | dict[str, Any]], *args: Any, **settings: Any) -> go.Figure:
-    """The same for a figure that is never saved in another theme: the browser draws it in a third of the time."""
-    return cache.figure(plot, theme(), _scale(), args, settings, settled=True)
+def show_settled(
+    plot: Callable[..., go.Figure | dict[str, Any]],
+    *args: Any,
+    key: str,
+    alt: str,
+    height: Literal["content", "stretch"] = "content",
+    on_click: Callable[[Any], None] | None = None,
+    **settings: Any,
+) -> None:
+    """The same for a figure that is never saved, and shown: the browser draws it in a third of the time."""
+    figure = cache.figure(plot, theme(), _scale(), args, settings, settled=True)
+    if figure.layout.meta:
+        st.caption(figure.layout.meta)
+    st.plotly_chart(
+        figure,
+        key=key,
+        theme=None,
+        height=height,
+        config={"displayModeBar": False},
+        alt=alt,
+        on_select="ignore" if on_click is None else lambda: report_click(key, on_click),
+        selection_mode="points",
+    )
 
 
 def show(
@@ -594,13 +627,13 @@ def data_downloads(table: pd.DataFrame, key: str, *, picture: Callable[[], None]
 
     For a figure also one that asks how to save it as a picture, and a link to it.
     """
-    write: dict[str, Callable[[], str]] = {
-        "csv": lambda: table.to_csv(index=False),
-        "json": lambda: str(table.to_json(orient="records", double_precision=15)),
+    forms: dict[str, tuple[str, Callable[[], str]]] = {
+        "csv": ("text/csv", lambda: table.to_csv(index=False)),
+        "json": ("application/json", lambda: str(table.to_json(orient="records", double_precision=15))),
     }
     with st.container(horizontal=True, vertical_alignment="center"):
-        for kind, make in write.items():
-            text_download(kind.upper(), make, f"{key}.{kind}", _TYPES[kind], key=f"{key}-{kind}", disabled=table.empty)
+        for kind, (mime, make) in forms.items():
+            download(kind.upper(), make, f"{key}.{kind}", mime, key=f"{key}-{kind}", disabled=table.empty)
         if picture:
             if st.button("Picture", key=f"{key}-picture", type="tertiary", icon=":material/image:"):
                 picture()
@@ -608,10 +641,10 @@ def data_downloads(table: pd.DataFrame, key: str, *, picture: Callable[[], None]
             st.html(f'<a class="figure-link" href="#{key}" aria-live="polite">Copy link</a>', width="content")
 
 
-def text_download(
-    label: str, make: Callable[[], str], file_name: str, mime: str, *, key: str, disabled: bool = False
+def download(
+    label: str, make: Callable[[], str | bytes], file_name: str, mime: str, *, key: str, disabled: bool = False
 ) -> None:
-    """A quiet button that saves a text, made when it is pressed."""
+    """A quiet button that saves a file, made when it is pressed."""
     st.download_button(
         label,
         data=make,

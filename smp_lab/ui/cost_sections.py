@@ -124,15 +124,8 @@ def _times(table: pd.DataFrame, cuts: pd.DataFrame) -> None:
     with st.container(horizontal=True):
         for name, label, first in (("threads", "Threads", 1), ("batch", "Texts", 32), ("length", "Tokens each", 32)):
             options = sorted(table[name].unique().tolist())
-            value = st.segmented_control(
-                label,
-                options,
-                default=first if first in options else options[-1],
-                required=True,
-                key=f"time_{name}",
-                bind="query-params",
-            )
-            chosen.append((name, value))
+            first = first if first in options else options[-1]
+            chosen.append((name, controls.one_of(label, options, key=f"time_{name}", first=first)))
     for name, value in chosen:
         table = table[table[name] == value]
     threads, batch, length = (value for _, value in chosen)

@@ -7,11 +7,9 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from smp_lab.analysis import scores as score_analysis
@@ -152,7 +150,10 @@ def ghost_of(live: LiveRun, index: Listing[RunRecord]) -> RunRecord | None:
 
 
 def show_pictures(queue: Queue, live: LiveRun, index: Listing[RunRecord]) -> None:
-    """The pictures of a run as they form. In the lecture view the three that matter."""
+    """The pictures of a run as they form. In the lecture view the three that matter.
+
+    The next step draws them anew: nothing of them is saved, the finished run's are on the other pages.
+    """
     ghost = ghost_of(live, index)
     lecture = links.in_lecture()
     left, right = st.columns(2, gap="medium")
@@ -178,19 +179,13 @@ def show_pictures(queue: Queue, live: LiveRun, index: Listing[RunRecord]) -> Non
     _progress(live, ghost, figures.FLIPS)
 
 
-def _picture(plot: Callable[..., go.Figure], *args: Any, key: str, alt: str, **settings: Any) -> None:
-    """A figure that the next step draws anew: nothing of it is saved, the finished run's are on the other pages."""
-    figure = controls.settled(plot, *args, **settings)
-    st.plotly_chart(figure, key=key, theme=None, config={"displayModeBar": False}, alt=alt)
-
-
 def _label(live: LiveRun) -> str:
     return f"this run, seed {live.config.seed}"
 
 
 def _progress(live: LiveRun, ghost: RunRecord | None, kind: str) -> None:
     table, beside = cache.computed(_beside_ghost, live, ghost, kind)
-    _picture(
+    controls.show_settled(
         figures.plot_progress,
         table,
         kind,
@@ -243,7 +238,7 @@ def _rows_of_record(run: RunRecord, kind: str) -> pd.DataFrame:
 
 def _kept_by_matrix(live: LiveRun) -> None:
     table, step = cache.computed(_newest_kept, live)
-    _picture(
+    controls.show_settled(
         figures.plot_kept_by_matrix,
         table,
         step,
@@ -263,7 +258,7 @@ def _newest_kept(live: LiveRun) -> tuple[pd.DataFrame, int]:
 
 def _heads(live: LiveRun, snapshot: Snapshot) -> None:
     table = cache.computed(_kept_per_head, live.layout, snapshot, _label(live))
-    _picture(
+    controls.show_settled(
         plot_remaining_per_head,
         table,
         HEAD_WORDS,
@@ -285,7 +280,7 @@ def _scores(live: LiveRun, snapshot: Snapshot) -> None:
     table, cuts = cache.computed(_scores_and_cuts, live.layout, snapshot, kind, layer)
     scores, densities = score_figures.score_range([table]), score_figures.density_range([table])
     name = f"{MATRIX_TITLES[kind]}, layer {layer}"
-    _picture(
+    controls.show_settled(
         score_figures.plot_distribution,
         table,
         cuts,

@@ -26,12 +26,8 @@ _ZOOM_PIXELS = 512
 def show(masks: dict[str, MaskRecord], labels: dict[str, str]) -> None:
     """Pickers for one mask or two and for a matrix, and the pictures of it; both by id."""
     pick_run, pick_second, pick_layer, pick_type = st.columns([3, 3, 1, 2])
-    with pick_run:
-        first = controls.pick("Run", labels, key="matrix_run")
-    with pick_second:
-        others = {controls.NONE: controls.NONE} | {other: label for other, label in labels.items() if other != first}
-        second = controls.pick("Beside it", others, key="matrix_beside", help="On the same scale.")
-    chosen = [masks[mask_id] for mask_id in (first, second) if mask_id != controls.NONE]
+    picked = controls.pick_one_or_two((pick_run, pick_second), labels, ("matrix_run", "matrix_beside"))
+    chosen = [masks[mask_id] for mask_id in picked]
     n_layers = min(mask.layout.n_layers for mask in chosen)
     layer = pick_layer.selectbox("Layer", range(n_layers), key="layer", bind="query-params")
     with pick_type:
@@ -88,15 +84,12 @@ def _zoom(mask: BoolArray, matrix: MatrixId, run_id: str, square: tuple[int, int
         width="stretch",
         alt=f"Every weight of a {side} x {side} square of {matrix}; kept weights are bright.",
     )
-    st.download_button(
+    controls.download(
         f"Whole mask, {' x '.join(map(str, mask.shape))} (PNG)",
-        data=lambda: _png(mask, 1),
-        file_name=f"{run_id}-layer{matrix.layer}-{matrix.matrix_type}.png",
-        mime="image/png",
+        lambda: _png(mask, 1),
+        f"{run_id}-layer{matrix.layer}-{matrix.matrix_type}.png",
+        "image/png",
         key=f"mask-png-{run_id}",
-        on_click="ignore",
-        type="tertiary",
-        icon=":material/download:",
     )
 
 

@@ -42,10 +42,10 @@ def show(index: Listing[RunRecord]) -> None:
             for title, lines in parts.items():
                 st.markdown(f"**{title}**\n\n{lines}")
         with st.container(horizontal=True):
-            controls.text_download(
+            controls.download(
                 "Card (Markdown)", lambda: card_markdown(card), f"{run.run_id}.md", "text/markdown", key="card-md"
             )
-            controls.text_download(
+            controls.download(
                 "Card (JSON)",
                 lambda: json.dumps(card, indent=1),
                 f"{run.run_id}.json",

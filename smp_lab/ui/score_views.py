@@ -177,14 +177,11 @@ def weights(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
 def decision(chosen: Chosen) -> list[str]:
     """How like the final mask the masks of all snapshots were, and what changed sides in between."""
     color = controls.pick_color(style.LINE_COLOR_BY)
-    measure = st.segmented_control(
+    measure = controls.one_of(
         "Similarity to the final mask",
         analysis.SIMILARITIES,
-        default=analysis.RECALL,
-        required=True,
-        format_func=lambda name: name.split("_")[0].capitalize(),
         key="similarity",
-        bind="query-params",
+        format_func=lambda name: name.split("_")[0].capitalize(),
         help=explain("forced flip", "true swap"),
     )
     similar = [

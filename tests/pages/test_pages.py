@@ -299,7 +299,7 @@ def test_a_mask_of_no_weight_ends_no_page(open_page, write_run):
 
 def test_a_report_is_of_what_is_here(open_page, write_run, monkeypatch):
     made = {}
-    monkeypatch.setattr(controls, "text_download", lambda label, make, *_, key, **__: made.update({key: make}))
+    monkeypatch.setattr(controls, "download", lambda label, make, *_, key, **__: made.update({key: make}))
     run = write_run()
     for chosen in ([run.run_id, "no-such-run"], ["no-such-run"], []):
         open_page("overview.py", *chosen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -257,30 +257,10 @@ def picture(
     on_click: Callable[[Any], None] | None = None,
     **settings: Any,
 ) -> None:
-    """What a function of `smp_lab.figures` draws, in the page's theme; in a lecture as high as the window.
-
-    Parameters
-    ----------
-    plot, *args, **settings
-        The function and what it takes.
-    alt
-        What is seen, in a sentence or two.
-    on_click
-        Called with the customdata of a point that was clicked.
-    """
-    key = f"lesson-{plot.__name__}"
-    figure = controls.settled(plot, *args, **settings)
+    """What a function of `smp_lab.figures` draws: `controls.show_settled`, in a lecture as high as the window."""
+    # A picture of known height is drawn once; one that fills the window is drawn again when it knows how high.
+    height: Literal["content", "stretch"] = "stretch" if links.in_lecture() else "content"
     with st.container(key="lesson-picture"):
-        if figure.layout.meta:
-            st.caption(figure.layout.meta)
-        st.plotly_chart(
-            figure,
-            key=key,
-            theme=None,
-            # A picture of known height is drawn once; one that fills the window is drawn again when it knows how high.
-            height="stretch" if links.in_lecture() else "content",
-            config={"displayModeBar": False},
-            alt=alt,
-            on_select="ignore" if on_click is None else lambda: controls.report_click(key, on_click),
-            selection_mode="points",
+        controls.show_settled(
+            plot, *args, key=f"lesson-{plot.__name__}", alt=alt, height=height, on_click=on_click, **settings
         )

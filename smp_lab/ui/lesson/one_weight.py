@@ -8,6 +8,7 @@ import streamlit as st
 
 from smp_lab.figures.lesson.neuron import plot_neuron
 from smp_lab.lesson.neuron import DIRECTIONS, MOST_INPUTS, a_neuron, direction
+from smp_lab.ui import controls
 from smp_lab.ui.glossary import explain
 from smp_lab.ui.lesson import frame
 
@@ -59,12 +60,10 @@ def show() -> None:
             help=explain("score", "kept", "removed"),
         )
         one, other = st.columns(2)
-        mask = one.segmented_control(
-            "W₁ is", _MASKS, default=_MASKS[0], required=True, key="w1_is", bind="query-params"
-        )
-        wish = other.segmented_control(
-            "y should", _WISHES, default=_WISHES[0], required=True, key="y_should", bind="query-params"
-        )
+        with one:
+            mask = controls.one_of("W₁ is", _MASKS, key="w1_is")
+        with other:
+            wish = controls.one_of("y should", _WISHES, key="y_should")
         case = Case(mask == _MASKS[0], wish == _WISHES[0])
         neuron = a_neuron(n_inputs, weight, kept=case.kept, up=case.up)
         change = -_LEARNING_RATE * float(neuron.score_gradients[0])

@@ -7,6 +7,7 @@ import streamlit as st
 
 from smp_lab.figures.lesson.plane import plot_plane
 from smp_lab.lesson.training import MAGNITUDE, MOVEMENT, SMP, Settings
+from smp_lab.ui import controls
 from smp_lab.ui.glossary import explain
 from smp_lab.ui.lesson import frame
 from smp_lab.ui.lesson.trainings import training
@@ -48,14 +49,11 @@ def show() -> None:
     """The cloud of one layer, and the history of one weight of it."""
     left, right = frame.halves()
     with left:
-        method = st.segmented_control(
+        method = controls.one_of(
             "Method",
-            [SMP, MOVEMENT, MAGNITUDE],
-            default=SMP,
-            required=True,
-            format_func=TITLES.__getitem__,
+            list(TITLES),
             key="plane_method",
-            bind="query-params",
+            format_func=TITLES.__getitem__,
             help=explain("cut", "schedule"),
         )
         seen = training(Settings(method=str(method), remaining=0.1, width=16))

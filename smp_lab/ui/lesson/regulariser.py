@@ -9,7 +9,7 @@ from smp_lab.analysis.training_history import flips
 from smp_lab.figures.lesson.regulariser import plot_heads, plot_regulariser
 from smp_lab.layout import QUERY, VALUE
 from smp_lab.lesson.training import Settings, Training
-from smp_lab.ui import cache
+from smp_lab.ui import cache, controls
 from smp_lab.ui.controls import percent
 from smp_lab.ui.glossary import explain
 from smp_lab.ui.lesson import frame, records
@@ -46,7 +46,7 @@ def show() -> None:
     """The small network, or two runs of MiniLM."""
     left, right = frame.halves()
     with left:
-        view = st.segmented_control("Where", _VIEWS, default=_SMALL, required=True, key="where", bind="query-params")
+        view = controls.one_of("Where", _VIEWS, key="where")
     (_small if view == _SMALL else _real)(left, right)
 
 
