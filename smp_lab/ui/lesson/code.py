@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,46 +19,24 @@ class Code(NamedTuple):
 
 
 def find_code(module: str, function: str, words: str) -> Code:
-    """The smallest statement of a function that holds some words.
+    """The one simple statement of a function that holds some words.
 
-    The module is read and not imported, nor is a package that it is in: they may need torch.
-
-    Parameters
-    ----------
-    module
-        Full name, of a module of the library.
-    function
-        Name in the module, ``Class.method`` for a method.
-    words
-        Part of the statement as it is written.
-
-    Raises
-    ------
-    LookupError
-        If there is no such function, or not one statement of it with these words.
+    The module is read and not imported, nor is a package that it is in: they may need torch. A method is named
+    ``Class.method``. Raises `LookupError` if there is no such function, or not one statement of it with these words.
     """
     file = Path(smp_lab.__file__).parent.joinpath(*module.split(".")[1:]).with_suffix(".py")
-    if not file.is_file():
-        raise LookupError(f"There is no module {module}.")
-    source = file.read_text(encoding="utf-8")
-    scope: ast.AST = ast.parse(source)
+    source = file.read_text(encoding="utf-8") if file.is_file() else ""
+    found: list[ast.AST] = [ast.parse(source)]
     for name in function.split("."):
-        found = [node for node in ast.iter_child_nodes(scope) if getattr(node, "name", None) == name]
-        if len(found) != 1:
-            raise LookupError(f"{module} has no {function}.")
-        (scope,) = found
+        found = [node for scope in found for node in ast.iter_child_nodes(scope) if getattr(node, "name", "") == name]
     lines = source.splitlines()
-    ends = {node.lineno: node.end_lineno or node.lineno for node in _statements(scope)}
-    texts = {(first, end): "\n".join(lines[first - 1 : end]) for first, end in ends.items()}
-    holding = {place: text for place, text in texts.items() if words in text}
-    smallest = min((end - first for first, end in holding), default=0)
-    places = [(first, end) for first, end in holding if end - first == smallest]
-    if len(places) != 1:
-        raise LookupError(f"{module}.{function} has {len(places)} statements with {words!r}.")
-    return Code(module, places[0][0], textwrap.dedent(holding[places[0]]))
-
-
-def _statements(scope: ast.AST) -> Iterator[ast.stmt]:
-    for node in ast.walk(scope):
-        if isinstance(node, ast.stmt) and node is not scope:
-            yield node
+    statements = [
+        Code(module, node.lineno, textwrap.dedent("\n".join(lines[node.lineno - 1 : node.end_lineno])))
+        for scope in found
+        for node in ast.walk(scope)
+        if isinstance(node, ast.stmt) and not hasattr(node, "body")
+    ]
+    holding = [code for code in statements if words in code.text]
+    if len(holding) != 1:
+        raise LookupError(f"{module}.{function} has {len(holding)} statements with {words!r}.")
+    return holding[0]
