@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from smp_lab.lesson.network import sigmoid
+from smp_lab.lesson.network import Floats, sigmoid
 from smp_lab.masks import BoolArray, kept_count, top_k
-
-Floats = npt.NDArray[np.floating]
 
 
 def local(scores: Sequence[Floats], remaining: float) -> list[BoolArray]:
@@ -56,20 +53,10 @@ def mean_sigmoids(scores: Sequence[Floats]) -> Floats:
 
 
 def share_fractions(means: Floats, remaining: float) -> Floats:
-    """v_l = v L r_l / (r_1 + ... + r_L), and never more than a whole layer.
+    """v_l = v L r_l / (r_1 + ... + r_L), ``(n_layers,)`` in [0, 1] with mean v; r_l are above 0.
 
-    Parameters
-    ----------
-    means
-        r_l, ``(n_layers,)``, above 0.
-    remaining
-        v.
-
-    Returns
-    -------
-    ndarray
-        ``(n_layers,)`` in [0, 1], with mean v. Where the formula asks for more than a whole layer, that layer is kept
-        whole, and the others share the rest by the same rule.
+    Where the formula asks for more than a whole layer, that layer is kept whole, and the others share the rest by the
+    same rule.
     """
     shares = asked_shares(means, remaining)
     whole = np.zeros(len(means), bool)

@@ -49,6 +49,11 @@ class Network:
         """Prunable weights."""
         return sum(weight.size for weight in self.weights)
 
+    def in_float64(self) -> Network:
+        """The same, for finite differences and for ranks that no order of a sum decides."""
+        biases, weights = ([part.astype(float) for part in parts] for parts in (self.biases, self.weights))
+        return Network(self.embedding.astype(float), biases, weights, self.head.astype(float))
+
 
 def random_network(width: int, rng: np.random.Generator, n_layers: int = N_LAYERS) -> Network:
     """A network that has learned nothing, float32."""
@@ -128,9 +133,9 @@ def loss(z: Floats, labels: npt.NDArray[np.int8]) -> Floats:
     return np.mean(np.logaddexp(0, z) - labels * z, axis=-1)
 
 
-def accuracy(z: Floats, labels: npt.NDArray[np.int8]) -> float:
-    """Share of points on the right side of z = 0."""
-    return float(np.mean((z > 0) == labels))
+def accuracy(z: Floats, labels: npt.NDArray[np.int8]) -> Floats:
+    """Share of points on the right side of z = 0, as a mean like that of `loss`."""
+    return np.mean((z > 0) == labels, axis=-1)
 
 
 def relu(values: Floats) -> Floats:

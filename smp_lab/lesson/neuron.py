@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating]
+from smp_lab.lesson.network import Floats
 
 RISES, FALLS, STAYS = DIRECTIONS = ("rises", "falls", "stays")
 # Activations are never below 0, as behind a relu.
@@ -42,18 +42,9 @@ class Neuron:
 
 
 def a_neuron(n_inputs: int, weight: float, *, kept: bool, up: bool) -> Neuron:
-    """A neuron whose first weight is the one that is looked at; all others are kept.
+    """A neuron of 2 to `MOST_INPUTS` inputs, whose first weight is the one that is looked at; all others are kept.
 
-    Parameters
-    ----------
-    n_inputs
-        2 to `MOST_INPUTS`.
-    weight
-        The first one.
-    kept
-        Whether the mask keeps it.
-    up
-        Whether the target is 1 above the output, or 1 below.
+    The target is 1 above the output where it should go `up`, else 1 below.
     """
     weights = np.array([weight, *_OTHER_WEIGHTS[: n_inputs - 1]])
     mask = np.array([kept, *[True] * (n_inputs - 1)])

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smp_lab.errors import ConfigError
-
-Floats = npt.NDArray[np.floating]
+from smp_lab.lesson.network import Floats
 
 # Standard deviation of the noise that is added to both coordinates.
 NOISE = 0.1
@@ -50,26 +49,9 @@ SHAPES = tuple(_SHAPES)
 
 
 def draw_points(shape: str, n: int, rng: np.random.Generator) -> tuple[Floats, npt.NDArray[np.int8]]:
-    """Points of two classes.
+    """Points of a shape, float32 ``(n, 2)``, and their classes, int8 ``(n,)``: every second one is of class 1.
 
-    Parameters
-    ----------
-    shape
-        One of `SHAPES`.
-    n
-        How many; every second one is of class 1.
-    rng
-        Where they are drawn from.
-
-    Returns
-    -------
-    points, labels
-        float32 ``(n, 2)``, and 0 or 1, int8 ``(n,)``: what is computed from both is float32.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such shape.
+    What is computed from both is float32. Raises `ConfigError` if there is no such shape.
     """
     if shape not in _SHAPES:
         raise ConfigError(f"Unknown shape {shape!r}. Choose one of: {', '.join(SHAPES)}.")

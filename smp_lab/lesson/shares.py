@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from smp_lab.lesson.masking import RANKED, asked_shares, mean_sigmoids
-
-Floats = npt.NDArray[np.floating]
+from smp_lab.lesson.network import Floats
 
 N_WEIGHTS = 2500
 SPREAD = 1.0

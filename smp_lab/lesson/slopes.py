@@ -9,11 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from smp_lab.lesson.masking import local
-from smp_lab.lesson.network import Network, backward, embed, forward, loss, random_network
+from smp_lab.lesson.network import Floats, Network, backward, embed, forward, loss, random_network
 from smp_lab.lesson.shapes import draw_points
 from smp_lab.lesson.training import score_gradients
-
-Floats = npt.NDArray[np.floating]
 
 _WIDTH, _N_POINTS, _SEED, _REMAINING = 8, 128, 3, 0.5
 N_WEIGHTS = _WIDTH * _WIDTH
@@ -81,12 +79,6 @@ def bench() -> Bench:
     """The one that the lesson shows."""
     rng = np.random.default_rng(_SEED)
     points, labels = draw_points("moons", _N_POINTS, rng)
-    drawn = random_network(_WIDTH, rng)
-    network = Network(
-        drawn.embedding.astype(float),
-        [bias.astype(float) for bias in drawn.biases],
-        [weight.astype(float) for weight in drawn.weights],
-        drawn.head.astype(float),
-    )
+    network = random_network(_WIDTH, rng).in_float64()
     scores = [rng.normal(0, 0.4, weight.shape) for weight in network.weights]
     return Bench(network, points.astype(float), labels, scores)

@@ -10,12 +10,10 @@ import numpy.typing as npt
 
 from smp_lab.errors import ConfigError
 from smp_lab.lesson.masking import RANKED, threshold
-from smp_lab.lesson.network import Network, accuracy, backward, embed, forward, loss, random_network, sigmoid
+from smp_lab.lesson.network import Floats, Network, accuracy, backward, embed, forward, loss, random_network, sigmoid
 from smp_lab.lesson.shapes import draw_points
 from smp_lab.masks import BoolArray
 from smp_lab.schedule import Schedule
-
-Floats = npt.NDArray[np.floating]
 
 SMP, MOVEMENT, MAGNITUDE, RANDOM, FINE_TUNING = METHODS = ("smp", "movement", "magnitude", "random", "fine-tuning")
 MASKINGS = (*RANKED, "threshold")
@@ -124,6 +122,11 @@ class State:
     scores: list[Floats]
     masks: list[BoolArray]
 
+    @property
+    def masked(self) -> list[Floats]:
+        """W' = W * M: what the layers compute with."""
+        return [weight * mask for weight, mask in zip(self.weights, self.masks, strict=True)]
+
 
 @dataclass(frozen=True)
 class Training:
@@ -171,14 +174,12 @@ def train(settings: Settings) -> Training:
     test_points, test_labels = draw_points(settings.shape, N_TEST_POINTS, rng)
     network = starting_network(settings, rng)
     wanted = set(np.linspace(0, settings.steps, N_SNAPSHOTS).round().astype(int))
-    test_embedded = embed(network, test_points)
-    answered, every, snapshots, test = [], [], [], []
-    for state, masked, z in walk(network, points, labels, settings, rng):
+    answered, every, snapshots = [], [], []
+    for state, z in walk(network, points, labels, settings, rng):
         answered.append(z)
         every.append(state.masks)
         if state.step in wanted:
             snapshots.append(state)
-            test.append(accuracy(forward(network, test_embedded, masked)[0], test_labels))
     masks = np.array(every)
     before = np.concatenate([np.ones_like(masks[:1]), masks[:-1]])
     return Training(
@@ -191,7 +192,7 @@ def train(settings: Settings) -> Training:
         snapshots=snapshots,
         points=points,
         labels=labels,
-        test_accuracy=np.array(test),
+        test_accuracy=accuracy(answers(network, snapshots, test_points), test_labels),
     )
 
 
@@ -202,7 +203,7 @@ def starting_network(settings: Settings, rng: np.random.Generator) -> Network:
         return network
     points, labels = draw_points(settings.pretrained, N_POINTS, rng)
     before = replace(settings, shape=settings.pretrained, method=FINE_TUNING, pretrained=None)
-    *_, (last, _, _) = walk(network, points, labels, before, rng)
+    *_, (last, _) = walk(network, points, labels, before, rng)
     return replace(network, weights=last.weights)
 
 
@@ -212,8 +213,8 @@ def walk(
     labels: npt.NDArray[np.int8],
     settings: Settings,
     rng: np.random.Generator,
-) -> Iterator[tuple[State, list[Floats], Floats]]:
-    """The training itself: at every step the state, W' = W * M of each layer, and z of the points, ``(n,)``.
+) -> Iterator[tuple[State, Floats]]:
+    """The training itself: at every step the state, and z of the points, ``(n,)``.
 
     The masks of a step are made before its update, those of the last step after the last update.
     """
@@ -225,9 +226,10 @@ def walk(
     embedded = embed(network, points)
     for step in range(settings.steps + 1):
         masks = make_masks(settings, schedule, step, weights, scores, drawn)
-        masked = [weight * mask for weight, mask in zip(weights, masks, strict=True)]
+        state = State(step, weights, scores, masks)
+        masked = state.masked
         z, hidden = forward(network, embedded, masked)
-        yield State(step, weights, scores, masks), masked, z
+        yield state, z
         if step == settings.steps:
             return
         gradients = backward(network, masked, hidden, z, labels)
@@ -281,10 +283,7 @@ def score_gradients(
     return found
 
 
-def answers(done: Training, points: Floats) -> Floats:
-    """sigmoid(z) of some points at each snapshot, ``(n_snapshots, n_points)``."""
-    embedded, found = embed(done.network, points), []
-    for state in done.snapshots:
-        masked = [weight * mask for weight, mask in zip(state.weights, state.masks, strict=True)]
-        found.append(sigmoid(forward(done.network, embedded, masked)[0]))
-    return np.stack(found)
+def answers(network: Network, snapshots: Sequence[State], points: Floats) -> Floats:
+    """The z of some points at each snapshot, ``(n_snapshots, n_points)``."""
+    embedded = embed(network, points)
+    return np.stack([forward(network, embedded, state.masked)[0] for state in snapshots])

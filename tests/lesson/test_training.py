@@ -9,7 +9,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from smp_lab.errors import ConfigError
-from smp_lab.lesson.network import Network, random_network
+from smp_lab.lesson.network import random_network
 from smp_lab.lesson.shapes import draw_points
 from smp_lab.lesson.training import (
     FINE_TUNING,
@@ -32,13 +32,7 @@ SETTINGS = Settings(steps=STEPS, schedule_fraction=SCHEDULE / STEPS, remaining=L
 def start(width, n_layers):
     """A float64 network with 40 points: float32 would leave the order of a sum to decide a rank."""
     rng = np.random.default_rng(2)
-    drawn = random_network(width, rng, n_layers)
-    network = Network(
-        drawn.embedding.astype(float),
-        [bias.astype(float) for bias in drawn.biases],
-        [weight.astype(float) for weight in drawn.weights],
-        drawn.head.astype(float),
-    )
+    network = random_network(width, rng, n_layers).in_float64()
     points, labels = draw_points("moons", 40, rng)
     return network, points.astype(float), labels
 
@@ -84,7 +78,7 @@ def transcribed(network, points, labels, method):
 
 def masks_of(method, network, points, labels, **changes):
     settings = replace(SETTINGS, method=method, **changes)
-    return [state.masks for state, _, _ in walk(network, points, labels, settings, np.random.default_rng(0))]
+    return [state.masks for state, _ in walk(network, points, labels, settings, np.random.default_rng(0))]
 
 
 @pytest.mark.parametrize("method", [SMP, MOVEMENT, MAGNITUDE])
@@ -204,7 +198,7 @@ def test_a_training_moves_what_it_says(method):
     assert done.steps[[0, -1]].tolist() == [0, 20]
     np.testing.assert_array_equal(np.diff(done.kept), (done.flips_in - done.flips_out)[1:])
     assert done.kept[-1] == (128 if method == FINE_TUNING else 2 * 19)
-    assert answers(done, done.points[:5]).shape == (N_SNAPSHOTS, 5)
+    assert answers(done.network, done.snapshots, done.points[:5]).shape == (N_SNAPSHOTS, 5)
 
 
 def test_threshold_keeps_what_comes_out():

@@ -109,9 +109,9 @@ def test_a_score_stays_high_only_where_the_task_pushes_back():
     points, labels = draw_points("moons", 64, rng)
     network = random_network(8, rng)
     pushed = [np.zeros(weight.shape, bool) for weight in network.weights]
-    for state, masked, _ in walk(network, points, labels, settings, rng):
-        z, hidden = forward(network, embed(network, points), masked)
-        task = score_gradients(backward(network, masked, hidden, z, labels), state.weights, state.scores, 0)
+    for state, _ in walk(network, points, labels, settings, rng):
+        z, hidden = forward(network, embed(network, points), state.masked)
+        task = score_gradients(backward(network, state.masked, hidden, z, labels), state.weights, state.scores, 0)
         pushed = [before | (gradient < 0) for before, gradient in zip(pushed, task, strict=True)]
     scores = np.stack(state.scores)
     assert not np.stack(pushed).all()

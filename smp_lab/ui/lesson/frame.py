@@ -138,6 +138,15 @@ class Formula(NamedTuple):
     words: str
 
 
+SCHEDULE = Formula(
+    r"v(t) = v + (1 - v)\left(1 - \frac{t}{N}\right)^3",
+    "Zhu and Gupta 2017; Jiang et al., ACL 2023",
+    "smp_lab.schedule",
+    "Schedule.remaining",
+    "return",
+)
+
+
 class Screen(NamedTuple):
     """One idea.
 

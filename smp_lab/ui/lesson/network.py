@@ -41,13 +41,7 @@ FORMULAS = (
         "Schedule.regularizer_weight",
         "(1 - left**3)",
     ),
-    frame.Formula(
-        r"v(t) = v + (1 - v)\left(1 - \frac{t}{N}\right)^3",
-        "Zhu and Gupta 2017; Jiang et al., ACL 2023",
-        "smp_lab.schedule",
-        "Schedule.remaining",
-        "return",
-    ),
+    frame.SCHEDULE,
 )
 WORDS = (
     "Under SMP the weights of this network are frozen, and all it can do is forget some of them. Choose what it learns "

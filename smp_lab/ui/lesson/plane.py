@@ -17,13 +17,7 @@ _UP_DOWN, _SIDEWAYS, _BOTH = _WAYS = ("up and down", "sideways", "both ways")
 _LAYER = 1
 
 FORMULAS = (
-    frame.Formula(
-        r"v(t) = v + (1 - v)\left(1 - \frac{t}{N}\right)^3",
-        "Zhu and Gupta 2017; Jiang et al., ACL 2023",
-        "smp_lab.schedule",
-        "Schedule.remaining",
-        "return",
-    ),
+    frame.SCHEDULE,
     frame.Formula(
         r"M_{ij} = 1 \text{ where } S_{ij} \text{ is among the top } v",
         "Jiang et al., ACL 2023",

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import streamlit as st
 from threadpoolctl import ThreadpoolController
 
+from smp_lab.lesson.network import sigmoid
 from smp_lab.lesson.training import Settings, Training, answers, train
 
 # The square that pictures of the plane show, and its points in a row and in a column.
@@ -29,4 +30,6 @@ def surfaces(settings: Settings) -> npt.NDArray[np.uint8]:
     """What the network says of the plane at each snapshot: % for class 1, ``(n_snapshots, N_SIDE, N_SIDE)``."""
     side = np.linspace(-REACH, REACH, N_SIDE, dtype=np.float32)
     points = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
-    return (100 * answers(training(settings), points)).round().astype(np.uint8).reshape(-1, N_SIDE, N_SIDE)
+    done = training(settings)
+    answered = sigmoid(answers(done.network, done.snapshots, points))
+    return (100 * answered).round().astype(np.uint8).reshape(-1, N_SIDE, N_SIDE)
