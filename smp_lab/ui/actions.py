@@ -32,15 +32,12 @@ def submit(
 
     Parameters
     ----------
-    words
-        Options of ``smp-lab train``.
-    settings
-        The same as arguments of `draft`, which checks them.
+    words, settings
+        Options of ``smp-lab train``, and the same as arguments of `draft`, which checks them.
     own
         The task of one's own that they name.
     on_cluster
-        Whether it trains on the cluster that the app was started with. A page says no more: where that is, is not its
-        business.
+        Whether it trains on the cluster that the app was started with. Where that is, is not a page's business.
     """
     _require_run_allowed(words, settings)
     if on_cluster and not safety.cluster():

@@ -1,4 +1,4 @@
-"""All caches of the app; every one is bounded.
+"""Caches of records, and of tables and figures made of them; every one is bounded.
 
 What is read is kept by a run's folder and the time its run.json was written, a transfer's file and the time of that,
 or the digest of a mask; what is drawn, by all that it is drawn from.

@@ -181,12 +181,7 @@ def tables_of_runs(contents: Sequence[tuple[Masked, pd.DataFrame]]) -> pd.DataFr
 def pick_runs(index: Listing[RunRecord], page: str) -> None:
     """The pickers that pages share, of runs and of imported masks; what they hold is in the URL.
 
-    Parameters
-    ----------
-    index
-        All runs.
-    page
-        The page that is drawn: the choice goes along to another one.
+    Where another page was drawn before, the choice comes along.
     """
     moved = st.session_state.get("page", page) != page
     st.session_state["page"] = page
@@ -241,20 +236,8 @@ def pick(
 ) -> str:
     """A widget that shows names, and keeps what they stand for in the address.
 
-    Streamlit's own binding would put the names there, which change with what else is shown.
-
-    Parameters
-    ----------
-    label, settings
-        As of the widget.
-    names
-        Option -> its name.
-    key
-        Of the widget and in the address.
-    index
-        Of the option that is chosen where the address names none.
-    widget
-        One of Streamlit's that choose one option.
+    Streamlit's own binding would put the names there, which change with what else is shown. Where the address names no
+    option of `names`, the `index`-th is chosen.
     """
     options = list(names)
     first = options[min(index, len(options) - 1)]
@@ -357,15 +340,7 @@ ALL_SEEDS_AND_CONTROLS = Unasked(
 
 
 def chosen_runs(index: Listing[RunRecord], *, otherwise: Unasked | None = None) -> list[RunRecord]:
-    """The chosen runs that exist, with a sentence for those that do not.
-
-    Parameters
-    ----------
-    index
-        All runs.
-    otherwise
-        What is shown where none is chosen; None for all.
-    """
+    """The chosen runs that exist, with a sentence for those that do not; `otherwise` or all where none is chosen."""
     if not index.records:
         no_runs()
         st.stop()
@@ -548,18 +523,14 @@ def show_figure(
     min_width: int | None = None,
     on_click: Callable[[Sequence[Any]], None] | None = None,
 ) -> None:
-    """A figure with alternative text and the data that it draws as CSV and JSON.
+    """A figure from `drawn`, and the table that it draws as CSV and JSON.
 
     Parameters
     ----------
-    figure
-        From `drawn`.
-    table
-        What it draws.
+    figure, table, alt
+        `alt` says in a sentence what the figure shows.
     key
         Unique in the app; also the name of downloaded files.
-    alt
-        What the figure shows, in a sentence.
     min_width
         Pixels below which it scrolls sideways instead of shrinking.
     on_click

@@ -64,10 +64,7 @@ def with_intervals(runs: list[RunRecord], table: pd.DataFrame, metric: str | Non
 def imported_points(metric: str | None) -> pd.DataFrame:
     """What imported masks score, as somebody said or as it was measured here: rows like those of published lines.
 
-    Parameters
-    ----------
-    metric
-        Which one; None for the main metric of each task.
+    By one metric, or where it is None by the main metric of each task.
     """
     masks = cache.imported_masks().records
     known = cache.run_table()[ENCODER].drop_duplicates()

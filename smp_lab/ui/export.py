@@ -22,18 +22,9 @@ _CITATION = (
 
 @st.dialog("Save this figure", width="large")
 def dialog(figure: go.Figure, key: str, caption: str, least_width: int | None) -> None:
-    """Ask for width and format, and give the file, a caption and a citation.
+    """Ask for width and format, and give the file, named by `key`, a caption and a citation.
 
-    Parameters
-    ----------
-    figure
-        From a function of `smp_lab.figures`.
-    key
-        Name of the file.
-    caption
-        What the figure shows, in a sentence.
-    least_width
-        Pixels that its layout needs.
+    The caption says in a sentence what the figure shows; `least_width` is the pixels that its layout needs.
     """
     left, right = st.columns(2)
     width = left.number_input(

@@ -37,12 +37,7 @@ def folder() -> Path | None:
 def open_file(source: str | UploadedFile, options: Sequence[str]) -> Imported:
     """Import a mask for this session, once for as long as the same is asked of the same files.
 
-    Parameters
-    ----------
-    source
-        A file that was sent, or the path of a file or folder on this machine.
-    options
-        Of ``smp-lab import``.
+    It is of a file that was sent, or of a file or folder on this machine, with options of ``smp-lab import``.
 
     Raises
     ------

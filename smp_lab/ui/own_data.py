@@ -27,18 +27,9 @@ _SHOWN_ROWS = 5
 
 @dataclass(frozen=True)
 class OwnData:
-    """A task of one's own as the form has it.
+    """A task of one's own as the form has it, with its task file.
 
-    Parameters
-    ----------
-    task
-        What is asked for.
-    file
-        Its task file.
-    text
-        What is to be written there; None where somebody wrote the file.
-    examples
-        Rows that are trained on; None where they are not known.
+    `text` is to be written there, None where somebody wrote the file; `examples` are trained on, None if not known.
     """
 
     task: Task

@@ -11,13 +11,7 @@ _SHARE = 0.03
 
 
 class Pace:
-    """Of all who watch; several threads may tell and ask.
-
-    Parameters
-    ----------
-    n_cores
-        That training and pages share.
-    """
+    """Of all who watch, on the cores that training and pages share; several threads may tell and ask."""
 
     def __init__(self, n_cores: int) -> None:
         self._budget = _SHARE * n_cores

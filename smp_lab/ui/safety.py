@@ -39,13 +39,7 @@ def refusal() -> str | None:
 
 
 def require_change_allowed() -> None:
-    """Refuse what this app may not do.
-
-    Raises
-    ------
-    JobError
-        If nothing can be changed through it.
-    """
+    """Raise `JobError` if nothing can be changed through this app."""
     if (sentence := refusal()) is not None:
         raise JobError(sentence)
 

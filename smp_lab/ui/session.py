@@ -13,14 +13,7 @@ Result = TypeVar("Result")
 def last(name: str, asked: object, compute: Callable[[], Result]) -> Result:
     """What `compute` gave when the same was asked last; it is called again where something else is asked.
 
-    Parameters
-    ----------
-    name
-        Key of the session's state.
-    asked
-        All that the result follows from; compared by value.
-    compute
-        Its errors are raised and nothing is kept.
+    It is kept under `name`, but for an error. `asked` is all that it follows from, compared by value.
     """
     kept: tuple[object, Result] | None = st.session_state.get(name)
     if kept is None or kept[0] != asked:

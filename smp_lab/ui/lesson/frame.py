@@ -148,19 +148,7 @@ SCHEDULE = Formula(
 
 
 class Screen(NamedTuple):
-    """One idea.
-
-    Parameters
-    ----------
-    title
-        Short.
-    words
-        Two sentences, Markdown.
-    show
-        Draws controls, guess and picture.
-    formulas
-        Its mathematics.
-    """
+    """One idea: two sentences of Markdown, what draws controls, guess and picture, and its mathematics."""
 
     title: str
     words: str
@@ -228,23 +216,9 @@ def _mathematics(formula: Formula) -> None:
 
 
 def guess(key: str, question: str, answers: Sequence[str], right: str, why: str) -> bool:
-    """Ask for a prediction, and answer once there is one.
+    """Ask for a prediction, and answer once there is one; whether there was one: then the picture may show the answer.
 
-    Parameters
-    ----------
-    key
-        Of the guess, in the address.
-    question, answers
-        What is asked, and what may be answered.
-    right
-        The right answer.
-    why
-        A sentence that says so, computed from what is shown.
-
-    Returns
-    -------
-    bool
-        Whether there was a guess: then the picture may show the answer.
+    The answer is `right`, and a sentence that says why, computed from what is shown.
     """
     given = st.segmented_control(question, answers, key=key, bind="query-params", wrap=True)
     with st.container():
