@@ -1,6 +1,8 @@
 """The screen of a real run, with a mask of one's own."""
 
-from lesson.test_screens import charts, open_screen
+from pages.conftest import charts
+
+from lesson.test_screens import open_screen
 from smp_lab import paths
 from smp_lab.storage.formats import Base, Opened
 from smp_lab.storage.imported import save_imported

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from pages.conftest import charts
 from streamlit.testing.v1 import AppTest
 
 from smp_lab import paths
@@ -19,10 +20,6 @@ def open_screen(number, **query):
     assert not app.exception, app.exception
     assert not app.warning, [warning.value for warning in app.warning]
     return app
-
-
-def charts(app):
-    return app.get("plotly_chart")
 
 
 @pytest.mark.parametrize("number", range(1, len(SCREENS) + 1))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
+import streamlit as st
 from conftest import HANGS
 from streamlit.testing.v1 import AppTest
 
 from smp_lab import paths
+from smp_lab.storage.measurements import MeasurementSettings, save_measurement
+from smp_lab.ui import actions
 
 
 @pytest.fixture
@@ -42,8 +46,40 @@ def open_page(runs, cached, monkeypatch):
     return open_page
 
 
+@pytest.fixture
+def local(monkeypatch):
+    """As where this machine alone reaches the app; no supervisor is started."""
+    monkeypatch.setattr(
+        st, "get_option", lambda name, get=st.get_option: "localhost" if name == "server.address" else get(name)
+    )
+    monkeypatch.setattr(actions, "ensure_supervisor", lambda queue: None)
+
+
 def charts(app):
     return app.get("plotly_chart")
+
+
+def figures(app):
+    """What each chart sends to the browser."""
+    return [json.loads(chart.proto.spec) for chart in charts(app)]
+
+
+def titles(app):
+    return [figure["layout"]["title"]["text"] for figure in figures(app)]
+
+
+def measure(runs, run, kind, table):
+    """Keep what was measured of the mask of a run."""
+    config = run.config
+    settings = MeasurementSettings(
+        kind=kind,
+        mask_id=run.run_id,
+        mask_sha256=run.masks.sha256,
+        base_model=config.base_model,
+        base_model_sha256=config.base_model_sha256,
+        task=config.task,
+    )
+    save_measurement(runs, settings=settings, provenance={"command": "a test"}, table=table)
 
 
 def sentences(elements):

@@ -8,9 +8,9 @@ import pytest
 from conftest import make_run
 
 from smp_lab.paths import MASKS_FILE
-from smp_lab.storage.measurements import KINDS, SCORE, SIZE, TIME, MeasurementSettings, save_measurement
+from smp_lab.storage.measurements import KINDS, SCORE, SIZE, TIME
 
-from .conftest import charts, sentences
+from .conftest import charts, measure, sentences
 
 PAGE = "cost.py"
 
@@ -56,24 +56,12 @@ def test_number_of_tasks_comes_from_the_address(open_page, write_run):
     assert app.metric[0].value == f"{20 * 4 * 6000 / 1e6:,.1f} MB"
 
 
-def measure(runs, run, kind, **columns):
-    config = run.config
-    settings = MeasurementSettings(
-        kind=kind,
-        mask_id=run.run_id,
-        mask_sha256=run.masks.sha256,
-        base_model=config.base_model,
-        base_model_sha256=config.base_model_sha256,
-        task=config.task,
-    )
-    save_measurement(runs, settings=settings, provenance={"command": "a test"}, table=pd.DataFrame(columns))
-
-
 def test_what_was_measured_of_cuts_is_shown_and_what_is_missing_is_named(open_page, runs):
     measured, missing = make_run(runs), make_run(runs, task="cola")
-    spread = {"low": [0.6, 0.5], "high": [0.8, 0.7], "n_examples": [9, 9], "majority": [0.5, 0.5]}
-    measure(runs, measured, SCORE, cut=[0, 10], metric=["accuracy"] * 2, value=[0.7, 0.65], **spread)
-    measure(runs, measured, SIZE, cut=[0, 10], parameters=[900, 600], published=[1000, 1000])
+    spread = {"low": [0.6, 0.5], "high": [0.8, 0.7], "n_examples": 9, "majority": 0.5}
+    scores = {"cut": [0, 10], "metric": ["accuracy"] * 2, "value": [0.7, 0.65], **spread}
+    measure(runs, measured, SCORE, pd.DataFrame(scores))
+    measure(runs, measured, SIZE, pd.DataFrame({"cut": [0, 10], "parameters": [900, 600], "published": 1000}))
     app = open_page(PAGE, measured.run_id, missing.run_id)
     table = app.dataframe[1].value
     assert table["left"].tolist() == [0.9, 0.6]
@@ -119,14 +107,15 @@ def test_commands_are_named_for_runs_that_they_take(open_page, runs, unfit):
 def test_times_are_shown_for_a_size_and_a_cut(open_page, runs):
     timed, missing = make_run(runs), make_run(runs, task="cola")
     spread = {"low": 0.6, "high": 0.8, "n_examples": 9, "majority": 0.5}
-    measure(runs, timed, SCORE, cut=[0, 5, 10], metric="accuracy", value=[0.7, 0.695, 0.65], **spread)
-    measure(runs, timed, SIZE, cut=[0, 5, 10], parameters=[900, 700, 600], published=[1000] * 3)
+    scores = {"cut": [0, 5, 10], "metric": "accuracy", "value": [0.7, 0.695, 0.65], **spread}
+    measure(runs, timed, SCORE, pd.DataFrame(scores))
+    measure(runs, timed, SIZE, pd.DataFrame({"cut": [0, 5, 10], "parameters": [900, 700, 600], "published": 1000}))
     forms = [("masked", 0, 1.0), ("compact", 0, 1.1), ("compact", 5, 1.5), ("compact", 10, 2.0), ("csr", 0, 0.3)]
     rows = [(*form, threads, 32) for form in forms for threads in (1, 2)]
     table = pd.DataFrame(rows, columns=["form", "cut", "faster", "threads", "length"]).assign(batch=32, rounds=5)
     for name in ("milliseconds", "low", "high", "faster_low", "faster_high"):
         table[name] = table["faster"] * table["threads"]
-    measure(runs, timed, TIME, **table[list(KINDS[TIME])].to_dict("list"))
+    measure(runs, timed, TIME, table[list(KINDS[TIME])])
     app = open_page(PAGE, timed.run_id, missing.run_id, k="5")
     shown = app.dataframe[2].value
     assert shown["form"].tolist() == ["Masked weights", "Compact", "Compact, K = 5", "Sparse rows (CSR)"]

@@ -7,7 +7,7 @@ import pandas as pd
 from conftest import HANGS, TINY, random_masks
 from streamlit.testing.v1 import AppTest
 
-from pages.test_curves import PAGE, figure
+from pages.conftest import figures
 from smp_lab.storage.formats import Opened, named_base
 from smp_lab.storage.imported import save_imported
 from smp_lab.storage.measurements import MeasurementSettings, save_measurement
@@ -63,10 +63,10 @@ def test_what_somebody_says_of_an_imported_mask_is_marked_as_told(open_page, run
         provenance={},
         table=pd.DataFrame(rows | {"n_examples": [300] * 2, "majority": [0.5] * 2}),
     )
-    app = open_page(PAGE, run.run_id)
+    app = open_page("curves.py", run.run_id)
     assert not app.exception
     told, measured = (
-        next(trace for trace in figure(app)["data"] if trace["name"] == f"My (b)pruner(/b), {how}")
+        next(trace for trace in figures(app)[0]["data"] if trace["name"] == f"My (b)pruner(/b), {how}")
         for how in ("told", "imported")
     )
     assert (point(told), told["marker"]["symbol"]) == ((25, 82), "circle-open")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,10 +10,10 @@ from conftest import TINY, make_run, make_transfer
 from smp_lab.analysis.overlap import MEASURES, measure_overlap, pairwise_overlap
 from smp_lab.figures.overlap import SCALES
 from smp_lab.layout import EncoderLayout
-from smp_lab.paths import MASKS_FILE, RECORD_FILE
+from smp_lab.paths import MASKS_FILE
 from smp_lab.ui import cache, overlap_words
 
-from .conftest import charts, sentences
+from .conftest import charts, figures, sentences, titles
 
 PAGE = "overlap.py"
 OTHER = EncoderLayout(n_layers=1, hidden_size=16, intermediate_size=32, n_heads=2, n_parameters=6000)
@@ -29,10 +27,6 @@ def three(runs):
         make_run(runs, task="rte", seed=1, mask_seed=2),
         make_run(runs, task="cola", remaining=0.1, mask_seed=3),
     ]
-
-
-def titles(app):
-    return [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in charts(app)]
 
 
 def pair_table(app):
@@ -196,7 +190,7 @@ def test_dense_runs_are_left_out(open_page, three, write_run):
 
 def test_a_control_has_its_own_column(open_page, three, write_run):
     write_run(method="random", mask_seed=9)
-    spec = json.loads(charts(open_page(PAGE))[0].proto.spec)
+    spec = figures(open_page(PAGE))[0]
     assert [text.split("<br>n = ") for text in spec["layout"]["xaxis"]["ticktext"]] == [
         ["same task,<br>other seed", "1"],
         ["same task,<br>other settings", "0"],
@@ -234,17 +228,6 @@ def test_a_run_whose_mask_is_damaged_is_left_out(open_page, three):
     assert {app.selectbox(key=key).value for key in ("pair_a", "pair_b")} == {run.run_id for run in three[1:]}
 
 
-def test_a_broken_run_beside_whole_ones(open_page, three):
-    (three[0].path / RECORD_FILE).write_text('{"schema_version": 1')
-    assert len(charts(open_page(PAGE))) == 5
-
-
-def test_unknown_run_in_the_address(open_page, three):
-    app = open_page(PAGE, "no-such-run", three[0].run_id, three[1].run_id)
-    assert "There is no run 'no-such-run' here" in sentences(app.warning)
-    assert len(charts(app)) == 5
-
-
 @pytest.fixture
 def transferred(runs, three):
     """Masks of two tasks at 50 %, scored on both, and one at 10 % that was scored on its own task alone."""
@@ -258,8 +241,8 @@ def transferred(runs, three):
 
 
 def matrix(app):
-    (chart,) = [chart for chart in charts(app) if "each mask scores" in chart.proto.spec]
-    return json.loads(chart.proto.spec)
+    (figure,) = [figure for figure in figures(app) if "each mask scores" in figure["layout"]["title"]["text"]]
+    return figure
 
 
 def test_where_nothing_was_transferred_the_command_is_named(open_page, runs, three):

@@ -4,22 +4,11 @@ import shlex
 from pathlib import Path
 
 import pytest
-import streamlit as st
 
 from pages.conftest import sentences
 from pages.test_train import labels, press
 from smp_lab.jobs.queue import Queue
 from smp_lab.tasks.own import read_task_file
-from smp_lab.ui import actions
-
-
-@pytest.fixture
-def local(monkeypatch):
-    """As where this machine alone reaches the app; no supervisor is started."""
-    monkeypatch.setattr(
-        st, "get_option", lambda name, get=st.get_option: "localhost" if name == "server.address" else get(name)
-    )
-    monkeypatch.setattr(actions, "ensure_supervisor", lambda queue: None)
 
 
 def test_own_data_are_asked_for_by_columns_of_a_preview(open_page, local, runs, tmp_path):

@@ -6,7 +6,6 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-import streamlit as st
 from conftest import TINY, make_run, random_masks, tiny_config, tiny_scores
 
 from pages.conftest import charts, sentences
@@ -30,15 +29,6 @@ from smp_lab.ui import actions, forms, safety
 from smp_lab.ui.pace import Pace
 
 WORDS = ["--task", "rte", "--remaining", "0.5"]
-
-
-@pytest.fixture
-def local(monkeypatch):
-    """As where this machine alone reaches the app; no supervisor is started."""
-    monkeypatch.setattr(
-        st, "get_option", lambda name, get=st.get_option: "localhost" if name == "server.address" else get(name)
-    )
-    monkeypatch.setattr(actions, "ensure_supervisor", lambda queue: None)
 
 
 @pytest.fixture

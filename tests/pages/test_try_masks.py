@@ -10,10 +10,10 @@ from conftest import make_run
 
 from smp_lab.errors import SmpLabError
 from smp_lab.paths import weights_file
-from smp_lab.storage.measurements import HEADS, KINDS, MeasurementSettings, save_measurement
+from smp_lab.storage.measurements import HEADS, KINDS
 from smp_lab.ui import try_masks
 
-from .conftest import charts, sentences
+from .conftest import charts, measure, sentences
 
 PAGE = "try_masks.py"
 
@@ -163,15 +163,7 @@ def test_heads_on_the_development_set_are_those_that_were_measured(open_page, ru
     table = pd.DataFrame(heads, columns=["layer", "head"]).assign(
         metric="accuracy", value=0.5, change=[-0.15, 0.0, 0.0, 0.015], **spread
     )
-    settings = MeasurementSettings(
-        kind=HEADS,
-        mask_id=measured.run_id,
-        mask_sha256=measured.masks.sha256,
-        base_model=measured.config.base_model,
-        base_model_sha256=measured.config.base_model_sha256,
-        task="sst2",
-    )
-    save_measurement(runs, settings=settings, provenance={"command": "a test"}, table=table[list(KINDS[HEADS])])
+    measure(runs, measured, HEADS, table[list(KINDS[HEADS])])
     app = open_page(PAGE, measured.run_id, missing.run_id)
     assert "Of 4 heads, emptied one at a time, **1** lower the metric" in sentences(app.markdown)
     assert "of 9 examples, and 1 raise it" in sentences(app.markdown)
