@@ -108,15 +108,7 @@ def _until_a_run_changes(make: Callable[[], Computed]) -> Callable[[], Computed]
 @_until_a_run_changes
 def run_index() -> Listing[RunRecord]:
     """Own and cached runs."""
-    last = _last_index(_folders())
-    # What has not changed is not read again.
-    last["runs"] = index = list_runs(_folders(), last.get("runs"), paths.index_file())
-    return index
-
-
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _last_index(folders: tuple[Path, ...]) -> dict[str, Listing[RunRecord]]:
-    return {}
+    return list_runs(_folders(), kept_in=paths.index_file())
 
 
 @_until_a_run_changes
@@ -273,16 +265,7 @@ def claims(runs: Sequence[RunRecord]) -> pd.DataFrame:
     return claims_table(rows_of(run_table(), list(by_id)), compare, published(), ablations())
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def published() -> pd.DataFrame:
-    """The published numbers."""
-    return published_points()
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def ablations() -> pd.DataFrame:
-    """The published ablations."""
-    return published_ablations()
+published, ablations = functools.cache(published_points), functools.cache(published_ablations)
 
 
 def computed(compute: Callable[..., Computed], *args: Any) -> Computed:
