@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
@@ -418,6 +418,13 @@ def can_be_measured(runs: Sequence[RunRecord]) -> list[RunRecord]:
     """Those whose mask such commands take: one that was learned for a task, over frozen weights and label words."""
     # A control has one mask for all tasks, and so none of its own.
     return [run for run in runs if run.has_masks and run.config.is_mask_alone and not run.config.method_info.is_control]
+
+
+def ask_to_measure(runs: Sequence[RunRecord], measured: Collection[str], words: str, verb: str, *options: str) -> None:
+    """Words, and a command for the first of the runs that can be measured and were not; nothing where all were."""
+    if missing := [run for run in can_be_measured(runs) if run.run_id not in measured]:
+        st.caption(words)
+        command(verb, missing[0].run_id, *options)
 
 
 def style_sheet() -> None:

@@ -93,19 +93,12 @@ def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     for _, sentence in cache.measurements().problems:
         messages.warning(sentence)
     table = _measured(analysis.cut_table, labels)
-    missing = _to_measure(runs, table)
     if table.empty:
         st.info("No mask of these runs was measured yet.")
     else:
         _cuts(table)
-    if missing:
-        st.caption("Not measured yet for all of these runs. What is missing is filled by:")
-        controls.command("evaluate", missing[0].run_id, *_CUTS)
-
-
-def _to_measure(runs: Sequence[RunRecord], measured: pd.DataFrame) -> list[RunRecord]:
-    done = set(measured["run_id"])
-    return [run for run in controls.can_be_measured(runs) if run.run_id not in done]
+    words = "Not measured yet for all of these runs. What is missing is filled by:"
+    controls.ask_to_measure(runs, set(table["run_id"]), words, "evaluate", *_CUTS)
 
 
 def times(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
@@ -114,9 +107,8 @@ def times(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     table = _measured(analysis.time_table, labels)
     if not table.empty:
         _times(table, _measured(analysis.cut_table, labels))
-    if missing := _to_measure(runs, table):
-        st.caption("Not timed yet for all of these runs. What is missing is filled, on an idle machine, by:")
-        controls.command("measure", missing[0].run_id, *_CUTS)
+    words = "Not timed yet for all of these runs. What is missing is filled, on an idle machine, by:"
+    controls.ask_to_measure(runs, set(table["run_id"]), words, "measure", *_CUTS)
 
 
 def _times(table: pd.DataFrame, cuts: pd.DataFrame) -> None:

@@ -218,9 +218,8 @@ def heads_on_development(runs: Sequence[RunRecord], labels: Mapping[str, str]) -
         for each in sorted(known, key=lambda each: str(each.provenance.get("created_utc", "")))
         if each.settings.kind == "heads" and tasks.get(each.settings.mask_id) == each.settings.task
     }
-    if missing := [run for run in controls.can_be_measured(runs) if run.run_id not in measured]:
-        st.caption("Not measured yet for all of these runs. What is missing is filled, by an evaluation a head, by:")
-        controls.command("evaluate", missing[0].run_id, "--heads")
+    words = "Not measured yet for all of these runs. What is missing is filled, by an evaluation a head, by:"
+    controls.ask_to_measure(runs, measured, words, "evaluate", "--heads")
     if not measured:
         return
     names = {run_id: labels[run_id] for run_id in measured}
