@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import streamlit as st
 
 from smp_lab import __version__
@@ -35,8 +33,6 @@ _MENU = {
         (links.TRY, "Try", "edit_note"),
     ],
 }
-# Former addresses of pages, which copied links still name.
-_FORMER = {"training": links.HISTORY}
 
 
 def main() -> None:
@@ -50,14 +46,12 @@ def main() -> None:
         ]
         for section, pages in _MENU.items()
     }
-    moved = [
-        st.Page(partial(_move, file), title=name.capitalize(), url_path=name, visibility="hidden")
-        for name, file in _FORMER.items()
-    ]
-    page = st.navigation({**menu, "": moved})
+    # The former address of History, which copied links still name.
+    former = st.Page(_to_history, title="Training", url_path="training", visibility="hidden")
+    page = st.navigation({**menu, "": [former]})
     st.set_page_config(f"{page.title} · SMP Lab")
     st.logo(draw_wordmark(controls.theme()), size="large")
-    if page in moved:
+    if page == former:
         page.run()
     asked = links.not_yet_read()
     controls.style_sheet()
@@ -70,9 +64,9 @@ def main() -> None:
     messages.not_taken(links.not_taken(asked))
 
 
-def _move(file: str) -> None:
+def _to_history() -> None:
     query = {key: st.query_params.get_all(key) for key in st.query_params}
-    st.switch_page(pages_folder() / file, query_params=query)
+    st.switch_page(pages_folder() / links.HISTORY, query_params=query)
 
 
 if __name__ == "__main__":
