@@ -26,6 +26,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
+import psutil
 from playwright.async_api import Browser, Locator, Page, TimeoutError, async_playwright
 from streamlit.testing.v1 import AppTest
 
@@ -210,6 +211,13 @@ def below(what: str, value: float, goal: float, unit: str, digits: int = 2, note
     return Row(what, f"{value:.{digits}f} {unit}{note}", f"< {goal:g} {unit}", value < goal)
 
 
+def none_of(what: str, errors: Sequence[str]) -> Row:
+    """A row that counts errors, of which the first are written out."""
+    for error in errors[:5]:
+        sys.stderr.write(f"{error}\n")
+    return Row(what, str(len(errors)), "0", not errors)
+
+
 def quantiles(seconds: Sequence[float]) -> str:
     """Median, 95th percentile and highest, in milliseconds."""
     p50, p95 = (1000 * np.quantile(seconds, q) for q in (0.5, 0.95))
@@ -280,20 +288,14 @@ def overlap_row(name: str, folder: Path, count: int, goal: float) -> Row:
     )
 
 
-def usage(server: subprocess.Popen[bytes], what: str) -> int:
-    """What `ps` says of the server in a column of whole numbers."""
-    done = subprocess.run(["ps", "-o", f"{what}=", "-p", str(server.pid)], capture_output=True, text=True, check=True)
-    return int(done.stdout)
-
-
 def resident(server: subprocess.Popen[bytes]) -> float:
     """Memory of the server, in megabytes."""
-    return usage(server, "rss") / 1024
+    return psutil.Process(server.pid).memory_info().rss / 2**20
 
 
-def busy(server: subprocess.Popen[bytes]) -> int:
+def busy(server: subprocess.Popen[bytes]) -> float:
     """Seconds of processor that the server has used so far."""
-    return usage(server, "cputimes")
+    return sum(psutil.Process(server.pid).cpu_times()[:2])
 
 
 @contextlib.contextmanager
@@ -387,9 +389,7 @@ async def one_visitor(
         growth = float(np.median(memory[half + half // 2 :]) - np.median(memory[half // 2 : half + 1]))
         rows.append(below(f"server after {len(every)} changes", memory[-1], 400, "MB", 0))
         rows.append(below("growth from the second quarter of them to the last", growth, 10, "MB", 1))
-        rows.append(Row("errors", str(len(visitor.errors)), "0", not visitor.errors))
-        for error in visitor.errors[:5]:
-            sys.stderr.write(f"{error}\n")
+        rows.append(none_of("errors", visitor.errors))
     return rows
 
 
@@ -412,15 +412,13 @@ async def lesson(browser: Browser, address: str, presses: int) -> list[Row]:
             # The arrow keys of a slider are its own.
             await visitor.page.evaluate("document.activeElement.blur()")
             turned.append(await visitor.time(lambda: visitor.page.keyboard.press("ArrowRight")) or 0.0)
-        for error in visitor.errors[:5]:
-            sys.stderr.write(f"{error}\n")
     every = [value for values in moved.values() for value in values]
     p95 = float(np.quantile(every, 0.95))
     return [
         below("next screen of the lesson", max(turned), 1, "s", note=f" at most, n = {len(turned)}"),
         *(Row(f"slider of screen {number}", quantiles(values)) for number, values in moved.items() if values),
         Row("slider of the lesson, all screens", quantiles(every), "p95 < 500 ms", p95 < 0.5),
-        Row("errors of the lesson", str(len(visitor.errors)), "0", not visitor.errors),
+        none_of("errors of the lesson", visitor.errors),
     ]
 
 
@@ -481,13 +479,11 @@ async def many_visitors(
     before = busy(server)
     await asyncio.gather(*(visit(number) for number in range(count)))
     used = busy(server) - before
-    for error in errors[:5]:
-        sys.stderr.write(f"{error}\n")
     p95 = float(np.quantile(times, 0.95)) if times else float("nan")
     what = f"{count} sessions in {len(browsers)} browsers for {seconds:g} s"
     return [
         Row(what, quantiles(times) if times else "nothing was measured", "p95 < 2 s", p95 < 2),
-        Row(f"{what}, errors", str(len(errors)), "0", not errors),
+        none_of(f"{what}, errors", errors),
         # The browsers share the machine: what is not the server's is theirs.
         Row(f"{what}, server's part of {os.cpu_count()} processors", f"{used / seconds / (os.cpu_count() or 1):.1%}"),
         Row(f"{what}, server at the end", f"{resident(server):.0f} MB"),

@@ -47,7 +47,7 @@ def chromium():
 def address(chromium, records, tmp_path_factory):
     """Of the running app."""
     runs, log = records["rte"].path.parent, tmp_path_factory.mktemp("server") / "log.txt"
-    with harness.running_app(harness.OWN_RUNS_ALONE, runs, log) as address:
+    with harness.running_app(harness.OWN_RUNS_ALONE, runs, log) as (address, _):
         yield address
 
 

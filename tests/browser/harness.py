@@ -11,13 +11,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, Playwright
 
 from smp_lab.paths import RUNS_VARIABLE, app_file, project_folder
+from smp_lab.storage.runs import RunRecord
 
 ROUTER = app_file()
 OWN_RUNS_ALONE = Path(__file__).with_name("own_runs_alone.py")
@@ -30,6 +31,8 @@ _PROBE = re.compile(r"/_stcore/(health|host-config)$")
 # has ended: a skeleton stands where one is missing, and the app's style sheet waits for such a part too. A chart
 # takes a new figure over a moment after the script that made it has ended.
 QUIET_MS = 250
+# Page -> charts of the three records.
+CHARTS = {"/": 1, "/sparsity": 3, "/overlap": 6, "/history": 5, "/curves": 1, "/scores": 1}
 # What is not there after so long will not come, on a machine a third as fast as a desktop's either.
 PATIENCE_MS = 180_000
 MARKS = ".scatterlayer .js-line, .scatterlayer .point, .barlayer .point, .heatmaplayer image"
@@ -65,15 +68,8 @@ def launch(playwright: Playwright) -> Browser:
 
 
 @contextmanager
-def running_app(script: Path, runs: Path, log: Path) -> Iterator[str]:
-    """`ROUTER` or `OWN_RUNS_ALONE` on a free port with these own runs; yields its address."""
-    with running_server(script, runs, log) as (address, _):
-        yield address
-
-
-@contextmanager
-def running_server(script: Path, runs: Path, log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The same; yields the address and the process."""
+def running_app(script: Path, runs: Path, log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`ROUTER` or `OWN_RUNS_ALONE` on a free port with these own runs; yields its address and its process."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(script)]
     command += ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
@@ -129,6 +125,11 @@ def watch(page: Page) -> list[str]:
     page.on("console", note)
     page.on("pageerror", lambda error: errors.append(str(error)))
     return errors
+
+
+def address(path: str, records: Mapping[str, RunRecord]) -> str:
+    """Of a page with these runs chosen."""
+    return path + ("&" if "?" in path else "?") + "&".join(f"runs={run.run_id}" for run in records.values())
 
 
 def settle(page: Page, n_charts: int) -> None:

@@ -120,7 +120,7 @@ def main(names: list[str]) -> None:
         raise SystemExit(f"Unknown pictures: {', '.join(sorted(unknown))}. Choose among: {', '.join(known)}.")
     with tempfile.TemporaryDirectory() as folder:
         runs, log = Path(folder) / "runs", Path(folder) / "log.txt"
-        with running_app(ROUTER, runs, log) as address, sync_playwright() as playwright:
+        with running_app(ROUTER, runs, log) as (address, _), sync_playwright() as playwright:
             browser, usual = launch(playwright), usual_runs()
             for name in sorted(names or known, key=known.index):
                 picture = project_folder() / ".github" / name

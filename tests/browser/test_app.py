@@ -10,11 +10,11 @@ import pytest
 from figures.test_style import contrast
 from PIL import Image
 
-from .harness import settle, watch
+from .harness import CHARTS, address, settle, watch
 
 pytestmark = pytest.mark.browser
 
-CHARTS = {"/": 1, "/sparsity": 3, "/history": 5, "/curves": 1, "/scores": 1}
+VIEWS = CHARTS | {"/scores?view=over+training": 1, "/scores?view=when+decided": 4}
 
 # Decoded values of every trace, as drawn.
 _TRACES = """key => document.querySelector(`.st-key-${key} .js-plotly-plot`)._fullData.map(
@@ -36,14 +36,12 @@ def luminance(page, selector, quality):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", CHARTS)
+@pytest.mark.parametrize("path", VIEWS)
 def test_page_draws_its_charts(visit, records, path, scheme):
-    page = visit(path + choice(records["rte"], records["cola"]), CHARTS[path], color_scheme=scheme)
+    page = visit(address(path, records), VIEWS[path], color_scheme=scheme)
     background = luminance(page, "[data-testid=stApp]", "backgroundColor")
     assert background > 200 if scheme == "light" else background < 60
-    if CHARTS[path]:
-        title = luminance(page, ".js-plotly-plot .gtitle", "fill")
-        assert abs(title - background) > 150
+    assert abs(luminance(page, ".js-plotly-plot .gtitle", "fill") - background) > 150
     assert page.locator("[data-testid=stAlert]").count() == 0
 
 
@@ -75,7 +73,7 @@ def test_small_print_can_be_read(visit, scheme, element):
 
 @pytest.mark.parametrize("path", CHARTS)
 def test_page_fits_a_phone(visit, records, path):
-    page = visit(path + choice(records["rte"]), CHARTS[path], viewport={"width": 390, "height": 844})
+    page = visit(address(path, records), CHARTS[path], viewport={"width": 390, "height": 844})
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
 
 

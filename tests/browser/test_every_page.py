@@ -13,11 +13,9 @@ from smp_lab.figures.overlap import SCALES
 from smp_lab.figures.style import MATRIX_TITLES
 from smp_lab.layout import OUTPUT, VALUE
 
-from .harness import settle
+from .harness import CHARTS, address, settle
 
 pytestmark = pytest.mark.browser
-
-CHARTS = {"/": 1, "/sparsity": 3, "/overlap": 6, "/history": 5, "/curves": 1, "/scores": 1}
 
 # All that a page draws, in its order: titles, and the decoded values of every trace.
 _DRAWN = """() => JSON.stringify([...document.querySelectorAll('.js-plotly-plot')].map(plot => [
@@ -68,10 +66,6 @@ STATES = {
 }
 
 
-def address(path, records):
-    return path + "?" + "&".join(f"runs={run.run_id}" for run in records.values())
-
-
 @pytest.mark.parametrize("path", STATES)
 def test_a_copied_link_opens_the_same_elsewhere(visit, records, path):
     page = visit(address(path, records), CHARTS[path])
@@ -98,19 +92,16 @@ def test_lecture_view_is_large_and_has_no_controls(visit, records, path):
     plain.get_by_role("button", name="Lecture view").click()
     plain.wait_for_function("() => location.search.includes('lecture=1')")
     page = visit(plain.url, CHARTS[path])
-    # A page without charts is done before its style sheet has come.
     page.wait_for_function(
         "size => parseFloat(getComputedStyle(document.querySelector('[data-testid=stMain] h1')).fontSize) >= size",
         arg=1.4 * text,
     )
     for control in ("stSidebar", "stHeader", "stWidgetLabel", "stDownloadButton"):
         assert page.locator(f"[data-testid={control}]").filter(visible=True).count() == 0
-    if CHARTS[path]:
-        sizes = [
-            page.locator(f".js-plotly-plot {mark}").first.evaluate(_SIZE)
-            for mark in (".gtitle", ".cartesianlayer text")
-        ]
-        assert min(sizes) >= 18
+    sizes = [
+        page.locator(f".js-plotly-plot {mark}").first.evaluate(_SIZE) for mark in (".gtitle", ".cartesianlayer text")
+    ]
+    assert min(sizes) >= 18
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 1366
     page.get_by_role("button", name="Show the controls").click()
     page.get_by_role("button", name="Lecture view").wait_for()

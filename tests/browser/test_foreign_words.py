@@ -114,7 +114,7 @@ def speak(record):
 @pytest.fixture(scope="module")
 def hostile_address(chromium, hostile, tmp_path_factory):
     log = tmp_path_factory.mktemp("hostile-server") / "log.txt"
-    with harness.running_app(harness.OWN_RUNS_ALONE, hostile, log) as address:
+    with harness.running_app(harness.OWN_RUNS_ALONE, hostile, log) as (address, _):
         yield address
 
 

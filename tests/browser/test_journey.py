@@ -34,7 +34,7 @@ def test_a_run_is_started_watched_left_alone_killed_resumed_and_found(chromium, 
     with ExitStack() as servers:
         # Whatever fails: nothing trains on.
         servers.callback(lambda: [queue.stop(job.id) for job in queue.jobs() if job.is_active])
-        address, server = servers.enter_context(harness.running_server(app, runs, tmp_path / "first.txt"))
+        address, server = servers.enter_context(harness.running_app(app, runs, tmp_path / "first.txt"))
         page = opened(address)
         start_demo(page, address, runs, _TRAIN_EXAMPLES)
         wait_for_step(page, 1)
@@ -43,7 +43,7 @@ def test_a_run_is_started_watched_left_alone_killed_resumed_and_found(chromium, 
         page.context.close()
         server.kill()
         server.wait()
-        address, _ = servers.enter_context(harness.running_server(app, runs, tmp_path / "second.txt"))
+        address, _ = servers.enter_context(harness.running_app(app, runs, tmp_path / "second.txt"))
         page = opened(f"{address}/train?job=1")
         wait_for_step(page, 2)
         wait_for_step(page, step_of(page) + 1)

@@ -34,17 +34,6 @@ def open_cell(page, column, row, *, away=(0, 0)):
     page.mouse.click(x + away[0], y + away[1])
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_page_draws_its_charts(visit, scheme):
-    page = visit("/overlap", N_CHARTS, color_scheme=scheme)
-    assert page.get_by_role("heading", name="Overlap of every two runs").count() == 1
-
-
-def test_page_fits_a_phone(visit):
-    page = visit("/overlap", N_CHARTS, viewport={"width": 390, "height": 844})
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
-
-
 def test_a_clicked_cell_opens_its_pair_and_its_link_opens_elsewhere(visit, records):
     page = visit("/overlap?measure=lift", N_CHARTS)
     labels = [label.split("  ")[0] for label in page.evaluate(_HEAT, "all-pairs")["labels"]]

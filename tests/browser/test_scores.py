@@ -1,4 +1,4 @@
-"""The scores page in a real browser: every view in both themes, the slider, and two runs on one scale."""
+"""The scores page in a real browser: the slider, and two runs on one scale."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from .harness import settle
 
 pytestmark = pytest.mark.browser
 
-VIEWS = {"distribution": 1, "over training": 1, "score and weight": 2, "when decided": 4}
 _RANGES = """key => ['xaxis', 'yaxis'].map(
     axis => document.querySelector(`.st-key-${key} .js-plotly-plot`)._fullLayout[axis].range)"""
 _WIDTH = "() => String(document.querySelector('.st-key-score-distribution .js-plotly-plot')?._fullLayout?.xaxis.range)"
@@ -20,12 +19,6 @@ _SUBTITLE = ".st-key-score-distribution .gtitle-subtitle"
 def link(run, view, **query):
     more = "".join(f"&{name}={value}" for name, value in query.items())
     return f"/scores?runs={run.run_id}&view={view.replace(' ', '+')}{more}"
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", ["over training", "when decided"])
-def test_view_is_drawn(visit, records, view, scheme):
-    visit(link(records["rte"], view), VIEWS[view], color_scheme=scheme)
 
 
 def test_slider_moves_with_the_keyboard_and_its_link_opens_elsewhere(visit, records):
