@@ -151,7 +151,8 @@ def read_folder(
 def _read_file(task: Task, layout: _Layout, path: Path, unlike: _Unlike, *, leave_broken: bool) -> Columns:
     texts: tuple[list[str], ...] = tuple([] for _ in task.text_fields)
     labels: list[tuple[int, str]] = []
-    require_fetched(path, path)
+    with told(DataError, f"{path} cannot be read", "Make it readable."):
+        require_fetched(path, path)
     lines = lines_of(path, path)
     number, first = next(lines, (1, ""))
     header, names = _header(task, layout, path, first.split("\t"))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import Mock
 
 import datasets
 import huggingface_hub
@@ -270,6 +271,13 @@ def test_a_missing_file_is_named(glue: Path, name: str) -> None:
     (glue / "MNLI" / name).unlink()
     with pytest.raises(DataError, match=rf"has no file MNLI/{name}; task 'mnli' needs train\.tsv, dev_matched\.tsv, "):
         load_task_data("mnli", data_folders={"glue": glue})
+
+
+def test_a_file_that_cannot_be_opened_is_a_fault_of_its_data(glue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_task(glue, "rte")
+    monkeypatch.setattr(Path, "open", Mock(side_effect=PermissionError(13, "Permission denied")))
+    with pytest.raises(DataError, match=r"train\.tsv cannot be read \(Permission denied\)\. Make it readable\."):
+        load_task_data("rte", data_folders={"glue": glue})
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.write_text("")], ids=["missing", "a file"])
