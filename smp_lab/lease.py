@@ -35,8 +35,6 @@ from smp_lab.processes import find_process, has_ended, is_suspended, this_machin
 LEASE_VARIABLE = "SMP_LAB_LEASE_SECONDS"
 # Tells a process which run or measurement of a sweep it makes.
 ITEM_VARIABLE = "SMP_LAB_ITEM"
-# Without a heartbeat for so long a lease is lost. Network file systems may show a change a minute late.
-DEFAULT_SECONDS = 120.0
 _BEATS = 12
 _PLACE, _HOLDER = "lease", "holder.json"
 
@@ -116,12 +114,17 @@ def _now(folder: Path) -> float:
 
 
 def lease_seconds() -> float:
-    """How long a lease lasts without a heartbeat."""
-    said = os.environ.get(LEASE_VARIABLE) or DEFAULT_SECONDS
+    """How long a lease lasts without a heartbeat. Network file systems may show a change a minute late."""
+    return seconds_of(LEASE_VARIABLE)
+
+
+def seconds_of(variable: str) -> float:
+    """A time from the environment, 120 seconds where it says none; raises `ConfigError`."""
+    said = os.environ.get(variable) or "120"
     try:
         return float(said)
     except ValueError:
-        raise ConfigError(f"{LEASE_VARIABLE} = {str(said)[:80]!r} is no number of seconds, such as 120.") from None
+        raise ConfigError(f"{variable} = {said[:80]!r} is no number of seconds, such as 120.") from None
 
 
 class Lease:

@@ -19,7 +19,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_group
 
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, TrainingError
-from smp_lab.lease import Lease
+from smp_lab.lease import Lease, seconds_of
 from smp_lab.tasks import Task
 from smp_lab.training.checkpoints import publish, seal, writing
 from smp_lab.training.examples import DevelopmentSplit, TokenizedExamples
@@ -31,7 +31,7 @@ from smp_lab.training.recorder import SnapshotRecorder
 N_LOGGED = 200
 N_EVALUATIONS = 10
 # Where machines are taken away often, less may be lost.
-SECONDS_BETWEEN_CHECKPOINTS = float(os.environ.get("SMP_LAB_CHECKPOINT_SECONDS") or 120)
+SECONDS_BETWEEN_CHECKPOINTS = seconds_of("SMP_LAB_CHECKPOINT_SECONDS")
 
 
 @dataclass
