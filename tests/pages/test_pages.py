@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_read_is_listed(open_page, write_run, runs, monk
     read = os.scandir
 
     def scandir(folder):
-        if folder == runs:
+        if folder == str(runs):
             raise PermissionError(13, "Permission denied")
         return read(folder)
 
