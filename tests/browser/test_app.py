@@ -118,7 +118,8 @@ def test_downloaded_data_are_the_drawn_data(visit, records):
     table = pd.read_csv(download.value.path())
     drawn = traces(page, "remaining-per-layer")
     assert len(drawn) == 14
-    lines = [lines for _, lines in table.groupby(["run", "matrix_type"], sort=False)]
+    panels = table.groupby("matrix_type", sort=False)
+    lines = [line for _, panel in panels for _, line in panel.groupby("run", sort=False)]
     for line, trace in zip(lines, drawn, strict=True):
         # In the legend stands what differs alone: the task.
         assert trace["name"] in (label := line["run"].iloc[0], label.split(" · ")[0])
