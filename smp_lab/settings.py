@@ -117,11 +117,10 @@ class Setting:
             if self.optional:
                 return None
             raise ConfigError(f"Setting {self.name} is missing.")
-        got = textwrap.shorten(repr(value), 60, placeholder=" ...")
         if isinstance(value, (int, float)) and not isinstance(value, bool) and self.type in (int, float):
             # The bound keeps out NaN, infinities, and whole numbers that are not floats.
             if not abs(value) < 2**63:
-                raise ConfigError(f"Setting {self.name} = {got} is no number between {-(2**63):.2g} and {2**63:.2g}.")
+                raise ConfigError(f"{self._said(value)} is no number between {-(2**63):.2g} and {2**63:.2g}.")
             if self.type is float:
                 return float(value) + 0.0  # -0.0 equals 0.0 and must not have another id
             if value == math.floor(value):
@@ -130,7 +129,10 @@ class Setting:
             return tuple(value)
         elif self.type is str and isinstance(value, str):
             return value
-        raise ConfigError(f"Setting {self.name} = {got} is not of type {self.type.__name__}.")
+        raise ConfigError(f"{self._said(value)} is not of type {self.type.__name__}.")
+
+    def _said(self, value: Any) -> str:
+        return f"Setting {self.name} = {textwrap.shorten(repr(value), 60, placeholder=' ...')}"
 
     def check_range(self, value: Any) -> None:
         """Check a coerced value against choices and bounds.
