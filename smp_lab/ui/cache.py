@@ -108,7 +108,15 @@ def _until_a_run_changes(make: Callable[[], Computed]) -> Callable[[], Computed]
 @_until_a_run_changes
 def run_index() -> Listing[RunRecord]:
     """Own and cached runs."""
-    return list_runs(_folders(), kept_in=paths.index_file())
+    last = _last_index(_folders())
+    # What has not changed is not read again.
+    last["runs"] = index = list_runs(_folders(), last.get("runs"), paths.index_file())
+    return index
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _last_index(folders: tuple[Path, ...]) -> dict[str, Listing[RunRecord]]:
+    return {}
 
 
 @_until_a_run_changes
