@@ -64,7 +64,8 @@ if (!window.lessonKeys) {
     const press = button => event => {
         if (event.key !== 'Enter' && event.key !== ' ') return;
         event.preventDefault();
-        button.dispatchEvent(new MouseEvent('click'));
+        // Plotly's slider moves in the next frame, and would stop what begins before.
+        requestAnimationFrame(() => button.dispatchEvent(new MouseEvent('click')));
     };
     const move = slider => event => {
         const by = {ArrowLeft: -1, ArrowRight: 1, Home: -1e3, End: 1e3}[event.key];
