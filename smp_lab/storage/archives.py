@@ -6,6 +6,7 @@ import io
 import math
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,17 @@ MAX_DIMENSIONS = 3
 MAX_HEADER_BYTES = 1024
 
 
-def to_npz(arrays: Arrays, *, deflate: bool = True) -> bytes:
-    """An archive of arrays as numpy writes it."""
+# LZMA unpacks all that it is given at once: these, to at most thirty megabytes.
+_BYTES_AT_ONCE = 4096
+
+
+def to_npz(arrays: Arrays, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """An archive of arrays, packed by a method of zipfile, that numpy opens."""
     buffer = io.BytesIO()
-    (np.savez_compressed if deflate else np.savez)(buffer, allow_pickle=False, **arrays)
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
     return buffer.getvalue()
 
 
@@ -38,8 +46,8 @@ def from_npz(content: bytes, most: int) -> Arrays:
     Raises
     ------
     Exception
-        Whatever zipfile, zlib and numpy raise on bytes that are no archive; ValueError if it holds anything but arrays
-        of booleans, integers and floating point numbers, or unpacks to more.
+        Whatever zipfile, lzma, zlib and numpy raise on bytes that are no archive; ValueError if it holds anything but
+        arrays of booleans, integers and floating point numbers, or unpacks to more.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -48,13 +56,14 @@ def from_npz(content: bytes, most: int) -> Arrays:
         if n_bytes > most + len(entries) * MAX_HEADER_BYTES:
             raise ValueError(f"unpacks to {n_bytes:,} bytes; at most {most:,} are read")
         for entry in entries:
-            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"{entry.filename} is neither stored nor deflated")
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
+                raise ValueError(f"{entry.filename} is packed by method {entry.compress_type}")
             name = entry.filename.removesuffix(".npy")
             if name in arrays:
                 raise ValueError(f"{name} is there twice")
             # Never more than the size that was looked at: zipfile cuts what follows it.
-            arrays[name] = from_npy(archive.read(entry))
+            with archive.open(entry) as file:
+                arrays[name] = from_npy(b"".join(iter(partial(file.read, _BYTES_AT_ONCE), b"")))
     return arrays
 
 

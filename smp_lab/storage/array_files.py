@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -53,7 +54,7 @@ def masks_to_bytes(masks: MaskSet) -> bytes:
     with ThreadPoolExecutor() as pool:
         streams = pool.map(compress_bits, masks.bits.values())
         names = (f"{matrix.layer}.{matrix.matrix_type}" for matrix in masks.bits)
-        return to_npz(dict(zip(names, streams, strict=True)), deflate=False)
+        return to_npz(dict(zip(names, streams, strict=True)), zipfile.ZIP_STORED)
 
 
 def read_masks(

@@ -6,6 +6,7 @@ trained twice, before and after a resume, is written twice with the same content
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ class SnapshotRecorder:
         }
         file = self._file(pruned.step)
         with writing(f"Snapshot {file}"):
-            replace_durably(file, to_npz(arrays | bits, deflate=False))
+            replace_durably(file, to_npz(arrays | bits, zipfile.ZIP_STORED))
 
     def score_history(self, pruned: PrunedWeights) -> ScoreHistory | None:
         """Join all snapshots; `pruned` is at its last step, whose masks are the final ones. None without scores."""
