@@ -241,6 +241,16 @@ def test_ctrl_c_is_status_130(monkeypatch):
     assert run_main(monkeypatch, "runs") == 130
 
 
+def test_ctrl_c_while_packages_are_imported_is_no_traceback_either():
+    interrupted = (
+        "import sys\nfrom smp_lab.__main__ import main\n\nclass Finder:\n    def find_spec(name, *_):\n"
+        "        if name == 'smp_lab.cli':\n            raise KeyboardInterrupt\n\n"
+        "sys.meta_path.insert(0, Finder)\nmain()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, check=False, timeout=HANGS)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
 def test_a_defect_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(cli.runs, "list_runs", lambda folders: 1 / 0)
     monkeypatch.setattr(sys, "argv", ["smp-lab", "runs"])
@@ -461,7 +471,7 @@ def test_the_app_takes_a_port_and_a_relative_folder(started, runs, monkeypatch):
 
 
 def smp_lab(*arguments, **options):
-    command = [sys.executable, "-m", "smp_lab.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "smp_lab", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 

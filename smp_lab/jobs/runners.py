@@ -19,7 +19,7 @@ from smp_lab.processes import boot_id, find_process, handle_of, has_ended, is_su
 
 # How a process ended, as far as its runner knows: LOST says nothing against the run, but its machine is gone.
 DONE, FAILED, STOPPED, LOST = "done", "failed", "stopped", "lost"
-SMP_LAB = (sys.executable, "-m", "smp_lab.cli")
+SMP_LAB = (sys.executable, "-m", "smp_lab")
 
 
 class Runner(Protocol):

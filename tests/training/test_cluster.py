@@ -95,7 +95,7 @@ class Lab:
         self.started: list[subprocess.Popen] = []
 
     def sweep(self, runs: Path, *options: str, log: str = "driver") -> subprocess.Popen:
-        command = [sys.executable, "-m", "smp_lab.cli", "sweep", str(self.grid), *options]
+        command = [sys.executable, "-m", "smp_lab", "sweep", str(self.grid), *options]
         command += ["--runs", str(runs), "--glue-dir", str(self.glue)]
         with (self.folder / log).open("ab") as output:
             self.started.append(

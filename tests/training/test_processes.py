@@ -24,7 +24,7 @@ def test_a_stop_of_two_processes_leaves_a_checkpoint_that_both_resume_from(glue,
 
     def start(runs):
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        command += ["-m", "smp_lab.cli", "train", *words, "--runs", str(runs)]
+        command += ["-m", "smp_lab", "train", *words, "--runs", str(runs)]
         with (tmp_path / "told").open("ab") as told:
             return subprocess.Popen(command, stdout=told, stderr=told, env=os.environ | {"OMP_NUM_THREADS": "1"})
 

@@ -165,7 +165,7 @@ def test_what_keeps_several_runs_from_being_made_is_said_once(tmp_path: Path) ->
 
 def test_a_stop_leaves_a_checkpoint_that_the_same_command_resumes(arguments, runs: Path) -> None:
     asked = arguments("--group", "2", epochs=40)
-    process = subprocess.Popen([sys.executable, "-m", "smp_lab.cli", *asked], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-m", "smp_lab", *asked], stderr=subprocess.PIPE, text=True)
     wait_until(lambda: any("step" in log.read_text() for log in (runs / LOGS_FOLDER).glob("rte-*.txt")))
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=HANGS)
@@ -176,7 +176,7 @@ def test_a_stop_leaves_a_checkpoint_that_the_same_command_resumes(arguments, run
     unfinished, where, missing, _ = invoke([*asked, "--list"]).stdout.splitlines()
     assert (unfinished.split()[0], where.split()[0], missing.split()[0]) == ("unfinished", "step", "missing")
 
-    command = [sys.executable, "-m", "smp_lab.cli", *asked, "--background"]
+    command = [sys.executable, "-m", "smp_lab", *asked, "--background"]
     told = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, check=True)
     assert "continues by itself" in told.stdout
     log = runs / LOGS_FOLDER / "sweep.txt"
