@@ -102,7 +102,7 @@ def command(
     named = task or (mask.task if task_file is None else None)
     if named is None and task_file is None:
         raise ConfigError(f"Of {mask.label} no task is known. Name one with --task.")
-    chosen, file = asked_task(named, task_file)
+    chosen, file = asked_task(named, task_file, source)
     get_task(chosen)
     with extras_for("Evaluating a mask"):
         from smp_lab.inference.evaluate import evaluate, evaluate_heads

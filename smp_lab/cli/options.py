@@ -69,10 +69,12 @@ def _rows(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
     return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
-def asked_task(task: str | None, path: Path | None) -> tuple[str, TaskFile | None]:
+def asked_task(task: str | None, path: Path | None, source: str | None) -> tuple[str, TaskFile | None]:
     """Name of the task that was asked for, and its file where it is of one's own."""
     if (task is None) == (path is None):
         raise ConfigError("Name a task with --task, or the file of your own with --task-file: one of the two.")
+    if path is not None and source is not None:
+        raise ConfigError(f"The data of a task of your own are named in its file. Leave --source {source} out.")
     file = None if path is None else read_task_file(path)
     return (str(task), None) if file is None else (file.task.name, file)
 

@@ -18,7 +18,7 @@ from smp_lab.cli.options import AsJson, GlueFolder, SquadFolder, existing, extra
 from smp_lab.cli.place import Cpus, Device, Gpus, Memory, On, the_place
 from smp_lab.errors import ConfigError, NeededFirstError, SmpLabError
 from smp_lab.grid import GridItem, GridRun, load_grid
-from smp_lab.jobs.runners import DONE, start_process
+from smp_lab.jobs.runners import DONE, SMP_LAB, start_process
 from smp_lab.jobs.whereabouts import whereabouts
 from smp_lab.paths import HUB_FOLDER, LOGS_FOLDER, cached_runs_folder, grid_file
 from smp_lab.settings import SETTINGS
@@ -106,7 +106,7 @@ def command(
     elif background:
         log = folder / LOGS_FOLDER / "sweep.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "smp_lab.cli", *(word for word in sys.argv[1:] if word != "--background")]
+        command = [*SMP_LAB, *(word for word in sys.argv[1:] if word != "--background")]
         process = start_process(command, Path.cwd(), {}, log)
         typer.echo(f"process {process.pid} continues by itself and writes to {log}; `kill {process.pid}` stops it")
     else:

@@ -128,7 +128,7 @@ def command(
 
     Prints a line per evaluation. Ctrl-C leaves a checkpoint, and the same command resumes from it; a run that is cut
     off otherwise resumes from its last checkpoint, about two minutes of training back at most. Several devices share a
-    run as several processes (torchrun --nproc-per-node 2 -m smp_lab.cli train ...), and stop and resume like one.
+    run as several processes (torchrun --nproc-per-node 2 -m smp_lab train ...), and stop and resume like one.
 
     The same command gives the same mask bit for bit on the same machine with as many CPU threads (OMP_NUM_THREADS).
     With another number sums are taken in another order and the masks drift apart: as many weights are kept, but after
@@ -141,7 +141,7 @@ def command(
         settings["label_words"] = tuple(map(str.strip, words.split(",")))
     settings |= {"remaining": remaining, "seed": seed, "encoder": encoder, "recipe": recipe}
     # First what needs no torch: a wrong setting is told without waiting for it.
-    name, file = asked_task(task, task_file)
+    name, file = asked_task(task, task_file, source)
     draft(name, method, **settings)
     with extras_for("Training"):
         from smp_lab.training.environment import require_expected

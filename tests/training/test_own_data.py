@@ -140,6 +140,7 @@ def test_data_that_cannot_be_learned_from_are_one_sentence(
     ("arguments", "sentence"),
     [
         (["--task", "rte"], "Name a task with --task, or the file of your own with --task-file: one of the two."),
+        (["--source", "hub"], "The data of a task of your own are named in its file. Leave --source hub out."),
         (["--label-words", "un unreal no,cat,dog"], "'un unreal no' is 4 tokens"),
         (["--label-words", "cat,CAT,dog"], "are one token for this tokenizer"),
         (["--label-words", "cat,dog"], "needs 3 label words; got 2"),
