@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import streamlit as st
 
-from smp_lab.jobs.queue import Job, Queue, usable_cores
+from smp_lab.jobs.queue import Job, Queue
+from smp_lab.processes import usable_cores
 from smp_lab.ui import actions, cache, controls, estimate, forms, links, live, messages, safety, steer
 from smp_lab.ui.pace import SECONDS, Pace
 

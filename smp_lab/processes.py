@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -67,3 +68,9 @@ def handle_of(process: psutil.Process) -> str:
     while boot != (boot := psutil.boot_time()):
         started = process.create_time() - boot
     return f"{process.pid} {started:.2f} {boot_id()}"
+
+
+def usable_cores() -> int:
+    """Cores that a process here may use."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, psutil.cpu_count(logical=False) or allowed)

@@ -12,8 +12,8 @@ from smp_lab.cli.options import MOST
 from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError
 from smp_lab.jobs.cluster import RayRunner
-from smp_lab.jobs.queue import usable_cores
 from smp_lab.jobs.runners import LocalRunner, Runner
+from smp_lab.processes import usable_cores
 
 On = Annotated[
     str,

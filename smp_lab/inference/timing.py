@@ -6,7 +6,6 @@ on all of them. Beside each time stands how many times as fast the form is as ma
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 from smp_lab.inference.compact import cut_rows, has_compact_form
 from smp_lab.inference.export import MODEL_FILE, Classifier, compact_encoder, export, masked_encoder, onnx_session
 from smp_lab.inference.pruned import Model, Pruned
+from smp_lab.processes import usable_cores
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.measurements import (
     KINDS,
@@ -249,7 +249,7 @@ def _lengths(pruned: Pruned) -> list[int]:
 
 
 def _thread_counts(asked: Sequence[int]) -> list[int]:
-    return sorted(set(asked or (1, os.cpu_count() or 1)))
+    return sorted(set(asked or (1, usable_cores())))
 
 
 @contextmanager

@@ -19,14 +19,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from smp_lab.config import RunConfig
 from smp_lab.errors import JobError
 from smp_lab.jobs.runners import LocalRunner
 from smp_lab.lease import living_holder, remove_finished, require_free
 from smp_lab.paths import RECORD_FILE, jobs_folder, unfinished_folder
-from smp_lab.processes import this_process
+from smp_lab.processes import this_process, usable_cores
 from smp_lab.recipes import PACKAGED_ENCODER
 
 QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping"
@@ -598,12 +596,6 @@ def accelerators() -> list[int]:
         return [int(number) for number in chosen.split(",") if number.isdecimal()]
     names = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
     return sorted(int(name) for name in names if name.isdecimal())
-
-
-def usable_cores() -> int:
-    """Cores that a process here may use."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(allowed, psutil.cpu_count(logical=False) or allowed)
 
 
 def _job(row: sqlite3.Row) -> Job:
