@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from smp_lab.config import RunConfig
 from smp_lab.errors import NeededFirstError, RunFormatError, SmpLabError, TrainingError
@@ -292,114 +292,155 @@ class Sweep:
         Interrupted
             After a stop.
         """
-        waiting = list(wanted)
-        # Until the next run in work ends, with what each needs.
-        postponed: list[tuple[GridItem, SmpLabError]] = []
-        working: dict[str, tuple[GridItem, str, float]] = {}
-        pulses = _Pulses()
-        failures: Counter[str] = Counter()
-        losses: dict[str, tuple[int, int]] = {}
-        n_failed = n_done = 0
-        drain = told_no_room = False
         logs = self.runs / LOGS_FOLDER
         logs.mkdir(parents=True, exist_ok=True)
         (logs / _ASKED).unlink(missing_ok=True)
+        making = _Making(self, runner, write, environment, list(wanted))
         # Numbers of the signals that asked for it.
         stop: list[int] = []
+        drain = told_no_room = False
         with listening(lambda number, frame: stop.append(number)):
-            while working or (waiting and not stop and not drain):
+            while making.working or (making.waiting and not stop and not drain):
                 slots = runner.slots
-                while waiting and len(working) < slots and not stop and not drain:
-                    run = waiting.pop(0)
-                    try:
-                        state = self.state(run)
-                    except NeededFirstError as error:
-                        postponed.append((run, error))
-                        continue
-                    except SmpLabError as error:
-                        n_failed += 1
-                        write(f"failed  {run}: {error}")
-                        continue
-                    run_id = state.item_id
-                    if state.name == DONE:
-                        n_done += 1
-                        remove_finished(unfinished_folder(self.runs, run_id))
-                        if state.config is not None and state.in_other_precision:
-                            write(f"there   {run}, in {state.config.precision}; it is not trained anew")
-                        continue
-                    write(f"start   {run_id}")
-                    log = (logs / f"{run_id}.txt").absolute()
-                    pulses.begin(unfinished_folder(self.runs, run_id))
-                    variables = {**environment(state.config), ITEM_VARIABLE: run_id}
-                    handle = runner.start(state.words, Path.cwd(), variables, log)
-                    working[handle] = run, run_id, time.monotonic()
-                for handle, (run, run_id, start) in list(working.items()):
-                    folder = unfinished_folder(self.runs, run_id)
-                    if not runner.is_alive(handle):
-                        outcome, reason = runner.outcome(handle)
-                    elif runner.is_far and pulses.has_stopped(folder):
-                        # The runner may wait for a machine that stands still for as long as its connection lasts.
-                        outcome, reason = LOST, f"It gave no sign of life for {PATIENCE * lease_seconds():g} s."
-                        runner.stop(handle)
-                    else:
-                        continue
-                    del working[handle]
-                    waiting[:0] = [run for run, _ in postponed]
-                    postponed.clear()
-                    if outcome == DONE:
-                        n_done += 1
-                        minutes = (time.monotonic() - start) / 60
-                        write(f"done    {run} in {minutes:.1f} min{f' {reason}' if reason else ''}")
-                    elif stop:
-                        continue
-                    elif (outcome == LOST or holder_of(folder) is not None) and self._may_be_lost(folder, losses):
-                        write(f"lost    {run}: {reason} It goes on elsewhere.")
-                        waiting.insert(0, run)
-                    else:
-                        failures[run_id] += 1
-                        what = last_line(logs / f"{run_id}.txt") or reason
-                        if failures[run_id] < runner.attempts:
-                            write(f"again   {run}: {what}")
-                            waiting.append(run)
-                            continue
-                        n_failed += 1
-                        write(f"failed  {run}: {what}")
+                while making.waiting and len(making.working) < slots and not stop and not drain:
+                    making.start_next()
+                making.collect(stopping=bool(stop))
                 asked = _read_word(logs / _ASKED)
                 drain = drain or asked == DRAIN
                 if asked == STOP and not stop:
                     stop.append(0)
-                if stop and working:
-                    for handle in working:
-                        runner.stop(handle)
-                    while any(runner.is_alive(handle) for handle in working):
-                        time.sleep(_POLL_SECONDS)
-                    working.clear()
-                    break
-                if not slots and not working and not told_no_room:
+                if stop:
+                    making.stop()
+                elif not slots and not making.working and not told_no_room:
                     told_no_room = True
                     write("waits   no machine has room for a run")
-                if working or waiting:
+                if making.working or making.waiting:
                     time.sleep(_POLL_SECONDS)
-        for run, error in [] if stop or drain else postponed:
-            # What they need could not be made.
-            n_failed += 1
-            write(f"failed  {run}: {error}")
+        if not stop and not drain:
+            making.give_up_postponed()
         things = "runs" if all(isinstance(item, GridRun) for item in wanted) else "runs and measurements"
-        sentence = f"{n_done} of {len(wanted)} {things} are done"
-        if n_failed or stop:
+        sentence = f"{making.n_done} of {len(wanted)} {things} are done"
+        if making.n_failed or stop:
             raise (Interrupted if stop else TrainingError)(
-                f"{sentence}, {n_failed} failed{', stopped on request' if stop else ''}. Their output is in {logs}; "
-                "the same command resumes."
+                f"{sentence}, {making.n_failed} failed{', stopped on request' if stop else ''}. Their output is in "
+                f"{logs}; the same command resumes."
             )
         write(f"{sentence}{', and no more are started, as was asked' if drain else ''}.")
 
-    @staticmethod
-    def _may_be_lost(folder: Path, losses: dict[str, tuple[int, int]]) -> bool:
+
+@dataclass
+class _Making:
+    """A grid that is being made: what waits, what is in work by its handle, how much has ended and how."""
+
+    sweep: Sweep
+    runner: Runner
+    write: Callable[[str], Any]
+    environment: Callable[[RunConfig | None], Mapping[str, str]]
+    waiting: list[GridItem]
+    # Until the next run in work ends, with what each needs.
+    postponed: list[tuple[GridItem, SmpLabError]] = field(default_factory=list)
+    working: dict[str, _Working] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)
+    losses: dict[str, tuple[int, int]] = field(default_factory=dict)
+    n_done: int = 0
+    n_failed: int = 0
+
+    def __post_init__(self) -> None:
+        self._pulses = _Pulses()
+
+    def start_next(self) -> None:
+        """Start the first that waits, unless it is there, has to wait for another, or cannot be made."""
+        item = self.waiting.pop(0)
+        try:
+            state = self.sweep.state(item)
+        except NeededFirstError as error:
+            self.postponed.append((item, error))
+            return
+        except SmpLabError as error:
+            self._fail(item, error)
+            return
+        if state.name == DONE:
+            self.n_done += 1
+            remove_finished(self._folder(state.item_id))
+            if state.config is not None and state.in_other_precision:
+                self.write(f"there   {item}, in {state.config.precision}; it is not trained anew")
+            return
+        self.write(f"start   {state.item_id}")
+        self._pulses.begin(self._folder(state.item_id))
+        variables = {**self.environment(state.config), ITEM_VARIABLE: state.item_id}
+        handle = self.runner.start(state.words, Path.cwd(), variables, self._log(state.item_id))
+        self.working[handle] = _Working(item, state.item_id, time.monotonic())
+
+    def collect(self, *, stopping: bool) -> None:
+        """Take out of work what has ended; what lost its machine, or failed and may try again, waits once more."""
+        for handle, (item, item_id, start) in list(self.working.items()):
+            folder = self._folder(item_id)
+            if not self.runner.is_alive(handle):
+                outcome, reason = self.runner.outcome(handle)
+            elif self.runner.is_far and self._pulses.has_stopped(folder):
+                # The runner may wait for a machine that stands still for as long as its connection lasts.
+                outcome, reason = LOST, f"It gave no sign of life for {PATIENCE * lease_seconds():g} s."
+                self.runner.stop(handle)
+            else:
+                continue
+            del self.working[handle]
+            self.waiting[:0] = [each for each, _ in self.postponed]
+            self.postponed.clear()
+            if outcome == DONE:
+                self.n_done += 1
+                minutes = (time.monotonic() - start) / 60
+                self.write(f"done    {item} in {minutes:.1f} min{f' {reason}' if reason else ''}")
+            elif stopping:
+                continue
+            elif (outcome == LOST or holder_of(folder) is not None) and self._may_be_lost(folder):
+                self.write(f"lost    {item}: {reason} It goes on elsewhere.")
+                self.waiting.insert(0, item)
+            else:
+                self.failures[item_id] += 1
+                what = last_line(self._log(item_id)) or reason
+                if self.failures[item_id] < self.runner.attempts:
+                    self.write(f"again   {item}: {what}")
+                    self.waiting.append(item)
+                else:
+                    self._fail(item, what)
+
+    def stop(self) -> None:
+        """End what is in work, each with a checkpoint."""
+        for handle in self.working:
+            self.runner.stop(handle)
+        while any(self.runner.is_alive(handle) for handle in self.working):
+            time.sleep(_POLL_SECONDS)
+        self.working.clear()
+
+    def give_up_postponed(self) -> None:
+        """What they need could not be made."""
+        for item, error in self.postponed:
+            self._fail(item, error)
+
+    def _fail(self, item: GridItem, why: object) -> None:
+        self.n_failed += 1
+        self.write(f"failed  {item}: {why}")
+
+    def _folder(self, item_id: str) -> Path:
+        return unfinished_folder(self.sweep.runs, item_id)
+
+    def _log(self, item_id: str) -> Path:
+        return (self.sweep.runs / LOGS_FOLDER / f"{item_id}.txt").absolute()
+
+    def _may_be_lost(self, folder: Path) -> bool:
         """Whether a run may lose its machine once more: without a checkpoint in between not for ever."""
         step = max((step_of(checkpoint) for checkpoint in folder.glob("checkpoint-*")), default=0)
-        before, times = losses.get(folder.name, (step, 0))
-        losses[folder.name] = step, times + 1 if step == before else 1
-        return losses[folder.name][1] <= MAX_LOSSES
+        before, times = self.losses.get(folder.name, (step, 0))
+        self.losses[folder.name] = step, times + 1 if step == before else 1
+        return self.losses[folder.name][1] <= MAX_LOSSES
+
+
+class _Working(NamedTuple):
+    """One in work: what was asked for, its id, and when it was started."""
+
+    item: GridItem
+    item_id: str
+    start: float
 
 
 class _Pulses:
