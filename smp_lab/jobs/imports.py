@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import resource
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from smp_lab.errors import JobError, MaskFormatError
-from smp_lab.jobs.runners import answer_of
+from smp_lab.jobs.runners import SMP_LAB, answer_of
 
 # BERT-base in 32 bits is 440 MB, and torch by itself maps some gigabytes.
 MAX_MEMORY = 8 * 2**30
 SECONDS_AT_MOST = 60
-COMMAND = (sys.executable, "-m", "smp_lab.cli", "import")
+COMMAND = (*SMP_LAB, "import")
 
 
 @dataclass(frozen=True)
