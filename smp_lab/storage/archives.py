@@ -17,8 +17,6 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 MAX_DIMENSIONS = 3
 # Of the header of an array: numpy writes 118 bytes and pads to 128.
 MAX_HEADER_BYTES = 1024
-
-
 # LZMA unpacks all that it is given at once: these, to at most thirty megabytes.
 _BYTES_AT_ONCE = 4096
 
@@ -63,7 +61,8 @@ def from_npz(content: bytes, most: int) -> Arrays:
                 raise ValueError(f"{name} is there twice")
             # Never more than the size that was looked at: zipfile cuts what follows it.
             with archive.open(entry) as file:
-                arrays[name] = from_npy(b"".join(iter(partial(file.read, _BYTES_AT_ONCE), b"")))
+                at_once = _BYTES_AT_ONCE if entry.compress_type == zipfile.ZIP_LZMA else -1
+                arrays[name] = from_npy(b"".join(iter(partial(file.read, at_once), b"")))
     return arrays
 
 

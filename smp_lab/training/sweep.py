@@ -328,6 +328,43 @@ class Sweep:
         write(f"{sentence}{', and no more are started, as was asked' if drain else ''}.")
 
 
+class _Working(NamedTuple):
+    """One in work: what was asked for, its id, and when it was started."""
+
+    item: GridItem
+    item_id: str
+    start: float
+
+
+class _Pulses:
+    """Heartbeats of runs, by the clock of the one who looks."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, str | None] = {}
+        self._seen: dict[str, tuple[float, float]] = {}
+        self._looked: dict[str, float] = {}
+
+    def begin(self, folder: Path) -> None:
+        """A process is started for a run; whoever holds it now is an earlier one."""
+        holder = holder_of(folder)
+        self._before[folder.name] = holder and holder.process
+        self._seen.pop(folder.name, None)
+
+    def has_stopped(self, folder: Path) -> bool:
+        """Whether the process that was started has held the run and given no sign of life for too long."""
+        now, name = time.monotonic(), folder.name
+        # A question to a file server for each run, so not in every round.
+        if now - self._looked.get(name, 0.0) < lease_seconds() / 12:
+            return False
+        self._looked[name] = now
+        holder = holder_of(folder)
+        if holder is None or holder.process == self._before[name]:
+            return False
+        if name not in self._seen or self._seen[name][0] != holder.beat:
+            self._seen[name] = holder.beat, now
+        return now - self._seen[name][1] > PATIENCE * lease_seconds()
+
+
 @dataclass
 class _Making:
     """A grid that is being made: what waits, what is in work by its handle, how much has ended and how."""
@@ -342,11 +379,9 @@ class _Making:
     working: dict[str, _Working] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
     losses: dict[str, tuple[int, int]] = field(default_factory=dict)
+    pulses: _Pulses = field(default_factory=_Pulses)
     n_done: int = 0
     n_failed: int = 0
-
-    def __post_init__(self) -> None:
-        self._pulses = _Pulses()
 
     def start_next(self) -> None:
         """Start the first that waits, unless it is there, has to wait for another, or cannot be made."""
@@ -366,7 +401,7 @@ class _Making:
                 self.write(f"there   {item}, in {state.config.precision}; it is not trained anew")
             return
         self.write(f"start   {state.item_id}")
-        self._pulses.begin(self._folder(state.item_id))
+        self.pulses.begin(self._folder(state.item_id))
         variables = {**self.environment(state.config), ITEM_VARIABLE: state.item_id}
         handle = self.runner.start(state.words, Path.cwd(), variables, self._log(state.item_id))
         self.working[handle] = _Working(item, state.item_id, time.monotonic())
@@ -377,7 +412,7 @@ class _Making:
             folder = self._folder(item_id)
             if not self.runner.is_alive(handle):
                 outcome, reason = self.runner.outcome(handle)
-            elif self.runner.is_far and self._pulses.has_stopped(folder):
+            elif self.runner.is_far and self.pulses.has_stopped(folder):
                 # The runner may wait for a machine that stands still for as long as its connection lasts.
                 outcome, reason = LOST, f"It gave no sign of life for {PATIENCE * lease_seconds():g} s."
                 self.runner.stop(handle)
@@ -433,43 +468,6 @@ class _Making:
         before, times = self.losses.get(folder.name, (step, 0))
         self.losses[folder.name] = step, times + 1 if step == before else 1
         return self.losses[folder.name][1] <= MAX_LOSSES
-
-
-class _Working(NamedTuple):
-    """One in work: what was asked for, its id, and when it was started."""
-
-    item: GridItem
-    item_id: str
-    start: float
-
-
-class _Pulses:
-    """Heartbeats of runs, by the clock of the one who looks."""
-
-    def __init__(self) -> None:
-        self._before: dict[str, str | None] = {}
-        self._seen: dict[str, tuple[float, float]] = {}
-        self._looked: dict[str, float] = {}
-
-    def begin(self, folder: Path) -> None:
-        """A process is started for a run; whoever holds it now is an earlier one."""
-        holder = holder_of(folder)
-        self._before[folder.name] = holder and holder.process
-        self._seen.pop(folder.name, None)
-
-    def has_stopped(self, folder: Path) -> bool:
-        """Whether the process that was started has held the run and given no sign of life for too long."""
-        now, name = time.monotonic(), folder.name
-        # A question to a file server for each run, so not in every round.
-        if now - self._looked.get(name, 0.0) < lease_seconds() / 12:
-            return False
-        self._looked[name] = now
-        holder = holder_of(folder)
-        if holder is None or holder.process == self._before[name]:
-            return False
-        if name not in self._seen or self._seen[name][0] != holder.beat:
-            self._seen[name] = holder.beat, now
-        return now - self._seen[name][1] > PATIENCE * lease_seconds()
 
 
 def ask(runs: Path, word: str) -> None:
