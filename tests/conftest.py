@@ -162,6 +162,7 @@ def make_run(
     *,
     layout: EncoderLayout = TINY,
     masks: MaskSet | None = None,
+    base: MaskSet | None = None,
     scores: ScoreHistory | None = None,
     accuracy: float = 0.6,
     mask_seed: int = 0,
@@ -212,6 +213,7 @@ def make_run(
         },
         history=history,
         masks=masks,
+        base=base,
         scores=scores,
         predictions=_predictions(config.task_info, accuracy, n_examples),
     )

@@ -6,15 +6,17 @@ import hashlib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from smp_lab.errors import MaskFormatError, RunFormatError
-from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
+from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.masks import MaskSet, compress_bits, decompress_bits
-from smp_lab.paths import MASKS_FILE
+from smp_lab.paths import MASKS_FILE, shared_masks_file
 from smp_lab.storage.archives import Arrays, from_npz, to_npz
 from smp_lab.storage.sealed import read_regular, why
 from smp_lab.storage.store import fenced
@@ -48,11 +50,12 @@ def read_arrays(
         return build(from_npz(content, most))
 
 
-def masks_to_bytes(masks: MaskSet) -> bytes:
-    """Content of masks.npz."""
+def masks_to_bytes(masks: MaskSet, base: MaskSet | None = None) -> bytes:
+    """Content of masks.npz: of the mask, or with a base of what differs between the two."""
+    differing = (bits ^ base.bits[matrix] if base else bits for matrix, bits in masks.bits.items())
     # zlib lets other threads work. With one, BERT-base takes ten seconds, nearly all of the time of an import.
     with ThreadPoolExecutor() as pool:
-        streams = pool.map(compress_bits, masks.bits.values())
+        streams = pool.map(compress_bits, differing)
         names = (f"{matrix.layer}.{matrix.matrix_type}" for matrix in masks.bits)
         return to_npz(dict(zip(names, streams, strict=True)), zipfile.ZIP_STORED)
 
@@ -60,20 +63,26 @@ def masks_to_bytes(masks: MaskSet) -> bytes:
 def read_masks(
     file: Path, seal: Seal, layout: EncoderLayout, counts: Mapping[str, Any], *, what: str, again: str
 ) -> MaskSet:
-    """The mask of a record, whose results hold `counts`, as of `kept_counts`; else as `read_arrays`."""
+    """The mask of a record, whose results hold `counts`, as of `kept_counts`; else as `read_arrays`.
 
-    def build(arrays: Arrays) -> MaskSet:
-        masks = _masks_from_arrays(layout, arrays, what)
-        if any(counts[name] != kept for name, kept in kept_counts(masks).items()):
-            raise MaskFormatError(f"{what}: {MASKS_FILE} keeps other weights than its record says.")
-        return masks
-
+    Its base, where it has one, lies in shared_masks/ beside the folder of the record.
+    """
     # Streams of masks at random are a little longer than their bits.
     most = layout.n_weights // 8 + layout.n_weights // 800 + 2**16
-    return read_arrays(file, seal, most, build, what=what, name=MASKS_FILE, again=again)
+    bits = partial(_bits_from_arrays, layout, what)
+    found = read_arrays(file, seal, most, bits, what=what, name=MASKS_FILE, again=again)
+    if seal.base:
+        shared = shared_masks_file(file.parent.parent, seal.base)
+        name = f"{shared.parent.name}/{shared.name}"
+        base = read_arrays(shared, Seal(sha256=seal.base, size=None), most, bits, what=what, name=name, again=again)
+        found = {matrix: differing ^ base[matrix] for matrix, differing in found.items()}
+    masks = MaskSet(layout, found)
+    if any(counts[name] != kept for name, kept in kept_counts(masks).items()):
+        raise MaskFormatError(f"{what}: {MASKS_FILE} keeps other weights than its record says.")
+    return masks
 
 
-def _masks_from_arrays(layout: EncoderLayout, arrays: Arrays, what: str) -> MaskSet:
+def _bits_from_arrays(layout: EncoderLayout, what: str, arrays: Arrays) -> dict[MatrixId, npt.NDArray[np.uint8]]:
     bits = {}
     for matrix in layout.matrices:
         stream = arrays.get(f"{matrix.layer}.{matrix.matrix_type}")
@@ -85,7 +94,7 @@ def _masks_from_arrays(layout: EncoderLayout, arrays: Arrays, what: str) -> Mask
             raise MaskFormatError(f"{what}, {matrix}: {error}") from None
     if len(arrays) != len(bits):
         raise MaskFormatError(f"{what}: {MASKS_FILE} holds {len(arrays)} masks; its encoder has {len(bits)}.")
-    return MaskSet(layout, bits)
+    return bits
 
 
 def kept_counts(masks: MaskSet) -> dict[str, Any]:

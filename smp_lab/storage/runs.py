@@ -10,7 +10,9 @@
       predictions.npz  what the final model said on each development example
 
 A run without scores (a control) has no scores.npz, a run without a mask (dense) no masks.npz. The mask of a control is
-the same for every task, so it lies once in the folder shared_masks/ beside the runs, under its sha256.
+the same for every task, so it lies once in the folder shared_masks/ beside the runs, under its sha256. Magnitude
+pruning moves little of the magnitude mask of the pre-trained weights: that one lies there too, and masks.npz holds what
+differs.
 """
 
 from __future__ import annotations
@@ -50,9 +52,9 @@ from smp_lab.storage.array_files import counts_fit, kept_counts, masks_to_bytes,
 from smp_lab.storage.mask_records import MEASURED_RUN, MaskRecord
 from smp_lab.storage.predictions import predictions_table
 from smp_lab.storage.run_index import Part, RunRows
-from smp_lab.storage.sealed import sync_folder, why
+from smp_lab.storage.sealed import sync_folder, why, write_durably
 from smp_lab.storage.store import Listing, Store, cut, fenced
-from smp_lab.storage.versions import RunVersion1, RunVersion2, Seal
+from smp_lab.storage.versions import RunVersion1, RunVersion2, RunVersion3, Seal
 
 # Of the arrays of one file, unpacked; a file's own limit follows from its record and is mostly far below.
 MAX_UNPACKED_BYTES = 2**28
@@ -276,7 +278,7 @@ class RunRecord:
 
     @property
     def mask_bytes(self) -> int:
-        """Size of the file of its mask.
+        """Size of the file of its mask, without the base that it may be told from.
 
         Raises
         ------
@@ -326,7 +328,7 @@ class RunRecord:
             task=None if config.method_info.is_control else config.task,
             kept=self.kept,
             kept_per_head=self.kept_per_head,
-            digest=self.files[MASKS_FILE].sha256,
+            digest=self.files[MASKS_FILE].sha256 + (self.files[MASKS_FILE].base or ""),
             read=self._read_masks,
             config=config,
         )
@@ -433,12 +435,14 @@ def save_run(
     masks: MaskSet | None,
     scores: ScoreHistory | None,
     predictions: pd.DataFrame,
+    base: MaskSet | None = None,
     lease: Lease | None = None,
 ) -> RunRecord:
     """Write a record whole or not at all, and read it back.
 
-    Kept counts are taken from `masks` (all weights where there are none) and added to `results`. With a lease it is
-    written only as long as that is held.
+    Kept counts are taken from `masks` (all weights where there are none) and added to `results`. With a base, a mask
+    that other runs share, what differs from it is written in the place of the mask. With a lease the record is written
+    only as long as that is held.
 
     Raises
     ------
@@ -459,7 +463,9 @@ def save_run(
         PREDICTIONS_FILE: to_npz({str(column): predictions[column].to_numpy() for column in predictions}),
     }
     if masks is not None:
-        contents[MASKS_FILE] = masks_to_bytes(masks)
+        contents[MASKS_FILE] = masks_to_bytes(masks, base)
+    shared = masks_to_bytes(base) if base else contents.get(MASKS_FILE, b"") if config.method_info.is_control else b""
+    place = shared_masks_file(runs, hashlib.sha256(shared).hexdigest())
     if scores is not None:
         arrays = {field.name: getattr(scores, field.name) for field in fields(scores)}
         # 0.62 of what deflation takes for histograms, the largest file of a run after its mask.
@@ -472,14 +478,15 @@ def save_run(
         "results": {**results, **_kept_counts(layout, masks)},
     }
     with RUNS.writing(target, lease) as temporary:
-        RUNS.fill(temporary, target, record, contents)
-        if config.method_info.is_control and masks is not None:
+        RUNS.fill(temporary, target, record, contents, {MASKS_FILE: place.stem} if base else {})
+        alone = temporary / (place.name if base else MASKS_FILE)
+        if base:
+            write_durably(alone, shared)
+        if shared:
             # Last, when all else is on the disk: other runs may name it at once, so it could not be taken back.
-            shared = shared_masks_file(runs, hashlib.sha256(contents[MASKS_FILE]).hexdigest())
-            shared.parent.mkdir(exist_ok=True)
-            alone = temporary / MASKS_FILE
-            lease.publish(alone, shared) if lease else alone.replace(shared)
-            sync_folder(shared.parent)
+            place.parent.mkdir(exist_ok=True)
+            lease.publish(alone, place) if lease else alone.replace(place)
+            sync_folder(place.parent)
     return load_run(target)
 
 
@@ -531,7 +538,7 @@ def _is_metric(value: Any) -> bool:
 RUNS: Store[RunRecord] = Store(
     kind="run",
     id_name="run_id",
-    versions={1: RunVersion1, 2: RunVersion2},
+    versions={1: RunVersion1, 2: RunVersion2, 3: RunVersion3},
     folder="",
     json_name=RECORD_FILE,
     others=(TRANSFERS_FOLDER, MEASUREMENTS_FOLDER, SHARED_MASKS_FOLDER, IMPORTED_FOLDER),
@@ -586,5 +593,6 @@ def unused_shared_masks(folder: Path) -> list[Path]:
     RunFormatError
         If one of the runs cannot be read: any of the masks may be its own.
     """
-    named = {run.masks_file for run in map(load_run, RUNS.paths(folder)) if run.has_masks}
+    seals = [run.files[MASKS_FILE] for run in map(load_run, RUNS.paths(folder)) if run.has_masks]
+    named = {shared_masks_file(folder, sha256) for seal in seals for sha256 in (seal.sha256, seal.base) if sha256}
     return sorted(set((folder / SHARED_MASKS_FOLDER).glob("*")) - named)

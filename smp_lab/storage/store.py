@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -312,8 +313,17 @@ class Store(Generic[Record]):
             write_durably(temporary, content)
         return self.load(file)
 
-    def fill(self, temporary: Path, path: Path, record: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
+    def fill(
+        self,
+        temporary: Path,
+        path: Path,
+        record: Mapping[str, Any],
+        contents: Mapping[str, bytes],
+        bases: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Write a record that is a folder, within `writing`: files by name, and the JSON file, which seals them.
+
+        A file that is told by what differs from another one has that one's digest in `bases`.
 
         Raises
         ------
@@ -322,6 +332,7 @@ class Store(Generic[Record]):
         """
         seals = {
             name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            | ({"base": bases[name]} if name in bases else {})
             for name, content in sorted(contents.items())
         }
         sealed = self.to_json(path, {**record, "files": seals})

@@ -42,10 +42,14 @@ class _Exact(BaseModel):
 
 
 class Seal(_Exact):
-    """What a record says of one of its files: its digest, and its size in bytes or None in a version without."""
+    """What a record says of one of its files: its digest, and its size in bytes or None in a version without.
+
+    A mask may be told by what differs from a shared one; `base` is the digest of that one's file.
+    """
 
     sha256: Sha256
     size: Count | None
+    base: Sha256 | None = None
 
 
 def _of_digest_alone(sha256: Any) -> Any:
@@ -124,6 +128,10 @@ class RunVersion2(RunVersion1):
     """The same, version 2."""
 
     files: dict[ArrayFile, Seal]
+
+
+class RunVersion3(RunVersion2):
+    """The same, version 3: the seal of a mask may have a base, which readers of version 2 do not know."""
 
 
 class _TransferResults(_Part):

@@ -18,7 +18,7 @@ from smp_lab.storage.archives import to_npz
 from smp_lab.storage.runs import ScoreHistory
 from smp_lab.storage.sealed import replace_durably
 from smp_lab.training.checkpoints import writing
-from smp_lab.training.pruned_weights import PrunedWeights
+from smp_lab.training.pruned_weights import PrunedWeights, WholeWeights
 
 N_MOMENTS = 21
 
@@ -45,9 +45,9 @@ class SnapshotRecorder:
     def __init__(self, folder: Path, total_steps: int, pruned: PrunedWeights) -> None:
         self.folder = folder
         self.steps = moments_of(total_steps)
-        # Scores are compared with the pre-trained weights. Those that are trained will have moved by then; those that
+        # Masks are compared with the pre-trained weights. Those that are trained will have moved by then; those that
         # are frozen need no copy.
-        moves = bool(pruned.scores) and any(weight.requires_grad for weight in pruned.weights)
+        moves = not isinstance(pruned, WholeWeights) and any(weight.requires_grad for weight in pruned.weights)
         self._pretrained = [weight.copy() for weight in pruned.weight_arrays()] if moves else None
         folder.mkdir(parents=True, exist_ok=True)
         # A run that an earlier version began keeps the bins that it began with.
@@ -92,7 +92,6 @@ class SnapshotRecorder:
         kept = np.array([[mask.kept(matrix) for matrix in layout.matrices] for mask in masks])
         stayed = np.vstack([kept[0], np.array(flips).reshape(-1, len(layout.matrices))])
         before = np.vstack([kept[0], kept[:-1]])
-        weights = self._pretrained or pruned.weight_arrays()
         return ScoreHistory(
             steps=np.array(self.steps),
             edges=self._edges,
@@ -107,16 +106,22 @@ class SnapshotRecorder:
             weight_score_histogram=np.stack(
                 [
                     _weight_score_histogram(w, s, self._edges)
-                    for w, s in zip(weights, pruned.score_arrays(), strict=True)
+                    for w, s in zip(self._weights(pruned), pruned.score_arrays(), strict=True)
                 ]
             ),
-            kept_by_magnitude=np.array(
-                [
-                    np.count_nonzero(top_k(np.abs(weight), final.kept(matrix)) & final.dense(matrix))
-                    for matrix, weight in zip(layout.matrices, weights, strict=True)
-                ]
-            ),
+            kept_by_magnitude=np.array(_both(self.magnitude_mask(pruned, final), final, layout)),
         )
+
+    def magnitude_mask(self, pruned: PrunedWeights, masks: MaskSet) -> MaskSet:
+        """Of the pre-trained weights, by magnitude: it keeps as much of every matrix as other masks do."""
+        weights = zip(masks, self._weights(pruned), strict=True)
+        return MaskSet.from_dense(
+            masks.layout, {matrix: top_k(np.abs(weight), masks.kept(matrix)) for matrix, weight in weights}
+        )
+
+    def _weights(self, pruned: PrunedWeights) -> list[np.ndarray]:
+        """The pre-trained weights."""
+        return self._pretrained or pruned.weight_arrays()
 
     def _file(self, step: int) -> Path:
         return self.folder / f"snapshot-{step:08d}.npz"

@@ -13,7 +13,7 @@ from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from smp_lab.errors import ConfigError, RunExistsError, first_line
 from smp_lab.lease import Lease, LeaseLostError, held, remove_finished
-from smp_lab.methods import NONE
+from smp_lab.methods import MAGNITUDE, NONE
 from smp_lab.paths import LOGS_FOLDER, events_file, unfinished_folder
 from smp_lab.schedule import count_steps
 from smp_lab.storage.runs import RunRecord, load_run, save_run
@@ -228,6 +228,9 @@ def _train(
         file = keep_weights(runs, config.run_id, model.trained_state(), lease)
         if write:
             write(f"weights in {file}, {file.stat().st_size / 1e6:.0f} MB; without them the run cannot be a teacher")
+    method, masks, base = config.method_info, model.pruned.mask_set(), None
+    if masks is not None and method.importance == MAGNITUDE and method.trains_weights:
+        base = snapshots.magnitude_mask(model.pruned, masks)
     return save_run(
         runs,
         config=config,
@@ -235,7 +238,8 @@ def _train(
         provenance=provenance(prepared, log, command, code, notes),
         results=results(trainer, data),
         history=history_table(log),
-        masks=model.pruned.mask_set(),
+        masks=masks,
+        base=base,
         scores=snapshots.score_history(model.pruned),
         predictions=predictions_of(trainer.config.task_info, trainer.development, trainer.predictions),
         lease=lease,

@@ -236,7 +236,11 @@ def costs(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str, 
                 "Kept, model", "With embeddings, biases, LayerNorm and pooler, which are never pruned."
             ),
             "packed": st.column_config.NumberColumn("Mask at 1 bit a weight", format="bytes"),
-            "stored": st.column_config.NumberColumn("Mask as stored", format="bytes", help="Compressed."),
+            "stored": st.column_config.NumberColumn(
+                "Mask as stored",
+                format="bytes",
+                help="Compressed. Of magnitude pruning, what differs from the mask of the pre-trained weights.",
+            ),
         },
         column_order=["run", "trainable", "new", "encoder", "model", "packed", "stored", "base_model"],
         alt="Trainable and new parameters, remaining fractions and bytes of a mask for each run",

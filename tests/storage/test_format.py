@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 import numpy as np
-from conftest import make_run
+import pytest
+from conftest import TINY, make_run, random_masks
 
 from smp_lab.layout import MatrixId
 from smp_lab.storage.imported import IMPORTED_MASKS
@@ -28,8 +29,9 @@ def test_every_version_and_key_is_described():
     assert kinds == set(KINDS)
 
 
-def test_a_mask_is_read_as_the_description_reads_it(runs, monkeypatch):
-    run = make_run(runs)
+@pytest.mark.parametrize("base", [None, random_masks(TINY, 0.5, seed=1)])
+def test_a_mask_is_read_as_the_description_reads_it(runs, monkeypatch, base):
+    run = make_run(runs, base=base)
     monkeypatch.chdir(run.path)
     lines = TEXT.split("To read one without SMP Lab:")[1].splitlines()
     names = {}

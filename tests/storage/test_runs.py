@@ -13,7 +13,7 @@ from storage.conftest import arrays_of, edit_record, npz, replace_file
 
 from smp_lab.errors import MaskFormatError, RunExistsError, RunFormatError, RunWriteError
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout, MatrixId
-from smp_lab.masks import compress_bits
+from smp_lab.masks import MaskSet, compress_bits
 from smp_lab.paths import (
     HISTORY_FILE,
     MASKS_FILE,
@@ -189,8 +189,8 @@ def test_a_record_without_a_schema_is_refused(write_run, content):
 
 def test_a_newer_schema_says_to_update(write_run):
     run = write_run()
-    edit_record(run, lambda record: record.update(schema_version=3, config={"unheard": "of"}))
-    with pytest.raises(RunFormatError, match="version 3; this SMP Lab reads .* Update SMP Lab to read"):
+    edit_record(run, lambda record: record.update(schema_version=4, config={"unheard": "of"}))
+    with pytest.raises(RunFormatError, match="version 4; this SMP Lab reads .* Update SMP Lab to read"):
         load_run(run.path)
 
 
@@ -575,11 +575,14 @@ def test_a_full_disk_leaves_nothing_behind(runs, monkeypatch, after):
     assert list(runs.iterdir()) == []
 
 
-@pytest.mark.parametrize("after", range(5))
-def test_a_full_disk_leaves_no_shared_mask_behind(runs, monkeypatch, after):
+@pytest.mark.parametrize(
+    ("method", "after"), [*(("random", after) for after in range(5)), *(("magnitude", after) for after in range(6))]
+)
+def test_a_full_disk_leaves_no_shared_mask_behind(runs, monkeypatch, method, after):
+    base = random_masks(TINY, 0.5) if method == "magnitude" else None
     fill_disk(monkeypatch, after)
     with pytest.raises(RunWriteError, match="No space left on device. Nothing was left behind"):
-        make_run(runs, method="random")
+        make_run(runs, method=method, base=base)
     assert list(runs.iterdir()) == []
 
 
@@ -658,6 +661,53 @@ def test_controls_share_one_mask_whatever_their_task(runs):
         assert not (control.path / MASKS_FILE).exists()
     assert all(np.array_equal(controls[0].masks.bits[m], controls[1].masks.bits[m]) for m in controls[0].masks)
     assert not list_runs([runs]).problems
+
+
+def near(base, n_flips):
+    """A mask that differs from another one in some weights of one matrix."""
+    dense = {matrix: base.dense(matrix) for matrix in base}
+    dense[next(iter(base))].flat[:n_flips] ^= True
+    return MaskSet.from_dense(base.layout, dense)
+
+
+def test_masks_are_told_by_what_differs_from_one_that_they_share(runs):
+    base = random_masks(TINY, 0.5)
+    masks = [near(base, n_flips) for n_flips in (3, 5)]
+    saved = [make_run(runs, method="magnitude", seed=i, masks=each, base=base) for i, each in enumerate(masks)]
+    alone = make_run(runs, method="magnitude", seed=2, masks=masks[0])
+    (shared,) = (runs / SHARED_MASKS_FOLDER).iterdir()
+    assert shared.read_bytes() == masks_to_bytes(base)
+    for run, mask in zip(saved, masks, strict=True):
+        loaded = load_run(run.path)
+        loaded.verify()
+        assert loaded.masks.sha256 == mask.sha256
+        assert loaded.mask_record.digest.endswith(shared.stem)
+        assert loaded.mask_bytes < alone.mask_bytes
+    for _ in ("read", "from the index"):
+        listed = list_runs([runs], kept_in=runs.parent / "index").records
+        assert [listed[run.run_id].masks.sha256 for run in saved] == [mask.sha256 for mask in masks]
+    assert unused_shared_masks(runs) == []
+    shutil.rmtree(saved[0].path)
+    assert unused_shared_masks(runs) == []
+    shutil.rmtree(saved[1].path)
+    assert unused_shared_masks(runs) == [shared]
+
+
+def test_a_base_that_is_altered_or_gone_or_another_one_is_said(runs):
+    base = random_masks(TINY, 0.5)
+    run = make_run(runs, method="magnitude", masks=near(base, 3), base=base)
+    other = make_run(runs, method="random", masks=random_masks(TINY, 0.3))
+    (shared,) = set((runs / SHARED_MASKS_FOLDER).iterdir()) - {other.masks_file}
+    content = shared.read_bytes()
+    shared.write_bytes(content[:-1])
+    with pytest.raises(RunFormatError, match=rf"{SHARED_MASKS_FOLDER}/{shared.name} is cut off or was altered"):
+        load_run(run.path).verify()
+    shared.unlink()
+    with pytest.raises(RunFormatError, match=rf"{SHARED_MASKS_FOLDER}/{shared.name} cannot be read \(No such file"):
+        load_run(run.path).verify()
+    edit_record(run, lambda record: record["files"][MASKS_FILE].update(base=other.masks_file.stem))
+    with pytest.raises(MaskFormatError, match="keeps other weights than its record says"):
+        load_run(run.path).verify()
 
 
 def test_shared_masks_that_no_run_names_are_found(runs):

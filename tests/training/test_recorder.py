@@ -31,6 +31,20 @@ def test_scores_are_recorded_against_the_pretrained_weights(prepared, runs, bert
         assert scores.kept_by_magnitude[i] == (top_k(size, mask.sum()) & mask).sum()
 
 
+def test_a_magnitude_mask_is_told_by_what_differs_from_that_of_the_pretrained_weights(prepared, runs, bert_folder):
+    def ready(**changes):
+        return prepared(method="magnitude", weight_learning_rate=0.05, **changes)
+
+    stop_at(11, ready(), runs)
+    record = train(ready(), runs, command="")
+    assert record.provenance["resumed"] == 1
+    control = train(prepared(method="magnitude_frozen", epochs=None), runs, command="")
+    assert record.files["masks.npz"].base == control.files["masks.npz"].sha256
+    assert record.masks.sha256 != control.masks.sha256
+    assert list(control.masks_file.parent.iterdir()) == [control.masks_file]
+    record.verify()
+
+
 def test_a_run_keeps_the_bins_that_it_began_with(prepared, runs, monkeypatch):
     began = np.array([-np.inf, 0, np.inf], np.float32)
     monkeypatch.setattr(recorder, "SCORE_EDGES", began)
