@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from smp_lab.errors import ConfigError
-from smp_lab.methods import SHARE, Method
+from smp_lab.methods import SET, SHARE, Method
 from smp_lab.tasks import TASKS
 
 CODE, TEXT = READINGS = ("paper-code", "paper-text")
@@ -68,6 +68,8 @@ def stated(
     found: dict[str, Stated] = {}
     if method.trains_weights:
         found["weight_learning_rate"] = Stated(3e-5, _SANH)
+    if method.trains_weights and method.trains_scores and method.remaining == SET:
+        found["regularizer"] = Stated(0.0, _SANH)
     if method.trains_scores and not method.trains_weights:
         found |= {
             "score_learning_rate": Stated(2e-2, _SECTION),

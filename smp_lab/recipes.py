@@ -242,9 +242,6 @@ def get_recipe(
     stated = paper.stated(name, task, method, remaining, encoder=encoder, taught=taught)
     # A control trains nothing, whatever the epochs of the recipe.
     values = {"epochs": 0.0, "schedule_fraction": None, **{setting: value for setting, (value, _) in stated.items()}}
-    if method.trains_weights and method.remaining == SET:
-        # Of movement pruning Sanh et al. (2020) have none.
-        values["regularizer"] = 0.0
     return _recipe(**values)
 
 

@@ -285,3 +285,9 @@ def runs(tmp_path: Path) -> Path:
 def write_run(runs: Path) -> Callable[..., RunRecord]:
     """``write_run(task="cola", seed=1)`` writes a record into `runs`."""
     return lambda **changes: make_run(runs, **changes)
+
+
+@pytest.fixture
+def three(runs: Path) -> list[RunRecord]:
+    """Two seeds of a task, and a run of another one."""
+    return [make_run(runs, seed=0), make_run(runs, seed=1, mask_seed=1), make_run(runs, task="cola", mask_seed=2)]

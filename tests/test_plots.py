@@ -34,11 +34,6 @@ OTHERS = [
 ]
 
 
-@pytest.fixture
-def three(runs):
-    return [make_run(runs, seed=0), make_run(runs, seed=1, mask_seed=1), make_run(runs, task="cola", mask_seed=2)]
-
-
 @pytest.mark.parametrize("plot", OF_RUNS)
 def test_each_is_one_call_on_runs(three, plot):
     figure = plot(three)

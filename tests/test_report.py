@@ -14,11 +14,6 @@ from smp_lab.report import report as write
 DENSE = {"schedule": None, "schedule_fraction": None, "score_learning_rate": None, "weight_learning_rate": 3e-5}
 
 
-@pytest.fixture
-def three(runs):
-    return [make_run(runs, seed=0), make_run(runs, seed=1, mask_seed=1), make_run(runs, task="cola", mask_seed=2)]
-
-
 def words_of(page):
     """The page without its scripts."""
     return re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)

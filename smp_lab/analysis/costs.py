@@ -16,7 +16,7 @@ from smp_lab.layout import EncoderLayout
 from smp_lab.tasks import get_task
 
 BYTES_PER_PARAMETER = 4
-_CUTS = ["run_id", "run", "task", "cut", "left", "metric", "value", "low", "high", "change", "n_examples"]
+_CUTS = ["run_id", "run", "task", "cut", "parameters", "left", "metric", "value", "low", "high", "change", "n_examples"]
 
 
 class Measurement(Protocol):
@@ -91,7 +91,7 @@ def storage_of_tasks(layout: EncoderLayout, n_tasks: int, mask_bytes: float, com
     mask_bytes
         Of one stored mask.
     compact
-        Fraction of the encoder's parameters in a compact model.
+        Bytes of one compact model.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def storage_of_tasks(layout: EncoderLayout, n_tasks: int, mask_bytes: float, com
         "fine-tuned": n_tasks * model,
         "masks, one bit a weight": model + n_tasks * plain_mask_bytes(layout),
         "masks, as stored": model + n_tasks * mask_bytes,
-        "compact": n_tasks * compact * model,
+        "compact": n_tasks * compact,
     }
     table = pd.DataFrame({"way": list(ways), "n_tasks": n_tasks, "bytes": list(map(float, ways.values()))}).dropna()
     return table.assign(times=table["bytes"].iloc[0] / table["bytes"])
@@ -125,8 +125,8 @@ def cut_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) ->
     -------
     DataFrame
         A row per mask, task that it was scored on, and cut: run_id, run (label, and the task where there are several),
-        task, cut, left (fraction of the encoder's parameters), metric, value, low, high (fractions), change (of the
-        value, to cut 0), n_examples.
+        task, cut, parameters (of the encoder), left (their fraction of the whole encoder's), metric, value, low, high
+        (fractions), change (of the value, to cut 0), n_examples.
     """
     measured = list(measurements)
     scores, sizes = (_rows(measured, labels, kind) for kind in ("score", "size"))
@@ -145,10 +145,6 @@ def cut_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) ->
         left=table["parameters"] / table["published"],
         change=table["value"] - whole,
     )[_CUTS]
-
-
-def _created(measured: Measurement) -> str:
-    return str(measured.provenance.get("created_utc", ""))
 
 
 def _classifier(measured: Measurement) -> str:
@@ -209,7 +205,7 @@ def _rows(measured: Sequence[Measurement], labels: Mapping[str, str], kind: str)
             machine=str(each.provenance.get("processor", "")),
             classifier=_classifier(each),
         )
-        for each in sorted(measured, key=_created)
+        for each in sorted(measured, key=lambda each: each.provenance.get("created_utc", ""))
         if each.settings.kind == kind and each.settings.mask_id in labels
     ]
     by = _IDENTITY[kind]

@@ -11,7 +11,7 @@ from smp_lab.analysis.replicates import over_seeds
 from smp_lab.analysis.run_table import of_main_metric
 from smp_lab.analysis.sampling import Reliability
 
-# What a line of a figure is; fingerprints set altered copies apart.
+# What a line of a figure is.
 _LINE = ["task", "metric", "method", "variant", "base_model", "base_model_sha256", "data_sha256"]
 _SAME_TASK = ["task", "metric", "base_model_sha256", "data_sha256"]
 
@@ -29,17 +29,24 @@ def with_reliability(runs: pd.DataFrame, known: Sequence[Reliability]) -> pd.Dat
     Returns
     -------
     DataFrame
-        With the columns of `Reliability`, name (what legends call the line of a run: its method and its variant) and
-        encoder (what its panel is called; empty where there is one encoder alone).
+        With the columns of `Reliability`, name (what legends call the line of a run: its method and its variant, and of
+        several copies of a task's data which one) and encoder (what its panel is called, of several of one name which
+        one; empty where there is one encoder alone).
     """
     columns = pd.DataFrame(known, columns=Reliability._fields, index=runs.index)
-    parts = zip(runs["method"].map(method_name), runs["variant"], strict=True)
-    several = len(set(runs["base_model"])) > 1
+    copies = _copies(runs, "task", "data_sha256").map(lambda copy: f"data {copy}" if copy else "")
+    parts = zip(runs["method"].map(method_name), runs["variant"], copies, strict=True)
+    encoders = runs["base_model"] + _copies(runs, "base_model", "base_model_sha256").map(" {}".format)
     return runs.assign(
         **{str(name): values for name, values in columns.items()},
         name=[without_tags(", ".join(filter(None, names))) for names in parts],
-        encoder=runs["base_model"].map(without_tags) if several else "",
+        encoder=encoders.str.rstrip().map(without_tags) if len(set(encoders)) > 1 else "",
     )
+
+
+def _copies(runs: pd.DataFrame, name: str, sha256: str) -> pd.Series:
+    """Where one name goes with several fingerprints, the beginning of each run's; empty elsewhere."""
+    return runs[sha256].str[:8].where(runs.groupby(name)[sha256].transform("nunique") > 1, "")
 
 
 def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
@@ -62,10 +69,12 @@ def mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
 def difference_to_dense(table: pd.DataFrame, runs: pd.DataFrame | None = None, value: str = "value") -> pd.DataFrame:
     """Each row's value minus the mean of dense fine-tuning of the same task, encoder and data.
 
+    Of dense runs the usual ones are taken; those of unusual settings where there are no others.
+
     Parameters
     ----------
     table
-        Columns task, metric, method, base_model_sha256, data_sha256 and `value`.
+        Columns task, metric, method, variant, base_model_sha256, data_sha256 and `value`.
     runs
         A row per run, the dense ones among them, with the same columns and value; None where `table` is that.
     value
@@ -77,7 +86,10 @@ def difference_to_dense(table: pd.DataFrame, runs: pd.DataFrame | None = None, v
         The rows for which there is a dense run, dense ones left out, with the columns dense (its mean) and difference.
     """
     runs = table if runs is None else runs
-    dense = runs[runs["method"] == "dense"].groupby(_SAME_TASK, as_index=False).agg(dense=("value", "mean"))
+    dense = runs[runs["method"] == "dense"]
+    unusual = dense["variant"] != ""
+    dense = dense[~unusual | unusual.groupby([dense[column] for column in _SAME_TASK]).transform("all")]
+    dense = dense.groupby(_SAME_TASK, as_index=False).agg(dense=("value", "mean"))
     table = table[table["method"] != "dense"].merge(dense, on=_SAME_TASK)
     return table.assign(difference=table[value] - table["dense"])
 
@@ -109,7 +121,7 @@ def differences(
 
     A line and its dots have one reference: the mean over dense runs.
     """
-    reference = published.assign(base_model_sha256=published["base_model"], data_sha256="published")
+    reference = published.assign(base_model_sha256=published["base_model"], data_sha256="published", variant="")
     published = difference_to_dense(reference)
     if runs.empty:
         return runs, means, published

@@ -162,8 +162,10 @@ def _other_settings(config: RunConfig) -> list[str]:
         )
         for reading in (CODE, TEXT)
     )
-    # Of methods that train weights the paper is about the rate and the shape of the schedule alone.
-    compared = {"weight_learning_rate", "schedule"} if config.method_info.trains_weights else {*code, *text}
+    compared = {*code, *text}
+    if config.method_info.trains_weights:
+        # Of these the paper says little else.
+        compared &= {"weight_learning_rate", "schedule", "regularizer"}
     compared -= set(_LENGTHS) | ({"regression_head"} if config.head == "linear" else set())
     sentences = []
     for name, setting in SETTINGS.items():

@@ -50,7 +50,9 @@ def plot_answer(table: pd.DataFrame) -> go.Figure:
     # A log scale has no place for a mask that keeps nothing.
     table = table[table["remaining"] > 0]
     if table.empty:
-        return empty_figure(title, "There is no mask learned by SMP-S yet.")
+        return empty_figure(
+            title, "No mean over tasks: SMP-S has no level with every task once, on one copy of its data."
+        )
     encoders = [part for _, part in table.groupby(["base_model", "base_model_sha256"], sort=False)]
     counts = [int(part["n_tasks"].iloc[0]) for part in encoders]
     names = [f"{count} task{'s' * (count > 1)}" for count in counts]

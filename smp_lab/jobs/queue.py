@@ -29,7 +29,6 @@ from smp_lab.recipes import PACKAGED_ENCODER
 
 QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping"
 STOPPED, FAILED, LOST, DONE = "stopped", "failed", "lost", "done"
-STATES = (QUEUED, STARTING, RUNNING, STOPPING, STOPPED, FAILED, LOST, DONE)
 # With a process.
 ACTIVE = (STARTING, RUNNING, STOPPING)
 # From these a run can be queued again.
@@ -70,7 +69,7 @@ class Job:
     title
         What people call it.
     state, reason
-        One of `STATES`, and a sentence that says why; empty where there is nothing to say.
+        One of the states above, and a sentence that says why; empty where there is nothing to say.
     place
         Order of the queue.
     attempt

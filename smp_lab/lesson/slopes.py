@@ -40,33 +40,36 @@ class Bench:
 
     def loss_at_score(self, weight: int, score: float) -> float:
         """L where one weight has another score, and the top half of each layer is kept."""
-        moved = [values.copy() for values in self.scores]
-        moved[0].ravel()[weight] = score
-        return self._loss([mask.astype(float) for mask in local(moved, _REMAINING)])
+        return self._loss(self._masks(weight, score))
 
-    def loss_at_mask(self, weight: int, value: float) -> float:
-        """L where the mask of one weight is `value`, as if it could be any number, and all others are as they are."""
-        return self._loss(self._masks(weight, value))
+    def loss_at_mask(self, weight: int, score: float, value: float) -> float:
+        """L where the mask of that weight is `value`, as if it could be any number, and all others are as they are."""
+        return self._loss(self._masks(weight, score, value))
 
     def cut(self, weight: int) -> float:
         """The score above which a weight is kept, given all others."""
         others = np.sort(np.delete(self.scores[0].ravel(), weight))[::-1]
         return float(others[N_WEIGHTS // 2 - 1])
 
-    def gradient(self, weight: int, value: float) -> float:
-        """dL/dS := dL/dW' * W of one weight, by backpropagation, where its mask is `value`."""
-        masked = [w * m for w, m in zip(self.network.weights, self._masks(weight, value), strict=True)]
+    def gradient(self, weight: int, score: float) -> float:
+        """dL/dS := dL/dW' * W of one weight, by backpropagation, where it has another score."""
+        masked = [w * m for w, m in zip(self.network.weights, self._masks(weight, score), strict=True)]
         z, hidden = forward(self.network, embed(self.network, self.points), masked)
         gradients = backward(self.network, masked, hidden, z, self.labels)
         return float(score_gradients(gradients, self.network.weights, self.scores, 0)[0].ravel()[weight])
 
-    def difference(self, weight: int, value: float) -> float:
-        """(L(M + h) - L(M - h)) / 2h, h = 0.000001."""
-        return (self.loss_at_mask(weight, value + _STEP) - self.loss_at_mask(weight, value - _STEP)) / (2 * _STEP)
+    def difference(self, weight: int, score: float) -> float:
+        """(L(M + h) - L(M - h)) / 2h, h = 0.000001, of the same."""
+        value = float(score > self.cut(weight))
+        above, below = (self.loss_at_mask(weight, score, value + step) for step in (_STEP, -_STEP))
+        return (above - below) / (2 * _STEP)
 
-    def _masks(self, weight: int, value: float) -> list[Floats]:
-        masks = [mask.astype(float) for mask in local(self.scores, _REMAINING)]
-        masks[0].ravel()[weight] = value
+    def _masks(self, weight: int, score: float, value: float | None = None) -> list[Floats]:
+        moved = [values.copy() for values in self.scores]
+        moved[0].ravel()[weight] = score
+        masks = [mask.astype(float) for mask in local(moved, _REMAINING)]
+        if value is not None:
+            masks[0].ravel()[weight] = value
         return masks
 
     def _loss(self, masks: Sequence[Floats]) -> float:

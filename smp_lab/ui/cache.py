@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import FunctionType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -149,10 +149,6 @@ def _listing(store: Store[Any], folders: tuple[Path, ...], stamps: str) -> Listi
     return store.list(folders)
 
 
-def _stamp(run: Path) -> Stamp:
-    return str(run), file_stamp(run / paths.RECORD_FILE)[1]
-
-
 def file_stamp(file: Path) -> Stamp:
     """A file, and when it was written: 0 where that cannot be said."""
     try:
@@ -182,7 +178,7 @@ def _table_key(table: pd.DataFrame) -> bytes:
 
 
 _KEYS: dict[str | type[Any], Callable[[Any], Any]] = {
-    RunRecord: lambda run: _stamp(run.path),
+    RunRecord: lambda run: file_stamp(run.path / paths.RECORD_FILE),
     TransferRecord: lambda transfer: file_stamp(transfer.path),
     MaskRecord: lambda mask: (mask.mask_id, mask.digest),
     MeasurementRecord: lambda measured: file_stamp(measured.path),
@@ -229,13 +225,13 @@ def predictions(run: RunRecord) -> pd.DataFrame:
 
 def reliability(run: RunRecord, metric: str) -> sampling.Reliability:
     """What a metric of a run is to be compared with; raises what `RunRecord.predictions` raises."""
-    return _reliability(_stamp(run.path), metric)
+    return _reliability(file_stamp(run.path / paths.RECORD_FILE), metric)
 
 
 # Asked for a hundred runs at a time, where Streamlit's caches take a tenth of a millisecond each.
 @functools.lru_cache(maxsize=4096)
 def _reliability(stamp: Stamp, metric: str) -> sampling.Reliability:
-    run = load_run(Path(stamp[0]))
+    run = load_run(Path(stamp[0]).parent)
     return sampling.reliability(run.predictions, run.config.task_info, metric)
 
 
@@ -276,13 +272,9 @@ def claims(runs: Sequence[RunRecord]) -> pd.DataFrame:
 published, ablations = functools.cache(published_points), functools.cache(published_ablations)
 
 
+@st.cache_resource(max_entries=1024, show_spinner=False, hash_funcs=_KEYS)
 def computed(compute: Callable[..., Computed], *args: Any) -> Computed:
     """What a function of `smp_lab.analysis` makes of tables and small arguments: read it, and do not change it."""
-    return cast(Computed, _computed(compute, *args))
-
-
-@st.cache_resource(max_entries=1024, show_spinner=False, hash_funcs=_KEYS)
-def _computed(compute: Callable[..., Any], *args: Any) -> Any:
     return compute(*args)
 
 

@@ -316,7 +316,9 @@ def _above_baseline(run: RunRecord) -> float:
     except SmpLabError:
         return -math.inf
     width = known.high - known.low
-    return (run.main_value - known.majority_baseline) / width if width > 0 else 0.0
+    # To say the same of all has a correlation of 0, and no span.
+    baseline = 0.0 if math.isnan(known.majority_baseline) else known.majority_baseline
+    return (run.main_value - baseline) / width if width > 0 else 0.0
 
 
 class Unasked(NamedTuple):

@@ -265,7 +265,7 @@ def _many_tasks(runs: list[RunRecord], sizes: Mapping[str, int]) -> None:
     same = _of_first_encoder(runs)
     stored = sum(sizes[run.run_id] for run in same) / len(same)
     measured = _measured(analysis.cut_table, {run.run_id: "" for run in same})
-    compact = measured.loc[measured["cut"] == 0, "left"].mean()
+    compact = analysis.BYTES_PER_PARAMETER * measured.loc[measured["cut"] == 0, "parameters"].mean()
     table = analysis.storage_of_tasks(first.layout, n_tasks, stored, compact)
     with st.container(horizontal=True):
         for place, row in enumerate(table.to_dict("records")):
@@ -289,13 +289,9 @@ def _many_tasks(runs: list[RunRecord], sizes: Mapping[str, int]) -> None:
 
 def _crossings(layout: EncoderLayout, stored: float, compact: float) -> str:
     """From how many tasks on one encoder and masks take less than models of their own, exact compact ones too."""
-    sizes = {"fine-tuned models": 1.0, "compact models": compact}
+    sizes = {"fine-tuned models": analysis.BYTES_PER_PARAMETER * layout.n_parameters, "compact models": compact}
     froms = {
-        way: analysis.tasks_until_masks_are_smaller(
-            layout, stored, share * analysis.BYTES_PER_PARAMETER * layout.n_parameters
-        )
-        for way, share in sizes.items()
-        if share > 0
+        way: analysis.tasks_until_masks_are_smaller(layout, stored, size) for way, size in sizes.items() if size > 0
     }
     words = [f"less than {way} from {n} tasks on" for way, n in froms.items() if n]
     return f"One encoder and masks take {', '.join(words)}." if words else ""

@@ -89,10 +89,7 @@ def _live_run(runs: Path, run_id: str) -> LiveRun | None:
 def newest_snapshot(queue: Queue, live: LiveRun) -> Snapshot | None:
     """Its newest scores and masks."""
     file = newest_snapshot_file(queue.runs, live.config.run_id)
-    try:
-        return None if file is None else _snapshot(str(file), file.stat().st_mtime_ns, live.layout)
-    except OSError:
-        return None
+    return None if file is None else _snapshot(*cache.file_stamp(file), live.layout)
 
 
 def show_state(queue: Queue, job: Job, live: LiveRun | None) -> None:

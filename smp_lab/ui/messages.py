@@ -20,7 +20,10 @@ from smp_lab.errors import SmpLabError
 
 # Said wherever somebody may look for a gain in time.
 NOT_FASTER = "a matrix product does not get faster by zeros on common hardware"
-ZEROS_SAVE_NO_TIME = f"zeros anywhere else save storage alone, because {NOT_FASTER}"
+ZEROS_SAVE_NO_TIME = (
+    "zeros anywhere else save storage, and time at most in a sparse format where very few weights are kept: "
+    f"{NOT_FASTER}"
+)
 
 _warnings: ContextVar[DeltaGenerator | None] = ContextVar("warnings", default=None)
 

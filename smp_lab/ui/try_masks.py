@@ -215,7 +215,7 @@ def heads_on_development(runs: Sequence[RunRecord], labels: Mapping[str, str]) -
     known = cache.measurements().records.values()
     measured = {
         each.settings.mask_id: each.table
-        for each in sorted(known, key=lambda each: str(each.provenance.get("created_utc", "")))
+        for each in sorted(known, key=lambda each: each.provenance.get("created_utc", ""))
         if each.settings.kind == "heads" and tasks.get(each.settings.mask_id) == each.settings.task
     }
     words = "Not measured yet for all of these runs. What is missing is filled, by an evaluation a head, by:"

@@ -43,7 +43,7 @@ def test_storage_by_hand():
     assert table.loc["masks, one bit a weight", "bytes"] == model + 8 * 10_616_832
     assert table.loc["masks, as stored", "bytes"] == model + 8 * 5e6
     assert table.loc["fine-tuned", "times"] == 1 and "compact" not in table.index
-    assert storage_of_tasks(BERT_BASE, 8, 5e6, 0.75).set_index("way").loc["compact", "bytes"] == 6 * model
+    assert storage_of_tasks(BERT_BASE, 8, 5e6, 3e8).set_index("way").loc["compact", "bytes"] == 8 * 3e8
     assert table.loc["masks, one bit a weight", "times"] == pytest.approx(6.7, abs=0.01)
     # One task gains nothing: the mask comes on top of the model.
     assert (storage_of_tasks(BERT_BASE, 1, 5e6)["times"] <= 1).all()

@@ -36,6 +36,17 @@ def test_a_line_is_named_by_method_and_variant_and_a_panel_by_its_encoder_where_
         assert table["encoder"].tolist() == wanted
 
 
+def test_copies_of_one_name_are_set_apart_by_the_beginning_of_their_fingerprints():
+    two = pd.concat([runs(("smp_s", 0.5, 0, 0.6)), runs(("smp_s", 0.1, 0, 0.5))]).assign(base_model="a")
+    known = [Reliability(0.5, 0.7, 277, 0.5)] * 2
+    table = with_reliability(two.assign(data_sha256=["1" * 64, "2" * 64]), known)
+    assert table["name"].tolist() == ["SMP-S, data 11111111", "SMP-S, data 22222222"]
+    assert set(table["encoder"]) == {""}
+    table = with_reliability(two.assign(base_model_sha256=["1" * 64, "2" * 64]), known)
+    assert table["encoder"].tolist() == ["a 11111111", "a 22222222"]
+    assert set(table["name"]) == {"SMP-S"}
+
+
 def test_difference_is_to_the_mean_of_the_dense_runs():
     table = runs(("dense", 1.0, 0, 0.70), ("dense", 1.0, 1, 0.72), ("smp_s", 0.5, 0, 0.69), ("smp_s", 0.1, 0, 0.72))
     found = difference_to_dense(table)
@@ -48,7 +59,10 @@ def test_a_line_and_its_dots_have_one_reference():
     usual = [("dense", 1.0, seed, 0.9) for seed in range(3)]
     every = pd.concat([runs(*usual, ("smp_s", 0.5, 0, 0.7)), runs(("dense", 1.0, 0, 0.5), variant="epochs 1")])
     dots, lines, _ = differences(every, mean_curves(every), published_points())
-    assert dots["difference"].tolist() == lines["difference"].tolist() == pytest.approx([0.7 - 0.8])
+    # Runs of unusual settings are in it only where there are no others.
+    assert dots["difference"].tolist() == lines["difference"].tolist() == pytest.approx([0.7 - 0.9])
+    few = every[(every["method"] != "dense") | (every["variant"] != "")]
+    assert differences(few, mean_curves(few), published_points())[0]["difference"].tolist() == pytest.approx([0.2])
 
 
 def test_dense_runs_of_other_data_are_no_reference():

@@ -224,7 +224,10 @@ CODE_DIFFERS = [
             {"method": "movement", "head": "linear", "label_words": None, "score_learning_rate": 1e-2}
             | {"weight_learning_rate": 1e-4},
             BERT_BASE,
-            ["Weight learning rate: 0.0001; in the paper 3e-05 (section 5.2, after Sanh et al., 2020)."],
+            [
+                "Weight learning rate: 0.0001; in the paper 3e-05 (section 5.2, after Sanh et al., 2020).",
+                "Regularizer: 400; in the paper 0 (section 5.2, after Sanh et al., 2020).",
+            ],
         ),
         ({"method": "random", "score_learning_rate": None}, BERT_BASE, []),
         (

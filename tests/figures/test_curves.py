@@ -42,7 +42,9 @@ def published(task, metric, differences=False):
     table = POINTS[(POINTS["task"] == task) & (POINTS["metric"] == metric) & ~POINTS["distilled"]]
     table = table.assign(name=table["method_title"] + ", " + table["base_model"], encoder="")
     if differences:
-        table = difference_to_dense(table.assign(base_model_sha256=table["base_model"], data_sha256="paper"))
+        table = difference_to_dense(
+            table.assign(base_model_sha256=table["base_model"], data_sha256="paper", variant="")
+        )
     return table
 
 

@@ -38,7 +38,7 @@ FIGURES = [
     (overlap.plot_parts, ("lift", "", "query"), {}, "chosen"),
     (overlap.plot_shared, ("A", "B"), {}, "chosen"),
     (overlap.plot_regions, ({},), {}, "chosen"),
-    (overview.plot_answer, (), {}, "no mask"),
+    (overview.plot_answer, (), {}, "no level with every task"),
     (scores.plot_distribution, (EMPTY, "", 0), SCALES, "chosen"),
     (scores.plot_score_history, (EMPTY, ""), {**SCALES, "columns": 2}, "chosen"),
     (scores.plot_weight_scores, (NO_CUTS, NO_CUTS, ""), {**SCALES, "weights": (0, 1)}, "chosen"),

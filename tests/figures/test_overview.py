@@ -72,7 +72,7 @@ def test_each_encoder_has_a_panel_that_says_of_how_many_tasks_it_is():
 def test_a_mask_that_keeps_nothing_is_left_out():
     nothing = ANSWER[:1].assign(method="random", remaining=0.0)
     assert plot_answer(pd.concat([ANSWER, nothing])) == plot_answer(ANSWER)
-    assert "no mask" in plot_answer(nothing).layout.annotations[0].text
+    assert "no level with every task" in plot_answer(nothing).layout.annotations[0].text
 
 
 def test_names_of_lines_that_begin_together_stand_above_one_another():

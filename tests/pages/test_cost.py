@@ -44,7 +44,7 @@ def test_costs_are_those_of_the_record(open_page, write_run):
 
 def test_zeros_save_no_time_is_said_here_too(open_page, write_run):
     app = open_page(PAGE, write_run().run_id)
-    assert "zeros anywhere else save storage alone" in sentences(app.caption)
+    assert "zeros anywhere else save storage, and time at most in a sparse format" in sentences(app.caption)
     assert "BERT-base at 10 % of its encoder keeps 30.2 % of the model" in sentences(app.caption)
 
 
@@ -61,7 +61,7 @@ def test_what_was_measured_of_cuts_is_shown_and_what_is_missing_is_named(open_pa
     spread = {"low": [0.6, 0.5], "high": [0.8, 0.7], "n_examples": 9, "majority": 0.5}
     scores = {"cut": [0, 10], "metric": ["accuracy"] * 2, "value": [0.7, 0.65], **spread}
     measure(runs, measured, SCORE, pd.DataFrame(scores))
-    measure(runs, measured, SIZE, pd.DataFrame({"cut": [0, 10], "parameters": [900, 600], "published": 1000}))
+    measure(runs, measured, SIZE, pd.DataFrame({"cut": [0, 10], "parameters": [5400, 3600], "published": 6000}))
     app = open_page(PAGE, measured.run_id, missing.run_id)
     table = app.dataframe[1].value
     assert table["left"].tolist() == [0.9, 0.6]

@@ -302,4 +302,4 @@ def test_empty_lines_are_counted(open_page, runs):
     text = sentences(open_page("sparsity.py", run.run_id).markdown)
     assert "Here an empty row could" in text
     assert "Empty: 4 of 16 rows (25 %) and 0 of 16 columns (0 %)" in text
-    assert "zeros anywhere else save storage alone" in text
+    assert "zeros anywhere else save storage, and time at most in a sparse format" in text

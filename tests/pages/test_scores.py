@@ -141,6 +141,12 @@ def test_it_opens_with_the_run_farthest_above_its_baseline(open_page, write_run)
     assert open_page(PAGE).selectbox(key="score_run").value == clear.run_id
 
 
+def test_a_task_without_a_baseline_is_not_the_clearest_for_that(open_page, write_run):
+    write_run(task="stsb", accuracy=0.1, regression_head="poles")
+    clear = write_run(task="wnli", accuracy=0.95)
+    assert open_page(PAGE).selectbox(key="score_run").value == clear.run_id
+
+
 def test_both_cuts_are_named(open_page, write_run):
     app = open_page(PAGE, write_run().run_id, view="score and weight")
     names = [trace["name"] for trace in figures(app)[0]["data"] if trace.get("showlegend", False)]

@@ -115,6 +115,12 @@ def tiny_data(task: str = "rte", n_train: int = 64, n_development: int = 24, see
     )
 
 
+@pytest.fixture(scope="module")
+def strong_folder(tmp_path_factory):
+    """Weights so large that masks flip while they are trained: a resume that went wrong shows."""
+    return bert_checkpoint(tmp_path_factory.mktemp("encoders") / "strong-bert", BertModel, initializer_range=0.3)
+
+
 @pytest.fixture
 def glue(tmp_path):
     """A folder with a small RTE."""

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.conftest import bert_checkpoint, same_masks, stop_at
-from transformers import BertModel
+from training.conftest import same_masks, stop_at
 
 from smp_lab.errors import TrainingError
 from smp_lab.paths import unfinished_folder
@@ -21,12 +20,6 @@ from smp_lab.training.checkpoints import SEAL_FILE, conditions, newest_whole, re
 from smp_lab.training.run import train
 
 FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", SEAL_FILE)
-
-
-@pytest.fixture(scope="module")
-def strong_folder(tmp_path_factory):
-    """Weights so large that masks flip while they are trained: a resume that went wrong shows."""
-    return bert_checkpoint(tmp_path_factory.mktemp("encoders") / "strong-bert", BertModel, initializer_range=0.3)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,7 @@ from contextlib import suppress
 
 import pytest
 from conftest import eventually
-from training.conftest import bert_checkpoint, same_masks, stop_at
-from transformers import BertModel
+from training.conftest import same_masks, stop_at
 
 from smp_lab.jobs.events import Follower, newest_snapshot_file, read_snapshot
 from smp_lab.jobs.queue import Queue
@@ -29,12 +28,6 @@ trainer.SECONDS_BETWEEN_CHECKPOINTS = -1
 sys.argv = ["smp-lab", "train", *sys.argv[1:]]
 cli.main()
 """
-
-
-@pytest.fixture(scope="module")
-def strong_folder(tmp_path_factory):
-    """Weights so large that masks flip while they are trained."""
-    return bert_checkpoint(tmp_path_factory.mktemp("encoders") / "strong-bert", BertModel, initializer_range=0.3)
 
 
 @pytest.fixture

@@ -45,22 +45,16 @@ cli.main()
 
 
 @pytest.fixture
-def start(bert_folder, tmp_path):
-    folder = tmp_path / "glue" / "RTE"
-    folder.mkdir(parents=True)
-    rows = [f"{i}\tthe cat sat\ta dog ran\t{('entailment', 'not_entailment')[i % 2]}" for i in range(64)]
-    for name in ("train", "dev"):
-        (folder / f"{name}.tsv").write_text("index\tsentence1\tsentence2\tlabel\n" + "\n".join(rows) + "\n")
-
+def start(bert_folder, glue):
     def run(runs, **environment):
         arguments = ["--task", "rte", "--remaining", "0.4", "--encoder", str(bert_folder), "--runs", str(runs)]
         arguments += [
             "--glue-dir",
-            str(folder.parent),
+            str(glue),
             "--batch-size",
             "8",
             "--epochs",
-            "4",
+            "11",
             "--precision",
             "fp32",
             "--max-length",

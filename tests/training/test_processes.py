@@ -7,18 +7,16 @@ import sys
 
 import pytest
 from conftest import HANGS
-from training.conftest import bert_checkpoint, same_masks
+from training.conftest import same_masks
 from training.test_cluster import eventually
-from transformers import BertModel
 
 from smp_lab.paths import UNFINISHED_FOLDER
 from smp_lab.storage.runs import list_runs
 
 
 @pytest.mark.exhaustive
-def test_a_stop_of_two_processes_leaves_a_checkpoint_that_both_resume_from(glue, tmp_path, tmp_path_factory):
-    encoder = bert_checkpoint(tmp_path_factory.mktemp("encoders") / "strong", BertModel, initializer_range=0.3)
-    options = {"task": "rte", "remaining": 0.4, "encoder": encoder, "glue-dir": glue, "batch-size": 4}
+def test_a_stop_of_two_processes_leaves_a_checkpoint_that_both_resume_from(strong_folder, glue, tmp_path):
+    options = {"task": "rte", "remaining": 0.4, "encoder": strong_folder, "glue-dir": glue, "batch-size": 4}
     options |= {"epochs": 30, "max-length": 40, "precision": "fp32"}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
 

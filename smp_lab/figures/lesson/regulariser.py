@@ -121,7 +121,7 @@ def plot_heads(heads: Mapping[str, Floats], swaps: Mapping[str, tuple[Sequence[i
         figure.add_annotation(text="guess first", x=0.5, y=0.5, showarrow=False, row=1, col=3)
     caption(
         figure,
-        "MiniLM on SST-2, 10 % kept. Colour: kept weights of a head (%)",
+        "MiniLM on SST-2, 10 % kept. Colour: kept query and value weights of a head (%)",
         left=42,
         below=160,
     )

@@ -113,7 +113,8 @@ def _real(left: st.delta_generator.DeltaGenerator, right: st.delta_generator.Del
             f"With lambda 400 MiniLM is right on {percent(values[1])} of SST-2. And without the regulariser?",
             _SCORES,
             answer,
-            f"{percent(values[0])}; the majority-class baseline is {percent(majority)}. What is kept of a head has a "
+            f"{percent(values[0])}; the majority-class baseline is {percent(majority)}. What is kept of a "
+            "head, query and value together, has a "
             f"standard deviation of {spread[0]:.1f} points without it and of {spread[1]:.1f} with it: then some heads "
             "keep far more than others.",
         )

@@ -51,7 +51,7 @@ def show() -> None:
         weight = other.slider("Weight", 0, N_WEIGHTS - 1, 5, key="which", bind="query-params")
         cut = here.cut(weight)
         mask = float(score > cut)
-        slope, difference = here.gradient(weight, mask), here.difference(weight, mask)
+        slope, difference = here.gradient(weight, score), here.difference(weight, score)
         st.markdown(
             f"The weight is **{'kept' if mask else 'removed'}** (cut {cut:+.2f}). Slope in S: **0**. "
             f"dL/dW' · W: **{slope:+.6f}**. Finite difference in M: **{difference:+.6f}**."
@@ -74,9 +74,9 @@ def show() -> None:
         frame.picture(
             plot_slopes,
             [(x, here.loss_at_score(weight, x)) for x in (-1.0, cut - 1e-9, cut + 1e-9, 1.0)],
-            [(float(x), here.loss_at_mask(weight, x)) for x in np.linspace(-0.5, 1.5, 41)],
+            [(float(x), here.loss_at_mask(weight, score, x)) for x in np.linspace(-0.5, 1.5, 41)],
             (score, here.loss_at_score(weight, score)),
-            (mask, here.loss_at_mask(weight, mask)),
+            (mask, here.loss_at_score(weight, score)),
             slope,
             cut,
             {name: runs[name].loss.tolist() for name in names} if guessed else {},
