@@ -12,6 +12,8 @@ from smp_lab.errors import ConfigError
 RECORD_FILE = "run.json"
 MASKS_FILE = "masks.npz"
 HISTORY_FILE = "history.npz"
+# Last file of a checkpoint: it seals the others.
+SEAL_FILE = "smp_lab.json"
 SCORES_FILE = "scores.npz"
 PREDICTIONS_FILE = "predictions.npz"
 

@@ -213,6 +213,9 @@ def _command(config: RunConfig, source: str | None, task_file: Path | None) -> s
         "source": source,
         **{name: getattr(config, name) for name in CHANGEABLE if SETTINGS[name].used_by(method)},
     }
+    if "," in "".join(config.label_words or ()):
+        # Of a task file, which says them: commas part the words of the option.
+        options["label_words"] = None
     if config.teacher is not None:
         options["teacher"] = config.teacher.rpartition("@")[0]
     return shlex.join(["smp-lab", "train", *as_options(options)])

@@ -62,6 +62,9 @@ class CompactSelfAttention(nn.Module):
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, **_: object
     ) -> tuple[Tensor, Tensor | None]:
         """``(batch, tokens, hidden)`` to the heads' values, ``(batch, tokens, n_out of V)``."""
+        if not self.groups:
+            # A split into nothing can be exported and not be read back.
+            return hidden_states[..., :0], None
         widths = [n_heads * width for n_heads, width in self.groups]
         projected = (part(hidden_states).split(widths, -1) for part in (self.query, self.key, self.value))
         values = [
@@ -74,7 +77,7 @@ class CompactSelfAttention(nn.Module):
             .flatten(2)
             for group, *parts in zip(self.groups, *projected, strict=True)
         ]
-        return torch.cat(values, -1) if values else hidden_states[..., :0], None
+        return torch.cat(values, -1), None
 
 
 def has_compact_form(model: nn.Module) -> bool:

@@ -149,7 +149,8 @@ def _classifier(
         # Its own words, and no others that its task may have by now.
         answers = {name: getattr(own, name) for name in ("label_words", "regression_head", "max_length")}
         data = answers | dict(data)
-    prepared = prepare(task, "smp_s", remaining=mask.remaining, encoder=encoder, **data)
+    # Nothing of the classifier follows from how much a mask keeps, which may be nothing.
+    prepared = prepare(task, "smp_s", remaining=1.0, encoder=encoder, **data)
     if prepared.config.head == "linear" and not own_head:
         raise ConfigError(
             f"Task {prepared.data.task.title} has no label words, and a mask by itself has no other head. Name a word "

@@ -31,6 +31,7 @@ from smp_lab.inference.pruned import Model, Pruned
 from smp_lab.paths import TEMPORARY_PREFIX
 from smp_lab.storage.formats.tables import BITS_FACTS, BITS_FILE, DICTIONARY_FILE, WEIGHTS_FILE
 from smp_lab.training.encoders import LOCAL
+from smp_lab.training.heads import label_word_id
 from smp_lab.training.kinds import trained_kind
 
 ONNX_OPSET = 20
@@ -78,7 +79,6 @@ def compact_encoder(pruned: Pruned) -> nn.Module:
 
 def _write_masked(pruned: Pruned, folder: Path) -> str:
     encoder = masked_encoder(pruned)
-    words = list(pruned.config.label_words or ())
     if pruned.encoder.language_model_head is None:
         encoder.save_pretrained(folder)
         save_file({"words": pruned.model.head.words.contiguous()}, folder / "head.safetensors")
@@ -86,7 +86,12 @@ def _write_masked(pruned: Pruned, folder: Path) -> str:
     model = AutoModelForMaskedLM.from_pretrained(pruned.encoder.files.folder, **LOCAL)
     model.base_model.load_state_dict(encoder.state_dict())
     model.save_pretrained(folder)
-    return _MASKED_LM.replace("WORDS", repr(words))
+    return _MASKED_LM.replace("WORDS", str(_word_numbers(pruned)))
+
+
+def _word_numbers(pruned: Pruned) -> list[int]:
+    """The label words, as the head looks them up: a tokenizer may write a word in another way than people do."""
+    return [label_word_id(pruned.encoder.tokenizer, word) for word in pruned.config.label_words or ()]
 
 
 def _sample(pruned: Pruned) -> dict[str, Tensor]:
@@ -185,7 +190,7 @@ def _open_masked(pruned: Pruned, folder: Path, threads: int) -> Model:
     if pruned.encoder.language_model_head is None:
         return Classifier(AutoModel.from_pretrained(folder, **LOCAL), pruned.model.head).eval()
     model = AutoModelForMaskedLM.from_pretrained(folder, **LOCAL).eval()
-    words = pruned.encoder.tokenizer.convert_tokens_to_ids(list(pruned.config.label_words or ()))
+    words = _word_numbers(pruned)
     return lambda **batch: model(**batch).logits[:, 0, words]
 
 
@@ -345,7 +350,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
 tokenizer, model = AutoTokenizer.from_pretrained("."), AutoModelForMaskedLM.from_pretrained(".")
 scores = model(**{_TEXT}).logits[:, 0]  # of every word, at the first token
-print(scores[:, tokenizer.convert_tokens_to_ids(WORDS)].softmax(-1))
+print(scores[:, WORDS].softmax(-1))  # of the label words, by their numbers
 """
 _COMPACT = f"""
 import torch

@@ -8,6 +8,7 @@ import os
 import threading
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ class Follower:
     def __init__(self, runs: Path, run_id: str) -> None:
         self._file = events_file(runs, run_id)
         self._lock = threading.Lock()
-        self._identity: tuple[int, int] | None = None
+        self._identity: tuple[int, int, bytes] | None = None
         self._offset = 0
         self._run: LiveRun | None = None
 
@@ -98,7 +99,8 @@ class Follower:
         try:
             with self._file.open("rb") as file:
                 status = os.fstat(file.fileno())
-                identity = status.st_dev, status.st_ino
+                # A file system may give the number of a file that is gone to the next one at once.
+                identity = status.st_dev, status.st_ino, file.readline(_MAX_LINE)
                 if identity != self._identity or status.st_size < self._offset:
                     # The run was begun anew.
                     self._identity, self._offset, self._run = identity, 0, None
@@ -113,11 +115,11 @@ class Follower:
         return [event for line in whole.splitlines() if (event := _event(line)) is not None]
 
     def run(self) -> LiveRun | None:
-        """The run as it stands; None before its first event."""
-        with self._lock:
+        """The run as far as its events can be read; None before the first."""
+        with self._lock, suppress(JobError):
             for event in self.new_events():
                 self._run = _after(self._run, event)
-            return self._run
+        return self._run
 
 
 def _event(line: bytes) -> dict[str, Any] | None:

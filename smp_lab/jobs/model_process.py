@@ -78,7 +78,9 @@ class ModelProcess:
         try:
             self._process.stdin.write(question)
             self._process.stdin.flush()
-            if line := self._process.stdout.readline():
+            line = self._process.stdout.readline()
+            # One that is killed may leave a part of it.
+            if line.endswith("\n"):
                 return line
         except OSError:
             pass

@@ -23,7 +23,7 @@ from smp_lab.config import RunConfig
 from smp_lab.errors import JobError
 from smp_lab.jobs.runners import LocalRunner
 from smp_lab.lease import living_holder, remove_finished, require_free
-from smp_lab.paths import RECORD_FILE, jobs_folder, unfinished_folder
+from smp_lab.paths import RECORD_FILE, SEAL_FILE, jobs_folder, unfinished_folder
 from smp_lab.processes import this_process, usable_cores
 from smp_lab.recipes import PACKAGED_ENCODER
 
@@ -79,7 +79,7 @@ class Job:
     run_id
         Of the run, once its process knows it.
     threads, device
-        CPU threads, and number of the accelerator, that it was given; None where it has the machine's default.
+        CPU threads, and number of the accelerator, that the queue gave it; None where it was started elsewhere.
     created, changed
         Seconds since 1970.
     """
@@ -359,6 +359,16 @@ class Queue:
         """CPU threads of each run: the cores shared out."""
         return max(usable_cores() // self.slots, 1)
 
+    def _threads_so_far(self, run_id: str | None) -> int | None:
+        """Those of a run's newest checkpoint, with others of which it would end at another mask; None where none is."""
+        seals = [*unfinished_folder(self.runs, run_id).glob(f"checkpoint-*/{SEAL_FILE}")] if run_id else []
+        try:
+            # Their names have no leading zeros.
+            newest = max(seals, key=lambda seal: (len(seal.parent.name), seal.parent.name))
+            return int(json.loads(newest.read_text().partition("\n")[0])["conditions"]["threads"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def log_file(self, number: int) -> Path:
         """What the processes of a job printed."""
         return self.folder / f"{number}.log"
@@ -435,8 +445,7 @@ class Queue:
                 return False
             taken = [other["device"] for other in active]
             device = min(devices, key=taken.count, default=None)
-            # A run keeps its threads: resumed with others it would end at another mask.
-            threads = row["threads"] or self.threads
+            threads = self._threads_so_far(row["run_id"]) or self.threads
             connection.execute(
                 "UPDATE jobs SET attempt = attempt + 1, process = NULL, threads = ?, device = ? WHERE id = ?",
                 (threads, device, row["id"]),
@@ -473,7 +482,7 @@ class Queue:
                 ).rowcount
             )
 
-    def register(self, words: Sequence[str], title: str, handle: str, run_id: str, threads: int | None) -> int | None:
+    def register(self, words: Sequence[str], title: str, handle: str, run_id: str) -> int | None:
         """Enter a run that a terminal started; None where a living process has that run already."""
         self.settle()
         with self._writing() as connection:
@@ -482,9 +491,9 @@ class Queue:
                 return None
             number = row["id"] if row is not None else _insert(connection, words, title, STARTING)
             connection.execute(
-                "UPDATE jobs SET words = ?, cwd = ?, process = ?, run_id = ?, threads = ?, attempt = attempt + 1 "
-                "WHERE id = ?",
-                (json.dumps(list(words)), str(Path.cwd()), handle, run_id, threads, number),
+                "UPDATE jobs SET words = ?, cwd = ?, process = ?, run_id = ?, threads = NULL, device = NULL, "
+                "attempt = attempt + 1 WHERE id = ?",
+                (json.dumps(list(words)), str(Path.cwd()), handle, run_id, number),
             )
             _change(connection, number, RUNNING)
         return number
@@ -570,14 +579,7 @@ class ThisJob:
             return
         with suppress(JobError):
             if self._number is None:
-                threads = os.environ.get("OMP_NUM_THREADS", "")
-                self._number = self._queue.register(
-                    words,
-                    title_of(config),
-                    this_process(),
-                    config.run_id,
-                    int(threads) if threads.isdecimal() else None,
-                )
+                self._number = self._queue.register(words, title_of(config), this_process(), config.run_id)
             else:
                 self._queue.begins(self._number, config.run_id)
 

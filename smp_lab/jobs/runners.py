@@ -74,7 +74,8 @@ def start_process(
 def reason_of(code: int) -> str:
     """What the exit status of a process says about its end."""
     if code < 0:
-        name = signal.Signals(-code).name
+        # Real-time signals have no names.
+        name = signal.Signals(-code).name if -code in [*signal.Signals] else f"signal {-code}"
         return f"Its process was killed ({name}{', often for want of memory' if name == 'SIGKILL' else ''})."
     return f"Its process ended with exit status {code}."
 

@@ -23,9 +23,9 @@ from safetensors import SafetensorError
 from smp_lab.config import RunConfig
 from smp_lab.errors import RunWriteError, TrainingError, first_line
 from smp_lab.lease import Lease
+from smp_lab.paths import SEAL_FILE
 from smp_lab.storage.sealed import replace_durably, sync_file, sync_folder
 
-SEAL_FILE = "smp_lab.json"
 CHECKPOINT_SCHEMA = 2
 N_KEPT = 2
 

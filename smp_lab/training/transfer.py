@@ -145,9 +145,8 @@ def transfer(
 
 def is_transferred(runs: Sequence[RunRecord], task: str, made: Iterable[TransferRecord]) -> bool:
     """Whether the mask of every run, and every control, is scored on a task already, by one classifier."""
-    levels = dict.fromkeys(map(_level, runs))
     wanted = {(run.run_id, run.config.method, _level(run), run.config.seed) for run in runs}
-    wanted |= {(None, method, level, seed) for level in levels for method, seed in _CONTROLS}
+    wanted |= {(None, method, level, seed) for level in _levels(runs) for method, seed in _CONTROLS}
     there: defaultdict[str, set[tuple[str | None, str, float, int]]] = defaultdict(set)
     for settings in (record.settings for record in made):
         if settings.task == task:
@@ -225,9 +224,14 @@ def _level(run: RunRecord) -> float:
     return run.remaining if run.config.remaining is None else run.config.remaining
 
 
+def _levels(runs: Iterable[RunRecord]) -> list[float]:
+    """At which there are controls: a mask that keeps nothing has none."""
+    return [*filter(None, dict.fromkeys(map(_level, runs)))]
+
+
 def _controls(runs: Sequence[RunRecord], prepared: Prepared, encoder: Encoder) -> Iterator[_Mask]:
     """Random and magnitude masks at every remaining fraction of the runs, as control runs have them."""
-    for remaining in dict.fromkeys(map(_level, runs)):
+    for remaining in _levels(runs):
         for method, seed in _CONTROLS:
             control = replace(prepared.config, method=method, remaining=remaining, seed=seed)
             pruned = build_model(control, encoder, total_steps=0).pruned

@@ -281,17 +281,24 @@ def pick_one_or_two(
     return [run_id for run_id in (first, second) if run_id != _NONE]
 
 
+def whole_number(label: str, least: int, most: int, first: int, *, key: str, width: Any = "stretch") -> int:
+    """A field for a number of whole ones; the address has it."""
+    bind: Literal["query-params"] | None = "query-params"
+    if not st.query_params.get(key, str(first)).isdecimal():
+        # Of "inf" Streamlit would make an error.
+        links.put({key: None})
+        bind = None
+    return int(st.number_input(label, least, most, first, key=key, bind=bind, width=width))
+
+
 def one_of(label: str, options: Sequence[Any], *, key: str, first: Any = None, **settings: Any) -> Any:
     """Buttons of which one is always pressed, the first one to begin with; the address has it."""
-    return st.segmented_control(
-        label,
-        options,
-        default=options[0] if first is None else first,
-        required=True,
-        key=key,
-        bind="query-params",
-        **settings,
+    usual = options[0] if first is None else first
+    chosen = st.segmented_control(
+        label, options, default=usual, required=True, key=key, bind="query-params", **settings
     )
+    # None of an address that has the key without a value.
+    return usual if chosen is None else chosen
 
 
 def _into_address(key: str) -> None:

@@ -258,9 +258,7 @@ def costs(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str, 
 def _many_tasks(runs: list[RunRecord], sizes: Mapping[str, int]) -> None:
     if not runs:
         return
-    n_tasks = int(
-        st.number_input("Tasks on one shared encoder", 1, 1000, 8, key="n_tasks", bind="query-params", width=220)
-    )
+    n_tasks = controls.whole_number("Tasks on one shared encoder", 1, 1000, 8, key="n_tasks", width=220)
     first = runs[0]
     same = _of_first_encoder(runs)
     stored = sum(sizes[run.run_id] for run in same) / len(same)

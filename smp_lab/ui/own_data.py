@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from smp_lab.errors import DataError
+from smp_lab.errors import DataError, JobError
 from smp_lab.paths import named_path, own_runs_folder, task_files_folder
 from smp_lab.storage.sealed import replace_durably
 from smp_lab.tasks import Task
@@ -38,10 +38,16 @@ class OwnData:
     examples: int | None = None
 
     def written(self) -> Path:
-        """Its file, which is written where the form made it."""
-        if self.text is not None and not self.file.exists():
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            replace_durably(self.file, self.text.encode())
+        """Its file, which is written where the form made it; a `JobError` where it cannot be."""
+        try:
+            if self.text is not None and not self.file.exists():
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                replace_durably(self.file, self.text.encode())
+        except OSError as error:
+            raise JobError(
+                f"Task file {self.file} cannot be written ({error.strerror}). Give the file of rows a shorter name, or "
+                "name a folder of runs that can be written."
+            ) from None
         return self.file
 
 

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra: pip install -e '.[train]'")
 
-from training.conftest import bert_folder, bert_with_head_folder, prepared  # noqa: F401 - fixtures
+from training.conftest import bert_folder, bert_with_head_folder, prepared, roberta_folder  # noqa: F401 - fixtures
 
 from smp_lab.inference.pruned import Pruned
 from smp_lab.masks import MaskSet

@@ -14,6 +14,7 @@ from smp_lab.cli import commands
 from smp_lab.errors import ConfigError, TrainingError
 from smp_lab.inference.evaluate import evaluate
 from smp_lab.training.run import train
+from smp_lab.training.transfer import is_transferred, transfer
 
 
 def test_a_mask_that_says_nothing_by_itself_is_not_scored(prepared, pruned, tmp_path):
@@ -42,6 +43,17 @@ def test_a_mask_answers_by_the_words_that_it_was_learned_with(prepared, pruned, 
     assert none is None and sized is not None
     assert again.table.equals(scored.table)
     assert evaluate(mask, "sst2", tmp_path / "other", **asked)[0].path == again.path
+
+
+def test_a_mask_that_keeps_nothing_is_scored_and_transferred(prepared, pruned, tmp_path):
+    ready = prepared(task="sst2", method="smp_t", remaining=None, threshold=1.0, schedule_fraction=0.5, epochs=1)
+    record = train(ready, tmp_path, command="smp-lab train")
+    assert record.remaining == 0
+    asked = {"encoder": str(ready.files.folder), "command": ""}
+    scored, _ = evaluate(record.mask_record, "sst2", tmp_path, **asked)
+    (moved,) = transfer([record], ["sst2"], tmp_path, **asked)
+    assert scored.table["value"].tolist() == [moved.results["metrics"]["accuracy"]] == [record.main_value]
+    assert is_transferred([record], "sst2", [moved])
 
 
 def test_a_pruned_checkpoint_answers_by_its_own_head(pruned, bert_folder, tmp_path, monkeypatch):

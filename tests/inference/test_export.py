@@ -19,6 +19,7 @@ from smp_lab.inference.export import FORMS, export, masked_encoder
 from smp_lab.inference.export_report import export_with_report
 from smp_lab.inference.pruned import Pruned
 from smp_lab.inference.scoring import predict, score_table
+from smp_lab.masks import MaskSet
 from smp_lab.storage.measurements import FORM, KINDS, MEASUREMENTS, TIME
 from smp_lab.training.run import train
 
@@ -50,6 +51,7 @@ def used(tmp_path, monkeypatch, capsys):
     [
         ("masked", "bert_folder"),
         ("masked", "bert_with_head_folder"),
+        ("masked", "roberta_folder"),
         ("compact", "bert_folder"),
         ("onnx", "bert_folder"),
         pytest.param("onnx-masked", "bert_folder", marks=pytest.mark.exhaustive),
@@ -64,6 +66,13 @@ def test_a_form_answers_as_the_mask_does(form, pruned, tmp_path, used):
     scores = pruned.scores([TEXT])[0]
     want = scores if form.startswith("onnx") else scores.softmax(-1)
     np.testing.assert_allclose(printed, want, atol=1e-4)  # four digits are printed
+
+
+def test_a_compact_form_of_a_layer_without_heads_opens(pruned, tmp_path, used):
+    empty = {m: pruned.masks.dense(m) & ((m.layer, m.matrix_type) != (0, "value")) for m in pruned.masks}
+    headless = pruned.with_masks(MaskSet.from_dense(pruned.masks.layout, empty))
+    _, printed = used(export(headless, tmp_path / "out", "compact"))
+    np.testing.assert_allclose(printed, headless.scores([TEXT])[0].softmax(-1), atol=1e-4)
 
 
 def test_the_lines_of_a_form_take_the_texts_and_the_answer_of_its_task(prepared, pruned, tmp_path, used):

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from conftest import TINY, random_masks, tiny_config
 
+from smp_lab.errors import JobError
 from smp_lab.jobs.events import Follower, newest_snapshot_file, read_snapshot
+from smp_lab.jobs.whereabouts import unfinished_runs
 from smp_lab.paths import events_file, snapshots_folder
 
 CONFIG = tiny_config()
@@ -78,6 +80,21 @@ def test_a_file_that_was_begun_anew_is_read_anew(runs, file):
     assert follower.run().history
     append(file, begin())
     assert not follower.run().history
+    # A file system may give the next file the number of the one before.
+    file.write_text(begin(time=9.0) + line("log", step=1, loss=0.5) + line("log", step=2, loss=0.5))
+    assert [row["loss"] for row in follower.run().history] == [0.5, 0.5]
+
+
+def test_events_that_cannot_be_read_leave_what_is_known(runs, file):
+    follower = Follower(runs, CONFIG.run_id)
+    append(file, begin())
+    known = follower.run()
+    file.unlink()
+    file.mkdir()
+    assert follower.run() is known and Follower(runs, CONFIG.run_id).run() is None
+    assert unfinished_runs(runs)[0].step is None
+    with pytest.raises(JobError, match="cannot be read"):
+        follower.new_events()
 
 
 def test_null_is_nan(runs, file):

@@ -14,6 +14,9 @@ ECHO = """
 import json, os, sys
 for line in sys.stdin:
     asked = json.loads(line)
+    if asked["call"] == "half":
+        print('{"resu', end="", flush=True)
+        sys.exit(1)
     if asked["call"] == "die":
         sys.exit(1)
     if asked["call"] == "refuse":
@@ -53,8 +56,9 @@ def test_one_that_has_ended_is_started_again(process):
 def test_what_it_refuses_and_its_death_are_sentences(process):
     with pytest.raises(SmpLabError, match="No"):
         process.ask("refuse")
-    with pytest.raises(JobError, match="ended before it answered"):
-        process.ask("die")
+    for call in ("die", "half"):
+        with pytest.raises(JobError, match="ended before it answered"):
+            process.ask(call)
     assert process.ask("echo", x=4)[0] == 4
 
 

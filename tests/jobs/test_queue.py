@@ -1,5 +1,6 @@
 """The queue without processes: a runner that only pretends."""
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -14,7 +15,7 @@ from smp_lab.errors import JobError, RunExistsError, TrainingError
 from smp_lab.jobs import queue as queue_module
 from smp_lab.jobs.queue import JOB_VARIABLE, Queue, ThisJob, title_of
 from smp_lab.lease import held
-from smp_lab.paths import unfinished_folder
+from smp_lab.paths import SEAL_FILE, unfinished_folder
 from smp_lab.recipes import PACKAGED_ENCODER
 
 
@@ -141,17 +142,15 @@ def test_what_a_dead_process_leaves_is_shown_at_once_and_written_by_settle(
     assert not knows_its_run or left.exists() != has_record
 
 
-def test_a_lost_run_is_resumed_with_its_threads_and_asked_for_options(queue, runner, monkeypatch):
-    monkeypatch.setattr(queue_module, "usable_cores", lambda: 4)
+def test_a_lost_run_is_resumed_with_options_that_are_asked_for(queue, runner):
     number = submit(queue)
     queue.start_next()
     trained(queue, number)
     runner.alive.clear()
-    queue.set_slots(2)
     queue.resume(number, "--resume-anyway")
     assert queue.job(number).state == "queued"
     assert queue.start_next()
-    assert runner.environments[1] == {JOB_VARIABLE: f"{number}:2", "OMP_NUM_THREADS": "4"}
+    assert runner.environments[1][JOB_VARIABLE] == f"{number}:2"
     assert "--resume-anyway" in runner.started[1]
     with pytest.raises(JobError, match=f"Job {number} is starting and cannot be resumed"):
         queue.resume(number)
@@ -312,11 +311,10 @@ def test_a_start_that_a_kill_cut_off_can_be_cancelled_and_gives_its_place_to_the
 def test_a_run_from_a_terminal_is_a_job_and_stays_one_when_it_is_resumed(runs, monkeypatch):
     queue = Queue(runs)
     config = tiny_config()
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
     one = ThisJob(queue)
     one.begins(["--task", "rte"], config)
     (job,) = queue.jobs()
-    assert (job.state, job.run_id, job.threads, job.words) == ("running", config.run_id, 3, ("--task", "rte"))
+    assert (job.state, job.run_id, job.words) == ("running", config.run_id, ("--task", "rte"))
     assert job.title == "RTE · SMP-S · 50 % · tiny-test-encoder · seed 0" == title_of(config)
     assert title_of(tiny_config(base_model=PACKAGED_ENCODER)) == "RTE · SMP-S · 50 % · seed 0"
     # A second process with the same run leaves the job to the first.
@@ -328,6 +326,25 @@ def test_a_run_from_a_terminal_is_a_job_and_stays_one_when_it_is_resumed(runs, m
     again = ThisJob(queue)
     again.begins(["--task", "rte"], config)
     assert [(job.id, job.state) for job in queue.jobs()] == [(1, "running")]
+
+
+def test_a_run_is_resumed_with_the_threads_of_its_newest_checkpoint(runs, runner):
+    queue, config = Queue(runs, runner), tiny_config()
+    one = ThisJob(queue)
+    one.begins(["--task", "rte"], config)
+    one.ends("stopped")
+    (job,) = queue.jobs()
+    for step, threads in ((90, 5), (100, 7)):
+        seal = unfinished_folder(runs, config.run_id) / f"checkpoint-{step}" / SEAL_FILE
+        seal.parent.mkdir(parents=True)
+        seal.write_text(json.dumps({"conditions": {"threads": threads}}) + "\ndigest")
+    for content, wanted in ((None, 7), ("torn", queue.threads)):
+        if content:
+            seal.write_text(content)
+        queue.resume(job.id)
+        queue.start_next()
+        assert runner.environments[-1]["OMP_NUM_THREADS"] == str(wanted)
+        runner.alive.clear()
 
 
 @pytest.mark.parametrize("state", ["done", "stopped", "failed"])

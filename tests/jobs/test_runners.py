@@ -11,7 +11,7 @@ from conftest import eventually
 
 from smp_lab.errors import ConfigError
 from smp_lab.jobs.cluster import RayRunner
-from smp_lab.jobs.runners import LocalRunner
+from smp_lab.jobs.runners import LocalRunner, reason_of
 from smp_lab.processes import this_process
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -44,6 +44,10 @@ def test_a_killed_process_is_dead_reaped_and_has_a_reason(started):
     assert not psutil.pid_exists(int(handle.split()[0]))
     assert "killed (SIGKILL" in runner.reason_of_end(handle)
     assert "process is gone" in other.reason_of_end(handle)
+
+
+def test_a_signal_without_a_name_is_told_by_its_number():
+    assert reason_of(-signal.SIGRTMIN - 1) == f"Its process was killed (signal {signal.SIGRTMIN + 1})."
 
 
 def test_an_exit_status_is_told(started):

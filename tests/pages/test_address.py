@@ -20,6 +20,7 @@ JUNK = [
     ("history.py", {"color": "seed"}),
     ("cost.py", {"n_tasks": "-3"}),
     ("cost.py", {"n_tasks": "many"}),
+    ("cost.py", {"n_tasks": "inf"}),
     ("curves.py", {"task": "no-such-task"}),
     ("curves.py", {"compared_with": "no-such-run"}),
     ("scores.py", {"snapshot": "5000"}),
@@ -27,6 +28,10 @@ JUNK = [
     ("scores.py", {"score_layer": "1e9"}),
     ("overview.py", {"card": "no-such-run"}),
 ]
+
+
+# Streamlit keeps a key without a value, and takes "inf" for a number.
+EMPTY = [("history.py", {"x": ""}), ("scores.py", {"view": ""}), ("learn.py", {"screen": "4", "seed": "inf"})]
 
 
 @pytest.fixture
@@ -47,6 +52,11 @@ def test_what_a_page_does_not_have_is_named(open_page, several, page, query):
     assert len(charts(app)) == len(charts(open_page(page)))
     app.run()
     assert ASKED not in sentences(app.warning)
+
+
+@pytest.mark.parametrize(("page", "query"), EMPTY)
+def test_a_value_that_is_none_is_as_if_it_were_not_there(open_page, several, page, query):
+    assert len(charts(open_page(page, **query))) == len(charts(open_page(page)))
 
 
 @pytest.mark.parametrize(

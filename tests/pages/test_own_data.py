@@ -7,8 +7,11 @@ import pytest
 
 from pages.conftest import sentences
 from pages.test_train import labels, press
+from smp_lab.errors import JobError
 from smp_lab.jobs.queue import Queue
+from smp_lab.tasks import get_task
 from smp_lab.tasks.own import read_task_file
+from smp_lab.ui.own_data import OwnData
 
 
 def test_own_data_are_asked_for_by_columns_of_a_preview(open_page, local, runs, tmp_path):
@@ -32,6 +35,13 @@ def test_own_data_are_asked_for_by_columns_of_a_preview(open_page, local, runs, 
     app.selectbox(key="own_label").set_value("id").run()
     app.text_input(key="own_file").set_value("/no/such.csv").run()
     assert "File such.csv cannot be read" in sentences(app.error) and "Start" not in labels(app)
+
+
+def test_a_task_file_that_cannot_be_written_is_a_sentence(tmp_path):
+    (tmp_path / "runs").write_text("")
+    for file in (tmp_path / "runs" / "a.toml", tmp_path / f"{'a' * 300}.toml"):
+        with pytest.raises(JobError, match="cannot be written .* Give the file of rows a shorter name"):
+            OwnData(get_task("rte"), file, "text").written()
 
 
 def test_another_file_has_a_title_and_words_of_its_own(open_page, local, tmp_path):

@@ -12,11 +12,11 @@ import torch
 from training.conftest import same_masks, stop_at
 
 from smp_lab.errors import TrainingError
-from smp_lab.paths import unfinished_folder
+from smp_lab.paths import SEAL_FILE, unfinished_folder
 from smp_lab.storage.runs import list_runs
 from smp_lab.training import run as training
 from smp_lab.training import trainer as trainer_module
-from smp_lab.training.checkpoints import SEAL_FILE, conditions, newest_whole, require_same_conditions
+from smp_lab.training.checkpoints import conditions, newest_whole, require_same_conditions
 from smp_lab.training.run import train
 
 FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", SEAL_FILE)

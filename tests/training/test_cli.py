@@ -3,13 +3,15 @@
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import HANGS
+from conftest import HANGS, tiny_config
 from training.conftest import tiny_data
 from typer.testing import CliRunner
 
 from smp_lab import cli, recipes
+from smp_lab.cli.train import _command
 from smp_lab.errors import RunExistsError
 from smp_lab.jobs.queue import Queue
 from smp_lab.storage.runs import list_runs
@@ -51,6 +53,11 @@ def test_bad_settings_are_told_in_a_sentence(monkeypatch, capsys, runs, bert_fol
     assert errors.startswith(f"smp-lab: {sentence}")
     assert errors.count("\n") == 1
     assert list(runs.iterdir()) == []
+
+
+def test_label_words_with_a_comma_are_left_to_their_task_file():
+    said = [_command(tiny_config(label_words=words), None, Path("mine.toml")) for words in (("yes", "no"), (",", "!"))]
+    assert ["--label-words" in command for command in said] == [True, False]
 
 
 def test_a_run_from_the_command_line(runs, bert_folder, glue):

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from conftest import HANGS
 
-from smp_lab.paths import unfinished_folder
+from smp_lab.paths import SEAL_FILE, unfinished_folder
 from smp_lab.storage.runs import list_runs
-from smp_lab.training.checkpoints import SEAL_FILE
 
 # A checkpoint after every step. The one of step HALT_AT stands still where the function HALT_IN of the trainer would
 # be called, so that the kill hits it half written.

@@ -18,12 +18,12 @@ from smp_lab.errors import ConfigError, RunExistsError, RunWriteError, TrainingE
 from smp_lab.layout import MATRIX_TYPES
 from smp_lab.lease import LEASE_VARIABLE, LeaseLostError
 from smp_lab.masks import kept_count
-from smp_lab.paths import UNFINISHED_FOLDER, unfinished_folder, weights_file
+from smp_lab.paths import SEAL_FILE, UNFINISHED_FOLDER, unfinished_folder, weights_file
 from smp_lab.storage.runs import list_runs
 from smp_lab.training import kept_weights, provenance
 from smp_lab.training import run as training
 from smp_lab.training import trainer as trainer_module
-from smp_lab.training.checkpoints import CHECKPOINT_SCHEMA, SEAL_FILE, conditions, newest_whole
+from smp_lab.training.checkpoints import CHECKPOINT_SCHEMA, conditions, newest_whole
 from smp_lab.training.encoders import find_encoder, load_encoder
 from smp_lab.training.metrics import compute_metrics
 from smp_lab.training.recorder import SCORE_EDGES

@@ -10,7 +10,7 @@ import streamlit as st
 from smp_lab.figures.lesson.network import Side, plot_network
 from smp_lab.lesson.shapes import SHAPES
 from smp_lab.lesson.training import FINE_TUNING, MAGNITUDE, MASKINGS, METHODS, MOVEMENT, RANDOM, SMP, Settings
-from smp_lab.ui.controls import percent
+from smp_lab.ui.controls import percent, whole_number
 from smp_lab.ui.glossary import explain
 from smp_lab.ui.lesson import frame
 from smp_lab.ui.lesson.trainings import REACH, surfaces, training
@@ -155,14 +155,14 @@ def _more(compared: str) -> Settings:
         bind="query-params",
         disabled=compared == _RATES,
     )
-    seed = st.number_input("Seed", 0, 99, key="seed", bind="query-params")
+    seed = whole_number("Seed", 0, 99, 0, key="seed")
     return Settings(
         masking=str(masking),
         threshold=float(threshold),
         regularizer=float(regularizer),
         schedule_fraction=percent_of_steps / 100,
         learning_rate=float(rate),
-        seed=int(seed),
+        seed=seed,
         pretrained=None if start == _RANDOM_WEIGHTS else str(start),
     )
 
