@@ -197,7 +197,7 @@ def load_grid(path: Path, over: Mapping[str, Any] | None = None) -> Grid:
     if set(content) - {"group", "settings"} or not isinstance(groups, list) or not groups:
         raise ConfigError(
             f"Grid {path} should hold [[group]] tables, [settings] of all of them or none, and nothing else; it holds "
-            f"{', '.join(content)}."
+            f"{', '.join(content) or 'nothing'}."
         )
     if not isinstance(shared, dict):
         raise ConfigError(f"Grid {path}: 'settings' should be a table; got {shared!r}.")

@@ -140,11 +140,6 @@ def weights_file(runs: Path, run_id: str) -> Path:
     return runs / WEIGHTS_FOLDER / run_id / "model.safetensors"
 
 
-def shared_masks_file(runs: Path, sha256: str) -> Path:
-    """Mask that several runs of a folder have in common, by the sha256 of its file."""
-    return runs / SHARED_MASKS_FOLDER / f"{sha256}.npz"
-
-
 def index_file() -> Path:
     """What listings of runs keep from one start of the app to the next; it may be deleted at any time."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "smp-lab" / "runs.sqlite"

@@ -159,7 +159,10 @@ def _mask(name: str, folders: tuple[Path, ...]) -> tuple[MaskRecord, bool]:
     if (imported := IMPORTED_MASKS.find(name, folders)) is not None:
         return imported.mask_record, imported.settings.format == TITLE
     run = RUNS.find(name, folders)
-    mask = run.mask_record if run else None
-    if mask is None:
+    if run is None:
         raise RunFormatError(f"There is no mask {name[:200]!r} in {' or '.join(map(str, dict.fromkeys(folders)))}.")
-    return mask, False
+    if run.mask_record is None:
+        raise RunFormatError(
+            f"Run {run.run_id} ({run.config.method}) has no mask: it keeps every weight. Its metrics are on its card."
+        )
+    return run.mask_record, False

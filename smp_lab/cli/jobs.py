@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import MOST, runs_option
+from smp_lab.cli.options import MOST, existing, runs_option
 from smp_lab.errors import ConfigError
 from smp_lab.jobs.events import Follower
 from smp_lab.jobs.queue import Job, Queue
@@ -56,7 +56,7 @@ def command(
         raise ConfigError(f"Unknown action {action!r}. Choose one of: {', '.join(_ACTIONS)}.")
     if number is None and action in (*_OF_ONE, "slots"):
         raise ConfigError(f"smp-lab jobs {action} needs a number. `smp-lab jobs` lists the jobs.")
-    queue = Queue(own_runs_folder() if runs is None else runs)
+    queue = Queue(own_runs_folder() if runs is None else existing(runs))
     if number is not None:
         if action == "follow":
             return _follow(queue, number, as_json)

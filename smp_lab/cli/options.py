@@ -94,7 +94,7 @@ def extras_for(what: str) -> Iterator[None]:
 def existing(folder: Path) -> Path:
     """Folder itself, if it is there and can be looked at."""
     try:
-        there = folder.exists()
+        there, is_folder = folder.exists(), folder.is_dir()
     except OSError as error:
         raise RunFormatError(
             f"Folder {textwrap.shorten(str(folder), 200)} cannot be read ({error.strerror})."
@@ -103,6 +103,8 @@ def existing(folder: Path) -> Path:
         cached = cached_runs_folder()
         example = f", such as {cached}" if cached.exists() else ""
         raise RunFormatError(f"Folder {folder} does not exist. Name a folder of runs{example}.")
+    if not is_folder:
+        raise RunFormatError(f"{folder} is no folder. Name a folder of runs.")
     return folder
 
 

@@ -9,9 +9,10 @@ import typer
 
 from smp_lab.analysis.run_table import run_table
 from smp_lab.cli.options import named_run
-from smp_lab.errors import RunFormatError, RunWriteError
+from smp_lab.errors import RunFormatError
 from smp_lab.report import opened, report
 from smp_lab.storage.runs import list_runs
+from smp_lab.storage.sealed import write_new
 
 EXAMPLES = (
     "smp-lab report rte-smp_s-r0.1-s0-0123abcd rte.html",
@@ -35,13 +36,7 @@ def command(
         raise RunFormatError(problems[0])
     around = list_runs(sorted({record.path.parent for record in records}))
     page = report(records, run_table(around.records.values()), problems)
-    try:
-        with target.open("x", encoding="utf-8") as file:
-            file.write(page)
-    except OSError as error:
-        raise RunWriteError(
-            f"{target} cannot be written ({error.strerror}). Name a file that is not there yet, in a folder that is."
-        ) from None
+    write_new(target, page.encode())
     for sentence in problems:
         typer.echo(f"Left out: {sentence}", err=True)
     typer.echo(f"{len(records)} run{'s' * (len(records) > 1)} in {target}, {len(page) / 1e6:.1f} MB.")

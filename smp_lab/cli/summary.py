@@ -72,11 +72,13 @@ def command(
     the percentage of the encoder's prunable weights that is kept. A run with other settings than the most usual ones of
     its task and method has a row of its own that names them.
     """
+    if claims + cuts + means > 1:
+        raise ConfigError("Name one of --means, --claims and --cuts: each is a table of its own.")
+    if latex and as_json:
+        raise ConfigError("Name one of --latex and --json: each is a form of its own.")
     index = list_runs([existing(folder)])
     for _, sentence in index.problems:
         typer.echo(f"smp-lab: {sentence}", err=True)
-    if claims + cuts + means > 1:
-        raise ConfigError("Name one of --means, --claims and --cuts: each is a table of its own.")
     runs = list(index.records.values())
     if not means and not cuts:
         runs = [run for run in runs if _has_predictions(run)]

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from smp_lab.errors import MaskFormatError, RunFormatError
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout, MatrixId
 from smp_lab.masks import MaskSet, compress_bits, decompress_bits
-from smp_lab.paths import MASKS_FILE, shared_masks_file
+from smp_lab.paths import MASKS_FILE, SHARED_MASKS_FOLDER
 from smp_lab.storage.archives import Arrays, from_npz, to_npz
 from smp_lab.storage.sealed import read_regular, why
-from smp_lab.storage.store import fenced
+from smp_lab.storage.store import fenced, leads_out
 from smp_lab.storage.versions import Seal
 
 T = TypeVar("T")
@@ -41,13 +41,30 @@ def read_arrays(
         # Names and headers of the arrays lie between them.
         content = read_regular(file, most + 2**20)
     except OSError as error:
-        raise RunFormatError(f"{what}: {file.parent.name}/{file.name} cannot be read ({why(error)}).") from None
+        where = f"{file.parent.name}/{file.name}"
+        if file.parent.name == SHARED_MASKS_FOLDER:
+            again = f"Copy {where} from the folder of runs that the run came from to {file.parents[1]}."
+        raise RunFormatError(f"{what}: {where} cannot be read ({why(error)}). {again}") from None
     if seal.size not in (None, len(content)) or hashlib.sha256(content).hexdigest() != seal.sha256:
         raise RunFormatError(
             f"{what}: {name} is cut off or was altered (its sha256 is not the one in its record). {again}"
         )
     with fenced(f"{what}: {name}", "is not a plain archive of numbers"):
         return build(from_npz(content, most))
+
+
+def shared_masks_file(runs: Path, sha256: str) -> Path:
+    """Where a folder of runs has a mask that several of its runs share.
+
+    Raises
+    ------
+    RunFormatError
+        If shared_masks/ is a link out of it.
+    """
+    file = runs.resolve() / SHARED_MASKS_FOLDER / f"{sha256}.npz"
+    if leads_out(file.parent):
+        raise RunFormatError(f"{file.parent} is a link out of its folder. Copy there what it names.")
+    return file
 
 
 def masks_to_bytes(masks: MaskSet, base: MaskSet | None = None) -> bytes:
@@ -72,9 +89,9 @@ def read_masks(
     bits = partial(_bits_from_arrays, layout, what)
     found = read_arrays(file, seal, most, bits, what=what, name=MASKS_FILE, again=again)
     if seal.base:
-        shared = shared_masks_file(file.parent.parent, seal.base)
-        name = f"{shared.parent.name}/{shared.name}"
-        base = read_arrays(shared, Seal(sha256=seal.base, size=None), most, bits, what=what, name=name, again=again)
+        shared = shared_masks_file(file.parent.resolve().parent, seal.base)
+        name, seal = f"{shared.parent.name}/{shared.name}", Seal(sha256=seal.base, size=None)
+        base = read_arrays(shared, seal, most, bits, what=what, name=name, again=again)
         found = {matrix: differing ^ base[matrix] for matrix, differing in found.items()}
     masks = MaskSet(layout, found)
     if any(counts[name] != kept for name, kept in kept_counts(masks).items()):

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from smp_lab.encoder_families import BERT, MASK_SCORES
-from smp_lab.errors import MaskFormatError, RunWriteError
+from smp_lab.errors import MaskFormatError
 from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.masks import MaskSet
+from smp_lab.storage.sealed import write_new
 
 TITLE = "the authors' release"
 # Their file of MNLI has the classes in another order than its masks are trained with here: entailment is scored by the
@@ -45,18 +46,7 @@ def write_release(masks: MaskSet, file: Path) -> None:
     """
     buffer = io.BytesIO()
     np.save(buffer, np.concatenate([masks.bits[matrix] for matrix in _order(masks.layout)]), allow_pickle=False)
-    try:
-        with file.open("xb") as handle:
-            try:
-                handle.write(buffer.getvalue())
-                handle.flush()
-            except OSError:
-                file.unlink()
-                raise
-    except OSError as error:
-        raise RunWriteError(
-            f"{file} cannot be written ({error.strerror}). Name a file that is not there yet, in a folder that is."
-        ) from None
+    write_new(file, buffer.getvalue())
 
 
 def release_masks(packed: npt.NDArray[Any], layout: EncoderLayout, file: str) -> MaskSet:

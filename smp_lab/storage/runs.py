@@ -45,10 +45,16 @@ from smp_lab.paths import (
     SCORES_FILE,
     SHARED_MASKS_FOLDER,
     TRANSFERS_FOLDER,
-    shared_masks_file,
 )
 from smp_lab.storage.archives import Arrays, to_npz
-from smp_lab.storage.array_files import counts_fit, kept_counts, masks_to_bytes, read_arrays, read_masks
+from smp_lab.storage.array_files import (
+    counts_fit,
+    kept_counts,
+    masks_to_bytes,
+    read_arrays,
+    read_masks,
+    shared_masks_file,
+)
 from smp_lab.storage.mask_records import MEASURED_RUN, MaskRecord
 from smp_lab.storage.predictions import predictions_table
 from smp_lab.storage.run_index import Part, RunRows
@@ -274,7 +280,7 @@ class RunRecord:
         own = self.path / MASKS_FILE
         if own.exists() or not self.config.method_info.is_control:
             return own
-        return shared_masks_file(self.path.parent, self.files[MASKS_FILE].sha256)
+        return shared_masks_file(self.path.resolve().parent, self.files[MASKS_FILE].sha256)
 
     @property
     def mask_bytes(self) -> int:
@@ -288,7 +294,7 @@ class RunRecord:
         try:
             return self.masks_file.stat().st_size
         except OSError as error:
-            where = self.masks_file.relative_to(self.path.parent)
+            where = f"{self.masks_file.parent.name}/{self.masks_file.name}"
             raise RunFormatError(f"Run {self.run_id}: {where} cannot be read ({why(error)}).") from None
 
     @property
@@ -591,8 +597,8 @@ def unused_shared_masks(folder: Path) -> list[Path]:
     Raises
     ------
     RunFormatError
-        If one of the runs cannot be read: any of the masks may be its own.
+        If one of the runs cannot be read, since any of the masks may be its own, or the folder is a link out.
     """
     seals = [run.files[MASKS_FILE] for run in map(load_run, RUNS.paths(folder)) if run.has_masks]
     named = {shared_masks_file(folder, sha256) for seal in seals for sha256 in (seal.sha256, seal.base) if sha256}
-    return sorted(set((folder / SHARED_MASKS_FOLDER).glob("*")) - named)
+    return sorted(set(shared_masks_file(folder, "").parent.glob("*")) - named)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from smp_lab.config import digest_of
+from smp_lab.errors import RunWriteError
 
 DIGEST = "sha256"
 
@@ -133,6 +134,29 @@ def replace_durably(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that is not there yet, whole or not at all.
+
+    Raises
+    ------
+    RunWriteError
+        If it is there, or cannot be written. Nothing is left behind.
+    """
+    try:
+        with path.open("xb") as file:
+            try:
+                file.write(content)
+                file.flush()
+            except BaseException:
+                path.unlink()
+                raise
+    except OSError as error:
+        helps = "Name a file that is not there yet, in a folder that is."
+        if error.errno == errno.ENOSPC:
+            helps = f"It takes {len(content) / 1e6:.1f} MB. Free space, or name another folder."
+        raise RunWriteError(f"{path} cannot be written ({error.strerror}). {helps}") from None
 
 
 def sync_file(path: Path) -> None:

@@ -284,7 +284,7 @@ def _open_checkpoint(teacher: Teacher) -> TeacherModel:
         tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
     if missing := sorted(info["missing_keys"]):
         raise ConfigError(
-            f"Teacher {teacher.name} is no fine-tuned classifier: its checkpoint lacks {len(missing)} of the weights, "
+            f"Checkpoint {teacher.name} is no fine-tuned classifier: it lacks {len(missing)} of the weights, "
             f"first {missing[0]}."
         )
     return TeacherModel(model, model.config, tokenizer, teacher.order)

@@ -1,5 +1,8 @@
+import errno
 import hashlib
+import io
 import json
+import os
 import zlib
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from smp_lab.layout import EncoderLayout, MatrixId
 from smp_lab.masks import MaskSet
 from smp_lab.storage.archives import from_npy
 from smp_lab.storage.release import release_masks, write_release
+from smp_lab.storage.sealed import write_new
 
 GOLDEN = json.loads((Path(__file__).resolve().parents[1] / "golden" / "packed_release.json").read_text())
 BERT_BASE = EncoderLayout(n_layers=12, hidden_size=768, intermediate_size=3072, n_heads=12, n_parameters=109_482_240)
@@ -95,3 +99,21 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path):
     assert file.read_text() == "mine"
     with pytest.raises(RunWriteError, match="No such file or directory"):
         write_release(random_masks(TINY, 0.5), tmp_path / "none" / "masks.npy")
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), KeyboardInterrupt()])
+def test_a_new_file_is_whole_or_not_there(tmp_path, monkeypatch, fault):
+    class Full(io.FileIO):
+        def write(self, content):
+            super().write(content[:3])
+            raise fault
+
+    file = tmp_path / "report.html"
+    with monkeypatch.context() as full:
+        full.setattr(Path, "open", lambda self, mode: Full(self, mode))
+        with pytest.raises((RunWriteError, KeyboardInterrupt)) as raised:
+            write_new(file, b"a report")
+    assert isinstance(fault, KeyboardInterrupt) or "Free space, or name another folder" in str(raised.value)
+    assert not file.exists()
+    write_new(file, b"a report")
+    assert file.read_bytes() == b"a report"

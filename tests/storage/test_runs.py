@@ -703,11 +703,37 @@ def test_a_base_that_is_altered_or_gone_or_another_one_is_said(runs):
     with pytest.raises(RunFormatError, match=rf"{SHARED_MASKS_FOLDER}/{shared.name} is cut off or was altered"):
         load_run(run.path).verify()
     shared.unlink()
-    with pytest.raises(RunFormatError, match=rf"{SHARED_MASKS_FOLDER}/{shared.name} cannot be read \(No such file"):
+    with pytest.raises(
+        RunFormatError, match=rf"{SHARED_MASKS_FOLDER}/{shared.name} cannot be read .*Copy {SHARED_MASKS_FOLDER}"
+    ):
         load_run(run.path).verify()
     edit_record(run, lambda record: record["files"][MASKS_FILE].update(base=other.masks_file.stem))
     with pytest.raises(MaskFormatError, match="keeps other weights than its record says"):
         load_run(run.path).verify()
+
+
+def test_a_folder_of_shared_masks_that_is_a_link_out_is_not_followed(runs, tmp_path):
+    base = random_masks(TINY, 0.5)
+    run, control = make_run(runs, method="magnitude", masks=near(base, 3), base=base), make_run(runs, method="random")
+    outside = (runs / SHARED_MASKS_FOLDER).rename(tmp_path / "outside")
+    (runs / SHARED_MASKS_FOLDER).symlink_to(outside)
+    for refused in (
+        lambda: run.masks,
+        lambda: load_run(control.path).masks,
+        lambda: unused_shared_masks(runs),
+        lambda: make_run(runs, method="random", seed=1),
+    ):
+        with pytest.raises(RunFormatError, match="is a link out of its folder. Copy there what it names"):
+            refused()
+
+
+def test_masks_of_the_present_folder_and_behind_a_link_are_read(runs, monkeypatch):
+    base = random_masks(TINY, 0.5)
+    run = make_run(runs / "sub", method="magnitude", masks=near(base, 3), base=base)
+    monkeypatch.chdir(run.path)
+    assert load_run(Path()).masks.sha256 == near(base, 3).sha256
+    (runs / run.run_id).symlink_to(run.path)
+    load_run(runs / run.run_id).verify()
 
 
 def test_shared_masks_that_no_run_names_are_found(runs):

@@ -253,7 +253,7 @@ def test_a_teacher_that_the_library_stumbles_over_is_a_sentence(checkpoint, taug
 
 
 def test_an_encoder_without_a_classifier_is_refused(taught, bert_folder, runs):
-    with pytest.raises(ConfigError, match="is no fine-tuned classifier: its checkpoint lacks .* classifier.bias"):
+    with pytest.raises(ConfigError, match="is no fine-tuned classifier: it lacks .* classifier.bias"):
         train(taught(bert_folder), runs, command="")
 
 
