@@ -56,7 +56,11 @@ def _new_run(jobs: list[Job]) -> None:
             return
         can_train = controls.has_torch()
         st.pills(
-            "Presets", list(forms.PRESETS), key="preset", on_change=_take_preset, help="Fill the form; change it then."
+            "Presets",
+            list(forms.PRESETS),
+            key="preset",
+            on_change=_take_preset,
+            help="Fills in the form; change it then.",
         )
         if preset := st.session_state.get("preset"):
             st.caption(forms.PRESETS[preset][0])

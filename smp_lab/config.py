@@ -40,7 +40,8 @@ class RunConfig(RunSettings):
     - schedule and both of its lengths for dense, l0 and controls; else exactly one of the two lengths is None;
     - teacher, kl_direction, distillation_temperature and distillation_weight without a teacher. A teacher is
       NAME@FINGERPRINT: a run id or a checkpoint's name, and the start of the sha256 of its content;
-    - all others where nothing looks at them.
+    - all others where nothing looks at them, but for seed, epochs and regularizer, which are 0 there, and
+      share_temperature, which is 1.
 
     Raises
     ------

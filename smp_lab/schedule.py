@@ -71,11 +71,17 @@ class Schedule:
         return left**3 if self.shape == "cubic" else left
 
     def remaining(self, step: int) -> float:
-        """Fraction of weights that remains after `step` updates: v + (1 - v)(1 - t/N)^3 for t < N, then v."""
+        """Fraction of weights that remains after `step` updates: v + (1 - v)(1 - t/N)^3 for t < N, then v.
+
+        Without the power where the shape is linear.
+        """
         return self.final_remaining + (1 - self.final_remaining) * self._left(step)
 
     def threshold(self, step: int) -> float:
-        """tau(t), which grows from 0 as the remaining fraction falls: final tau * (1 - (1 - t/N)^3)."""
+        """tau(t), which grows from 0 as the remaining fraction falls: final tau * (1 - (1 - t/N)^3).
+
+        Without the power where the shape is linear.
+        """
         return self.final_threshold * (1 - self._left(step))
 
     def regularizer_weight(self, step: int) -> float:

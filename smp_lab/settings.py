@@ -187,7 +187,7 @@ class RunSettings:
         unit="of the encoder's prunable weights",
     )
     seed: int = setting(
-        "Of all that is drawn: data order, dropout, random masks, gates.",
+        "Seed of all that is drawn at random: data order, dropout, random masks, gates.",
         lowest=0,
         # numpy's generators take no more.
         highest=2**32 - 1,
@@ -222,7 +222,7 @@ class RunSettings:
     )
     batch_size: int = setting("Examples a step.", lowest=1, unit="examples")
     max_length: int = setting(
-        "Tokens an example at most; the rest is cut off, and of a text that holds an answer read in further windows.",
+        "Most tokens of an example; the rest is cut off, but a text that holds an answer is read in windows.",
         lowest=4,
         unit="tokens",
     )
@@ -315,10 +315,14 @@ class RunSettings:
         default="the recipe's; desk: teacher_student",
     )
     distillation_temperature: float | None = setting(
-        "T of both models' softmax.", above=0, **_OF_A_TEACHER, default="2"
+        "Temperature T of both models' softmax.", above=0, **_OF_A_TEACHER, default="2"
     )
     distillation_weight: float | None = setting(
-        "w in (1 - w) * task loss + w * T^2 * KL.", lowest=0, highest=1, **_OF_A_TEACHER, default="0.5"
+        "Weight w: the loss is (1 - w) * task loss + w * T^2 * KL.",
+        lowest=0,
+        highest=1,
+        **_OF_A_TEACHER,
+        default="0.5",
     )
     precision: str = setting("Number format of the matrix products.", choices={"bf16": "autocast", "fp32": ""})
 

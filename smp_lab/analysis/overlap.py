@@ -441,8 +441,9 @@ def measure_overlap(counts: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     total = s["n_a"] + s["n_b"]
     smaller = np.minimum(s["n_a"], s["n_b"])
     norm = np.sqrt(s["v_a"] * s["v_b"])
+    phi_within = _ratio(s["n_both"] - s["expected"], norm)
     measures = {
-        "phi_within": _ratio(s["n_both"] - s["expected"], norm),
+        "phi_within": phi_within,
         "phi_within_max": _ratio(s["highest"] - s["expected"], norm),
         "phi_pooled": _phi(s["n_a"], s["n_b"], s["n_both"], s["n_weights"]),
         "phi_pooled_chance": _phi(s["n_a"], s["n_b"], s["expected"], s["n_weights"]),
@@ -457,14 +458,14 @@ def measure_overlap(counts: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     size_norm = np.sqrt(s["size_v_a"] * s["size_v_b"])
     measures["phi_magnitude"] = _ratio(s["n_both"] - s["size_expected"], size_norm)
     measures["phi_magnitude_max"] = _ratio(s["size_highest"] - s["size_expected"], size_norm)
-    measures["phi_share"] = _ratio(measures["phi_within"], measures["phi_within_max"])
-    measures["phi_between"] = measures["phi_pooled"] - measures["phi_within"]
+    measures["phi_share"] = _ratio(phi_within, measures["phi_within_max"])
+    measures["phi_between"] = measures["phi_pooled"] - phi_within
     measures["jaccard_excess"] = measures["jaccard"] - measures["jaccard_chance"]
     with np.errstate(divide="ignore", invalid="ignore"):
         measures["odds_ratio"] = s["concordant"] / s["discordant"]
     # phi_within of two masks that keep the same counts is 1 - Σ(a - o) / Σv, and exactly 1 where nothing differs.
     to_a, to_b = (1 - _ratio(s[f"small_{side}"], s[f"v_{side}"]) for side in "ab")
-    measures["phi_partial"] = _ratio(measures["phi_within"] - to_a * to_b, np.sqrt((1 - to_a**2) * (1 - to_b**2)))
+    measures["phi_partial"] = _ratio(phi_within - to_a * to_b, np.sqrt((1 - to_a**2) * (1 - to_b**2)))
     shown = sums[["n_a", "n_b", "n_both", "n_weights", "expected"]]
     return shown.assign(**measures).reset_index()
 

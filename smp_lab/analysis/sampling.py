@@ -44,7 +44,7 @@ def of_metric(predictions: pd.DataFrame, task: Task, metric: str) -> tuple[pd.Da
     Parameters
     ----------
     predictions
-        Of a run: columns split, prediction, and correct or error.
+        Of a run: split, and the columns of a `smp_lab.tasks.kinds.Kind`.
     task
         Whose splits they are.
     metric
@@ -86,7 +86,7 @@ def sampling_interval(predictions: pd.DataFrame, metric: str) -> tuple[float, fl
         Of one split: columns of a `smp_lab.tasks.kinds.Kind`.
     metric
         A mean of yes and no, such as accuracy: Wilson's interval. All others: percentiles of resamples of the examples,
-        with a fixed seed: `N_OF_FEW_CELLS` of classes, else `N_RESAMPLES`.
+        with a fixed seed: `N_OF_FEW_CELLS` where few examples are unlike, as of classes, else `N_RESAMPLES`.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def compare(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, metric: st
     Parameters
     ----------
     predictions_a, predictions_b
-        Of one split: columns prediction and correct, or prediction and error.
+        Of one split: columns of a `smp_lab.tasks.kinds.Kind`.
     metric
         accuracy: McNemar's exact test (McNemar 1947) on the examples that only one of the two predicts right. Others:
         percentiles of the difference over as many resamples as in `sampling_interval`, the same for both runs.

@@ -78,7 +78,7 @@ def command(
         str | None,
         typer.Option(
             metavar="WORD,WORD",
-            help="A word for each class, as of train.  [default: the task's; of the authors' file of MNLI theirs]",
+            help="A word for each class, as of train.  [default: the task's; for the authors' MNLI file, theirs]",
         ),
     ] = None,
     task_file: TaskFilePath = None,

@@ -70,9 +70,9 @@ def command(
 
     The release format is one array of bytes: the packed bits of every matrix, one after the other in the order of their
     names (layers 0, 1, 10, 11, 2 and so on), without settings or shapes. The other forms are folders with a README.md
-    that has the lines to use them; they need the training packages, and onnx its extra. A report opens the folder
-    again: bytes, the largest difference of its scores to the mask's, times beside masked weights, and the metric where
-    the task's examples are at hand.
+    that has the lines to use them; they need the training packages, and onnx its extra. A report says its
+    bytes and, of a whole model that it opens again, the largest difference of its scores to the mask's, times beside
+    masked weights, and the metric where the task's examples are at hand.
     """
     record = named_run(run)
     if form == RELEASE:

@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """List finished runs, one a line.
 
-    Remaining and measured are percentages of the encoder's prunable weights that are kept, as asked for and as counted.
+    Asked and kept are percentages of the encoder's prunable weights: what a run was to keep, and what its mask keeps.
     The metric is the task's main one at the last evaluation (a fraction or a coefficient, not a percentage), n the
     examples it was measured on. Folders that should be runs and cannot be read are named on stderr.
     """
@@ -48,7 +48,7 @@ def command(
         return
     chosen = [run for run in index.records.values() if run.config.task in tasks and run.config.method in methods]
     if chosen:
-        header = ("run", "task", "method", "remaining %", "measured %", "metric", "value", "n", "folder")
+        header = ("run", "task", "method", "asked %", "kept %", "metric", "value", "n", "folder")
         for line in _aligned([header, *map(_row, chosen)], right={3, 4, 6, 7}):
             typer.echo(line)
     else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smp_lab.cli.options import AsJson, GlueFolder, SquadFolder, existing, extras_for, print_json
+from smp_lab.cli.options import GlueFolder, SquadFolder, existing, extras_for, print_json
 from smp_lab.cli.place import Cpus, Device, Gpus, Memory, On, the_place
 from smp_lab.errors import ConfigError, NeededFirstError, SmpLabError
 from smp_lab.grid import GridItem, GridRun, load_grid
@@ -69,7 +69,9 @@ def command(
     watch: Annotated[bool, typer.Option("--watch", help="Print it again and again until nothing trains.")] = False,
     stop: Annotated[bool, typer.Option("--stop", help="Ask the sweep of this folder to leave checkpoints.")] = False,
     drain: Annotated[bool, typer.Option("--drain", help="Ask it to start nothing more.")] = False,
-    as_json: AsJson = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The same as JSON, with fractions as fractions; it trains nothing.")
+    ] = False,
     background: Annotated[bool, typer.Option("--background", help="Continue without this terminal.")] = False,
 ) -> None:
     """Make all runs of a grid: skip what is there, resume what was cut off, train what is missing.

@@ -119,7 +119,7 @@ def command(
         bool,
         typer.Option(
             "--allow-broken-rows",
-            help="Leave broken rows of QQP's train.tsv out, however many there are. How many is told and kept.",
+            help="Leave broken rows of QQP's train.tsv out, however many there are. Their number is told and kept.",
         ),
     ] = False,
     **settings: Any,

@@ -1,1 +1,1 @@
-"""Run records and published numbers on disk. Needs numpy and pandas only."""
+"""Run records and published numbers on disk. Needs no torch."""

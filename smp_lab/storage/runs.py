@@ -9,7 +9,7 @@
       scores.npz       score histograms, kept counts and flips in some twenty snapshots of training
       predictions.npz  what the final model said on each development example
 
-A run without scores (a control) has no scores.npz, a run without a mask (dense) no masks.npz. The mask of a control is
+A run that learns no scores has no scores.npz, one without a mask (dense) no masks.npz. The mask of a control is
 the same for every task, so it lies once in the folder shared_masks/ beside the runs, under its sha256. Magnitude
 pruning moves little of the magnitude mask of the pre-trained weights: that one lies there too, and masks.npz holds what
 differs.
@@ -204,7 +204,8 @@ class RunRecord:
     provenance
         How, where and when it was made: versions, commit, hardware, wall time, sources, command.
     results
-        ``metrics``: final value per metric, a fraction; ``n_examples`` per development split; ``evaluations``: a dict
+        ``metrics``: final value per metric, a fraction; ``n_examples`` per development split; ``n_train_examples``:
+        those it learned from; ``total_steps``: updates; ``evaluations``: a dict
         per evaluation with step, epoch, remaining, loss and every metric; ``best``: metric, value and step of the best
         evaluation; ``best_at_final_density``: the same of those from the end of the schedule on, where the record has
         it; ``kept``: ``(n_layers, 6)`` kept weights per matrix; ``kept_per_head``: ``(n_layers, 4, n_heads)``

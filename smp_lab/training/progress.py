@@ -32,7 +32,7 @@ class Progress(TrainerCallback):
         """Open the bar at the step the run stands at."""
         self._first_step, self._start = state.global_step, time.monotonic()
         if state.global_step:
-            self._write(f"going on from step {state.global_step} of {state.max_steps}")
+            self._write(f"resumed at step {state.global_step} of {state.max_steps}")
         # None: no bar in a pipe or a log file.
         self._bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", disable=None, leave=False)
 

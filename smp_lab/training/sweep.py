@@ -270,7 +270,7 @@ class Sweep:
         """Make what is not done, in order, as many at a time as the runner has room for.
 
         What needs a run that is not made yet, as its teacher or to be measured, waits for it. A run whose machine is
-        lost goes on elsewhere; one that has failed as often as the runner allows is set aside. A signal to stop
+        lost resumes elsewhere; one that has failed as often as the runner allows is set aside. A signal to stop
         (Ctrl-C, or a polite kill) is passed on, so that each run in work leaves a checkpoint; what `ask` leaves in the
         folder of runs is heard too.
 
@@ -428,7 +428,7 @@ class _Making:
             elif stopping:
                 continue
             elif (outcome == LOST or holder_of(folder) is not None) and self._may_be_lost(folder):
-                self.write(f"lost    {item}: {reason} It goes on elsewhere.")
+                self.write(f"lost    {item}: {reason} It resumes elsewhere.")
                 self.waiting.insert(0, item)
             else:
                 self.failures[item_id] += 1

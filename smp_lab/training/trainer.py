@@ -48,7 +48,7 @@ class Log:
         Wall time up to the last `tick`, over all its processes: with loading, a teacher's answers and evaluations,
         without what a process did after its last checkpoint.
     resumed
-        How often it went on from a checkpoint.
+        How often it was resumed from a checkpoint.
     processes
         A dict for each process whose steps are in the run: from_step, the conditions of `checkpoints`, git_commit and
         git_dirty.

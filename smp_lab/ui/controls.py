@@ -396,7 +396,7 @@ def _unasked(index: Listing[RunRecord], otherwise: Unasked | None) -> tuple[list
     left_out = 0
     if otherwise is ALL_SEEDS_AND_CONTROLS:
         left_out = cache.computed(selection.n_seeds_left_out, cache.run_table(), picked)
-    more = f"; {left_out:,} runs of higher seeds are left out, because pairs grow with the square" if left_out else ""
+    more = f"; {left_out:,} runs of higher seeds are left out: pairs grow with their square" if left_out else ""
     encoders = cache.run_table().set_index("run_id")["base_model"]
     of = f", of {messages.plain(encoders[picked[0]])}" if len(set(encoders)) > 1 else ""
     return [index.records[run_id] for run_id in picked], f"{of}, {otherwise.words}{more}"

@@ -97,7 +97,7 @@ def cuts(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
         st.info("No mask of these runs was measured yet.")
     else:
         _cuts(table)
-    words = "Not measured yet for all of these runs. What is missing is filled by:"
+    words = "Some of these runs were not measured yet. This command measures the first of them:"
     controls.ask_to_measure(runs, set(table["run_id"]), words, "evaluate", *_CUTS)
 
 
@@ -107,7 +107,7 @@ def times(runs: list[RunRecord], labels: Mapping[str, str]) -> None:
     table = _measured(analysis.time_table, labels)
     if not table.empty:
         _times(table, _measured(analysis.cut_table, labels))
-    words = "Not timed yet for all of these runs. What is missing is filled, on an idle machine, by:"
+    words = "Some of these runs were not timed yet. On an idle machine, this command times the first of them:"
     controls.ask_to_measure(runs, set(table["run_id"]), words, "measure", *_CUTS)
 
 

@@ -242,9 +242,9 @@ def claims(runs: list[RunRecord]) -> None:
         f"Differences in points of the main metric, means over tasks. Published: {SOURCE}, other encoders; what "
         "did not converge there has no part in them. Measured: without a teacher. A task counts for a claim, or "
         "against it, where the two runs of most pairs of seeds differ beyond chance on the same examples. A claim "
-        "agrees where tasks are for it and none against; one of no lower also where none is against and the mean "
-        "difference is not below 0. One class: tasks where a run says the same of every example, so has "
-        "learned nothing; of such runs the paper has no numbers. The tests are not corrected for their number."
+        'agrees where tasks are for it and none is against it. A claim of "no lower" also agrees where none is against '
+        "it and the mean difference is not below 0. One class: tasks where a run says the same of every example, so "
+        "has learned nothing; of such runs the paper has no numbers. The tests are not corrected for their number."
     )
     controls.data_downloads(table, "claims")
 

@@ -103,8 +103,8 @@ def switch(pages: Iterable[StreamlitPage]) -> None:
         "Lecture view",
         icon=":material/co_present:",
         type="tertiary",
-        help="Large type and no controls. Its address opens it as it is. Page Down and Page Up go to the next figure, "
-        "F fills the screen with one.",
+        help="Large type and no controls. Its address opens it as it is. Page Down goes to the next figure, "
+        "Page Up to the one before, and F fills the screen with one.",
         on_click=links.put,
         args=[{links.LECTURE: "1"}],
     )

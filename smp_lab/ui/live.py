@@ -55,10 +55,10 @@ def _snapshot(file: str, written: int, layout: EncoderLayout) -> Snapshot | None
 def answer(jobs: Sequence[Job], n_elsewhere: int = 0) -> str:
     """Which runs train and how many wait, or how the last one ended, in a sentence or two; words of others in it.
 
-    `n_elsewhere` counts runs that are trained without one.
+    `n_elsewhere` counts runs that are trained without a job.
     """
     if not jobs and not n_elsewhere:
-        return "Nothing has been trained in this folder of runs yet."
+        return "Nothing trains now, and no job is in the queue of this folder of runs."
     active = [job.title for job in jobs if job.is_active]
     if n_elsewhere:
         active.append("a run of a sweep" if n_elsewhere == 1 else f"{n_elsewhere} runs of a sweep")

@@ -19,7 +19,7 @@ from smp_lab.analysis.labels import visible
 from smp_lab.errors import SmpLabError
 
 # Said wherever somebody may look for a gain in time.
-NOT_FASTER = "a matrix product does not get faster by zeros on common hardware"
+NOT_FASTER = "zeros make no matrix product faster on common hardware"
 ZEROS_SAVE_NO_TIME = (
     "zeros anywhere else save storage, and time at most in a sparse format where very few weights are kept: "
     f"{NOT_FASTER}"

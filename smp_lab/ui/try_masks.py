@@ -218,7 +218,10 @@ def heads_on_development(runs: Sequence[RunRecord], labels: Mapping[str, str]) -
         for each in sorted(known, key=lambda each: each.provenance.get("created_utc", ""))
         if each.settings.kind == "heads" and tasks.get(each.settings.mask_id) == each.settings.task
     }
-    words = "Not measured yet for all of these runs. What is missing is filled, by an evaluation a head, by:"
+    words = (
+        "Some of these runs were not measured yet. This command measures the first of them, with one evaluation for "
+        "each head:"
+    )
     controls.ask_to_measure(runs, measured, words, "evaluate", "--heads")
     if not measured:
         return
@@ -227,8 +230,9 @@ def heads_on_development(runs: Sequence[RunRecord], labels: Mapping[str, str]) -
     metric = f"{METRIC_TITLES.get(table['metric'].iloc[0], table['metric'].iloc[0])} in points"
     worse, better = int((table["high"] < 0).sum()), int((table["low"] > 0).sum())
     st.markdown(
-        f"Of {len(table)} heads, emptied one at a time, **{worse}** lower the metric by more than the sampling error "
-        f"of {table['n_examples'].iloc[0]:,} examples, and {better} raise it."
+        f"Of {len(table)} heads, emptied one at a time, **{worse}** lower{'s' * (worse == 1)} the metric by more than "
+        f"the sampling error of {table['n_examples'].iloc[0]:,} examples, and {better} raise{'s' * (better == 1)} it "
+        "by as much."
     )
     points = table.assign(part=table["head"], **{name: 100 * table[name] for name in ("change", "low", "high")})
     controls.show(

@@ -91,7 +91,7 @@ def hostile(tmp_path_factory):
     save_measurement(folder, settings=settings, provenance=dict(zip("ab", WORDS, strict=True)), table=table)
     # A run that somebody else trains here, and what the queue and its events say of it.
     queue, config = Queue(folder), tiny_config(seed=9, base_model=WORDS[0], label_words=tuple(WORDS))
-    number = queue.register([WORDS[0]], WORDS[0], this_process(), config.run_id, None)
+    number = queue.register([WORDS[0]], WORDS[0], this_process(), config.run_id)
     queue.ends(number, "failed", " ".join(WORDS))
     queue.log_file(number).write_text("\n".join(WORDS))
     begin = {"config": config.to_dict(), "layout": asdict(TINY), "from_step": 0, "total_steps": 9, "run_id": WORDS[0]}

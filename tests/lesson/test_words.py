@@ -159,7 +159,7 @@ def test_with_the_regulariser_some_heads_of_minilm_keep_far_more_than_others():
 @pytest.mark.parametrize("means", [(1.5, -1.0), (3.0, -3.0), (-2.0, 2.0), (0.5, 0.5)])
 @pytest.mark.parametrize("v", [0.01, 0.5, 0.8, 0.99])
 def test_v_of_all_weights_are_kept_and_by_smp_l_of_each_layer(means, v):
-    assert "v of all weights are kept. SMP-L keeps v of each layer" in shares.WORDS
+    assert "v of all weights is kept. SMP-L keeps v of each layer" in shares.WORDS
     counts = kept_counts(two_layers(means), v)
     assert counts["local"] == [int(v * N_WEIGHTS)] * 2
     for pair in counts.values():

@@ -35,7 +35,7 @@ WORDS = ["--task", "rte", "--remaining", "0.5"]
 def training(runs):
     """A job whose run is at step 30 of 100; its process is this one."""
     queue, config = Queue(runs), tiny_config()
-    number = queue.register(WORDS, "RTE · SMP-S · 50 % · seed 0", this_process(), config.run_id, None)
+    number = queue.register(WORDS, "RTE · SMP-S · 50 % · seed 0", this_process(), config.run_id)
     file = events_file(runs, config.run_id)
     file.parent.mkdir(parents=True)
     begin = {"config": config.to_dict(), "layout": asdict(TINY), "from_step": 0, "total_steps": 100}
@@ -101,7 +101,7 @@ def test_what_no_job_is_of_is_shown_and_removed_unless_a_process_holds_it(open_p
 def test_a_run_is_asked_for_with_the_equal_command_line(open_page, local, runs, monkeypatch):
     monkeypatch.setenv(CLUSTER_VARIABLE, "--on ray://head:6379 --cpus 4")
     app = open_page("train.py")
-    assert "Nothing has been trained" in sentences(app.markdown)
+    assert "Nothing trains now, and no job is in the queue" in sentences(app.markdown)
     app.selectbox(key="new_task").set_value("mrpc")
     app.number_input(key="new_remaining").set_value(0.1)
     app.number_input(key="new_epochs").set_value(2.0)
@@ -280,7 +280,7 @@ def test_a_failure_has_a_face_and_a_way_on(open_page, local, training, runs):
 def test_a_finished_run_has_links(open_page, local, runs):
     run = make_run(runs)
     queue = Queue(runs)
-    number = queue.register(WORDS, "RTE", this_process(), run.run_id, None)
+    number = queue.register(WORDS, "RTE", this_process(), run.run_id)
     queue.ends(number, "done")
     app = open_page("train.py")
     assert "stands among the others" in sentences(app.success)

@@ -165,8 +165,8 @@ def test_heads_on_the_development_set_are_those_that_were_measured(open_page, ru
     )
     measure(runs, measured, HEADS, table[list(KINDS[HEADS])])
     app = open_page(PAGE, measured.run_id, missing.run_id)
-    assert "Of 4 heads, emptied one at a time, **1** lower the metric" in sentences(app.markdown)
-    assert "of 9 examples, and 1 raise it" in sentences(app.markdown)
+    assert "Of 4 heads, emptied one at a time, **1** lowers the metric" in sentences(app.markdown)
+    assert "of 9 examples, and 1 raises it by as much" in sentences(app.markdown)
     assert f"smp-lab evaluate {missing.run_id} --heads" in app.code[0].value
     assert len(charts(app)) == 4
     # A control is for no task, so that the command would refuse it.

@@ -88,7 +88,7 @@ def test_a_machine_that_stands_still_is_given_up(sweep, runs, monkeypatch):
 
     runner = Frozen(None, (DONE, "on b"))
     lines = make(sweep, runner)
-    assert "It gave no sign of life for 0.75 s. It goes on elsewhere." in lines[1] and runner.stopped == ["0"]
+    assert "It gave no sign of life for 0.75 s. It resumes elsewhere." in lines[1] and runner.stopped == ["0"]
     assert lines[-1] == "1 of 1 runs are done."
 
 

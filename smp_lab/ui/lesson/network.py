@@ -191,7 +191,7 @@ def _guess(compared: str, sides: list[Settings]) -> bool:
             why = "The size of a score counts where the regulariser, a share or a threshold looks at sigmoid(S)."
         return frame.guess(
             "guess_rates",
-            "The learning rate is 16 times as high. How many weights of the final mask are others?",
+            "The learning rate is 16 times as high. How many weights of the final mask differ?",
             ("none", "some", "many"),
             alike,
             f"{changed} of {masks[0].size:,} weights are on the other side. {why}",

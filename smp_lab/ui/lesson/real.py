@@ -1,4 +1,4 @@
-"""Screen 7: the same cloud, histogram and cut in a real run, and three questions that the records answer."""
+"""Screen 7: the same cloud, histogram and cut in a real run, and questions that the records answer."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _SCORES, _PLANE, _WHOSE, _SEEDS, _RANDOM = _VIEWS = (
 
 FORMULAS = (
     frame.Formula(
-        r"\varphi = \frac{n_{AB} - n_A\, n_B / n}{\sqrt{n_A (1 - n_A / n)\; n_B (1 - n_B / n)}}",
-        "the correlation of two masks, bit by bit (Yule 1912); over several matrices chance is taken out within each",
+        r"\varphi = \frac{\sum (n_{AB} - n_A\, n_B / n)}{\sqrt{\sum n_A (1 - n_A / n)\; \sum n_B (1 - n_B / n)}}",
+        "the correlation of two masks, bit by bit (Yule 1912), chance taken out within each matrix; sums over matrices",
         "smp_lab.analysis.overlap",
-        "_phi",
-        "return _ratio",
+        "measure_overlap",
+        "phi_within = _ratio",
     ),
     frame.Formula(
         r"k = \lfloor v\, n \rfloor",
@@ -44,7 +44,7 @@ FORMULAS = (
 )
 WORDS = (
     "The same method on MiniLM: 10.6 million frozen weights, one score each, 10 % kept for SST-2. Look at the scores "
-    "and the cut at 21 snapshots of training, then answer three questions from the recorded runs."
+    "and the cut at 21 snapshots of training, then answer the question of each view from the recorded runs."
 )
 
 
@@ -73,7 +73,7 @@ def _scores(left: DeltaGenerator, right: DeltaGenerator) -> None:
         still = int(history.kept_in_final[late].sum()) / int(history.kept[-1].sum())
         guessed = frame.guess(
             "guess_decided",
-            "Half way through training, how much of the final mask is kept already?",
+            "Halfway through training, how much of the final mask is kept already?",
             ("less than half", "more than half", "all of it"),
             "all of it" if still == 1 else "more than half" if still > 0.5 else "less than half",
             f"{percent(still)} of it, at step {history.steps[late]:,} of {history.steps[-1]:,}, when "
@@ -92,7 +92,7 @@ def _scores(left: DeltaGenerator, right: DeltaGenerator) -> None:
             alt=(
                 f"Histogram of the scores of {run.layout.n_weights:,} weights, kept above the cuts and removed below "
                 "them; a slider moves through 21 snapshots"
-                + (f", half way {percent(still)} of the final mask is kept." if guessed else ".")
+                + (f", halfway {percent(still)} of the final mask is kept." if guessed else ".")
             ),
         )
 

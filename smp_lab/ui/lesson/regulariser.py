@@ -22,8 +22,8 @@ STRENGTHS = (1, 5, 20, 100)
 
 FORMULAS = (
     frame.Formula(
-        r"\frac{\partial}{\partial S}\, \lambda R = \frac{\lambda}{L\, n}\, \sigma(S)\,\bigl(1 - \sigma(S)\bigr)",
-        "Jiang et al., ACL 2023: R is the mean over matrices of the mean of sigmoid(S)",
+        r"\frac{\partial}{\partial S}\, \lambda R = \frac{\lambda}{m\, n}\, \sigma(S)\,\bigl(1 - \sigma(S)\bigr)",
+        "Jiang et al., ACL 2023: R is the mean over m matrices of the mean of sigmoid(S) over their n weights",
         "smp_lab.training.pruned_weights",
         "_StraightThrough.backward",
         "score_gradient.add_",

@@ -31,7 +31,7 @@ FORMULAS = (
     ),
 )
 WORDS = (
-    "Two layers of one size have scores of a height of their own, and v of all weights are kept. SMP-L keeps v of each "
+    "Two layers of one size have scores of different heights, and v of all weights is kept. SMP-L keeps v of each "
     "layer, SMP-S lets the layers compete by the mean of sigmoid(S), and SMP-G ranks all scores together."
 )
 
