@@ -28,7 +28,7 @@ from smp_lab.figures import scores as score_figures
 from smp_lab.figures import sparsity as sparsity_figures
 from smp_lab.figures import training_history as history_figures
 from smp_lab.figures import transfer as transfer_figures
-from smp_lab.figures.style import COLOR_BY, HEAD_WORDS, LINE_COLOR_BY, MATRIX_TITLES, TASK
+from smp_lab.figures.style import COLOR_BY, DIFFERENCE, HEAD_WORDS, LINE_COLOR_BY, MATRIX_TITLES, TASK
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, MatrixId
 from smp_lab.settings import SETTINGS
 from smp_lab.storage.mask_records import MaskRecord
@@ -70,7 +70,7 @@ def open_runs(folder: str | Path, **settings: object) -> list[RunRecord]:
     return runs
 
 
-def remaining_per_layer(runs: Sequence[Masked], *, color_by: str = TASK) -> go.Figure:
+def remaining_per_layer(runs: Sequence[Masked], *, color_by: str = DIFFERENCE) -> go.Figure:
     """Remaining weights of each layer, by matrix type and over all; `color_by` is one of `style.LINE_COLOR_BY`."""
     _one_of("color_by", color_by, LINE_COLOR_BY)
     table = _of_runs(runs, [sparsity.remaining_per_layer(run.kept, run.layout) for run in runs])
@@ -153,7 +153,7 @@ def score_distribution(
     )
 
 
-def similarity_to_final(runs: Sequence[RunRecord], measure: str = "recall", *, color_by: str = TASK) -> go.Figure:
+def similarity_to_final(runs: Sequence[RunRecord], measure: str = "recall", *, color_by: str = DIFFERENCE) -> go.Figure:
     """How like the final mask the masks of all snapshots were; `measure` is one of `scores.SIMILARITIES`."""
     _one_of("measure", measure, scores.SIMILARITIES)
     _one_of("color_by", color_by, LINE_COLOR_BY)
@@ -165,7 +165,7 @@ def similarity_to_final(runs: Sequence[RunRecord], measure: str = "recall", *, c
     return score_figures.plot_similarity(_of_runs(runs, tables), measure, color_by)
 
 
-def evaluations(runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = TASK) -> go.Figure:
+def evaluations(runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = DIFFERENCE) -> go.Figure:
     """Main metric at each evaluation; `x` is one of `figures.training_history.AXES`."""
     _along(x, color_by)
     tables = [training_history.evaluations_of(run) for run in runs]
@@ -173,7 +173,7 @@ def evaluations(runs: Sequence[RunRecord], *, x: str = history_figures.STEP, col
 
 
 def remaining_over_training(
-    runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = TASK
+    runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = DIFFERENCE
 ) -> go.Figure:
     """Measured remaining weights beside the schedule."""
     _along(x, color_by)
@@ -181,7 +181,7 @@ def remaining_over_training(
     return history_figures.plot_remaining(_of_runs(runs, tables), x, color_by)
 
 
-def flips(runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = TASK) -> go.Figure:
+def flips(runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = DIFFERENCE) -> go.Figure:
     """Weights that change sides in a step: forced because fewer are kept, and swapped."""
     _along(x, color_by)
     tables = [training_history.flips(run.history) for run in runs]

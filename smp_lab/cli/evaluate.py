@@ -27,7 +27,7 @@ from smp_lab.paths import cached_runs_folder, own_runs_folder
 from smp_lab.storage.imported import IMPORTED_MASKS
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.measurements import MeasurementRecord
-from smp_lab.storage.release import MNLI_WORDS, TITLE
+from smp_lab.storage.release import MNLI_WORDS, RELEASED_WIDTHS, TITLE
 from smp_lab.storage.runs import RUNS
 from smp_lab.tasks import get_task
 
@@ -157,7 +157,8 @@ def _print_heads(record: MeasurementRecord, as_json: bool) -> None:
 def _mask(name: str, folders: tuple[Path, ...]) -> tuple[MaskRecord, bool]:
     """A mask, and whether it came as the authors release theirs."""
     if (imported := IMPORTED_MASKS.find(name, folders)) is not None:
-        return imported.mask_record, imported.settings.format == TITLE
+        theirs = imported.settings.format == TITLE and imported.layout.widths == RELEASED_WIDTHS
+        return imported.mask_record, theirs
     run = RUNS.find(name, folders)
     if run is None:
         raise RunFormatError(f"There is no mask {name[:200]!r} in {' or '.join(map(str, dict.fromkeys(folders)))}.")

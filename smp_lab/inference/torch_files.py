@@ -61,6 +61,10 @@ def _flat(name: str, content: Any) -> Iterator[tuple[str, Stored]]:
 
 
 def _array(tensor: Tensor) -> Array:
+    if tensor.is_floating_point() and tensor.element_size() < 2:
+        # What is small is 0 in them.
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise MaskFormatError(f"its numbers are {kind}, which is not read here. Save it as float32.")
     # numpy has no bfloat16, and what is 0 stays 0.
     array: Array = (tensor.float() if tensor.is_floating_point() else tensor).detach().numpy()
     return array

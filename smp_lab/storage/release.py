@@ -24,6 +24,8 @@ TITLE = "the authors' release"
 # Their file of MNLI has the classes in another order than its masks are trained with here: entailment is scored by the
 # first word, neutral by the second, contradiction by the third.
 MNLI_WORDS = ("maybe", "no", "yes")
+# Theirs are of BERT-base; of other shapes a file was written by `write_release`.
+RELEASED_WIDTHS = (12, 768, 3072)
 
 
 def _order(layout: EncoderLayout) -> list[MatrixId]:

@@ -155,11 +155,12 @@ def _tsv(path: Path) -> Table:
 
 
 def _columns(path: Path, rows: Iterator[list[str]]) -> Table:
-    header = next(rows, [])
+    rows = filter(any, rows)
+    header = [name.strip() for name in next(rows, [])]
     if len(set(header)) < len(header):
         raise DataError(f"{_name(path)}: two columns have one name. The first line names the columns.")
     table: Table = {name: [] for name in header}
-    for number, row in enumerate(filter(any, rows), 1):
+    for number, row in enumerate(rows, 1):
         if len(row) != len(header):
             raise DataError(
                 f"{_name(path)}, row {number}: got {len(row)} fields; the header has {len(header)}: "

@@ -136,6 +136,9 @@ def _notes(file: TaskFile, train: Columns, development: Columns) -> list[str]:
     seen = set(zip(*train[0], strict=True))
     again = sum(texts in seen for texts in zip(*development[0], strict=True))
     notes = []
+    for (texts, _), name in ((train, "training"), (development, "development")):
+        if blank := sum(not all(map(str.strip, row)) for row in zip(*texts, strict=True)):
+            notes.append(f"{blank:,} of {len(texts[0]):,} {name} examples have an empty text.")
     if again:
         notes.append(
             f"{again:,} of {len(development[1]):,} development examples have texts of the training examples: the "

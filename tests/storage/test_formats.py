@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from dataclasses import replace
 
 import ml_dtypes
 import numpy as np
@@ -46,6 +47,15 @@ def weights_of(masks, dtype=np.float32, **names):
     rng = np.random.default_rng(1)
     kept = named(masks, "weight", **names)
     return {name: np.where(mask, rng.normal(size=mask.shape) + 9, 0).astype(dtype) for name, mask in kept.items()}
+
+
+def of_folder(folder, arrays, bases=()):
+    """The encoder that a checkpoint with BERT's configuration is said to be of."""
+    folder.mkdir()
+    save_file(arrays, folder / "model.safetensors")
+    config = {"model_type": "bert", "num_attention_heads": TINY.n_heads}
+    (folder / "config.json").write_text(json.dumps(config))
+    return opened(folder, bases=list(bases)).base
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
@@ -111,6 +121,22 @@ def test_an_encoder_has_as_many_parameters_whatever_its_mask_is_written_as(tmp_p
         save_file({**arrays, **others, "classifier.weight": np.ones((2, 16))}, folder / "model.safetensors")
         (folder / "config.json").write_text(json.dumps({"model_type": "bert", "num_attention_heads": 2}))
         assert opened(folder, bases=[]).base.layout.n_parameters == TINY.n_weights + 100 * 16 + 16
+
+
+def test_a_head_is_no_part_of_an_encoder_whatever_stands_before_its_name(tmp_path, masks):
+    arrays = weights_of(masks, prefix="module.bert.")
+    arrays["module.bert.embeddings.position_ids"] = np.arange(40)
+    arrays["module.cls.predictions.decoder.weight"] = np.ones((100, 16), np.float32)
+    assert of_folder(tmp_path / "wrapped", arrays).layout.n_parameters == TINY.n_weights
+
+
+def test_a_model_with_another_vocabulary_is_not_the_encoder_of_its_shapes(tmp_path, masks):
+    known = replace(TINY, n_parameters=TINY.n_weights + 100 * 16)
+    words = "bert.embeddings.word_embeddings.weight"
+    for n_tokens, same in ((100, True), (3000, False)):
+        arrays = {**weights_of(masks), words: np.ones((n_tokens, 16), np.float32)}
+        found = of_folder(tmp_path / str(n_tokens), arrays, bases=[named_base("tiny", known)])
+        assert (found.name == "tiny") is same
 
 
 def test_two_encoders_in_a_file_are_refused(tmp_path, masks):

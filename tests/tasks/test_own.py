@@ -187,6 +187,11 @@ def test_a_file_that_is_no_table_is_one_sentence(tmp_path, name, content, senten
     assert len(str(raised.value)) < 600 and "\n" not in str(raised.value)
 
 
+def test_the_first_line_with_words_is_the_header_and_blanks_around_its_names_are_none(tmp_path):
+    (tmp_path / "a.csv").write_text("\ntext, label\nhere,yes\n\n")
+    assert read_table(tmp_path / "a.csv") == {"text": ["here"], "label": ["yes"]}
+
+
 def test_a_long_text_is_a_text(tmp_path):
     long = f'He said "no". {"so " * 99_999}'
     pd.DataFrame({"text": [long], "label": ["0"]}).to_csv(tmp_path / "a.csv", index=False)

@@ -112,6 +112,15 @@ def test_a_dev_file_and_a_split_of_a_folder_are_taken_as_they_are(tmp_path, mine
     assert (len(train[1]), len(held[1])) == (60, 9)
 
 
+def test_texts_without_a_word_are_counted_in_a_note(tmp_path, mine):
+    frame = rows()
+    frame.loc[frame["id"] < 3, "said"] = [" ", "", " "]
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    *_, notes = own_data.read_own(read_task_file(mine))
+    counted = [int(note.split()[0]) for note in notes if note.endswith("examples have an empty text.")]
+    assert sum(counted) == 3
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -21,7 +21,7 @@ from smp_lab.masks import MaskSet
 from smp_lab.storage.formats import dictionary, mask_scores, torch_prune, weights
 from smp_lab.storage.formats.format import Asked, Format, Matrices
 from smp_lab.storage.formats.tables import Stored, Table, TorchFile, prunable, read_table
-from smp_lab.storage.release import MNLI_WORDS, TITLE, release_masks
+from smp_lab.storage.release import MNLI_WORDS, RELEASED_WIDTHS, TITLE, release_masks
 from smp_lab.storage.store import cut
 
 __all__ = ["FORMATS", "Asked", "Base", "Opened", "Stored", "named_base", "open_mask"]
@@ -31,7 +31,7 @@ FORMATS: tuple[Format, ...] = (torch_prune.FORMAT, mask_scores.FORMAT, dictionar
 
 # With fewer zeros a checkpoint was not pruned: a few weights are 0 by chance.
 _FEWEST_ZEROS = 1e-3
-# What the names of a task's or a language model's head begin with.
+# What names of a task's or a language model's head have in them, whatever stands before.
 _HEADS = frozenset(
     {"classifier", "cls", "discriminator_predictions", "generator_lm_head", "generator_predictions", "lm_head"}
     | {"lm_predictions", "pre_classifier", "qa_outputs", "vocab_layer_norm", "vocab_projector", "vocab_transform"}
@@ -133,7 +133,7 @@ def _release(path: Path, table: Table, bases: Sequence[Base], base: Base | None,
         "Its bits are matrix after matrix, in the order of the letters of their names.",
         (_SAID if base else _ONLY).format(name=fits[0].name),
     ]
-    if asked.task == "mnli":
+    if asked.task == "mnli" and fits[0].layout.widths == RELEASED_WIDTHS:
         words = "entailment by {!r}, neutral by {!r} and contradiction by {!r}".format(*MNLI_WORDS)
         assumed.append(f"As in the authors' file of MNLI, it scores {words}.")
     masks = release_masks(packed, fits[0].layout, path.name)
@@ -200,18 +200,26 @@ def _base_of(
     fitting = [each for each in bases if each.layout.widths == shape]
     if own:
         fitting = [each for each in fitting if each.layout.n_heads == own.layout.n_heads]
+    alike = [each for each in fitting if own is None or _may_be(each.layout, own.layout)]
     # A mask of this project says whose it is, and a checkpoint what it was made of.
     said = table.config.get("base_model_sha256"), table.config.get("_name_or_path")
     if named := [each for each in fitting if each.sha256 == said[0] or each.name == said[1]]:
         return named[0], f"The mask is for {named[0].name}, which stands beside it."
-    if len(fitting) == 1:
-        return fitting[0], _ONLY.format(name=fitting[0].name)
+    if len(alike) == 1:
+        return alike[0], _ONLY.format(name=alike[0].name)
     if own:
         return own, f"The mask is for {own.name}, which is not known here: it is compared with masks for it alone."
     raise MaskFormatError(
         f"{path.name} holds {words}; {len(fitting) or 'none'} of the encoders known here have these shapes. Name the "
         "one that it is for with --base."
     )
+
+
+def _may_be(known: EncoderLayout, own: EncoderLayout) -> bool:
+    """Whether a model may be of a known encoder: another vocabulary is further off than a pooler that is not stored."""
+    pooler = known.hidden_size * (known.hidden_size + 1)
+    # Without embeddings the matrices are all that there is to go by.
+    return own.n_parameters == own.n_weights or abs(known.n_parameters - own.n_parameters) <= pooler
 
 
 def _own_base(path: Path, table: Table, shape: tuple[int, int, int]) -> Base | None:
@@ -230,7 +238,8 @@ def _own_base(path: Path, table: Table, shape: tuple[int, int, int]) -> Base | N
         matrix, ending = family.locate(name) or (None, "")
         # Weights of a matrix and its mask, or its scores, may both be there.
         part = name if matrix is None or ending == "bias" else matrix
-        if name.split(".")[0] not in _HEADS:
+        # Of position numbers, which older checkpoints hold, none is a parameter.
+        if not _HEADS & set(name.split(".")) and not name.endswith("_ids"):
             sizes[part] = max(sizes.get(part, 0), math.prod(stored.shape))
     layout = EncoderLayout(*shape, n_heads, sum(sizes.values()))
     return named_base(str(table.config.get("_name_or_path") or path.name), layout)
