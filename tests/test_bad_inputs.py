@@ -36,7 +36,7 @@ def outcome(monkeypatch, capsys, tmp_path):
         ((*TRAIN, "--remaining", "10"), "Remaining fraction 10 is outside"),
         (("train", "--task", LONG), "Unknown task"),
         (("check", LONG), "File name too long"),
-        (("check", "/dev/null"), "Not a directory"),
+        (("check", "/dev/null"), "is no folder"),
         (("check", "/dev/zero/x"), "does not exist"),
         (("runs", "--folder", LONG), "File name too long"),
         (("summary", LONG), "File name too long"),
