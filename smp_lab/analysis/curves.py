@@ -36,11 +36,12 @@ def with_reliability(runs: pd.DataFrame, known: Sequence[Reliability]) -> pd.Dat
     columns = pd.DataFrame(known, columns=Reliability._fields, index=runs.index)
     copies = _copies(runs, "task", "data_sha256").map(lambda copy: f"data {copy}" if copy else "")
     parts = zip(runs["method"].map(method_name), runs["variant"], copies, strict=True)
-    encoders = runs["base_model"] + _copies(runs, "base_model", "base_model_sha256").map(" {}".format)
+    named = zip(runs["base_model"], _copies(runs, "base_model", "base_model_sha256"), strict=True)
+    encoders = [" ".join(filter(None, names)) for names in named]
     return runs.assign(
         **{str(name): values for name, values in columns.items()},
         name=[without_tags(", ".join(filter(None, names))) for names in parts],
-        encoder=encoders.str.rstrip().map(without_tags) if len(set(encoders)) > 1 else "",
+        encoder=[without_tags(name) for name in encoders] if len(set(encoders)) > 1 else "",
     )
 
 

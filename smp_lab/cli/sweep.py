@@ -70,7 +70,7 @@ def command(
     stop: Annotated[bool, typer.Option("--stop", help="Ask the sweep of this folder to leave checkpoints.")] = False,
     drain: Annotated[bool, typer.Option("--drain", help="Ask it to start nothing more.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="The same as JSON, with fractions as fractions; it trains nothing.")
+        bool, typer.Option("--json", help="Print the state of each run as JSON and train nothing.")
     ] = False,
     background: Annotated[bool, typer.Option("--background", help="Continue without this terminal.")] = False,
 ) -> None:

@@ -53,22 +53,27 @@ def read_arrays(
         return build(from_npz(content, most))
 
 
-def shared_masks_file(runs: Path, sha256: str) -> Path:
-    """Where a folder of runs has a mask that several of its runs share.
+def shared_masks_folder(runs: Path) -> Path:
+    """Where a folder of runs has the masks that several of its runs share.
 
     Raises
     ------
     RunFormatError
-        If shared_masks/ is a link out of it.
+        If it is a link out of that.
     """
-    file = runs.resolve() / SHARED_MASKS_FOLDER / f"{sha256}.npz"
-    if leads_out(file.parent):
-        raise RunFormatError(f"{file.parent} is a link out of its folder. Copy there what it names.")
-    return file
+    folder = runs.resolve() / SHARED_MASKS_FOLDER
+    if leads_out(folder):
+        raise RunFormatError(f"{folder} is a link out of its folder. Copy there what it names.")
+    return folder
+
+
+def shared_masks_file(runs: Path, sha256: str) -> Path:
+    """A mask that several runs share, by the sha256 of its file; raises as `shared_masks_folder`."""
+    return shared_masks_folder(runs) / f"{sha256}.npz"
 
 
 def masks_to_bytes(masks: MaskSet, base: MaskSet | None = None) -> bytes:
-    """Content of masks.npz: of the mask, or with a base of what differs between the two."""
+    """Content of masks.npz: of the mask, or with a base of the difference between the two."""
     differing = (bits ^ base.bits[matrix] if base else bits for matrix, bits in masks.bits.items())
     # zlib lets other threads work. With one, BERT-base takes ten seconds, nearly all of the time of an import.
     with ThreadPoolExecutor() as pool:

@@ -10,9 +10,9 @@
       predictions.npz  what the final model said on each development example
 
 A run that learns no scores has no scores.npz, one without a mask (dense) no masks.npz. The mask of a control is
-the same for every task, so it lies once in the folder shared_masks/ beside the runs, under its sha256. Magnitude
-pruning moves little of the magnitude mask of the pre-trained weights: that one lies there too, and masks.npz holds what
-differs.
+the same for every task, so it lies once in the folder shared_masks/ beside the runs, under its sha256. A mask of
+magnitude pruning differs little from the magnitude mask of the pre-trained weights: that one lies there too, and
+masks.npz holds the difference.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ from smp_lab.storage.array_files import (
     read_arrays,
     read_masks,
     shared_masks_file,
+    shared_masks_folder,
 )
 from smp_lab.storage.mask_records import MEASURED_RUN, MaskRecord
 from smp_lab.storage.predictions import predictions_table
@@ -285,7 +286,7 @@ class RunRecord:
 
     @property
     def mask_bytes(self) -> int:
-        """Size of the file of its mask, without the base that it may be told from.
+        """Size of the file of its mask, without the base that it may be a difference from.
 
         Raises
         ------
@@ -448,8 +449,8 @@ def save_run(
     """Write a record whole or not at all, and read it back.
 
     Kept counts are taken from `masks` (all weights where there are none) and added to `results`. With a base, a mask
-    that other runs share, what differs from it is written in the place of the mask. With a lease the record is written
-    only as long as that is held.
+    that other runs share, the difference from it is written in the place of the mask. With a lease the record is
+    written only as long as that is held.
 
     Raises
     ------
@@ -601,5 +602,5 @@ def unused_shared_masks(folder: Path) -> list[Path]:
         If one of the runs cannot be read, since any of the masks may be its own, or the folder is a link out.
     """
     seals = [run.files[MASKS_FILE] for run in map(load_run, RUNS.paths(folder)) if run.has_masks]
-    named = {shared_masks_file(folder, sha256) for seal in seals for sha256 in (seal.sha256, seal.base) if sha256}
-    return sorted(set(shared_masks_file(folder, "").parent.glob("*")) - named)
+    named = {f"{sha256}.npz" for seal in seals for sha256 in (seal.sha256, seal.base)}
+    return sorted(file for file in shared_masks_folder(folder).glob("*") if file.name not in named)

@@ -323,7 +323,7 @@ class Store(Generic[Record]):
     ) -> None:
         """Write a record that is a folder, within `writing`: files by name, and the JSON file, which seals them.
 
-        A file that is told by what differs from another one has that one's digest in `bases`.
+        A file that holds a difference from another one has that one's digest in `bases`.
 
         Raises
         ------

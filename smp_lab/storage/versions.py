@@ -44,7 +44,7 @@ class _Exact(BaseModel):
 class Seal(_Exact):
     """What a record says of one of its files: its digest, and its size in bytes or None in a version without.
 
-    A mask may be told by what differs from a shared one; `base` is the digest of that one's file.
+    A mask may be stored as its difference from a shared one; `base` is the digest of that one's file.
     """
 
     sha256: Sha256

@@ -16,7 +16,7 @@ from smp_lab.lease import Lease, LeaseLostError, held, remove_finished
 from smp_lab.methods import MAGNITUDE, NONE
 from smp_lab.paths import LOGS_FOLDER, events_file, unfinished_folder
 from smp_lab.schedule import count_steps
-from smp_lab.storage.array_files import shared_masks_file
+from smp_lab.storage.array_files import shared_masks_folder
 from smp_lab.storage.runs import RunRecord, load_run, save_run
 from smp_lab.training.checkpoints import (
     clear,
@@ -94,7 +94,7 @@ def train(
         remove_finished(folder)
         raise RunExistsError(f"Run {config.run_id} is already in {runs}. Change a setting or the seed for another one.")
     # Before the work: a mask may go there.
-    shared_masks_file(runs, "")
+    shared_masks_folder(runs)
     if not is_first_process():
         _train(prepared, runs, folder, None, newest_whole(folder, config), command, None, report_to, allow_unknown)
         return None

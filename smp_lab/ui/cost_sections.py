@@ -239,7 +239,7 @@ def costs(runs: list[RunRecord], labels: Mapping[str, str], sizes: Mapping[str, 
             "stored": st.column_config.NumberColumn(
                 "Mask as stored",
                 format="bytes",
-                help="Compressed. Of magnitude pruning, what differs from the mask of the pre-trained weights.",
+                help="Compressed. Of magnitude pruning, the difference from the mask of the pre-trained weights.",
             ),
         },
         column_order=["run", "trainable", "new", "encoder", "model", "packed", "stored", "base_model"],

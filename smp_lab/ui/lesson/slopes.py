@@ -52,6 +52,7 @@ def show() -> None:
         cut = here.cut(weight)
         mask = float(score > cut)
         slope, difference = here.gradient(weight, score), here.difference(weight, score)
+        loss = here.loss_at_score(weight, score)
         st.markdown(
             f"The weight is **{'kept' if mask else 'removed'}** (cut {cut:+.2f}). Slope in S: **0**. "
             f"dL/dW' · W: **{slope:+.6f}**. Finite difference in M: **{difference:+.6f}**."
@@ -75,8 +76,8 @@ def show() -> None:
             plot_slopes,
             [(x, here.loss_at_score(weight, x)) for x in (-1.0, cut - 1e-9, cut + 1e-9, 1.0)],
             [(float(x), here.loss_at_mask(weight, score, x)) for x in np.linspace(-0.5, 1.5, 41)],
-            (score, here.loss_at_score(weight, score)),
-            (mask, here.loss_at_score(weight, score)),
+            (score, loss),
+            (mask, loss),
             slope,
             cut,
             {name: runs[name].loss.tolist() for name in names} if guessed else {},
