@@ -37,7 +37,8 @@ _BATCHES = 50
 def estimate(prepared: Prepared, seconds: float = SECONDS) -> dict[str, float]:
     """Steps of a run (count), and the seconds that they and its evaluations take here, without loading.
 
-    Steps are made for `seconds`. Raises `ConfigError` if nothing is trained.
+    Steps are made for `seconds`. A teacher is taken to answer as fast as the run's own model. Raises `ConfigError` if
+    nothing is trained.
     """
     config, examples = prepared.config, prepared.data.train
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -75,6 +76,9 @@ def estimate(prepared: Prepared, seconds: float = SECONDS) -> dict[str, float]:
             break
     made = number + 1 - _WARM_UP
     n_evaluated = min(N_EVALUATIONS, steps) * windows * sum(map(len, prepared.data.development.values()))
+    if prepared.teacher is not None:
+        # It answers every training example once.
+        n_evaluated += windows * len(examples)
     return {"steps": steps, "seconds": (steps * trained + n_evaluated / config.batch_size * evaluated) / made}
 
 

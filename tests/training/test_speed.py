@@ -1,6 +1,7 @@
 """A run is measured by its own steps."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -20,6 +21,15 @@ def test_all_steps_and_evaluations_are_counted(prepared, task, method, remaining
     n_evaluated = sum(map(len, ready.data.development.values()))
     found = speed.estimate(ready, seconds=6)
     assert found == {"steps": 24, "seconds": 24 + N_EVALUATIONS * n_evaluated / 8}
+
+
+def test_a_teachers_answers_take_time_too(prepared, monkeypatch):
+    ticks = itertools.count()
+    monkeypatch.setattr(speed, "_now", lambda device: next(ticks))
+    alone = prepared(n_train=96, epochs=2, batch_size=8)
+    taught = replace(alone, teacher=object())
+    more = speed.estimate(taught, seconds=6)["seconds"] - speed.estimate(alone, seconds=6)["seconds"]
+    assert more == 96 / 8
 
 
 def test_a_question_is_trained_on_in_as_many_windows_as_its_text_takes(prepared, monkeypatch):
