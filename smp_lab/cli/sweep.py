@@ -20,6 +20,7 @@ from smp_lab.errors import ConfigError, NeededFirstError, SmpLabError
 from smp_lab.grid import GridItem, GridRun, load_grid
 from smp_lab.jobs.runners import DONE, SMP_LAB, start_process
 from smp_lab.jobs.whereabouts import whereabouts
+from smp_lab.lease import lease_seconds
 from smp_lab.paths import HUB_FOLDER, LOGS_FOLDER, cached_runs_folder, grid_file
 from smp_lab.settings import SETTINGS
 
@@ -66,7 +67,10 @@ def command(
         typer.Option("--prefetch", help="First bring each encoder and data set into the folder of runs, for all."),
     ] = False,
     show: Annotated[bool, typer.Option("--list", help="Print the state of each run and train nothing.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Print it again and again until nothing trains.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Print it again and again, until all is done or nothing has trained for a while."),
+    ] = False,
     stop: Annotated[bool, typer.Option("--stop", help="Ask the sweep of this folder to leave checkpoints.")] = False,
     drain: Annotated[bool, typer.Option("--drain", help="Ask it to start nothing more.")] = False,
     as_json: Annotated[
@@ -178,7 +182,11 @@ def _where(row: Mapping[str, Any]) -> str:
 
 
 def _watch(sweep: Sweep, wanted: Sequence[GridItem], as_json: bool) -> None:
-    """Print the states until nothing trains; over the ones before, where that is a terminal."""
+    """Print the states, over the ones before where that is a terminal, until nothing is left to make.
+
+    Or until nothing has trained for as long as a lease lasts: from one run to the next there is a moment with none.
+    """
+    trained = time.monotonic()
     while True:
         rows = [*_listed(sweep, wanted)]
         if as_json:
@@ -186,6 +194,9 @@ def _watch(sweep: Sweep, wanted: Sequence[GridItem], as_json: bool) -> None:
         else:
             typer.echo("\x1b[2J\x1b[H" * sys.stdout.isatty(), nl=False)
             _print_states(sweep, rows)
-        if not any(row["state"] == "running" for row in rows):
+        states = {row["state"] for row in rows}
+        if "running" in states:
+            trained = time.monotonic()
+        elif states <= {DONE, "impossible"} or time.monotonic() - trained > lease_seconds():
             break
         time.sleep(_SECONDS_BETWEEN_LOOKS)

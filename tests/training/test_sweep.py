@@ -18,10 +18,12 @@ from conftest import HANGS
 from typer.testing import CliRunner
 
 from smp_lab import cli
+from smp_lab.cli import sweep as cli_sweep
 from smp_lab.config import RunConfig
 from smp_lab.errors import DataError, TrainingError
 from smp_lab.grid import GridRun, load_grid
 from smp_lab.jobs.runners import DONE, FAILED, LocalRunner
+from smp_lab.lease import LEASE_VARIABLE
 from smp_lab.paths import LOGS_FOLDER, UNFINISHED_FOLDER, cached_runs_folder, unfinished_folder
 from smp_lab.storage.measurements import MEASUREMENTS
 from smp_lab.storage.runs import list_runs
@@ -215,6 +217,21 @@ def test_the_list_as_json(arguments) -> None:
 def not_at_hand(*_: object, **__: object) -> None:
     """In place of what reads data or finds an encoder."""
     raise DataError("It is not at hand.")
+
+
+def test_it_is_watched_from_one_run_to_the_next(arguments, monkeypatch) -> None:
+    """Until all is done; where it is not, until nothing has trained for as long as a lease lasts."""
+    monkeypatch.setattr(cli_sweep, "_SECONDS_BETWEEN_LOOKS", 0.0)
+
+    def left(*looks: str) -> list[str]:
+        states = iter(looks)
+        monkeypatch.setattr(cli_sweep, "_listed", lambda sweep, wanted: [{"state": next(states)}])
+        assert invoke(arguments("--watch", "--json")).exit_code == 0
+        return [*states]
+
+    assert left("running", "missing", "running", "done", "not looked at") == ["not looked at"]
+    monkeypatch.setenv(LEASE_VARIABLE, "0")
+    assert left("running", "unfinished", "not looked at") == ["not looked at"]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
