@@ -64,7 +64,7 @@ def _curves(runs: list[RunRecord], table: pd.DataFrame) -> tuple[pd.DataFrame, p
             help="Published numbers are the best evaluation among those at the final density. It is chosen on the "
             "development set that it is measured on, so it has no interval here.",
         )
-        metric = sections.pick_metric(published, task) if task != _EVERY and view == _METRIC else None
+        metric = sections.pick_metric(task) if task != _EVERY and view == _METRIC else None
         scale = controls.one_of("Horizontal axis", figures.SCALES, key="scale")
         parts = st.pills(
             "Published numbers",

@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab.analysis import sparsity
+from smp_lab.analysis.labels import percent
 from smp_lab.figures import sparsity as figures
 from smp_lab.figures import style
 from smp_lab.tasks import TASKS
@@ -80,7 +81,7 @@ def _show(words: DeltaGenerator, mask_id: str, format: str, assumed: tuple[str, 
     st.success(
         messages.plain(
             f"Read as {format}: {int(mask.kept.sum()):,} of {mask.layout.n_weights:,} weights are kept "
-            f"({controls.percent(mask.remaining)}). {' '.join(assumed)}"
+            f"({percent(mask.remaining)}). {' '.join(assumed)}"
         )
     )
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -17,8 +17,8 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
-from smp_lab.analysis import clustering, labels, run_table, sampling, scores, sparsity, training_history
 from smp_lab.analysis import curves as curve_tables
+from smp_lab.analysis import labels, run_table, sampling, scores, sparsity, training_history
 from smp_lab.analysis import overlap as overlaps
 from smp_lab.analysis import transfer as transfer_tables
 from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError
@@ -101,7 +101,7 @@ def mask(run: Masked, layer: int, matrix_type: str) -> go.Figure:
     (record,) = _masks([run], at_least=1)
     table = sparsity.block_fractions(record.masks.dense(matrix))
     name = f"{_labels([run])[record.mask_id]}, {matrix}"
-    return sparsity_figures.plot_matrix(table, name, None, float(table["remaining"].max()) or 1)
+    return sparsity_figures.plot_matrix(table, name, None, float(table["remaining"].max()))
 
 
 def overlap(runs: Sequence[Masked], measure: str = "phi_within") -> go.Figure:
@@ -114,7 +114,7 @@ def overlap(runs: Sequence[Masked], measure: str = "phi_within") -> go.Figure:
     """
     _one_of("measure", measure, overlaps.MEASURES)
     pairs, names = _pairs(runs)
-    tree: clustering.Clustering = overlaps.similarity_tree(pairs, list(names))
+    tree = overlaps.similarity_tree(pairs, list(names))
     return overlap_figures.plot_pairs(pairs, names, tree.order, tree.merges, measure)
 
 

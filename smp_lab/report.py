@@ -139,7 +139,7 @@ def _agreement(runs: Sequence[RunRecord], rows: pd.DataFrame, names: Mapping[str
     pairs = overlap.describe_pairs(overlap.measure_overlap(counts, ["run_a", "run_b"]), masks, shown)
     tree = overlap.similarity_tree(pairs, list(shown))
     yield "## How much do masks agree?"
-    yield f"{SCALES[_MEASURE].title}, median: {overlap.medians_in_words(pairs, _MEASURE)}. 0 is chance."
+    yield f"{SCALES[_MEASURE].title}, median: {overlap.medians_in_words(pairs, _MEASURE) or 'not known'}. 0 is chance."
     if len(masks) < len(every):
         yield f"Of {len(every)} masks the first {len(masks)} of one encoder are compared."
     yield plot_pair_kinds(pairs, [kind for kind in overlap.PAIR_KINDS if kind in set(pairs["kind"])], _MEASURE)

@@ -63,6 +63,12 @@ def test_masks_alone_are_compared(runs):
     assert "How much do masks agree?" not in words
 
 
+def test_agreement_that_no_pair_has_is_not_known(runs):
+    """Of masks that keep everything."""
+    two = [make_run(runs, seed=seed, remaining=1.0) for seed in (0, 1)]
+    assert "median: not known. 0 is chance." in words_of(write(two, run_table(two)))
+
+
 def test_of_no_runs_there_is_no_report():
     with pytest.raises(RunFormatError, match="one run or more"):
         write([], run_table([]))

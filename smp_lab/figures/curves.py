@@ -111,7 +111,7 @@ def plot_curves(
         here = _of_panel(published, means, runs, task, encoder)
         _add_panel(figure, *here, how, cell)
         metric = pd.concat(here)["metric"].iloc[0]
-        figure.update_yaxes(title_text=f"{METRIC_TITLES.get(metric, metric)} (x 100)", **cell)
+        figure.update_yaxes(title_text=f"{METRIC_TITLES[metric]} (x 100)", **cell)
         if place + columns >= len(every):
             figure.update_xaxes(title_text=REMAINING_TITLE, **cell)
     dress(

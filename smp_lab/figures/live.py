@@ -44,8 +44,6 @@ def plot_progress(table: pd.DataFrame, kind: str, total_steps: int, ghost: str |
     for trace in figure.data:
         if trace.name == ghost:
             trace.update(line_color=_GHOST, marker_color=_GHOST)
-            if trace.marker.line is not None:
-                trace.update(marker_line_color=_GHOST)
     return figure
 
 
@@ -76,11 +74,12 @@ def plot_kept_by_matrix(table: pd.DataFrame, step: int) -> go.Figure:
     if table.empty:
         return empty_figure(title, "Nothing is recorded yet.")
     return plot_matrices(
-        table.assign(percent=100 * table["remaining"], n_first=table["kept"], n_second=table["n_weights"]),
+        table.assign(percent=100 * table["remaining"]),
         "percent",
         title,
         f"Kept weights (% of each matrix) after step {step:,}",
         "Kept (%)",
         values=(0, 100),
+        facts=["kept", "n_weights"],
         hover="%{z:.2f} %<br>%{customdata[0]:,} of %{customdata[1]:,} weights",
     )

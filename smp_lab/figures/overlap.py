@@ -153,7 +153,7 @@ def plot_pairs(
         row=2,
         col=1,
     )
-    if framed is not None and set(framed) <= set(place):
+    if framed is not None:
         one, other = (place[run] for run in framed)
         frame_cell(figure, one, other, row=2, col=1)
         frame_cell(figure, other, one, row=2, col=1)

@@ -5,7 +5,7 @@ Two runs beside one another are two figures with the same ranges: see `score_ran
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def score_range(tables: Iterable[pd.DataFrame], low: str = "low", high: str = "h
     """
     bins = pd.concat([table[[low, high, "count"]] for table in tables], ignore_index=True)
     finite = bins[np.isfinite(bins[low]) & np.isfinite(bins[high])]
-    bins = pd.DataFrame(finite.groupby([low, high])["count"].sum()).reset_index()
+    bins = finite.groupby([low, high], as_index=False)["count"].sum()
     if bins.empty:
         return -1.0, 1.0
     below = bins["count"].cumsum() / max(1, bins["count"].sum())
@@ -443,6 +443,7 @@ def plot_matrices(
     unit: str,
     *,
     values: Range,
+    facts: Sequence[str],
     hover: str,
     step: int | None = None,
 ) -> go.Figure:
@@ -451,15 +452,15 @@ def plot_matrices(
     Parameters
     ----------
     table
-        A row per matrix: layer, matrix_type, `column`, and the counts that `hover` names.
+        A row per matrix: layer, matrix_type, `column` and `facts`.
     column
         What is drawn.
     title, subtitle, unit
         Of the figure and of its colours.
     values
         Range of the colours.
-    hover
-        Template over ``customdata``, the columns n_first, n_second of `table`.
+    facts, hover
+        Columns, and a template that has them as customdata.
     step
         Of the snapshot that is shown first, where `table` has the column step.
     """
@@ -475,7 +476,7 @@ def plot_matrices(
         return {
             "z": shown,
             "hovertext": [["" if np.isnan(value) else f"{value:.{digits}f}" for value in row] for row in shown],
-            "customdata": ordered[["n_first", "n_second"]].to_numpy().reshape(len(layers), -1, 2),
+            "customdata": ordered[list(facts)].to_numpy().reshape(len(layers), -1, len(facts)),
         }
 
     snapshots = {} if step is None else {int(rows["step"].iloc[0]): rows for _, rows in table.groupby("step")}

@@ -152,5 +152,5 @@ def plot_matrix(table: pd.DataFrame, name: str, square: tuple[int, int, int] | N
         frame_cell(figure, column, row, side)
     figure.update_xaxes(title_text="Column (input)", showgrid=False, showline=False)
     figure.update_yaxes(title_text="Row (output)", showgrid=False, showline=False, autorange="reversed")
-    figure.update_coloraxes(cmin=0, cmax=100 * highest, colorbar_title_text="Kept (%)")
+    figure.update_coloraxes(cmin=0, cmax=100 * (highest or 1), colorbar_title_text="Kept (%)")
     return figure

@@ -20,7 +20,7 @@ import plotly.graph_objects as go
 from plotly.colors import convert_colors_to_same_type, sample_colorscale
 from plotly.subplots import make_subplots
 
-from smp_lab.layout import ATTENTION_OUTPUT, INTERMEDIATE, KEY, MATRIX_TYPES, OUTPUT, QUERY, VALUE
+from smp_lab.layout import ATTENTION_OUTPUT, INTERMEDIATE, KEY, OUTPUT, QUERY, VALUE
 from smp_lab.metrics import METRICS
 
 LIGHT, DARK = "light", "dark"
@@ -304,7 +304,6 @@ def as_text(form: str, *values: Iterable[float], unknown: str = "not known") -> 
     return [unknown if any(value != value for value in row) else form.format(*row) for row in rows]
 
 
-PANEL_TYPES = ("all", *MATRIX_TYPES)
 _TYPES_PER_ROW = 4
 
 
@@ -320,13 +319,13 @@ def type_panels() -> go.Figure:
         shared_yaxes="all",
         horizontal_spacing=0.02,
         vertical_spacing=0.14,
-        subplot_titles=[MATRIX_TITLES[kind] for kind in PANEL_TYPES],
+        subplot_titles=list(MATRIX_TITLES.values()),
     )
 
 
 def panel_of(kind: str) -> dict[str, Any]:
     """Where `type_panels` has a matrix type, or "all"."""
-    row, column = divmod(PANEL_TYPES.index(kind), _TYPES_PER_ROW)
+    row, column = divmod(list(MATRIX_TITLES).index(kind), _TYPES_PER_ROW)
     return {"row": row + 1, "col": column + 1}
 
 

@@ -15,7 +15,6 @@ from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab import paths
 from smp_lab.analysis import labels, run_table, selection
-from smp_lab.analysis.labels import percent as percent
 from smp_lab.analysis.summary import fingerprints
 from smp_lab.errors import SmpLabError
 from smp_lab.figures import style

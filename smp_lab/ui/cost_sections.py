@@ -175,11 +175,11 @@ def _times(table: pd.DataFrame, cuts: pd.DataFrame) -> None:
         alt="Time of each form, what is left of the encoder and of the metric",
     )
     machines = ", ".join(sorted(set(table["machine"]) - {""}))
+    where = f"Measured on {messages.plain(machines)}. " if machines else ""
     st.caption(
-        f"Measured on {messages.plain(machines)}. Zeros in a matrix take as long as any number: masked weights are as "
-        f"slow as dense ones.{_sparse_rows(table)} No runtime for sparse weights is used: those "
-        "for CPUs were given up by their makers, Intel Extension for Transformers in October 2024 and DeepSparse in "
-        "June 2025."
+        f"{where}Zeros in a matrix take as long as any number: masked weights are as slow as dense ones."
+        f"{_sparse_rows(table)} No runtime for sparse weights is used: those for CPUs were given up by their makers, "
+        "Intel Extension for Transformers in October 2024 and DeepSparse in June 2025."
     )
 
 

@@ -30,18 +30,10 @@ from smp_lab.ui import cache, columns, controls, messages
 _MOST_INTERVALS = 400
 
 
-def pick_metric(published: pd.DataFrame, task: str) -> str:
+def pick_metric(task: str) -> str:
     """Of one task any of its metrics can be drawn; the main one first."""
-    names = list(TASKS[task].metrics)
-    names += [name for name in published.loc[published["task"] == task, "metric"].unique() if name not in names]
-    return st.selectbox(
-        "Metric",
-        names,
-        format_func=lambda name: METRIC_TITLES.get(name, name.replace("_", " ")),
-        key="metric",
-        bind="query-params",
-        width=180,
-    )
+    names, title_of = TASKS[task].metrics, METRIC_TITLES.__getitem__
+    return st.selectbox("Metric", names, format_func=title_of, key="metric", bind="query-params", width=180)
 
 
 def with_intervals(runs: list[RunRecord], table: pd.DataFrame, metric: str | None) -> pd.DataFrame:

@@ -38,7 +38,6 @@ COLUMNS = {
     "megabytes": st.column_config.NumberColumn("MB", format="%.0f"),
     "last_line": st.column_config.TextColumn("Last line", help="Of what the run printed."),
 }
-_GHOST = "finished run, seed"
 _NOT_HEARD_SECONDS = 30
 
 
@@ -152,13 +151,12 @@ def show_pictures(queue: Queue, live: LiveRun, index: Listing[RunRecord]) -> Non
     The next step draws them anew: nothing of them is saved, the finished run's are on the other pages.
     """
     ghost = ghost_of(live, index)
-    lecture = links.in_lecture()
     left, right = st.columns(2, gap="medium")
     with left:
         _progress(live, ghost, figures.REMAINING)
     with right:
         _kept_by_matrix(live)
-    if lecture:
+    if links.in_lecture():
         _progress(live, ghost, figures.METRIC)
         return
     left, right = st.columns(2, gap="medium")
@@ -195,7 +193,7 @@ def _progress(live: LiveRun, ghost: RunRecord | None, kind: str) -> None:
 
 def _beside_ghost(live: LiveRun, ghost: RunRecord | None, kind: str) -> tuple[pd.DataFrame, str | None]:
     """One quantity of both runs, and what the ghost is called; None where there is none, or it cannot be read."""
-    beside = None if ghost is None else f"{_GHOST} {ghost.config.seed}"
+    beside = None if ghost is None else f"finished run, seed {ghost.config.seed}"
     parts = [_marked(live, _label(live), _rows_of(live, kind))]
     if ghost is not None and beside is not None:
         try:

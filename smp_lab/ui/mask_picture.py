@@ -10,6 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from smp_lab.analysis import sparsity
+from smp_lab.analysis.labels import percent
 from smp_lab.figures import sparsity as figures
 from smp_lab.figures.style import FRACTION_ENDS, MATRIX_TITLES
 from smp_lab.layout import ATTENTION_OUTPUT, MATRIX_TYPES, OUTPUT, MatrixId
@@ -50,7 +51,7 @@ def show(masks: dict[str, MaskRecord], labels: dict[str, str]) -> None:
                 table,
                 f"{labels[mask.mask_id]}, {matrix}",
                 square,
-                highest or 1,
+                highest,
                 key="mask-picture" + ("-beside" if place else ""),
                 alt=f"Share of kept weights by block of the mask of {matrix} in {labels[mask.mask_id]}.",
             )
@@ -70,7 +71,7 @@ def _square(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return row, column, side
 
 
-def _zoom(mask: BoolArray, matrix: MatrixId, run_id: str, square: tuple[int, int, int]) -> None:
+def _zoom(mask: BoolArray, matrix: MatrixId, mask_id: str, square: tuple[int, int, int]) -> None:
     """A square of the matrix at full resolution, and the whole of it to save."""
     row, column, side = square
     region = mask[row : row + side, column : column + side]
@@ -80,16 +81,16 @@ def _zoom(mask: BoolArray, matrix: MatrixId, run_id: str, square: tuple[int, int
     st.image(
         f"data:image/png;base64,{picture}",
         caption=f"The framed square, weight by weight, kept ones bright: {kept:,} of {region.size:,} "
-        f"({controls.percent(kept / region.size)}).",
+        f"({percent(kept / region.size)}).",
         width="stretch",
         alt=f"Every weight of a {side} x {side} square of {matrix}; kept weights are bright.",
     )
     controls.download(
         f"Whole mask, {' x '.join(map(str, mask.shape))} (PNG)",
         lambda: _png(mask, 1),
-        f"{run_id}-layer{matrix.layer}-{matrix.matrix_type}.png",
+        f"{mask_id}-layer{matrix.layer}-{matrix.matrix_type}.png",
         "image/png",
-        key=f"mask-png-{run_id}",
+        key=f"mask-png-{mask_id}",
     )
 
 
@@ -112,8 +113,7 @@ def _png(mask: BoolArray, pixels_per_weight: int) -> bytes:
 def _empty_lines(mask: BoolArray, matrix: MatrixId) -> None:
     lines = sparsity.empty_lines(mask)
     counts = " and ".join(
-        f"{row['empty']:,} of {row['n']:,} {row['line']} ({controls.percent(row['share'])})"
-        for row in lines.to_dict("records")
+        f"{row['empty']:,} of {row['n']:,} {row['line']} ({percent(row['share'])})" for row in lines.to_dict("records")
     )
     # The others are as wide as the residual stream, which all layers share.
     line = "column" if matrix.matrix_type in (ATTENTION_OUTPUT, OUTPUT) else "row"

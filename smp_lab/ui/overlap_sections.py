@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from smp_lab.analysis import overlap, transfer
+from smp_lab.analysis.labels import percent
 from smp_lab.figures.overlap import SCALES, plot_regions
 from smp_lab.figures.transfer import plot_transfer
 from smp_lab.storage.mask_records import MaskRecord
@@ -24,8 +25,9 @@ def comparable(runs: Sequence[Masked]) -> list[MaskRecord]:
     """The readable masks of one encoder; which encoder is asked where nobody chose runs of one."""
     masks = masks_of(runs)
     with messages.slot():
-        if dense := [run.run_id for run in runs if isinstance(run, RunRecord) and not run.has_masks]:
-            st.caption(messages.plain(f"Without a mask, and so left out: {', '.join(dense)}."))
+        if dense := [run for run in runs if isinstance(run, RunRecord) and not run.has_masks]:
+            names = controls.run_labels(dense).values()
+            st.caption(messages.plain(f"Without a mask, and so left out: {', '.join(names)}."))
     with messages.sentence_on_error():
         if st.session_state.get(links.RUNS):
             overlap.check_one_encoder(masks)
@@ -99,9 +101,9 @@ def transfers(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
     with messages.slot():
         for _, sentence in index.problems:
             messages.error(sentence)
-        measured = _of_these(list(index.records.values()), runs)
+        measured = _of_these(list(index.records.values()), runs, labels)
     fractions = sorted({t.settings.mask_remaining for t in measured})
-    levels = list(dict.fromkeys(map(controls.percent, fractions)))
+    levels = list(dict.fromkeys(map(percent, fractions)))
     if levels:
         level = levels[0]
         if len(levels) > 1:
@@ -113,7 +115,7 @@ def transfers(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
                 width=160,
                 help=explain("asked to keep"),
             )
-        _matrix([t for t in measured if controls.percent(t.settings.mask_remaining) == level], labels)
+        _matrix([t for t in measured if percent(t.settings.mask_remaining) == level], labels)
     able = controls.can_be_measured(runs)
     done = {(t.settings.mask_run, t.settings.task) for t in measured}
     if not {(run.run_id, other.config.task) for run in able for other in able} <= done:
@@ -123,13 +125,16 @@ def transfers(runs: Sequence[RunRecord], labels: Mapping[str, str]) -> None:
         st.info("These runs train the weights or a head, which no record holds: their masks fit their own task alone.")
 
 
-def _of_these(every: Sequence[TransferRecord], runs: Sequence[RunRecord]) -> list[TransferRecord]:
+def _of_these(
+    every: Sequence[TransferRecord], runs: Sequence[RunRecord], labels: Mapping[str, str]
+) -> list[TransferRecord]:
     measured = {t.settings.mask_run for t in every}
     # Not of every run: with many of them each digest is a mask read again.
     masks = masks_of([run for run in runs if run.run_id in measured])
     known, altered = transfer.transfers_of_masks(every, {mask.mask_id: cache.mask_sha256(mask) for mask in masks})
     if altered:
-        messages.warning(f"Measured with another mask than the run holds now, and left out: {', '.join(altered)}.")
+        names = ", ".join(labels[run_id] for run_id in altered)
+        messages.warning(f"Measured with another mask than the run holds now, and left out: {names}.")
     return known
 
 

@@ -22,8 +22,6 @@ from smp_lab.ui.glossary import explain
 # Runs with their scores and labels: one, or two that stand side by side.
 Chosen = Sequence[tuple[RunRecord, ScoreHistory, str]]
 
-_PERCENT_STEP = 5
-
 
 def distribution(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
     """How scores are spread at a snapshot, and where the mask cuts."""
@@ -145,12 +143,13 @@ def weights(chosen: Chosen, kind: str, layer: int | None) -> list[str]:
             (
                 controls.drawn(
                     figures.plot_matrices,
-                    table.assign(percent=100 * table["share"], n_first=table["both"], n_second=table["chance"] * 100),
+                    table.assign(percent=100 * table["share"], chance=100 * table["chance"]),
                     "percent",
                     "What magnitude would have kept too",
                     f"{label}; % of the mask of each matrix, of which magnitude keeps as many",
                     "Of the mask (%)",
                     values=(0, 100),
+                    facts=["both", "chance"],
                     hover="%{z:.1f} % of the mask, %{customdata[0]:,} weights; by chance %{customdata[1]:.1f} %",
                 ),
                 table,
@@ -212,12 +211,13 @@ def decision(chosen: Chosen) -> list[str]:
             (
                 controls.drawn(
                     figures.plot_matrices,
-                    part.assign(n_first=part["n_both"], n_second=part["n_b"]),
+                    part,
                     measure,
                     f"{figures.SIMILARITY_TITLES[measure].split(',')[0]}, matrix by matrix",
                     label,
                     "Similarity (no unit)",
                     values=(0, 1),
+                    facts=["n_both", "n_b"],
                     hover="%{z:.3f}<br>%{customdata[0]:,} in common, %{customdata[1]:,} in the end",
                     step=step,
                 ),
@@ -264,12 +264,13 @@ def _swaps(chosen: Chosen, flips: Sequence[pd.DataFrame], steps: Sequence[int]) 
             (
                 controls.drawn(
                     figures.plot_matrices,
-                    table.assign(percent=100 * table["share"], n_first=table["swaps_within"], n_second=table["forced"]),
+                    table.assign(percent=100 * table["share"]),
                     "percent",
                     "Swaps inside each matrix",
                     f"{label}, since the snapshot before",
                     "Of the matrix (%)",
                     values=(0, highest or 1),
+                    facts=["swaps_within", "forced"],
                     hover="%{z:.2f} %: %{customdata[0]:,} swapped, %{customdata[1]:,} more out or in",
                     # At the first snapshot nothing has changed sides yet.
                     step=max(step, int(table["step"].min())) if len(table) else None,
@@ -293,7 +294,7 @@ def _snapshot(chosen: Chosen, key: str, first: int) -> float:
         0,
         100,
         first,
-        step=_PERCENT_STEP,
+        step=5,
         key=key,
         bind="query-params",
         help=f"{explain('snapshot')} The one nearest to the slider is shown. The slider moves with the arrow keys; "
@@ -347,4 +348,4 @@ def _with_lines(bins: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
 def _outside(tables: Sequence[pd.DataFrame], scores: figures.Range) -> None:
     """How many weights are not drawn."""
     if count := sum(figures.n_outside(table, scores) for table in tables):
-        st.caption(f"{count:,} weights lie beyond the axis. They are in the data.")
+        st.caption(f"Weights beyond the axis: {count:,}. They are in the data.")

@@ -191,20 +191,19 @@ def parts(runs: Sequence[RunRecord], labels: Mapping[str, str], texts: Sequence[
         )
     first, without, *others = found["outcomes"]
     _say_out(out, quantity, answers.changes([first, without]).iloc[0])
-    tables = (
-        answers.part_table(heads, [without, *others[: len(heads)]]),
-        answers.part_table(matrices, [without, *others[len(heads) :]]),
-    )
-    for place, (table, words) in enumerate(zip(tables, ("head", "matrix"), strict=True)):
+    for words, every, outcomes, width in (
+        ("head", heads, others[: len(heads)], 620),
+        ("matrix", matrices, others[len(heads) :], 520),
+    ):
         controls.show(
             plot_parts,
-            table,
+            answers.part_table(every, [without, *outcomes]),
             quantity,
             tuple(out),
             key=f"try-{words}",
             alt=f"Change of {quantity} where each {words} in turn is emptied, by layer.",
-            min_width=520 if place else 620,
-            on_click=partial(_toggle, matrices if place else heads),
+            min_width=width,
+            on_click=partial(_toggle, every),
         )
 
 

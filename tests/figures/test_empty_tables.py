@@ -44,7 +44,7 @@ FIGURES = [
     (scores.plot_weight_scores, (NO_CUTS, NO_CUTS, ""), {**SCALES, "weights": (0, 1)}, "chosen"),
     (scores.plot_similarity, ("recall",), {}, "chosen"),
     (scores.plot_snapshot_flips, (), {}, "no run"),
-    (scores.plot_matrices, ("share", "A title", "", ""), {"values": (0, 1), "hover": ""}, "chosen"),
+    (scores.plot_matrices, ("share", "A title", "", ""), {"values": (0, 1), "facts": [], "hover": ""}, "chosen"),
     (sparsity.plot_remaining_per_layer, (), {}, "chosen"),
     (sparsity.plot_remaining_per_head, ("query",), {}, "chosen"),
     (sparsity.plot_matrix, ("none", None, 1), {}, "chosen"),

@@ -71,8 +71,8 @@ def test_a_distribution_plays_through_every_snapshot():
 
 def test_matrices_play_through_every_snapshot():
     rows = analysis.similarity_to_final(STEPS, *np.array([[[9] * 12, [6] * 12, [4] * 12]] * 2), TINY)
-    rows = rows[rows["layer"].notna()].assign(n_first=1, n_second=2)
-    figure = figures.plot_matrices(rows, "precision", "T", "A run", "S", values=(0, 1), hover="%{z}", step=10)
+    rows, how = rows[rows["layer"].notna()], {"values": (0, 1), "facts": ["n_both", "n_b"], "hover": "%{z}"}
+    figure = figures.plot_matrices(rows, "precision", "T", "A run", "S", **how, step=10)
     assert figure.layout.title.subtitle.text == "A run, step 10"
     assert [frame.layout.title.subtitle.text for frame in figure.frames] == [f"A run, step {step}" for step in STEPS]
     np.testing.assert_array_equal(figure.frames[1].data[0].z, figure.data[0].z)
@@ -235,8 +235,8 @@ def test_flips_stand_in_three_panels():
 def test_matrices_are_layer_by_type_with_layer_0_at_the_bottom():
     share = analysis.kept_by_magnitude(np.arange(12), np.full(12, 20), TINY)
     # Rows in another order must not change the picture.
-    table = share.assign(n_first=share["both"], n_second=share["kept"]).sample(frac=1, random_state=0)
-    figure = figures.plot_matrices(table, "share", "A title", "A run", "Share", values=(0, 1), hover="%{z}")
+    table, how = share.sample(frac=1, random_state=0), {"values": (0, 1), "facts": ["both", "kept"], "hover": "%{z}"}
+    figure = figures.plot_matrices(table, "share", "A title", "A run", "Share", **how)
     (heat,) = figure.data
     assert list(heat.y) == [0, 1]
     assert len(heat.x) == len(MATRIX_TYPES)

@@ -121,6 +121,8 @@ def test_times_are_shown_for_a_size_and_a_cut(open_page, runs):
     assert shown["form"].tolist() == ["Masked weights", "Compact", "Compact, K = 5", "Sparse rows (CSR)"]
     assert shown["faster"].tolist() == [1, 1.1, 1.5, 0.3] == shown["milliseconds"].tolist()
     assert shown["change"].tolist()[2] == pytest.approx(-0.005)
+    # Its record names no processor.
+    assert "Measured on" not in sentences(app.caption) and "Zeros in a matrix" in sentences(app.caption)
     assert len(charts(app)) == 2
     # K = 10 loses more than a point.
     assert "Without rows of fewer than 5 weights" in sentences(app.markdown)

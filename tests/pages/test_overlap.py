@@ -182,7 +182,7 @@ def test_union_and_intersection_have_their_density(open_page, three):
 def test_dense_runs_are_left_out(open_page, three, write_run):
     dense = write_run(method="dense", remaining=1, score_learning_rate=None, weight_learning_rate=3e-5)
     app = open_page(PAGE)
-    assert f"Without a mask, and so left out: {dense.run_id}." in sentences(app.caption)
+    assert "Without a mask, and so left out: RTE · Dense fine-tuning" in sentences(app.caption)
     assert len(charts(app)) == 6
     alone = open_page(PAGE, dense.run_id, three[0].run_id)
     assert "needs two runs with masks" in sentences(alone.info)
@@ -277,9 +277,7 @@ def test_densities_of_transfers_are_chosen_in_the_address(open_page, transferred
 def test_a_transfer_of_another_mask_is_left_out(open_page, runs, three):
     make_transfer(runs, three[0], "rte", mask_sha256="0" * 64)
     app = open_page(PAGE)
-    assert f"Measured with another mask than the run holds now, and left out: {three[0].run_id}." in sentences(
-        app.warning
-    )
+    assert "Measured with another mask than the run holds now, and left out: RTE · SMP-S" in sentences(app.warning)
     assert len(charts(app)) == 6
 
 

@@ -104,7 +104,7 @@ def test_share_of_magnitude_is_counted_over_the_chosen_matrices(open_page, write
 def test_weights_beyond_the_axis_are_counted_not_hidden(open_page, write_run):
     app = open_page(PAGE, write_run().run_id, score_type="query")
     # Records of tests hold every kept score in a bin without an end.
-    assert "256 weights lie beyond the axis" in sentences(app.caption)
+    assert "Weights beyond the axis: 256." in sentences(app.caption)
 
 
 @pytest.mark.parametrize("measure", ["Recall", "Precision", "Jaccard", "Phi"])

@@ -89,7 +89,6 @@ def plot_shares(
         below=84 if asked is None else 104,
     )
     figure.update_layout(barmode="group", bargap=0.25)
-    figure.update_traces(offsetgroup=None, selector={"name": _LAYERS[0]})
     figure.update_xaxes(title_text="Score S (no unit)", row=1, col=1)
     figure.update_yaxes(title_text="Weights", row=1, col=1)
     figure.update_yaxes(title_text="Kept (%)", range=[0, highest], row=1, col=2)

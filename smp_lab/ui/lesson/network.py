@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
+from smp_lab.analysis.labels import percent
 from smp_lab.figures.lesson.network import Side, plot_network
 from smp_lab.lesson.shapes import SHAPES
-from smp_lab.lesson.training import FINE_TUNING, MAGNITUDE, MASKINGS, METHODS, MOVEMENT, RANDOM, SMP, Settings
-from smp_lab.ui.controls import percent, whole_number
+from smp_lab.lesson.training import FINE_TUNING, MAGNITUDE, MASKINGS, METHODS, MOVEMENT, RANDOM, SMP, Settings, Training
+from smp_lab.ui.controls import whole_number
 from smp_lab.ui.glossary import explain
 from smp_lab.ui.lesson import frame
 from smp_lab.ui.lesson.trainings import REACH, surfaces, training
@@ -55,7 +56,7 @@ def show() -> None:
     with left:
         compared, sides = _settings()
         done = [training(side) for side in sides]
-        guessed = _guess(compared, sides)
+        guessed = _guess(compared, done)
     with right:
         names = [_name(compared, side) for side in sides]
         final = [100 * seen.test_accuracy[-1] for seen in done]
@@ -175,8 +176,7 @@ def _name(compared: str, side: Settings) -> str:
     return TITLES[side.method]
 
 
-def _guess(compared: str, sides: list[Settings]) -> bool:
-    done = [training(side) for side in sides]
+def _guess(compared: str, done: list[Training]) -> bool:
     if compared == _RATES:
         masks = [np.stack(seen.snapshots[-1].masks) for seen in done]
         changed = int((masks[0] != masks[1]).sum())

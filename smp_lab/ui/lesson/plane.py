@@ -50,7 +50,7 @@ def show() -> None:
             format_func=TITLES.__getitem__,
             help=explain("cut", "schedule"),
         )
-        seen = training(Settings(method=str(method), remaining=0.1, width=16))
+        seen = training(Settings(method=method, remaining=0.1, width=16))
         weights, scores, kept = (
             np.stack([part[_LAYER].ravel() for part in parts])
             for parts in zip(*((state.weights, state.scores, state.masks) for state in seen.snapshots), strict=True)
@@ -60,7 +60,7 @@ def show() -> None:
             scores = np.broadcast_to(scores[-1], scores.shape)
         moved = bool(np.ptp(weights, axis=0).any()), bool(np.ptp(scores, axis=0).any())
         way = {(False, True): _UP_DOWN, (True, False): _SIDEWAYS, (True, True): _BOTH}[moved]
-        guessed = frame.guess(f"guess_plane_{method}", "Which way will the points move?", _WAYS, way, _WHY[str(method)])
+        guessed = frame.guess(f"guess_plane_{method}", "Which way will the points move?", _WAYS, way, _WHY[method])
         chosen = int(
             st.number_input(
                 "Follow weight",
@@ -95,7 +95,7 @@ def show() -> None:
             frame.step(),
             on_click=_follow,
             alt=(
-                f"{weights.shape[1]} weights of one layer as points of weight and score, under {TITLES[str(method)]}. "
+                f"{weights.shape[1]} weights of one layer as points of weight and score, under {TITLES[method]}. "
                 + (
                     f"They move {way}; at the end {int(kept[-1].sum())} are kept."
                     if guessed

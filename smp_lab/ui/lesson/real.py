@@ -7,14 +7,13 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from smp_lab.analysis import scores as analysis
-from smp_lab.analysis.labels import without_tags
+from smp_lab.analysis.labels import percent, without_tags
 from smp_lab.analysis.overlap import measure_overlap
 from smp_lab.figures import scores as score_figures
 from smp_lab.figures.lesson.real import plot_bars, plot_snapshots, plot_three
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.runs import RunRecord, masks_of
 from smp_lab.ui import cache
-from smp_lab.ui.controls import percent
 from smp_lab.ui.glossary import explain
 from smp_lab.ui.lesson import frame, records
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from smp_lab.analysis.labels import percent
 from smp_lab.analysis.training_history import flips
 from smp_lab.figures.lesson.regulariser import plot_heads, plot_regulariser
 from smp_lab.layout import QUERY, VALUE
 from smp_lab.lesson.training import Settings, Training
 from smp_lab.ui import cache, controls
-from smp_lab.ui.controls import percent
 from smp_lab.ui.glossary import explain
 from smp_lab.ui.lesson import frame, records
 from smp_lab.ui.lesson.trainings import training

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from smp_lab.analysis.labels import percent
 from smp_lab.figures.lesson.shares import plot_shares
 from smp_lab.lesson.masking import mean_sigmoids
 from smp_lab.lesson.shares import N_WEIGHTS, asked, kept_counts, two_layers
-from smp_lab.ui.controls import percent
 from smp_lab.ui.glossary import explain
 from smp_lab.ui.lesson import frame
 
