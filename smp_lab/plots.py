@@ -4,8 +4,9 @@
 >>> runs = plots.open_runs("cached_runs", method="smp_s", remaining=0.1, seed=0)
 >>> plots.remaining_per_layer(runs).show()
 
-All of them read records alone: they need neither torch nor the app. They raise `ConfigError` where an argument is none
-of those that there are.
+All of them read records alone: they need neither torch nor the app. Imported masks stand beside runs: ``runs +
+plots.open_masks("runs")``. A record that has nothing of what a figure shows is left out of it. An argument that is none
+of those that there are raises `ConfigError`.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ from smp_lab.figures import transfer as transfer_figures
 from smp_lab.figures.style import COLOR_BY, DIFFERENCE, HEAD_WORDS, LINE_COLOR_BY, MATRIX_TITLES, TASK
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, MatrixId
 from smp_lab.settings import SETTINGS
+from smp_lab.storage.imported import IMPORTED_MASKS
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.published import published_in_tables
 from smp_lab.storage.runs import Masked, RunRecord, list_runs, masks_of
-from smp_lab.storage.transfers import TransferRecord
+from smp_lab.storage.transfers import TRANSFERS, TransferRecord
 
 _PAIR = ["run_a", "run_b"]
 
@@ -70,6 +72,16 @@ def open_runs(folder: str | Path, **settings: object) -> list[RunRecord]:
     return runs
 
 
+def open_masks(folder: str | Path) -> list[MaskRecord]:
+    """The imported masks of a folder of runs; what cannot be read in it is left out."""
+    return [imported.mask_record for imported in IMPORTED_MASKS.list([Path(folder)]).records.values()]
+
+
+def open_transfers(folder: str | Path) -> list[TransferRecord]:
+    """What `smp-lab transfer` has kept in a folder of runs; what cannot be read in it is left out."""
+    return list(TRANSFERS.list([Path(folder)]).records.values())
+
+
 def remaining_per_layer(runs: Sequence[Masked], *, color_by: str = DIFFERENCE) -> go.Figure:
     """Remaining weights of each layer, by matrix type and over all; `color_by` is one of `style.LINE_COLOR_BY`."""
     _one_of("color_by", color_by, LINE_COLOR_BY)
@@ -98,10 +110,10 @@ def mask(run: Masked, layer: int, matrix_type: str) -> go.Figure:
     matrix = MatrixId(layer, matrix_type)
     _one_of("matrix type", matrix_type, MATRIX_TYPES)
     _one_of("layer", layer, range(run.layout.n_layers))
-    (record,) = _masks([run], at_least=1)
+    (record,), names = _masks([run], at_least=1)
     table = sparsity.block_fractions(record.masks.dense(matrix))
-    name = f"{_labels([run])[record.mask_id]}, {matrix}"
-    return sparsity_figures.plot_matrix(table, name, None, float(table["remaining"].max()))
+    highest = float(table["remaining"].max())
+    return sparsity_figures.plot_matrix(table, f"{names[record.mask_id]}, {matrix}", None, highest)
 
 
 def overlap(runs: Sequence[Masked], measure: str = "phi_within") -> go.Figure:
@@ -129,15 +141,17 @@ def overlap_by_kind(runs: Sequence[Masked], measure: str = "phi_within", *, colo
 
 def intersections(runs: Sequence[Masked]) -> go.Figure:
     """Weights that exactly one combination of masks keeps; raises what `overlap.region_counts` raises."""
-    masks = _masks(runs)
+    masks, names = _masks(runs)
     regions = overlaps.region_counts({each.mask_id: each.masks for each in masks})
-    return overlap_figures.plot_regions(regions, _labels(runs))
+    return overlap_figures.plot_regions(regions, names)
 
 
 def score_distribution(
     run: RunRecord, matrix_type: str = "all", layer: int | None = None, share_of_steps: float = 1.0
 ) -> go.Figure:
     """Scores of kept and of removed weights at the snapshot nearest to a share of the steps; it plays through all."""
+    if not 0 <= share_of_steps <= 1:
+        raise ConfigError(f"A share of the steps is between 0 and 1; got {share_of_steps!r}.")
     name, known = _name(run, matrix_type, layer), run.scores
     sides = {scores.KEPT: known.kept_histogram, scores.REMOVED: known.removed_histogram}
     table = scores.score_distribution(known.steps, known.edges, sides, run.layout, matrix_type, layer)
@@ -153,39 +167,42 @@ def score_distribution(
     )
 
 
-def similarity_to_final(runs: Sequence[RunRecord], measure: str = "recall", *, color_by: str = DIFFERENCE) -> go.Figure:
+def similarity_to_final(runs: Sequence[Masked], measure: str = "recall", *, color_by: str = DIFFERENCE) -> go.Figure:
     """How like the final mask the masks of all snapshots were; `measure` is one of `scores.SIMILARITIES`."""
     _one_of("measure", measure, scores.SIMILARITIES)
     _one_of("color_by", color_by, LINE_COLOR_BY)
-    tables = []
-    for run in runs:
+    tables, scored = [], [run for run in _only_runs(runs) if run.has_scores]
+    for run in scored:
         known = run.scores
         table = scores.similarity_to_final(known.steps, known.kept, known.kept_in_final, run.layout)
         tables.append(table[table["layer"].isna()].drop(columns="layer"))
-    return score_figures.plot_similarity(_of_runs(runs, tables), measure, color_by)
+    return score_figures.plot_similarity(_of_runs(scored, tables), measure, color_by)
 
 
-def evaluations(runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = DIFFERENCE) -> go.Figure:
+def evaluations(runs: Sequence[Masked], *, x: str = history_figures.STEP, color_by: str = DIFFERENCE) -> go.Figure:
     """Main metric at each evaluation; `x` is one of `figures.training_history.AXES`."""
     _along(x, color_by)
-    tables = [training_history.evaluations_of(run) for run in runs]
-    return history_figures.plot_evaluations(_of_runs(runs, tables), x, color_by)
+    trained = _only_runs(runs)
+    tables = [training_history.evaluations_of(run) for run in trained]
+    return history_figures.plot_evaluations(_of_runs(trained, tables), x, color_by)
 
 
 def remaining_over_training(
-    runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = DIFFERENCE
+    runs: Sequence[Masked], *, x: str = history_figures.STEP, color_by: str = DIFFERENCE
 ) -> go.Figure:
     """Measured remaining weights beside the schedule."""
     _along(x, color_by)
-    tables = [training_history.progress(run.history, run.layout.n_weights) for run in runs]
-    return history_figures.plot_remaining(_of_runs(runs, tables), x, color_by)
+    trained = _only_runs(runs)
+    tables = [training_history.progress(run.history, run.layout.n_weights) for run in trained]
+    return history_figures.plot_remaining(_of_runs(trained, tables), x, color_by)
 
 
-def flips(runs: Sequence[RunRecord], *, x: str = history_figures.STEP, color_by: str = DIFFERENCE) -> go.Figure:
+def flips(runs: Sequence[Masked], *, x: str = history_figures.STEP, color_by: str = DIFFERENCE) -> go.Figure:
     """Weights that change sides in a step: forced because fewer are kept, and swapped."""
     _along(x, color_by)
-    tables = [training_history.flips(run.history) for run in runs]
-    return history_figures.plot_flips(_of_runs(runs, tables), x, color_by)
+    trained = _only_runs(runs)
+    tables = [training_history.flips(run.history) for run in trained]
+    return history_figures.plot_flips(_of_runs(trained, tables), x, color_by)
 
 
 def score_history(run: RunRecord, matrix_type: str = "all", layer: int | None = None) -> go.Figure:
@@ -220,22 +237,20 @@ def score_against_weight(run: RunRecord, matrix_type: str = "all", layer: int | 
     )
 
 
-def curves(runs: Sequence[RunRecord], *, scale: str = curve_figures.LOG, intervals: bool = True) -> go.Figure:
+def curves(runs: Sequence[Masked], *, scale: str = curve_figures.LOG, intervals: bool = True) -> go.Figure:
     """Main metric against remaining weights beside the published numbers of the same tasks and methods."""
     _one_of("scale", scale, curve_figures.SCALES)
     return curve_figures.plot_curves(*_curves(runs), scale=scale, intervals=intervals)
 
 
-def difference_to_dense(
-    runs: Sequence[RunRecord], *, scale: str = curve_figures.LOG, color_by: str = TASK
-) -> go.Figure:
+def difference_to_dense(runs: Sequence[Masked], *, scale: str = curve_figures.LOG, color_by: str = TASK) -> go.Figure:
     """The same as a difference to dense runs, which have to be among the runs."""
     _one_of("scale", scale, curve_figures.SCALES)
     _one_of("color_by", color_by, COLOR_BY)
     return curve_figures.plot_difference(*curve_tables.differences(*_curves(runs)), scale=scale, color_by=color_by)
 
 
-def transfer(transfers: Sequence[TransferRecord], runs: Sequence[RunRecord] = ()) -> go.Figure:
+def transfer(transfers: Sequence[TransferRecord], runs: Sequence[Masked] = ()) -> go.Figure:
     """What masks score on other tasks than their own; `runs` are those that hold the masks, for their labels."""
     found = [
         sampling.reliability(t.predictions, t.settings.task_info, t.settings.task_info.main_metric) for t in transfers
@@ -261,9 +276,10 @@ def _name(run: RunRecord, matrix_type: str, layer: int | None) -> str:
     return score_figures.with_matrices(_labels([run])[run.run_id], matrix_type, layer)
 
 
-def _curves(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    found = [sampling.reliability(run.predictions, run.config.task_info, run.main_metric) for run in runs]
-    table = curve_tables.with_reliability(run_table.run_table(runs), found)
+def _curves(runs: Sequence[Masked]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    scored = _only_runs(runs)
+    found = [sampling.reliability(run.predictions, run.config.task_info, run.main_metric) for run in scored]
+    table = curve_tables.with_reliability(run_table.run_table(scored), found)
     tasks, methods = set(table["task"]), set(table["method"])
     published = curve_tables.published_lines(published_in_tables(), tasks, methods)
     return table, curve_tables.mean_curves(table), published
@@ -282,19 +298,20 @@ def _of_runs(runs: Sequence[Masked], tables: Sequence[pd.DataFrame]) -> pd.DataF
     return run_table.tables_of_runs(list(zip(runs, tables, strict=True)), _labels(runs))
 
 
-def _masks(runs: Sequence[Masked], at_least: int = 2) -> list[MaskRecord]:
+def _masks(runs: Sequence[Masked], at_least: int = 2) -> tuple[list[MaskRecord], dict[str, str]]:
+    """The masks among them, over one encoder, and their labels by id."""
     masks = masks_of(runs)
     if len(masks) < at_least:
         raise MaskFormatError(
             f"This figure takes at least {at_least} mask{'s' * (at_least > 1)}, and got {len(masks)}."
         )
     overlaps.check_one_encoder(masks)
-    return masks
+    names = _labels(runs)
+    return masks, {each.mask_id: names[each.mask_id] for each in masks}
 
 
 def _pairs(runs: Sequence[Masked]) -> tuple[pd.DataFrame, Mapping[str, str]]:
-    masks = _masks(runs)
-    names = {mask_id: name for mask_id, name in _labels(runs).items() if mask_id in {each.mask_id for each in masks}}
+    masks, names = _masks(runs)
     sizes = {
         run.run_id: overlaps.magnitudes(
             run.scores.kept_histogram[-1],

@@ -6,10 +6,12 @@ import inspect
 
 import plotly.graph_objects as go
 import pytest
-from conftest import foreign_mask, make_run, make_transfer
+from conftest import TINY, foreign_mask, make_run, make_transfer
 
 from smp_lab import plots
 from smp_lab.errors import ConfigError, MaskFormatError, RunFormatError
+from smp_lab.storage.formats import Opened, named_base
+from smp_lab.storage.imported import save_imported
 
 OF_RUNS = [
     plots.remaining_per_layer,
@@ -42,6 +44,15 @@ def test_each_is_one_call_on_runs(three, plot):
     assert "RTE" in figure.to_json()
 
 
+@pytest.mark.parametrize("plot", OF_RUNS)
+def test_each_leaves_out_what_has_nothing_to_show(runs, three, plot):
+    dense = make_run(runs, method="dense", remaining=1.0)
+    foreign = [foreign_mask(run.masks, mask_id=run.run_id, label="RTE", encoder_sha256="f" * 64) for run in three]
+    mixed = three if plot in (plots.overlap, plots.overlap_by_kind, plots.intersections) else [*three, foreign[0]]
+    assert plot([*mixed, dense]).data
+    assert isinstance(plot(foreign), go.Figure)
+
+
 def test_each_of_one_run(three):
     assert plots.mask(three[0], 1, "value").data[0].z.shape == (16, 16)
     assert plots.score_history(three[0], "query").data
@@ -55,7 +66,7 @@ def test_no_public_figure_is_untried():
         for name, function in inspect.getmembers(plots, inspect.isfunction)
         if not name.startswith("_") and function.__module__ == plots.__name__
     }
-    assert public == {*OF_RUNS, *OTHERS, plots.open_runs}
+    assert public == {*OF_RUNS, *OTHERS, plots.open_runs, plots.open_masks, plots.open_transfers}
 
 
 def test_runs_are_opened_by_their_settings(runs, three):
@@ -69,6 +80,15 @@ def test_runs_are_opened_by_their_settings(runs, three):
         plots.open_runs(runs / "elsewhere")
 
 
+def test_imported_masks_and_transfers_are_opened_from_a_folder(runs, three, tmp_path):
+    opened = Opened(masks=three[0].masks, format="packed bits", base=named_base("tiny", TINY), assumed=())
+    save_imported(runs, opened, source="m.npz", label="A foreign mask")
+    assert [mask.label for mask in plots.open_masks(runs)] == ["A foreign mask"]
+    made = make_transfer(runs, three[0], "cola")
+    assert [transfer.transfer_id for transfer in plots.open_transfers(runs)] == [made.transfer_id]
+    assert plots.open_masks(tmp_path / "elsewhere") == plots.open_transfers(tmp_path / "elsewhere") == []
+
+
 @pytest.mark.parametrize(
     ("plot", "words"),
     [
@@ -80,6 +100,7 @@ def test_runs_are_opened_by_their_settings(runs, three):
         (lambda run: plots.overlap([run, run], "phi"), "measure 'phi'.*phi_within"),
         (lambda run: plots.overlap_by_kind([run, run], color_by="level"), "color_by 'level'.*task, method"),
         (lambda run: plots.score_distribution(run, "keys"), "matrix type 'keys'.*all, query"),
+        (lambda run: plots.score_distribution(run, share_of_steps=float("nan")), "between 0 and 1; got nan"),
         (lambda run: plots.score_history(run, layer=7), "layer 7.*None, 0, 1"),
         (lambda run: plots.score_against_weight(run, "keys"), "matrix type 'keys'"),
         (lambda run: plots.similarity_to_final([run], "lift"), "measure 'lift'.*recall"),
