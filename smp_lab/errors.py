@@ -55,6 +55,10 @@ class TrainingError(SmpLabError):
     """Training cannot start or continue."""
 
 
+class Interrupted(TrainingError):
+    """Training was stopped on request; a checkpoint was left."""
+
+
 class NeededFirstError(TrainingError):
     """A run that another one, or a measurement, needs is not there yet."""
 

@@ -221,9 +221,9 @@ def whole(layout: EncoderLayout) -> MaskSet:
     )
 
 
-def random_like(masks: MaskSet, seed: int = 0) -> MaskSet:
-    """A random mask that keeps as much of every matrix as another does."""
-    rng, layout = np.random.default_rng(seed), masks.layout
+def random_like(masks: MaskSet) -> MaskSet:
+    """A random mask, always the same, that keeps as much of every matrix as another does."""
+    rng, layout = np.random.default_rng(0), masks.layout
     drawn = {
         matrix: top_k(rng.random(layout.shape(matrix.matrix_type), np.float32), masks.kept(matrix)) for matrix in masks
     }

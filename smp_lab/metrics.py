@@ -1,4 +1,4 @@
-"""The metrics by name: title, range, and which way is better. How each is computed is in `smp_lab.training.metrics`."""
+"""The metrics by name: title and range; of all of them more is better. `smp_lab.training.metrics` computes them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,12 @@ class Metric:
         As in tables, and as people write it.
     lowest, highest
         Ends of its range, as fractions.
-    higher_is_better
-        Which way.
     """
 
     name: str
     title: str
     lowest: float = 0.0
     highest: float = 1.0
-    higher_is_better: bool = True
 
 
 METRICS: Mapping[str, Metric] = {

@@ -70,6 +70,11 @@ def handle_of(process: psutil.Process) -> str:
     return f"{process.pid} {started:.2f} {boot_id()}"
 
 
+def is_first_process() -> bool:
+    """Whether this process is the one that writes, of several that share a run (torchrun)."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def usable_cores() -> int:
     """Cores that a process here may use."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from smp_lab.cli.options import MOST, existing, runs_option
+from smp_lab.cli.options import MOST, existing, print_json, runs_option
 from smp_lab.errors import ConfigError
 from smp_lab.jobs.events import Follower
-from smp_lab.jobs.queue import Job, Queue
+from smp_lab.jobs.queue import QUEUED, Queue
 from smp_lab.jobs.supervisor import ensure_supervisor
 from smp_lab.paths import own_runs_folder
 
@@ -76,18 +76,14 @@ def command(
         ensure_supervisor(queue)
     jobs = queue.jobs()
     if as_json:
-        typer.echo(json.dumps([_plain(queue, job) for job in jobs], indent=1))
+        print_json([vars(job) | {"node": queue.node_of(job)} for job in jobs])
         return None
     for job in jobs:
         on = f"  on {node}" if (node := queue.node_of(job)) else ""
         typer.echo(f"{job.id:>4}  {job.state:<9} {job.run_id or job.title}{on}{f'  {job.reason}' * bool(job.reason)}")
-    waiting = sum(job.state == "queued" for job in jobs)
+    waiting = sum(job.state == QUEUED for job in jobs)
     typer.echo(f"{waiting} waiting, {queue.slots} at once{', the queue is paused' * queue.paused}")
     return None
-
-
-def _plain(queue: Queue, job: Job) -> dict[str, Any]:
-    return vars(job) | {"words": list(job.words), "node": queue.node_of(job)}
 
 
 def _follow(queue: Queue, number: int, as_json: bool) -> None:
@@ -103,7 +99,7 @@ def _follow(queue: Queue, number: int, as_json: bool) -> None:
             elif event["event"] in ("log", "evaluate", "save"):
                 values = (f"{name} {value:.6g}" for name, value in event.items() if isinstance(value, (int, float)))
                 typer.echo(f"{event['event']:<9}{'  '.join(value for value in values if not value.startswith('time'))}")
-        if not job.is_active and job.state != "queued":
+        if not job.is_active and job.state != QUEUED:
             break
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     end = {"event": "job", "state": job.state, "reason": job.reason}

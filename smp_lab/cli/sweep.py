@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import sys
 import time
@@ -18,6 +17,7 @@ from smp_lab.cli.options import GlueFolder, SquadFolder, existing, extras_for, p
 from smp_lab.cli.place import Cpus, Device, Gpus, Memory, On, the_place
 from smp_lab.errors import ConfigError, NeededFirstError, SmpLabError
 from smp_lab.grid import GridItem, GridRun, load_grid
+from smp_lab.jobs.events import clock
 from smp_lab.jobs.runners import DONE, SMP_LAB, start_process
 from smp_lab.jobs.whereabouts import whereabouts
 from smp_lab.lease import lease_seconds
@@ -174,9 +174,7 @@ def _where(row: Mapping[str, Any]) -> str:
     """Machine, step, time left and last line of a run that has begun."""
     if row["step"] is None:
         return ""
-    left = (
-        "" if row["seconds_left"] is None else f", about {datetime.timedelta(seconds=round(row['seconds_left']))} left"
-    )
+    left = "" if row["seconds_left"] is None else f", about {clock(row['seconds_left'])} left"
     on = f" on {row['node']}" if row["node"] else ""
     return f"\n{'':14}step {row['step']} of {row['total_steps']}{on}{left}: {row['last_line'][:100]}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,15 +9,14 @@ from pathlib import Path
 import typer
 
 from smp_lab.config import RunConfig
-from smp_lab.errors import SmpLabError, first_line, sentence_of
+from smp_lab.errors import Interrupted, first_line, sentence_of
 from smp_lab.grid import as_options
 from smp_lab.jobs.queue import DONE, FAILED, STOPPED, Queue, ThisJob
+from smp_lab.processes import is_first_process
 
 
 @contextmanager
-def told_to_queue(
-    context: typer.Context, runs: Path, interrupted: type[SmpLabError]
-) -> Iterator[Callable[[RunConfig], None]]:
+def told_to_queue(context: typer.Context, runs: Path) -> Iterator[Callable[[RunConfig], None]]:
     """Tell the queue that a run begins, by the function this gives, and how it ends.
 
     Parameters
@@ -27,18 +25,16 @@ def told_to_queue(
         With the options as they were given.
     runs
         Folder that the run goes to.
-    interrupted
-        What is raised where a run was stopped on request.
     """
-    if os.environ.get("RANK", "0") != "0":
-        # The first of several processes that share a run speaks for all.
+    if not is_first_process():
+        # That one speaks for all.
         yield lambda config: None
         return
     job = ThisJob(Queue(runs))
     try:
         yield lambda config: job.begins(_words(context), config)
     except BaseException as error:
-        stopped = isinstance(error, (interrupted, KeyboardInterrupt))
+        stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
         defect = "It was stopped." if stopped else f"{type(error).__name__}: {first_line(error)}"
         reason = sentence_of(error) or defect
         job.ends(STOPPED if stopped else FAILED, reason)

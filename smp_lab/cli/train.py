@@ -147,12 +147,11 @@ def command(
         from smp_lab.training.environment import require_expected
         from smp_lab.training.prepare import prepare
         from smp_lab.training.run import train as train_run
-        from smp_lab.training.stop import Interrupted
         from smp_lab.training.sweep import Sweep, find_made
     data_folders = {"glue": glue_dir, "squad": squad_dir}
     folder = own_runs_folder() if runs is None else runs
     folders = [folder, cached_runs_folder()]
-    with told_to_queue(context, folder, Interrupted) as run_begins:
+    with told_to_queue(context, folder) as run_begins:
         prepared = prepare(
             name,
             method,

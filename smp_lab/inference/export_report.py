@@ -21,7 +21,7 @@ from smp_lab.inference.scoring import predict, score_table
 from smp_lab.inference.timing import (
     CSR,
     MASKED,
-    Form,
+    TimedForm,
     example_batch,
     time_forms,
     time_settings,
@@ -91,7 +91,7 @@ def export_with_report(
         As `exported`.
     """
     began, code = time.monotonic(), code_version()
-    named, is_model = Form(form, cut), FORMS[form].open is not None
+    named, is_model = TimedForm(form, cut), FORMS[form].open is not None
     with exported(pruned, folder, form, cut=cut) as (written, said):
         facts: dict[str, Any] = {**named._asdict(), "folder_bytes": _folder_bytes(written)}
         said.append(f"{facts['folder_bytes']:,} bytes of files.")
@@ -109,7 +109,7 @@ def export_with_report(
         (written / "report.json").write_text(content)
     if not is_model:
         return said
-    of_time = time_settings(mask, pruned, [Form(MASKED), named, Form(CSR)])
+    of_time = time_settings(mask, pruned, [TimedForm(MASKED), named, TimedForm(CSR)])
     of_form = replace(
         of_time,
         kind=FORM,
@@ -129,7 +129,7 @@ def _folder_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _of_model(pruned: Pruned, folder: Path, form: Form, data: TaskData | None) -> dict[str, Any]:
+def _of_model(pruned: Pruned, folder: Path, form: TimedForm, data: TaskData | None) -> dict[str, Any]:
     encoder = compact_encoder(pruned) if form.form in MODEL_FILE else pruned.encoder.model
     compared = _Compared(_opened(pruned, folder, form.form, torch.get_num_threads()), pruned)
     score = {"metric": pruned.config.task_info.main_metric, **dict.fromkeys(("value", "low", "high"), np.nan)}
@@ -156,8 +156,8 @@ def _opened(pruned: Pruned, folder: Path, form: str, threads: int) -> Model:
     return open_form(pruned, folder, threads)
 
 
-def _times(pruned: Pruned, folder: Path, form: Form) -> pd.DataFrame:
-    masked, sparse = ((known, torch_form(pruned, known)) for known in (Form(MASKED), Form(CSR)))
+def _times(pruned: Pruned, folder: Path, form: TimedForm) -> pd.DataFrame:
+    masked, sparse = ((known, torch_form(pruned, known)) for known in (TimedForm(MASKED), TimedForm(CSR)))
     own = (form, lambda threads: _opened(pruned, folder, form.form, threads))
     return time_forms(dict([masked, own, sparse]), pruned, seconds=0.0)
 

@@ -45,5 +45,5 @@ class FineTuned:
         batch = tokenizer(*([text] for text in texts), truncation=True, max_length=most, return_tensors="pt")
         n_tokens = len(tokenizer(*texts)["input_ids"])
         # Its own head scores classes, and no words.
-        names = self.config.task_info.classes or ()
+        names = self.config.task_info.classes
         return answer_from(self.config, self.model(**batch), self.target, names, n_tokens)

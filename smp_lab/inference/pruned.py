@@ -19,7 +19,7 @@ from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, EncoderError
 from smp_lab.masks import MaskSet
 from smp_lab.storage.runs import RunRecord
-from smp_lab.tasks import spans
+from smp_lab.tasks.spans import Span
 from smp_lab.training.data import Examples
 from smp_lab.training.encoders import Encoder, find_encoder, load_encoder
 from smp_lab.training.examples import DevelopmentSplit
@@ -165,7 +165,7 @@ class Pruned:
         tokenizer, most = self.encoder.tokenizer, self.config.max_length
         if not tokenizer.tokenize(context):
             raise ConfigError(f"Task {self.config.task!r} finds its answer in the second text, which is empty.")
-        asked = Examples(([question], [context]), column([(spans.Answer("", 0),)]))
+        asked = Examples(([question], [context]), column([(Span("", 0),)]))
         split = question_split("", asked, tokenizer, most)
         (said,) = split.predictions(scores_of(split, tokenizer, self.forward), self.model.target)
         n_cut = max(0, len(tokenizer.tokenize(question)) - most // 3)

@@ -11,7 +11,7 @@ import torch
 from smp_lab.analysis.sampling import reliability
 from smp_lab.errors import ConfigError
 from smp_lab.inference.pruned import Model, Pruned, scores_of
-from smp_lab.tasks.spans import Answer
+from smp_lab.tasks.spans import Span
 from smp_lab.training.data import Examples, TaskData
 from smp_lab.training.kinds import development_splits
 from smp_lab.training.metrics import compute_metrics
@@ -83,4 +83,4 @@ def _predicted(said: pd.DataFrame, examples: Examples) -> npt.NDArray[Any]:
     if "prediction" in said:
         return said["prediction"].to_numpy()
     spans = zip(examples.texts[1], said["start"], said["end"], strict=True)
-    return column([Answer(context[start:end], start) for context, start, end in spans])
+    return column([Span(context[start:end], start) for context, start, end in spans])

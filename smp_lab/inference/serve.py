@@ -20,14 +20,14 @@ from typing import Any
 
 import torch
 
-from smp_lab.errors import DataError, sentence_of
+from smp_lab.errors import sentence_of
 from smp_lab.inference.fine_tuned import FineTuned
 from smp_lab.inference.knock_out import Variant, knock_out
 from smp_lab.inference.pruned import BATCH_SIZE, Pruned
 from smp_lab.layout import MatrixId
 from smp_lab.masks import random_like, whole
 from smp_lab.storage.runs import RunRecord, load_run
-from smp_lab.training.data import load_task_data
+from smp_lab.training.data import load_task_data, require_data_of
 from smp_lab.training.encoders import Encoder, find_encoder, load_encoder
 
 IDLE_SECONDS = 600
@@ -166,13 +166,8 @@ def _variant(fields: Mapping[str, Any]) -> Variant:
 
 
 def _development_texts(run: RunRecord, split: int, places: Sequence[int]) -> list[list[str]]:
-    config = run.config
-    data = load_task_data(config.task, train_examples=config.train_examples)
-    if data.sha256 != config.data_sha256:
-        raise DataError(
-            f"The examples of task {config.task!r} here ({data.source}) are not those of run {run.run_id}: their "
-            "fingerprints differ. Name the data that it was trained on."
-        )
+    data = load_task_data(run.config.task, train_examples=run.config.train_examples)
+    require_data_of(run, data)
     columns = data.development[data.task.splits[split][1]].texts
     return [[column[place] for column in columns] for place in places]
 

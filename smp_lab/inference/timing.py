@@ -44,7 +44,7 @@ CSR_AT = (32, 32)
 _WARM_UP, _FEWEST, _MOST = 1, 5, 50
 
 
-class Form(NamedTuple):
+class TimedForm(NamedTuple):
     """Name of a form, and the rows with fewer kept weights that it lost."""
 
     form: str
@@ -109,11 +109,11 @@ def time_mask(
         If the measurement cannot be written.
     """
     cuts = sorted({0, *cuts})
-    forms = [Form(MASKED), Form(CSR)]
+    forms = [TimedForm(MASKED), TimedForm(CSR)]
     if has_compact_form(pruned.encoder.model):
-        forms[1:1] = [Form(COMPACT, cut) for cut in cuts]
+        forms[1:1] = [TimedForm(COMPACT, cut) for cut in cuts]
         by_token = trained_kind(pruned.config.task_info).by_token
-        forms += [Form(ONNX)] if find_spec("onnxruntime") and find_spec("onnxscript") and not by_token else []
+        forms += [TimedForm(ONNX)] if find_spec("onnxruntime") and find_spec("onnxscript") and not by_token else []
     settings = time_settings(mask, pruned, forms, threads)
     if there := MEASUREMENTS.find(settings.measurement_id, [runs]):
         return there
@@ -121,15 +121,15 @@ def time_mask(
     began, code = time.monotonic(), code_version()
     models = {form: torch_form(pruned, form) for form in forms if form.form != ONNX}
     with TemporaryDirectory() as folder:
-        if Form(ONNX) in forms:
+        if TimedForm(ONNX) in forms:
             file = export(pruned, Path(folder) / ONNX, ONNX) / MODEL_FILE[ONNX]
-            models[Form(ONNX)] = lambda threads: onnx_session(file, threads)
+            models[TimedForm(ONNX)] = lambda threads: onnx_session(file, threads)
         table = time_forms(models, pruned, threads=threads, seconds=seconds)
     provenance = with_onnx_version(made_here(time.monotonic() - began, command, code))
     return save_measurement(runs, settings=settings, provenance=provenance, table=table)
 
 
-def torch_form(pruned: Pruned, form: Form) -> Callable[[int], Model]:
+def torch_form(pruned: Pruned, form: TimedForm) -> Callable[[int], Model]:
     """What opens a form of torch alone, as `time_forms` takes it."""
     if form.form == COMPACT:
         encoder = compact_encoder(pruned.with_masks(cut_rows(pruned.masks, form.cut)))
@@ -146,7 +146,7 @@ def with_onnx_version(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def time_settings(
-    mask: MaskRecord, pruned: Pruned, forms: Sequence[Form], threads: Sequence[int] = ()
+    mask: MaskRecord, pruned: Pruned, forms: Sequence[TimedForm], threads: Sequence[int] = ()
 ) -> MeasurementSettings:
     """Settings of a record of kind "time": the machine and torch are part of them."""
     return MeasurementSettings(
@@ -169,7 +169,7 @@ def time_settings(
 
 @torch.inference_mode()
 def time_forms(
-    models: Mapping[Form, Callable[[int], Model]],
+    models: Mapping[TimedForm, Callable[[int], Model]],
     pruned: Pruned,
     *,
     threads: Sequence[int] = (),
@@ -205,14 +205,16 @@ def time_forms(
                     inputs = example_batch(pruned, batch, length)
                     times = _rounds(taking, inputs, seconds)
                     rows.extend(
-                        _row(form, times[form], times[Form(MASKED)], n_threads, length, batch) for form in taking
+                        _row(form, times[form], times[TimedForm(MASKED)], n_threads, length, batch) for form in taking
                     )
     return pd.DataFrame(rows, columns=list(KINDS[TIME]))
 
 
-def _rounds(models: Mapping[Form, Model], inputs: Mapping[str, Tensor], seconds: float) -> dict[Form, list[float]]:
+def _rounds(
+    models: Mapping[TimedForm, Model], inputs: Mapping[str, Tensor], seconds: float
+) -> dict[TimedForm, list[float]]:
     forms = list(models)
-    times: dict[Form, list[float]] = {form: [] for form in forms}
+    times: dict[TimedForm, list[float]] = {form: [] for form in forms}
     for form in forms:
         for _ in range(_WARM_UP):
             models[form](**inputs)
@@ -228,7 +230,7 @@ def _rounds(models: Mapping[Form, Model], inputs: Mapping[str, Tensor], seconds:
 
 
 def _row(
-    form: Form, own: list[float], masked: list[float], threads: int, length: int, batch: int
+    form: TimedForm, own: list[float], masked: list[float], threads: int, length: int, batch: int
 ) -> tuple[object, ...]:
     low, middle, high = np.quantile(1e3 * np.array(own), [0.25, 0.5, 0.75]).tolist()
     slow, faster, fast = np.quantile(np.array(masked) / np.array(own), [0.25, 0.5, 0.75]).tolist()

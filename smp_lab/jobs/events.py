@@ -99,8 +99,9 @@ class Follower:
         try:
             with self._file.open("rb") as file:
                 status = os.fstat(file.fileno())
-                # A file system may give the number of a file that is gone to the next one at once.
-                identity = status.st_dev, status.st_ino, file.readline(_MAX_LINE)
+                # A file system may give the number of a file that is gone to the next one at once; these bytes hold
+                # the time of the first event.
+                identity = status.st_dev, status.st_ino, file.read(64)
                 if identity != self._identity or status.st_size < self._offset:
                     # The run was begun anew.
                     self._identity, self._offset, self._run = identity, 0, None

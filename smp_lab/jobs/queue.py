@@ -21,14 +21,13 @@ from typing import Any
 
 from smp_lab.config import RunConfig
 from smp_lab.errors import JobError
-from smp_lab.jobs.runners import LocalRunner
+from smp_lab.jobs.runners import DONE, FAILED, LOST, STOPPED, LocalRunner
 from smp_lab.lease import living_holder, remove_finished, require_free
 from smp_lab.paths import RECORD_FILE, SEAL_FILE, jobs_folder, unfinished_folder
 from smp_lab.processes import this_process, usable_cores
 from smp_lab.recipes import PACKAGED_ENCODER
 
 QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping"
-STOPPED, FAILED, LOST, DONE = "stopped", "failed", "lost", "done"
 # With a process.
 ACTIVE = (STARTING, RUNNING, STOPPING)
 # From these a run can be queued again.

@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +44,10 @@ class Part(Mapping[str, Any]):
     def __init__(self, known: Mapping[str, Any], read: Callable[[], Mapping[str, Any]]) -> None:
         self._known = known
         self._read = read
-        self._whole: Mapping[str, Any] | None = None
 
-    @property
+    @cached_property
     def _all(self) -> Mapping[str, Any]:
-        if self._whole is None:
-            self._whole = self._read()
-        return self._whole
+        return self._read()
 
     def __getitem__(self, key: str) -> Any:
         return self._known[key] if key in self._known else self._all[key]

@@ -34,7 +34,6 @@ from smp_lab.errors import MaskFormatError, RunFormatError
 from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
 from smp_lab.lease import Lease
 from smp_lab.masks import MaskSet
-from smp_lab.metrics import METRICS
 from smp_lab.paths import (
     HISTORY_FILE,
     IMPORTED_FOLDER,
@@ -248,8 +247,7 @@ class RunRecord:
         """
         evaluations = self.results["evaluations"]
         final = evaluations[-1]["remaining"]
-        choose = max if METRICS[metric].higher_is_better else min
-        return float(choose(row[metric] for row in evaluations if row["remaining"] == final))
+        return float(max(row[metric] for row in evaluations if row["remaining"] == final))
 
     @property
     def n_examples(self) -> int:

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from smp_lab.tasks.spans import Answer, exact_match, f1
+from smp_lab.tasks.spans import Span, exact_match, f1
 
 if TYPE_CHECKING:
     from smp_lab.tasks import Task
 
 Floats = npt.NDArray[np.float64]
-# Class numbers, numbers, or tuples of the `Answer` objects that are taken for right.
+# Class numbers, numbers, or tuples of the `Span` objects that are taken for right.
 Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32] | npt.NDArray[np.object_]
 
 
@@ -163,10 +163,10 @@ class _Number(Kind):
         return {"prediction": predictions, "error": predictions - targets}
 
 
-class _Span(Kind):
+class _Spans(Kind):
     """A row per question; start and end are characters of the context, the end outside.
 
-    Predictions are `Answer` objects, and each target a tuple of those that are taken for right.
+    Predictions are `Span` objects, and each target a tuple of those that are taken for right.
     """
 
     name = "span"
@@ -181,9 +181,9 @@ class _Span(Kind):
         graded = ((f1 >= 0) & (f1 <= 1) & (~columns["exact_match"].astype(bool) | (f1 == 0) | (f1 == 1))).all()
         return None if whole and graded else "has a span that ends before it begins, or an F1 that cannot be"
 
-    def constant(self, targets: Targets) -> Answer:
+    def constant(self, targets: Targets) -> Span:
         # No answer.
-        return Answer("", 0)
+        return Span("", 0)
 
     def table(self, predictions: npt.NDArray[Any], targets: Targets) -> dict[str, npt.NDArray[Any]]:
         pairs = list(zip(predictions, targets, strict=True))
@@ -195,7 +195,7 @@ class _Span(Kind):
         }
 
 
-KINDS = CLASSES, MANY_CLASSES, NUMBER, SPAN = (_Classes(), _ManyClasses(), _Number(), _Span())
+KINDS = CLASSES, MANY_CLASSES, NUMBER, SPAN = (_Classes(), _ManyClasses(), _Number(), _Spans())
 
 
 def kind_of_columns(columns: Collection[str]) -> Kind | None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-class Answer(NamedTuple):
+class Span(NamedTuple):
     """A span of a text: what it says, and the character at which it begins."""
 
     text: str
@@ -29,13 +29,13 @@ def graded_words(text: str) -> list[str]:
     return _ARTICLES.sub(" ", text.lower().translate(_WITHOUT_PUNCTUATION)).split()
 
 
-def exact_match(predicted: Answer, answers: Sequence[Answer]) -> bool:
+def exact_match(predicted: Span, answers: Sequence[Span]) -> bool:
     """Whether the words of a prediction are those of one of the answers."""
     words = graded_words(predicted.text)
     return any(graded_words(answer.text) == words for answer in answers)
 
 
-def f1(predicted: Answer, answers: Sequence[Answer]) -> float:
+def f1(predicted: Span, answers: Sequence[Span]) -> float:
     """Highest F1 of the words of a prediction, as often as they occur, with one of the answers.
 
     0 where no word is shared, as the evaluation has it: also where neither has a word left, which is an exact match.

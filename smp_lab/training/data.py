@@ -15,10 +15,11 @@ import numpy as np
 from smp_lab.config import canonical_json
 from smp_lab.errors import ConfigError, DataError, MissingDependencyError, first_line
 from smp_lab.paths import DATA_VARIABLES, named_path
+from smp_lab.storage.runs import RunRecord
 from smp_lab.tasks import TASKS, Task, get_task
 from smp_lab.tasks.kinds import SPAN, Targets
 from smp_lab.tasks.own import TaskFile
-from smp_lab.tasks.spans import Answer
+from smp_lab.tasks.spans import Span
 from smp_lab.training import glue_files, own_data, squad, toy
 
 FOLDER, HUB, TOY = "folder", "hub", "toy"
@@ -45,7 +46,7 @@ def _other_ways(task: Task) -> str:
 class Examples:
     """A column of texts per text field of the task, and ``(n,)`` targets.
 
-    Targets are int64 numbers of the classes in the task's order, float32 for regression, or a tuple of `Answer` objects
+    Targets are int64 numbers of the classes in the task's order, float32 for regression, or a tuple of `Span` objects
     for a span, the first of them to be learned.
     """
 
@@ -100,6 +101,15 @@ class TaskData:
             for part in parts:
                 digest.update(canonical_json(part).encode() + b"\n")
         return digest.hexdigest()
+
+
+def require_data_of(run: RunRecord, data: TaskData) -> None:
+    """Refuse, with a `DataError`, other examples than those that a run of their task was made with."""
+    if data.sha256 != run.config.data_sha256:
+        raise DataError(
+            f"The examples of task {data.task.name!r} here ({data.source}) are not those of run {run.run_id}: their "
+            "fingerprints differ. Name the data that it was trained on."
+        )
 
 
 def load_task_data(
@@ -189,7 +199,7 @@ def _generated(task: Task) -> TaskData:
     def examples(rows: Sequence[tuple[str, toy.Texts]]) -> Examples:
         texts = tuple(list(column) for column in zip(*(texts for _, texts in rows), strict=True))
         if task.kind is SPAN:
-            return Examples(texts, squad.column([(Answer(said, toy.start_of(said, texts)),) for said, texts in rows]))
+            return Examples(texts, squad.column([(Span(said, toy.start_of(said, texts)),) for said, texts in rows]))
         return Examples(texts, np.array([task.classes.index(name) for name, _ in rows], np.int64))
 
     train, development = map(examples, toy.generate(task.name, TOY_SEED))

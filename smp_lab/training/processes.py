@@ -15,11 +15,6 @@ from accelerate.utils import broadcast_object_list
 STEPS_BETWEEN_QUESTIONS = 16
 
 
-def is_first_process() -> bool:
-    """Whether this process is the one that writes."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def shared_by_all(values: list[Any]) -> list[Any]:
     """The first process's values, in each that shares the run; the group of processes is open."""
     return values if int(os.environ.get("WORLD_SIZE", "1")) == 1 else broadcast_object_list(values)

@@ -24,7 +24,6 @@ class Progress(TrainerCallback):
 
     def __init__(self, log: Log, write: Callable[[str], Any]) -> None:
         self._log, self._write = log, write
-        self._bar: tqdm | None = None
         # A control is evaluated with no training before it.
         self._first_step, self._start = 0, time.monotonic()
 
@@ -38,14 +37,13 @@ class Progress(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Move the bar."""
-        if self._bar is not None:
-            self._bar.update(state.global_step - self._bar.n)
+        self._bar.update(state.global_step - self._bar.n)
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict, **_: Any
     ) -> None:
         """Show the loss and the remaining fraction beside the bar."""
-        if self._bar is not None and "loss" in logs and "remaining" in logs:
+        if "loss" in logs:
             self._bar.set_postfix(loss=f"{logs['loss']:.3f}", remaining=f"{100 * logs['remaining']:.1f}%")
 
     def on_evaluate(
@@ -66,8 +64,7 @@ class Progress(TrainerCallback):
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Close the bar."""
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
 
 
 def add_event(file: Path, event: str, **content: Any) -> None:
@@ -113,7 +110,7 @@ class Events(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict, **_: Any
     ) -> None:
         """Append the row of history that was just made."""
-        if "loss" in logs and self._log.history:
+        if "loss" in logs:
             kept = [int(mask.sum()) for mask in self._pruned.masks]
             self._add("log", **self._log.history[-1], kept_by_matrix=kept)
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from smp_lab.methods import NONE, Method
-from smp_lab.metrics import METRICS
 from smp_lab.storage.runs import HISTORY_COLUMNS
 from smp_lab.tasks import Task
 from smp_lab.training.data import TaskData
@@ -22,10 +21,9 @@ def results(trainer: PruningTrainer, data: TaskData) -> dict[str, Any]:
     """What `RunRecord.results` holds, without the kept counts that the record takes from the mask."""
     evaluations = trainer.run_log.evaluations
     metric = data.task.main_metric
-    choose = max if METRICS[metric].higher_is_better else min
 
     def best(among: list[dict[str, Any]]) -> dict[str, Any]:
-        found = choose(among, key=lambda evaluation: evaluation[metric])
+        found = max(among, key=lambda evaluation: evaluation[metric])
         return {"metric": metric, "value": found[metric], "step": found["step"]}
 
     final = evaluations[-1]["remaining"]

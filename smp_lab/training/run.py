@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
-from smp_lab.errors import ConfigError, RunExistsError, first_line
+from smp_lab.errors import ConfigError, Interrupted, RunExistsError, first_line
 from smp_lab.lease import Lease, LeaseLostError, held, remove_finished
 from smp_lab.methods import MAGNITUDE, NONE
 from smp_lab.paths import LOGS_FOLDER, events_file, unfinished_folder
+from smp_lab.processes import is_first_process
 from smp_lab.schedule import count_steps
 from smp_lab.storage.array_files import shared_masks_folder
 from smp_lab.storage.runs import RunRecord, load_run, save_run
@@ -33,12 +34,12 @@ from smp_lab.training.kept_weights import keep_weights
 from smp_lab.training.kinds import development_splits, trained_kind
 from smp_lab.training.model import build_model
 from smp_lab.training.prepare import Prepared
-from smp_lab.training.processes import is_first_process, process_group_closed, shared_by_all
+from smp_lab.training.processes import process_group_closed, shared_by_all
 from smp_lab.training.progress import Events, Progress, add_event
 from smp_lab.training.provenance import code_version, provenance
 from smp_lab.training.recorder import SnapshotRecorder
 from smp_lab.training.results import history_table, predictions_of, results
-from smp_lab.training.stop import Interrupted, StopOnRequest, listening
+from smp_lab.training.stop import StopOnRequest, listening
 from smp_lab.training.teachers import kept_logits
 from smp_lab.training.trainer import Log, PruningTrainer, training_arguments
 
@@ -183,7 +184,7 @@ def _train(
         begin = {
             "run_id": config.run_id,
             "config": config.to_dict(),
-            "layout": asdict(encoder.layout),
+            "layout": encoder.layout.to_dict(),
             "from_step": from_step,
             "total_steps": total_steps,
         }

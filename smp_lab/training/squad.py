@@ -14,7 +14,7 @@ from smp_lab.errors import DataError, told
 from smp_lab.paths import DATA_VARIABLES
 from smp_lab.tasks import Task
 from smp_lab.tasks.rows import fault_of, require_fetched
-from smp_lab.tasks.spans import Answer
+from smp_lab.tasks.spans import Span
 
 # Questions, their contexts, and for each the answers that are taken for right, the first of them to be learned.
 Rows = tuple[tuple[list[str], list[str]], npt.NDArray[np.object_]]
@@ -42,16 +42,16 @@ def read_file(path: Path) -> Rows:
         return checked(_questions(json.loads(path.read_bytes())), str(path))
 
 
-def _questions(content: Any) -> Iterator[tuple[str, str, str, list[Answer]]]:
+def _questions(content: Any) -> Iterator[tuple[str, str, str, list[Span]]]:
     """Id, question, context and answers."""
     for article in content["data"]:
         for paragraph in article["paragraphs"]:
             for asked in paragraph["qas"]:
-                answers = [Answer(answer["text"], answer["answer_start"]) for answer in asked["answers"]]
+                answers = [Span(answer["text"], answer["answer_start"]) for answer in asked["answers"]]
                 yield str(asked["id"]), asked["question"], paragraph["context"], answers
 
 
-def checked(questions: Iterable[tuple[str, str, str, list[Answer]]], what: str) -> Rows:
+def checked(questions: Iterable[tuple[str, str, str, list[Span]]], what: str) -> Rows:
     """Questions, given by id, question, context and answers, whose answers stand where they say.
 
     Raises
@@ -61,7 +61,7 @@ def checked(questions: Iterable[tuple[str, str, str, list[Answer]]], what: str) 
     """
     asked: list[str] = []
     contexts: list[str] = []
-    targets: list[tuple[Answer, ...]] = []
+    targets: list[tuple[Span, ...]] = []
     for name, question, context, answers in questions:
         texts = (question, context, *(answer.text for answer in answers))
         are_texts = all(isinstance(text, str) and fault_of(text) is None for text in texts)
@@ -102,7 +102,7 @@ def examples_of(task: Task, data_set: Any, what: str) -> Rows:
     columns = (data_set[name][:] for name in ("id", "question", "context", "answers"))
     return checked(
         (
-            (name, question, context, list(map(Answer, answers["text"], answers["answer_start"])))
+            (name, question, context, list(map(Span, answers["text"], answers["answer_start"])))
             for name, question, context, answers in zip(*columns, strict=True)
         ),
         what,

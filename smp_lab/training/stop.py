@@ -9,12 +9,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from smp_lab.errors import TrainingError
 from smp_lab.training.processes import STEPS_BETWEEN_QUESTIONS, shared_by_all
-
-
-class Interrupted(TrainingError):
-    """Training was stopped on request; a checkpoint was left."""
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from smp_lab.config import RunConfig
-from smp_lab.errors import NeededFirstError, RunFormatError, SmpLabError, TrainingError
+from smp_lab.errors import Interrupted, NeededFirstError, RunFormatError, SmpLabError, TrainingError
 from smp_lab.grid import DENSE_TEACHER, SHARED_WITH_TEACHER, TRANSFER, GridItem, GridMeasurement, GridRun
 from smp_lab.jobs.runners import DONE, LOST, Runner
 from smp_lab.jobs.whereabouts import last_line
@@ -29,7 +29,7 @@ from smp_lab.tasks.own import read_task_file
 from smp_lab.training.checkpoints import step_of
 from smp_lab.training.data import load_task_data
 from smp_lab.training.encoders import EncoderFiles, find_encoder
-from smp_lab.training.stop import Interrupted, listening
+from smp_lab.training.stop import listening
 from smp_lab.training.teachers import find_teacher
 from smp_lab.training.transfer import is_transferred
 

@@ -33,6 +33,7 @@ from smp_lab.config import RunConfig
 from smp_lab.errors import ConfigError, EncoderError, TrainingError, first_line
 from smp_lab.methods import NONE
 from smp_lab.paths import runs_words, weights_file
+from smp_lab.processes import is_first_process
 from smp_lab.storage.runs import RUNS, RunRecord
 from smp_lab.storage.sealed import replace_durably
 from smp_lab.tasks import Task
@@ -52,7 +53,6 @@ from smp_lab.training.examples import TokenizedExamples
 from smp_lab.training.heads import PADDING_SCORE
 from smp_lab.training.kinds import trained_kind
 from smp_lab.training.model import build_model
-from smp_lab.training.processes import is_first_process
 
 BATCH_SIZE = 64
 SECONDS_BETWEEN_LINES = 30
@@ -203,7 +203,7 @@ def _encoder_of(run: RunRecord) -> EncoderFiles:
 
 def _made_again(run: RunRecord, folder: Path) -> str:
     """Sentence on how to get a dense run's weights into a folder of runs. No run is trained where its record lies."""
-    removed = f"remove {run.path} and " if run.path.parent == folder else ""
+    removed = f"remove {run.path} and " if run.path.parent == folder.resolve() else ""
     command = run.provenance.get("command", "the command that made the run, with")
     return f"To make them again, {removed}start: {' '.join([command, shlex.join(runs_words(folder))]).strip()}"
 

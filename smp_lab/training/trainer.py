@@ -211,7 +211,7 @@ class PruningTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Note a row of history; loggers that the user has set up get it too."""
         step, pruned = self.state.global_step, self.model.pruned
-        if "loss" in logs and step:
+        if "loss" in logs:
             # An accelerator's losses are not waited for before they are logged.
             self._require_finite_loss(logs["loss"])
             pruned.update(step, count_flips=True)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from smp_lab.config import RunConfig
-from smp_lab.errors import ConfigError, DataError, TrainingError
+from smp_lab.errors import ConfigError, TrainingError
 from smp_lab.masks import MaskSet
 from smp_lab.methods import METHODS
 from smp_lab.storage.runs import RunRecord
@@ -28,7 +28,7 @@ from smp_lab.storage.transfers import (
 )
 from smp_lab.tasks import Task, get_task
 from smp_lab.tasks.own import TaskFile
-from smp_lab.training.data import TaskData
+from smp_lab.training.data import TaskData, require_data_of
 from smp_lab.training.encoders import Encoder, load_encoder
 from smp_lab.training.examples import DevelopmentSplit
 from smp_lab.training.kinds import development_splits
@@ -40,10 +40,8 @@ from smp_lab.training.recorder import SnapshotRecorder
 from smp_lab.training.results import predictions_of
 from smp_lab.training.trainer import Log, PruningTrainer, training_arguments
 
-RANDOM, MAGNITUDE = "random", "magnitude_frozen"
-# One draw says little: some draws answer one class for all, others the other.
-RANDOM_SEEDS = (0, 1, 2)
-_CONTROLS = (*((RANDOM, seed) for seed in RANDOM_SEEDS), (MAGNITUDE, 0))
+# Methods and seeds. One draw says little: some draws answer one class for all, others the other.
+CONTROLS = (("random", 0), ("random", 1), ("random", 2), ("magnitude_frozen", 0))
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def transfer(
 def is_transferred(runs: Sequence[RunRecord], task: str, made: Iterable[TransferRecord]) -> bool:
     """Whether the mask of every run, and every control, is scored on a task already, by one classifier."""
     wanted = {(run.run_id, run.config.method, _level(run), run.config.seed) for run in runs}
-    wanted |= {(None, method, level, seed) for level in _levels(runs) for method, seed in _CONTROLS}
+    wanted |= {(None, method, level, seed) for level in _levels(runs) for method, seed in CONTROLS}
     there: defaultdict[str, set[tuple[str | None, str, float, int]]] = defaultdict(set)
     for settings in (record.settings for record in made):
         if settings.task == task:
@@ -183,11 +181,8 @@ def _check_fits(run: RunRecord, prepared: Prepared) -> None:
             f"Run {run.run_id} has a mask over {config.base_model} ({config.base_model_sha256[:8]}); the encoder here "
             f"is {files.name} ({files.sha256[:8]}). Name runs of one encoder, and that one with --encoder."
         )
-    if config.task == data.task.name and config.data_sha256 != data.sha256:
-        raise DataError(
-            f"The examples of task {config.task!r} here ({data.source}) are not those of run {run.run_id}: their "
-            "fingerprints differ. Name the data that it was trained on."
-        )
+    if config.task == data.task.name:
+        require_data_of(run, data)
 
 
 def _prepare(task: str, runs: Sequence[RunRecord], encoder: str | None, **places: Any) -> Prepared:
@@ -203,7 +198,7 @@ def _prepare(task: str, runs: Sequence[RunRecord], encoder: str | None, **places
                 )
     return prepare(
         task,
-        MAGNITUDE,
+        "magnitude_frozen",
         remaining=1.0,
         encoder=encoder or runs[0].config.base_model,
         **places,
@@ -232,7 +227,7 @@ def _levels(runs: Iterable[RunRecord]) -> list[float]:
 def _controls(runs: Sequence[RunRecord], prepared: Prepared, encoder: Encoder) -> Iterator[_Mask]:
     """Random and magnitude masks at every remaining fraction of the runs, as control runs have them."""
     for remaining in _levels(runs):
-        for method, seed in _CONTROLS:
+        for method, seed in CONTROLS:
             control = replace(prepared.config, method=method, remaining=remaining, seed=seed)
             pruned = build_model(control, encoder, total_steps=0).pruned
             pruned.update(0)

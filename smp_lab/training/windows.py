@@ -17,7 +17,7 @@ import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
 from smp_lab.errors import ConfigError, DataError
-from smp_lab.tasks.spans import Answer
+from smp_lab.tasks.spans import Span
 from smp_lab.training.data import Examples
 from smp_lab.training.examples import DevelopmentSplit, TokenizedExamples
 from smp_lab.training.heads import Target
@@ -115,7 +115,7 @@ def _cut(questions: Sequence[str], tokenizer: PreTrainedTokenizerBase, most: int
     return [question[:end] for question, end in zip(short, ends, strict=True)]
 
 
-def _tokens_of(answer: Answer, window: Window) -> tuple[int, int]:
+def _tokens_of(answer: Span, window: Window) -> tuple[int, int]:
     """First and last token of an answer in a window; 0 and 0 where it is not all there."""
     starts, ends = window.characters.T
     end = answer.start + len(answer.text)
@@ -162,8 +162,8 @@ class QuestionSplit(DevelopmentSplit):
         return self.questions.targets
 
     def predictions(self, scores: npt.NDArray[np.float32], target: Target) -> npt.NDArray[np.object_]:
-        """An `Answer` to each question, from scores ``(n_windows, n_tokens, 2)``; an empty one where there is none."""
-        best, answers = np.full(len(self.questions), -math.inf), [Answer("", 0)] * len(self.questions)
+        """A `Span` for each question, from scores ``(n_windows, n_tokens, 2)``; an empty one where there is none."""
+        best, answers = np.full(len(self.questions), -math.inf), [Span("", 0)] * len(self.questions)
         for place, of_window in zip(self.order, scores, strict=True):
             window = self.windows[place]
             score, first, last = best_span(of_window, window)
@@ -174,10 +174,10 @@ class QuestionSplit(DevelopmentSplit):
         return column(answers)
 
 
-def _answer(context: str, start: int, end: int) -> Answer:
+def _answer(context: str, start: int, end: int) -> Span:
     """A span without the blanks around it, which some tokenizers count to a word."""
     text = context[start:end]
-    return Answer(text.strip(), int(start) + len(text) - len(text.lstrip()))
+    return Span(text.strip(), int(start) + len(text) - len(text.lstrip()))
 
 
 def question_split(

@@ -15,7 +15,7 @@ from smp_lab.inference.timing import (
     CSR_AT,
     LENGTHS,
     MASKED,
-    Form,
+    TimedForm,
     example_batch,
     sparse_encoder,
     time_forms,
@@ -50,7 +50,7 @@ def test_every_form_takes_its_turn_in_every_round(pruned, monkeypatch):
         return open_form
 
     before = torch.get_num_threads()
-    forms = (Form(MASKED), Form("compact", 10), Form(CSR))
+    forms = (TimedForm(MASKED), TimedForm("compact", 10), TimedForm(CSR))
     table = time_forms({form: opened(form.form) for form in forms}, pruned, seconds=0.0)
     assert torch.get_num_threads() == before
     assert list(table) == list(KINDS[TIME])

@@ -27,10 +27,9 @@ def line(event, time=0.0, **content):
 
 
 def begin(step=0, time=0.0):
-    config = CONFIG.to_dict()
-    return line(
-        "begin", time, run_id=CONFIG.run_id, config=config, layout=asdict(TINY), from_step=step, total_steps=100
-    )
+    facts = {"config": CONFIG.to_dict(), "layout": asdict(TINY), "from_step": step, "total_steps": 100}
+    # After a line that a kill cut off, and of every first one too: see `add_event`.
+    return "\n" + line("begin", time, run_id=CONFIG.run_id, **facts)
 
 
 def append(file, text):
@@ -58,8 +57,7 @@ def test_only_whole_lines_are_read_and_a_torn_one_costs_itself_alone(runs, file)
     follower = Follower(runs, CONFIG.run_id)
     append(file, begin() + line("log", step=1, loss=1.0) + '{"event":"log","step":2,"lo')
     assert len(follower.run().history) == 1
-    # The next process begins with a line end.
-    append(file, "\n" + begin(1) + line("log", step=2, loss=0.5))
+    append(file, begin(1) + line("log", step=2, loss=0.5))
     assert [row["step"] for row in follower.run().history] == [1, 2]
     assert [row["step"] for row in Follower(runs, CONFIG.run_id).run().history] == [1, 2]
 
@@ -80,6 +78,8 @@ def test_a_file_that_was_begun_anew_is_read_anew(runs, file):
     assert follower.run().history
     append(file, begin())
     assert not follower.run().history
+    append(file, line("log", step=1, loss=1.0))
+    assert follower.run().history
     # A file system may give the next file the number of the one before.
     file.write_text(begin(time=9.0) + line("log", step=1, loss=0.5) + line("log", step=2, loss=0.5))
     assert [row["loss"] for row in follower.run().history] == [0.5, 0.5]

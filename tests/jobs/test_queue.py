@@ -11,7 +11,7 @@ from conftest import make_run, tiny_config
 
 from smp_lab.cli import place
 from smp_lab.cli.this_job import told_to_queue
-from smp_lab.errors import JobError, RunExistsError, TrainingError
+from smp_lab.errors import JobError, RunExistsError
 from smp_lab.jobs import queue as queue_module
 from smp_lab.jobs.queue import JOB_VARIABLE, Queue, ThisJob, title_of
 from smp_lab.lease import held
@@ -425,7 +425,7 @@ def test_a_queue_in_a_folder_that_may_not_be_written_is_read(queue, runner):
 def test_a_stop_outside_of_training_is_said_in_words(queue):
     given = {"task": "rte", "allow_unknown_tokens": True, "allow_broken_rows": False}
     context = SimpleNamespace(params=given, get_parameter_source=lambda name: SimpleNamespace(name="COMMANDLINE"))
-    with pytest.raises(KeyboardInterrupt), told_to_queue(context, queue.runs, TrainingError) as run_begins:
+    with pytest.raises(KeyboardInterrupt), told_to_queue(context, queue.runs) as run_begins:
         run_begins(tiny_config())
         raise KeyboardInterrupt
     (job,) = queue.jobs()

@@ -3,7 +3,7 @@
 import pytest
 
 from smp_lab.tasks.kinds import SPAN
-from smp_lab.tasks.spans import Answer, exact_match, f1, graded_words
+from smp_lab.tasks.spans import Span, exact_match, f1, graded_words
 from smp_lab.training.squad import column
 
 
@@ -45,14 +45,14 @@ def test_what_of_an_answer_counts(text, words):
     ],
 )
 def test_exact_match_and_f1(predicted, answers, exact, score):
-    predicted, answers = Answer(predicted, 0), [Answer(answer, 0) for answer in answers]
+    predicted, answers = Span(predicted, 0), [Span(answer, 0) for answer in answers]
     assert exact_match(predicted, answers) is exact
     assert f1(predicted, answers) == pytest.approx(score)
 
 
 def test_the_columns_of_predictions():
-    predictions = column([Answer("the cat", 4), Answer("", 0)])
-    targets = column([(Answer("cat", 8),), (Answer("dog", 0), Answer("big dog", 0))])
+    predictions = column([Span("the cat", 4), Span("", 0)])
+    targets = column([(Span("cat", 8),), (Span("dog", 0), Span("big dog", 0))])
     table = SPAN.table(predictions, targets)
     assert table["start"].tolist() == [4, 0]
     assert table["end"].tolist() == [11, 0]

@@ -24,7 +24,7 @@ from transformers import (  # noqa: E402
 
 from smp_lab.tasks import get_task  # noqa: E402
 from smp_lab.tasks.kinds import NUMBER, SPAN  # noqa: E402
-from smp_lab.tasks.spans import Answer  # noqa: E402
+from smp_lab.tasks.spans import Span  # noqa: E402
 from smp_lab.training import prepare as prepare_module  # noqa: E402
 from smp_lab.training import run as training  # noqa: E402
 from smp_lab.training import trainer as trainer_module  # noqa: E402
@@ -105,7 +105,7 @@ def tiny_data(task: str = "rte", n_train: int = 64, n_development: int = 24, see
         if info.kind is SPAN:
             # The answer is the two words behind the first.
             parts = [(text.split()[0], text.split()[1:3]) for text in columns[1]]
-            return Examples(columns, column([(Answer(" ".join(words), len(first) + 1),) for first, words in parts]))
+            return Examples(columns, column([(Span(" ".join(words), len(first) + 1),) for first, words in parts]))
         if info.kind is NUMBER:
             return Examples(columns, (5.0 * targets).astype(np.float32))
         return Examples(columns, targets.astype(np.int64))

@@ -11,7 +11,7 @@ from training.conftest import bert_folder, bert_with_head_folder, prepared, tiny
 
 from smp_lab.errors import ConfigError, DataError
 from smp_lab.paths import DATA_VARIABLES
-from smp_lab.tasks.spans import Answer, exact_match, f1
+from smp_lab.tasks.spans import Span, exact_match, f1
 from smp_lab.training.data import load_task_data
 from smp_lab.training.run import train
 from smp_lab.training.squad import FILES
@@ -41,8 +41,8 @@ def write(folder, *contents):
 def test_files_are_read_with_all_their_answers(folder, monkeypatch):
     read = load_task_data("squad", data_folders={"squad": folder})
     assert read.train.texts == (["Who sat?"], [CONTEXT])
-    assert read.train.targets.tolist() == [(Answer("cat", 19),)]
-    assert read.development["validation"].targets.tolist() == [(Answer("The cat", 15), Answer("cat", 19))]
+    assert read.train.targets.tolist() == [(Span("cat", 19),)]
+    assert read.development["validation"].targets.tolist() == [(Span("The cat", 15), Span("cat", 19))]
     assert read.source == "folder of JSON files"
     monkeypatch.setenv(DATA_VARIABLES["squad"], str(folder))
     assert load_task_data("squad").sha256 == read.sha256
@@ -126,7 +126,7 @@ def test_a_span_run_is_recorded_whole(prepared, runs, request, encoder, changes)
     texts, targets = ready.data.development["validation"].texts[1], ready.data.development["validation"].targets
     assert len(table) == len(texts) == record.n_examples
     for row, context, answers in zip(table.itertuples(), texts, targets, strict=True):
-        said = Answer(context[row.start : row.end], row.start)
+        said = Span(context[row.start : row.end], row.start)
         assert (row.exact_match, row.f1) == (exact_match(said, answers), pytest.approx(f1(said, answers)))
     assert 0 < table["f1"].mean() < 1
     assert record.results["metrics"] == {

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -284,7 +285,9 @@ def test_a_run_that_is_not_dense_is_refused(taught, write_run):
         taught(run.run_id)
 
 
-def test_a_dense_run_without_its_weights_says_how_to_make_them_again(dense, prepared, taught, runs, tmp_path):
+def test_a_dense_run_without_its_weights_says_how_to_make_them_again(
+    dense, prepared, taught, runs, tmp_path, monkeypatch
+):
     file = weights_file(runs, dense.run_id)
     file.unlink()
     sentence = f"weights of teacher {dense.run_id} are not kept in {file}. To make them again, "
@@ -292,6 +295,9 @@ def test_a_dense_run_without_its_weights_says_how_to_make_them_again(dense, prep
         taught(dense.run_id)
     assert f"{sentence}remove {dense.path} and start: smp-lab train --method dense" in str(caught.value)
     assert str(caught.value).endswith(f" --runs {runs}")
+    monkeypatch.chdir(runs.parent)
+    with pytest.raises(ConfigError, match=f"remove {dense.path} and start"):
+        prepared(teacher=dense.run_id, teacher_runs=[Path(runs.name)])
     # Of a cached run they are looked for among the own runs, and there they go.
     cached = tmp_path / "cached"
     cached.mkdir()

@@ -11,7 +11,7 @@ from training.conftest import WORDS, bert_folder, roberta_folder, tiny_data  # n
 from transformers import BertTokenizerFast
 
 from smp_lab.errors import ConfigError, DataError
-from smp_lab.tasks.spans import Answer
+from smp_lab.tasks.spans import Span
 from smp_lab.training.data import Examples
 from smp_lab.training.distillation import Distillation
 from smp_lab.training.encoders import find_encoder, load_encoder
@@ -23,7 +23,7 @@ CONTEXT = "the big cat sat  the small dog ran. a red cat saw a blue dog the grea
 
 
 def examples(answer: str = "red cat", question: str = "a dog saw", context: str = CONTEXT) -> Examples:
-    return Examples(([question], [context]), column([(Answer(answer, context.index(answer)),)]))
+    return Examples(([question], [context]), column([(Span(answer, context.index(answer)),)]))
 
 
 @pytest.fixture(params=["bert_folder", "roberta_folder"])
@@ -126,14 +126,14 @@ def test_the_answer_is_the_best_of_all_windows_in_characters(tokenizer):
                 5 * (start == wanted) + 4 * (start == 0),
                 5 * (end == wanted + len("small dog ran")),
             )
-    assert split.predictions(scores, StartEnd()).tolist() == [Answer("small dog ran", wanted)]
+    assert split.predictions(scores, StartEnd()).tolist() == [Span("small dog ran", wanted)]
     assert split.targets is asked.targets
 
 
 def test_a_question_without_any_span_has_an_empty_answer(tokenizer):
     split = question_split("", examples(context="the cat", answer="cat"), tokenizer, 18)
     scores = np.full((1, 18, 2), -math.inf, np.float32)
-    assert split.predictions(scores, StartEnd()).tolist() == [Answer("", 0)]
+    assert split.predictions(scores, StartEnd()).tolist() == [Span("", 0)]
 
 
 def test_the_loss_is_the_mean_of_two_cross_entropies_and_padding_has_no_part_in_it():
