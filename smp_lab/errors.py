@@ -60,7 +60,11 @@ class Interrupted(TrainingError):
 
 
 class NeededFirstError(TrainingError):
-    """A run that another one, or a measurement, needs is not there yet."""
+    """A run that another one, or a measurement, needs is not there yet: `run_id`."""
+
+    def __init__(self, sentence: str, run_id: str) -> None:
+        super().__init__(sentence)
+        self.run_id = run_id
 
 
 class JobError(SmpLabError):

@@ -24,6 +24,7 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,15 @@ def load_grid(path: Path, over: Mapping[str, Any] | None = None) -> Grid:
     return Grid(tuple(group["name"] for group in groups), tuple(runs), tuple(measurements))
 
 
+@contextmanager
+def _said_of(where: str) -> Iterator[None]:
+    """Put the place in front of what is wrong with a name."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
 def _check_known(settings: Mapping[str, Any], where: str) -> None:
     if wrong := sorted(set(settings) - KNOWN):
         raise ConfigError(f"{where} has unknown settings: {', '.join(wrong)}. Known: {', '.join(sorted(KNOWN))}.")
@@ -241,10 +251,14 @@ def _runs_of(number: int, group: Any, shared: Mapping[str, Any], path: Path) -> 
             raise ConfigError(f"{where}: {key!r} should be a list of {what} that is not empty; got {entries!r}.")
     for settings in group.get("settings", []):
         _check_known(settings, where)
-    for method in map(get_method, group["methods"]):
+    with _said_of(where):
+        methods = [get_method(name) for name in group["methods"]]
+        tasks = [_task(named, path) for named in group["tasks"]]
+    for method in methods:
         if (method.remaining == SET) != ("remaining" in group):
             raise ConfigError(
-                f"{where}: method {method.name!r} {'needs' if method.remaining == SET else 'takes no'} 'remaining'."
+                f"{where}: method {method.name!r} {'needs' if method.remaining == SET else 'takes no'} 'remaining'. "
+                "Methods that need it and those that take none go in groups of their own."
             )
         if method.trains_weights and "measure" in group:
             raise ConfigError(
@@ -262,7 +276,7 @@ def _runs_of(number: int, group: Any, shared: Mapping[str, Any], path: Path) -> 
             group["methods"],
             group.get("remaining", [None]),
             group.get("settings", [{}]),
-            [_task(named, path) for named in group["tasks"]],
+            tasks,
         )
     ]
 

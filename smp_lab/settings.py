@@ -19,6 +19,8 @@ from smp_lab.methods import METHODS, SHARE, Method
 from smp_lab.tasks import Task
 from smp_lab.tasks.kinds import NUMBER
 
+_TYPES = {int: "a whole number", float: "a number", str: "a text", tuple: "a list of words"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
@@ -129,7 +131,7 @@ class Setting:
             return tuple(value)
         elif self.type is str and isinstance(value, str):
             return value
-        raise ConfigError(f"{self._said(value)} is not of type {self.type.__name__}.")
+        raise ConfigError(f"{self._said(value)} is not {_TYPES[self.type]}.")
 
     def _said(self, value: Any) -> str:
         return f"Setting {self.name} = {textwrap.shorten(repr(value), 60, placeholder=' ...')}"

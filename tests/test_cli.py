@@ -86,11 +86,12 @@ def test_runs_are_listed_in_aligned_columns(own):
     result = invoke("runs")
     assert (result.exit_code, result.stderr) == (0, "")
     header, *rows = result.stdout.splitlines()
+    kept = f"{100 * second.remaining:.2f}"
     assert [row.split() for row in rows] == [
-        [second.run_id, *f"cola smp_l 3 {100 * second.remaining:.2f} matthews_correlation 0.2500 40 {own}".split()],
-        [first.run_id, *f"rte smp_s 50 50.00 accuracy 0.5000 40 {own}".split()],
+        [second.run_id, *f"cola tiny-test-encoder smp_l 3 {kept} matthews_correlation 0.2500 40 {own}".split()],
+        [first.run_id, *f"rte tiny-test-encoder smp_s 50 50.00 accuracy 0.5000 40 {own}".split()],
     ]
-    for title in ("task", "method", "metric", "folder"):
+    for title in ("task", "encoder", "method", "metric", "folder"):
         assert [row[header.index(title) - 1] for row in rows] == [" ", " "]
     assert {row.index(str(own)) for row in rows} == {header.index("folder")}
 

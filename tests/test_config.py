@@ -183,7 +183,7 @@ def test_a_setting_that_does_not_fit_is_refused_in_a_sentence(changes, sentence)
 )
 def test_a_setting_of_another_type_or_of_no_size_is_refused(changes):
     (name,) = changes
-    with pytest.raises(ConfigError, match=rf"Setting {name} = .* is (not of type|no number between)"):
+    with pytest.raises(ConfigError, match=rf"Setting {name} = .* is (not a|no number between)"):
         tiny_config(**changes)
 
 

@@ -72,10 +72,10 @@ def test_seeds_vary_slowest_and_tasks_fastest(write) -> None:
             ("regularizer = 0", setting, f"has unknown settings: {setting.split()[0]}. Known: batch_size, ")
             for setting in ("foo = 1", 'report_to = "none"', "seed = 3", "remaining = 0.1")
         ),
-        ("dense", "thick", "Unknown method 'thick'"),
-        ('tasks = ["rte"', 'tasks = ["sudoku"', "Unknown task 'sudoku'"),
-        ('tasks = ["rte"', 'tasks = ["none.toml"', "Task file none.toml cannot be read"),
-        ('["dense"]', '["magnitude"]', "method 'magnitude' needs 'remaining'"),
+        ("dense", "thick", "Grid {path}, group 1: Unknown method 'thick'"),
+        ('tasks = ["rte"', 'tasks = ["sudoku"', "Grid {path}, group 1: Unknown task 'sudoku'"),
+        ('tasks = ["rte"', 'tasks = ["none.toml"', "group 1: Task file none.toml cannot be read"),
+        ('["dense"]', '["magnitude"]', "method 'magnitude' needs 'remaining'. Methods that need it"),
         ('"smp_s"', '"soft_movement"', "method 'soft_movement' takes no 'remaining'"),
         ("name = ", "nam = ", "unknown keys: nam"),
         ('name = "first"', "", "group 1 lacks 'name'"),
@@ -90,7 +90,7 @@ def test_seeds_vary_slowest_and_tasks_fastest(write) -> None:
     ],
 )
 def test_what_is_wrong_is_said(write, before: str, after: str, sentence: str) -> None:
-    with pytest.raises(ConfigError, match="Grid|Unknown|Task file") as caught:
+    with pytest.raises(ConfigError, match="Grid") as caught:
         load_grid(path := write(GOOD.replace(before, after, 1)))
     assert sentence.replace("{path}", str(path)) in str(caught.value)
 

@@ -158,10 +158,10 @@ def test_a_draft_takes_what_is_named_in_place_of_the_recipes():
         ({"recipe": "fast"}, "Unknown recipe 'fast'"),
         ({"sparsity": 0.9}, "Unknown settings: sparsity. Known: batch_size, "),
         ({"data_sha256": "a"}, "Unknown settings: data_sha256. Known: batch_size, "),
-        ({"task": "squad", "train_examples": "100"}, "Setting train_examples = '100' is not of type int."),
-        ({"train_examples": "100", "examples": 50}, "Setting train_examples = '100' is not of type int."),
-        ({"recipe": "paper", "encoder": 5}, "Setting base_model = 5 is not of type str."),
-        ({"recipe": "paper", "remaining": "0.1"}, "Setting remaining = '0.1' is not of type float."),
+        ({"task": "squad", "train_examples": "100"}, "Setting train_examples = '100' is not a whole number."),
+        ({"train_examples": "100", "examples": 50}, "Setting train_examples = '100' is not a whole number."),
+        ({"recipe": "paper", "encoder": 5}, "Setting base_model = 5 is not a text."),
+        ({"recipe": "paper", "remaining": "0.1"}, "Setting remaining = '0.1' is not a number."),
     ],
 )
 def test_a_draft_is_checked(changes, sentence):

@@ -48,8 +48,8 @@ def command(
         return
     chosen = [run for run in index.records.values() if run.config.task in tasks and run.config.method in methods]
     if chosen:
-        header = ("run", "task", "method", "asked %", "kept %", "metric", "value", "n", "folder")
-        for line in _aligned([header, *map(_row, chosen)], right={3, 4, 6, 7}):
+        header = ("run", "task", "encoder", "method", "asked %", "kept %", "metric", "value", "n", "folder")
+        for line in _aligned([header, *map(_row, chosen)], right={4, 5, 7, 8}):
             typer.echo(line)
     else:
         typer.echo(f"No such runs in {' or '.join(map(str, folders))}.", err=True)
@@ -62,6 +62,7 @@ def _row(run: RunRecord) -> tuple[str, ...]:
     return (
         run.run_id,
         config.task,
+        config.base_model,
         config.method,
         "-" if config.remaining is None else f"{100 * config.remaining:g}",
         f"{100 * run.remaining:.2f}",

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -106,9 +106,9 @@ def command(
     if watch:
         _watch(sweep, wanted, as_json)
     elif as_json:
-        print_json([*_listed(sweep, wanted)])
+        print_json(_listed(sweep, wanted))
     elif show:
-        _print_states(sweep, [*_listed(sweep, wanted)])
+        _print_states(sweep, _listed(sweep, wanted))
     elif background:
         log = folder / LOGS_FOLDER / "sweep.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def _prefetch(sweep: Sweep, wanted: Iterable[GridItem]) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-def _listed(sweep: Sweep, wanted: Iterable[GridItem]) -> Iterator[dict[str, Any]]:
+def _listed(sweep: Sweep, wanted: Iterable[GridItem]) -> list[dict[str, Any]]:
     """A row per run or measurement: group, kind, task, method, remaining, seed and settings as asked for, and state.
 
     kind is "run" or that of a measurement, whose other words are those of the run it is on. state is "done", "running",
@@ -139,14 +139,16 @@ def _listed(sweep: Sweep, wanted: Iterable[GridItem]) -> Iterator[dict[str, Any]
     run as it is there or would be, None where that is not known; problem says why it is impossible. node, step,
     total_steps, seconds_left and last_line are those of `Whereabouts`.
     """
-    for item in wanted:
+    rows: list[dict[str, Any]] = []
+    needed: dict[int, NeededFirstError] = {}
+    for number, item in enumerate(wanted):
         run, kind = (item, "run") if isinstance(item, GridRun) else (item.on, item.kind)
         row = {**vars(run), "kind": kind, "asked": str(item), "state": "impossible", "run_id": None, "precision": None}
         row |= {"in_other_precision": False, "problem": None, **dict.fromkeys(_WHERE)}
         try:
             state = sweep.state(item)
-        except NeededFirstError:
-            row["state"] = "waiting"
+        except NeededFirstError as error:
+            needed[number] = error
         except SmpLabError as error:
             row["problem"] = str(error)
         else:
@@ -155,7 +157,12 @@ def _listed(sweep: Sweep, wanted: Iterable[GridItem]) -> Iterator[dict[str, Any]
             if state.name != DONE:
                 found = vars(whereabouts(sweep.runs, state.item_id))
                 row |= found | ({"state": "running"} if found["node"] else {})
-        yield row
+        rows.append(row)
+    made = {row["run_id"] for row in rows}
+    for number, lack in needed.items():
+        # Nothing else that is asked for would make it.
+        rows[number] |= {"state": "waiting"} if lack.run_id in made else {"problem": str(lack)}
+    return rows
 
 
 def _print_states(sweep: Sweep, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -186,7 +193,7 @@ def _watch(sweep: Sweep, wanted: Sequence[GridItem], as_json: bool) -> None:
     """
     trained = time.monotonic()
     while True:
-        rows = [*_listed(sweep, wanted)]
+        rows = _listed(sweep, wanted)
         if as_json:
             print_json(rows)
         else:

@@ -227,7 +227,7 @@ class Sweep:
     def _made(self, run: GridRun) -> RunRecord:
         state = self.state(run)
         if state.name != DONE:
-            raise NeededFirstError(f"Its run {state.item_id} is not there yet.")
+            raise NeededFirstError(f"Its run {state.item_id} is not there yet.", state.item_id)
         return load_run(self.runs / state.item_id)
 
     def _with_teacher(self, run: GridRun) -> GridRun:
@@ -238,7 +238,11 @@ class Sweep:
         wanted = self._config(replace(run, method="dense", remaining=None, settings=shared))
         teacher = find_made(self.runs, wanted)
         if teacher is None:
-            raise NeededFirstError(f"Its teacher {wanted.run_id} is not there yet.")
+            raise NeededFirstError(
+                f"Its teacher {wanted.run_id} is not there yet. A group of the method dense with the same "
+                f"{', '.join(SHARED_WITH_TEACHER)} and the same seed makes it.",
+                wanted.run_id,
+            )
         return replace(run, settings={**run.settings, "teacher": teacher.run_id})
 
     def _config(self, run: GridRun) -> RunConfig:

@@ -39,7 +39,7 @@ def shell(monkeypatch, capsys, *arguments):
         (["--task", "rte"], "Method 'smp_s' needs a remaining fraction in (0, 1]"),
         ([*RTE, "--recipe", "foo"], "Unknown recipe 'foo'. Choose one of: desk, paper"),
         ([*RTE, "--label-words", "yes"], "Task 'rte' needs 2 label words; got 1"),
-        ([*RANDOM, "--epochs", 2], "Method 'random' has no use for epochs. These have: smp_l, smp_s, smp_g, smp_t"),
+        ([*RANDOM, "--epochs", 2], "Method 'random' has no use for epochs. These have: smp_l, smp_s"),
         ([*RTE, "--teacher", "./none"], "Teacher './none' is neither a run in "),
         ([*RTE, "--glue-dir", "/no/such/folder"], "GLUE folder /no/such/folder is not a folder"),
         ([*RTE, "--encoder", "./no-such-folder"], "Encoder folder ./no-such-folder does not exist"),

@@ -237,7 +237,7 @@ def test_machines_are_lost_all_the_time(lab):
     sweep, wanted = Sweep(lab.runs, {"glue": lab.glue}), load_grid(lab.grid).runs
     while driver.poll() is None:
         time.sleep(rng.uniform(2, 6))
-        rows = [*_listed(sweep, wanted)]
+        rows = _listed(sweep, wanted)
         made = sum(row["state"] == "done" for row in rows)
         assert len(rows) == 12 and made >= done
         assert all(row["node"] == platform.node() for row in rows if row["state"] == "running")

@@ -107,6 +107,11 @@ def test_a_run_waits_for_its_teacher_in_work(arguments, runs: Path, tmp_path: Pa
     dense, masks = settings.split("[[group]]")[1:3]
     masks = masks.replace("0.5, 0.1", "0.5").replace("{ encoder", '{ teacher = "dense", encoder')
     (tmp_path / "grid.toml").write_text(f"[[group]]{dense.replace(', epochs = 1', '')}[[group]]{masks}")
+    states = [row["state"] for row in json.loads(invoke([*asked, "--json"]).stdout)]
+    assert states == ["missing", "waiting"]
+    # Nothing would make it.
+    (alone,) = json.loads(invoke([*asked, "--json", "--group", "2"]).stdout)
+    assert alone["state"] == "impossible" and "A group of the method dense with the same" in alone["problem"]
     assert invoke(asked).stdout.splitlines()[-1] == "2 of 2 runs are done."
     made = {run.config.method: run for run in list_runs([runs]).records.values()}
     assert made["smp_s"].config.teacher.startswith(f"{made['dense'].run_id}@")
