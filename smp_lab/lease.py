@@ -121,10 +121,10 @@ def lease_seconds() -> float:
 def seconds_of(variable: str) -> float:
     """A time from the environment, 120 seconds where it says none; raises `ConfigError`."""
     said = os.environ.get(variable) or "120"
-    try:
-        return float(said)
-    except ValueError:
-        raise ConfigError(f"{variable} = {said[:80]!r} is no number of seconds, such as 120.") from None
+    with suppress(ValueError):
+        if (seconds := float(said)) > 0:
+            return seconds
+    raise ConfigError(f"{variable} = {said[:80]!r} is no number of seconds above 0, such as 120.")
 
 
 class Lease:

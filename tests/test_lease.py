@@ -100,9 +100,10 @@ def test_a_folder_that_cannot_be_made_is_refused_at_once(monkeypatch):
         pass
 
 
-def test_a_time_that_is_no_number_is_a_sentence(folder, monkeypatch):
-    monkeypatch.setenv(LEASE_VARIABLE, "soon")
-    with pytest.raises(ConfigError, match="SMP_LAB_LEASE_SECONDS = 'soon' is no number of seconds"), held(folder):
+@pytest.mark.parametrize("said", ["soon", "0", "-1", "nan"])
+def test_a_time_that_is_none_is_a_sentence(folder, monkeypatch, said):
+    monkeypatch.setenv(LEASE_VARIABLE, said)
+    with pytest.raises(ConfigError, match=f"SMP_LAB_LEASE_SECONDS = '{said}' is no number of seconds"), held(folder):
         pass
 
 

@@ -275,8 +275,8 @@ class Sweep:
 
         What needs a run that is not made yet, as its teacher or to be measured, waits for it. A run whose machine is
         lost resumes elsewhere; one that has failed as often as the runner allows is set aside. A signal to stop
-        (Ctrl-C, or a polite kill) is passed on, so that each run in work leaves a checkpoint; what `ask` leaves in the
-        folder of runs is heard too.
+        (Ctrl-C, or a polite kill) is passed on, so that each run in work leaves a checkpoint, which the second does not
+        wait for; what `ask` leaves in the folder of runs is heard too.
 
         Parameters
         ----------
@@ -303,7 +303,13 @@ class Sweep:
         # Numbers of the signals that asked for it.
         stop: list[int] = []
         drain = told_no_room = False
-        with listening(lambda number, frame: stop.append(number)):
+
+        def hear(number: int, frame: Any) -> None:
+            if stop:
+                raise KeyboardInterrupt
+            stop.append(number)
+
+        with listening(hear):
             while making.working or (making.waiting and not stop and not drain):
                 slots = runner.slots
                 while making.waiting and len(making.working) < slots and not stop and not drain:

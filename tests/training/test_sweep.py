@@ -162,6 +162,25 @@ def test_masks_are_measured_once_they_are_made(arguments, runs: Path, glue: Path
     assert not list((runs / UNFINISHED_FOLDER).glob("*"))
 
 
+def test_a_second_ctrl_c_waits_for_nothing(arguments, runs: Path, glue: Path, tmp_path: Path) -> None:
+    """Such as a machine that does not answer."""
+
+    class Silent(Here):
+        def start(self, *_: object) -> str:
+            return "a handle"
+
+        def is_alive(self, handle: str) -> bool:
+            signal.raise_signal(signal.SIGINT)
+            return True
+
+        def stop(self, handle: str) -> None:
+            pass
+
+    arguments()
+    with pytest.raises(KeyboardInterrupt):
+        Sweep(runs, {"glue": glue}).make(load_grid(tmp_path / "grid.toml").runs, Silent(), write=str)
+
+
 def test_what_keeps_several_runs_from_being_made_is_said_once(tmp_path: Path) -> None:
     grid = tmp_path / "grid.toml"
     grid.write_text(GRID.format(encoder=tmp_path / "gone", epochs=2))
@@ -235,7 +254,7 @@ def test_it_is_watched_from_one_run_to_the_next(arguments, monkeypatch) -> None:
         return [*states]
 
     assert left("running", "missing", "running", "done", "not looked at") == ["not looked at"]
-    monkeypatch.setenv(LEASE_VARIABLE, "0")
+    monkeypatch.setenv(LEASE_VARIABLE, "1e-9")
     assert left("running", "unfinished", "not looked at") == ["not looked at"]
 
 
