@@ -48,7 +48,8 @@ def command(
     means: Annotated[
         bool,
         typer.Option(
-            "--means", help="Means over the tasks of SMP-S's masks, of the methods and levels that were run on all of them."
+            "--means",
+            help="Means over the tasks of SMP-S's masks, of the methods and levels that were run on all of them.",
         ),
     ] = False,
     claims: Annotated[
