@@ -14,6 +14,7 @@ from smp_lab.masks import (
     decompress_bits,
     kept_count,
     popcount,
+    random_like,
     top_k,
 )
 from smp_lab.storage.array_files import masks_to_bytes
@@ -250,3 +251,14 @@ def test_a_dense_mask_of_another_shape_or_type_is_refused(mask):
     dense = {matrix: np.zeros(TINY.shape(matrix.matrix_type), bool) for matrix in TINY.matrices}
     with pytest.raises(MaskFormatError, match=r"Mask of layer 0 query .* expected boolean \(16, 16\)"):
         MaskSet.from_dense(TINY, dense | {MatrixId(0, "query"): mask})
+
+
+def test_a_random_mask_keeps_as_much_of_every_matrix_as_the_one_it_is_like():
+    rng = np.random.default_rng(1)
+    shares = {matrix: 0.2 + 0.5 * matrix.layer for matrix in TINY.matrices}
+    masks = MaskSet.from_dense(
+        TINY, {matrix: rng.random(TINY.shape(matrix.matrix_type)) < share for matrix, share in shares.items()}
+    )
+    found = random_like(masks)
+    np.testing.assert_array_equal(found.kept_per_matrix, masks.kept_per_matrix)
+    assert found.sha256 != masks.sha256

@@ -64,7 +64,9 @@ def test_changes_are_those_of_the_first_answer():
 
 
 def test_two_runs_disagree_where_their_answers_differ():
-    table = disagreements(predictions([0, 1, 1, 0], [1, 1, 0, 0]), predictions([0, 0, 0, 0], [1, 0, 1, 0]), SST2)
+    runs = predictions([0, 1, 1, 0], [1, 1, 0, 0]), predictions([0, 0, 0, 0], [1, 0, 1, 0])
+    # A second split is left out.
+    table = disagreements(*(pd.concat([run, run.assign(split=1)]) for run in runs), SST2)
     assert table["example"].tolist() == [1, 2]
     assert table["a"].tolist() == ["positive", "positive"] and table["b"].tolist() == ["negative", "negative"]
     assert table["right"].tolist() == ["A", "B"]

@@ -74,6 +74,11 @@ def test_no_lower_needs_no_task_that_is_higher(value, verdict):
     assert one(rows, "A mask alone scores no lower than fine-tuning.")["verdict"] == verdict
 
 
+def test_a_claim_is_measured_at_its_own_levels_alone():
+    found = table([row("smp_s", "rte", 0.7, level=0.1), row("dense", "rte", 0.6, level=1.0)])
+    assert "tiny" not in set(found["base_model"])
+
+
 def test_most_pairs_of_seeds_decide_and_means_are_over_all_seeds():
     seeds = [row("smp_s", "rte", value, seed=seed) for seed, value in enumerate([0.7, 0.7, 0.6])]
     found = one([*seeds, row("magnitude", "rte", 0.6)])
@@ -107,16 +112,19 @@ def test_two_copies_of_a_tasks_data_are_not_crossed():
 
 
 def test_a_difference_is_taken_within_a_copy_of_the_data():
-    """Both methods have 0.9 on one copy and 0.5 on the other; each was run more often on another one."""
+    """Both methods have 0.9 on one copy and 0.5 on the other; each was run more often on another one.
+
+    A task of two copies counts as much as one of one, on which the two are 0.1 apart.
+    """
     rows = [
         row(method, "rte", 0.9 if data == "d" else 0.5, seed=seed, data=data)
         for method, often in (("smp_s", "d"), ("magnitude", "e"))
         for data in "de"
         for seed in range(MOST_SEEDS if data == often else 1)
     ]
-    found = one(rows)
-    assert found["measured"] == pytest.approx(0)
-    assert found["n_pairs"] == 2 * MOST_SEEDS
+    found = one([*rows, row("smp_s", "cola", 0.6), row("magnitude", "cola", 0.5)])
+    assert found["measured"] == pytest.approx((0 + 0.1) / 2)
+    assert found["n_pairs"] == 2 * MOST_SEEDS + 1
 
 
 def test_published_differences_are_those_of_the_tables():
@@ -156,4 +164,6 @@ def test_tasks_in_which_a_run_says_one_class_are_named():
     found = claims_table(runs, compare, published_points(), published_ablations())
     found = found[(found["claim"] == WORDS) & (found["base_model"] == "tiny")]
     assert found["constant"].tolist() == ["rte"]
-    assert in_words(found)["one class"].tolist() == ["RTE"]
+    words = in_words(found)
+    assert words["one class"].tolist() == ["RTE"]
+    assert words["tasks for it, against it, in all"].tolist() == ["2, 0, 2"]

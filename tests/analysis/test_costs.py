@@ -3,9 +3,11 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import TINY, make_run
 
 from smp_lab.analysis.costs import (
     best_cut,
+    costs,
     cut_cells,
     cut_table,
     model_remaining,
@@ -34,6 +36,13 @@ def test_model_scope_is_that_of_the_sparsity_page():
 
 def test_a_mask_of_bert_base_has_the_size_of_the_released_ones():
     assert plain_mask_bytes(BERT_BASE) == 10_616_832
+
+
+def test_a_run_without_a_mask_has_no_bytes_of_one(runs):
+    pruned, dense = make_run(runs), make_run(runs, method="dense", remaining=1.0)
+    table = costs([pruned, dense], {pruned.run_id: "P", dense.run_id: "D"}, {pruned.run_id: 300})
+    assert table["packed"].tolist() == pytest.approx([TINY.n_weights / 8, np.nan], nan_ok=True)
+    assert table["stored"].tolist() == pytest.approx([300, np.nan], nan_ok=True)
 
 
 def test_storage_by_hand():
@@ -112,6 +121,10 @@ def test_times_stand_beside_what_is_left():
         [1, np.nan, np.nan], nan_ok=True
     )
     assert time_table([SIZED], {"m": "M"}).empty
+    # A sparse form leaves out no parameter, one in another format those of its cut.
+    others = timed([1.0, 1.0, 1.0])
+    others.table["form"] = ["masked", "csr", "onnx"]
+    assert time_table([others, SIZED], {"m": "M"})["left"].tolist() == [1, 1, 0.6]
 
 
 def test_cells_of_cuts_by_hand():

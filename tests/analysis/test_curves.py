@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from smp_lab.analysis.curves import difference_to_dense, differences, mean_curves, with_reliability
+from smp_lab.analysis.curves import difference_to_dense, differences, mean_curves, published_lines, with_reliability
 from smp_lab.analysis.sampling import Reliability
 from smp_lab.storage.published import published_points
 
@@ -65,6 +65,13 @@ def test_a_line_and_its_dots_have_one_reference():
     assert differences(few, mean_curves(few), published_points())[0]["difference"].tolist() == pytest.approx([0.2])
 
 
-def test_dense_runs_of_other_data_are_no_reference():
-    dense = runs(("dense", 1.0, 0, 0.7), data_sha256="other")
+def test_a_published_line_is_named_by_whether_its_masks_had_a_teacher():
+    lines = published_lines(published_points(), ["mnli"], ["smp_s"])
+    assert set(lines["distilled"]) == {True, False}
+    assert (lines["name"].str.endswith(", distilled") == lines["distilled"]).all()
+
+
+@pytest.mark.parametrize("other", [{"data_sha256": "other"}, {"metric": "f1"}])
+def test_dense_runs_of_other_data_or_metric_are_no_reference(other):
+    dense = runs(("dense", 1.0, 0, 0.7), **other)
     assert difference_to_dense(pd.concat([dense, runs(("smp_s", 0.5, 0, 0.6))])).empty

@@ -19,6 +19,7 @@ from smp_lab.analysis.overlap import (
     consensus,
     describe_pairs,
     head_overlap,
+    joined_pairs,
     magnitudes,
     measure_overlap,
     measures_of_parts,
@@ -474,7 +475,7 @@ def test_regions_against_a_slow_loop(layout, n_runs):
 
 @pytest.mark.parametrize("n_runs", [3, 4])
 def test_consensus_against_votes(n_runs):
-    masks = {f"run{seed}": drawn(TINY, seed) for seed in range(n_runs)}
+    masks = {f"run{seed}": drawn(TINY, seed, 0.2 + 0.1 * seed) for seed in range(n_runs)}
     votes = sum(flat(mask).astype(int) for mask in masks.values())
     table = consensus(region_counts(masks)).set_index("rule")
     assert table["kept"].to_dict() == {
@@ -484,7 +485,12 @@ def test_consensus_against_votes(n_runs):
     }
     assert table.loc["union", "remaining"] == (votes > 0).mean()
     assert set(table["n_weights"]) == {TINY.n_weights}
-    np.testing.assert_allclose(table["lift"], table["remaining"] / table["expected"])
+    sizes = np.array([TINY.size(matrix.matrix_type) for matrix in TINY.matrices])
+    shares = np.array([mask.kept_per_matrix.ravel() for mask in masks.values()]) / sizes
+    none, every = (sizes @ part.prod(axis=0) / TINY.n_weights for part in (1 - shares, shares))
+    bounds = table.loc[["union", "intersection"]]
+    np.testing.assert_allclose(bounds["expected"], [1 - none, every])
+    np.testing.assert_allclose(bounds["lift"], bounds["remaining"] / [1 - none, every])
 
 
 # ------------------------------------------------------------------------------------------------ refusals
@@ -556,6 +562,12 @@ def test_rows_of_a_pair_have_a_first():
     assert rows_of_pair(table, "x", "z").to_dict("list") == table.iloc[1:].to_dict("list")
     turned = rows_of_pair(table, "z", "x")
     assert turned[["run_a", "run_b", "n_a", "n_b", "n_both"]].iloc[0].tolist() == ["z", "x", 3, 1, 1]
+
+
+def test_a_pair_has_the_similarity_at_which_the_tree_joins_it():
+    pairs = pd.DataFrame({"run_a": ["a", "a", "b"], "run_b": ["b", "c", "c"], "phi_within": [0.1, 0.8, 0.3]})
+    joined, _ = joined_pairs(pairs, ["a", "b", "c"])
+    assert joined["phi_within_joined"].tolist() == pytest.approx([0.2, 0.8, 0.2])
 
 
 @pytest.mark.parametrize("measure", MEASURES)

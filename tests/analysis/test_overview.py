@@ -89,6 +89,12 @@ def test_the_answer_in_words():
     assert answer(over_tasks(runs(("rte", "smp_s", 0.1, 0, 0.55)))) == (
         "**10 % of the weights, none of them trained: 55.0 on RTE.**"
     )
+    # The best is not of most weights; below it, of levels that have as many others, the lowest is told.
+    values = {0.03: 0.5, 0.05: 0.6, 0.1: 0.7, 0.5: 0.6}
+    rows = [("rte", method, level, 0, value) for level, value in values.items() for method in ("smp_s", "random")]
+    assert answer(over_tasks(runs(*rows, ("rte", "magnitude", 0.5, 0, 0.4)))) == (
+        "**10 % of the weights, none of them trained: 70.0 on RTE.** At 3 % SMP-S has 50.0, random mask 50.0."
+    )
 
 
 def test_generated_tasks_count_where_there_is_no_other():

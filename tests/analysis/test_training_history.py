@@ -49,7 +49,11 @@ def test_no_evaluations_keep_the_columns():
 
 
 def test_settled_is_the_median_rate_of_swaps_after_the_schedule():
-    steps = pd.DataFrame({"run_id": "a", "swaps": [900, 10, 20, 30]})
+    steps = pd.DataFrame({"run_id": "a", "swaps": [900, 10, 20, 90]})
     weights = pd.DataFrame({"run_id": "a", "nominal": [0.9, 0.5, 0.5, 0.5], "kept": [90_000, 50_000, 50_000, 50_000]})
     assert "in a step 4 in 10,000 of the kept weights" in settled(steps, weights)
     assert settled(steps, weights.assign(nominal=1.0)) == ""
+    # A second run ends at another level.
+    both = pd.concat([steps, steps.assign(run_id="b")], ignore_index=True)
+    fewer = weights.assign(run_id="b", nominal=[0.9, 0.1, 0.1, 0.1], kept=25_000)
+    assert "in a step 4 to 8 in 10,000" in settled(both, pd.concat([weights, fewer], ignore_index=True))

@@ -1,8 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import make_run, make_transfer
 
-from smp_lab.analysis.transfer import MAGNITUDE, OTHER_TASK, OWN, RANDOM, transfer_table
+from smp_lab.analysis.sampling import Reliability
+from smp_lab.analysis.transfer import MAGNITUDE, OTHER_TASK, OWN, RANDOM, measured_transfers, transfer_table
 
 
 def transfers(*rows, **columns):
@@ -32,6 +34,12 @@ def test_by_hand():
     # Half of the way from the majority's 0.5 to the own mask's 0.7, and a full one below it.
     assert table["share"].tolist() == pytest.approx([1, -1, 1, 0.5, -0.5, 0, 0.25])
     assert np.isnan(table.loc[1, "random"]) and np.isnan(table.loc[1, "difference_to_random"])
+
+
+def test_the_majority_baseline_of_a_transfer_is_that_of_its_record(runs):
+    made = make_transfer(runs, make_run(runs), "rte", majority=0.55)
+    table = measured_transfers([made], [Reliability(0.5, 0.7, 40, np.nan)], {})
+    assert table[["majority", "low", "high"]].to_numpy().tolist() == [[0.55, 0.5, 0.7]]
 
 
 def test_several_seeds_share_their_mean():

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from smp_lab.figures.answers import plot_parts, plot_tokens
+from smp_lab.figures.style import KEPT_COLOR, REMOVED_COLOR
 from smp_lab.layout import MatrixId
 
 HEADS = pd.DataFrame({"layer": [0, 0, 1, 1], "part": [0, 1, 0, 1], "change": [0.1, -0.2, 0.3, -0.4]})
@@ -15,6 +16,8 @@ def test_a_bar_per_token():
     figure = plot_tokens(pd.DataFrame({"place": [0, 1], "token": ["a", "b"], "change": [0.1, -0.3]}), "P(great)")
     (bars,) = figure.data
     assert list(bars.y) == [0.1, -0.3]
+    # Hiding the second takes from the answer: it spoke for it.
+    assert list(bars.marker.color) == [REMOVED_COLOR, KEPT_COLOR]
     assert list(figure.layout.xaxis.ticktext) == ["a", "b"]
     assert "P(great)" in figure.layout.yaxis.title.text
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from smp_lab.figures.costs import PUBLISHED, plot_cuts, plot_times
+from smp_lab.figures.costs import plot_cuts, plot_times
 from smp_lab.figures.style import TASK_COLORS
 
 TABLE = pd.DataFrame(
@@ -24,7 +24,8 @@ def test_a_line_per_run_and_the_published_points_hollow():
     line, published = figure.data
     assert list(line.x) == [90, 60] and list(line.y) == pytest.approx([0, -5])
     assert list(line.text) == ["0", "10"]
-    assert list(published.x) == [left for _, left, _, _ in PUBLISHED]
+    # Jiang et al. (2023), section 8.
+    assert list(published.x) == [47.43, 25.19] and list(published.y) == [0, -0.9]
     assert all(symbol.endswith("-open") for symbol in published.marker.symbol) and published.line.dash == "dash"
     # A cut has one mark, measured or published, and the subtitle says which.
     assert [f"{symbol}-open" for symbol in line.marker.symbol] == list(published.marker.symbol)
@@ -65,6 +66,8 @@ def test_times_against_what_is_left_with_the_published_ones_hollow():
     assert list(line.error_y.array) == pytest.approx([0.1, 0.3])
     assert list(line.error_y.arrayminus) == pytest.approx([0.1, 0.1])
     assert list(published.y) == [1.37, 1.76] and published.line.dash == "dash"
+    # As fast as masked weights.
+    assert [shape.y0 for shape in figure.layout.shapes] == [1]
     assert all(symbol.endswith("-open") for symbol in published.marker.symbol)
     assert "1 thread" in figure.layout.title.subtitle.text
     assert "was timed yet" in plot_times(others, "1 thread").to_json()

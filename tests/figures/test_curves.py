@@ -126,6 +126,9 @@ def test_published_points_are_hollow_and_never_joined_to_measured_ones():
         assert "bert" in trace.name
     values = sorted(y for trace in hollow for y in trace.y)
     assert values == pytest.approx(sorted(100 * published("rte", "accuracy")["value"]))
+    # Table 2 has them of the masks.
+    spreads = {row[2] for trace in hollow for row in trace.customdata}
+    assert spreads == {"", "<br>sd over seeds 1.59", "<br>sd over seeds 0.74"}
     for trace in measured(figure):
         assert not str(trace.marker.symbol).endswith("open")
         assert set(np.round(trace.y, 6)) <= {70, 72, 68, 65, 69, 71, 52.7}

@@ -39,6 +39,13 @@ def test_scores_before_the_step_are_zero():
     assert list(figure.data[-1].x) == [0, 0]
 
 
+@pytest.mark.parametrize("target", [-0.6, 0.9])
+def test_an_arrow_shows_where_the_output_should_go(target):
+    figure = plot_neuron([0.9, -0.5], [True, True], [1, 1], 0.4, target, None)
+    (arrow,) = (note for note in figure.layout.annotations if note.arrowhead)
+    assert (arrow.y > arrow.ay) == (target > 0.4)
+
+
 @pytest.fixture
 def cloud():
     rng = np.random.default_rng(0)
@@ -52,15 +59,16 @@ def cloud():
 
 def test_points_of_the_plane_are_the_weights_and_the_cut_is_the_lowest_that_is_kept(cloud):
     weights, scores, kept = cloud
-    figure = plot_plane(weights, scores, kept, [0, 10, 20], False, 5, True)
+    figure = plot_plane(weights, scores, kept, [0, 10, 20], False, 6, True)
     for place, frame in enumerate(figure.frames):
         removed, stays, cut, way = frame.data
         np.testing.assert_array_equal(stays.x, weights[place][kept[place]])
         np.testing.assert_array_equal(stays.y, scores[place][kept[place]])
         assert len(removed.x) == 12 - len(stays.x)
         assert set(cut.y) == {scores[place][kept[place]].min()}
-        np.testing.assert_array_equal(way.y, scores[: place + 1, 5])
+        np.testing.assert_array_equal(way.y, scores[: place + 1, 6])
     np.testing.assert_array_equal(named(figure, "kept").y, figure.frames[-1].data[1].y)
+    assert list(figure.data[4].marker.color) == [KEPT_COLOR, KEPT_COLOR, REMOVED_COLOR]
 
 
 def test_a_step_is_shown_as_its_nearest_frame_is(cloud):
@@ -113,21 +121,36 @@ def test_lines_of_the_network_are_the_kept_weights():
     assert list(zip(line.x, line.y, strict=True))[:2] == [(0, 1), (1, 0)]
 
 
+def test_curves_are_those_of_their_side_and_points_have_the_colour_of_their_class():
+    masks = np.zeros((1, 1, 3, 3), bool)
+    side = Side("one", np.zeros((1, 2, 2), np.uint8), masks, np.array([0.75]), np.array([0.5]))
+    other = side._replace(accuracy=np.array([0.6]), loss=np.ones(1))
+    points = np.array([[0.0, 1.0], [2.0, 3.0]])
+    traces = plot_network([side, other], [0], points, np.arange(2), 4, False)["data"]
+    assert [list(trace["y"]) for trace in traces if "name" in trace] == [[75], [0.5], [60], [1]]
+    blue = [trace for trace in traces if trace.get("marker", {}).get("color") == "#0072B2"]
+    assert [(list(trace["x"]), list(trace["y"])) for trace in blue] == [([0], [1])] * 2
+
+
 def test_slopes_stand_at_the_weight():
     figure = plot_slopes([(0, 1), (1, 2)], [(0, 1), (1, 3)], (0.2, 1), (0, 1), 2.0, 0.5, {})
     level, tilted = lines_of(figure, "#009E73")
     assert len(set(level.y)) == 1
     assert np.ptp(tilted.y) == pytest.approx(2 * np.ptp(tilted.x))
+    assert [trace.marker.color for trace in figure.data if trace.mode == "markers"] == [REMOVED_COLOR] * 2
+    assert figure.layout.shapes[0].x0 == 0.5
     assert any(note.text == "guess first" for note in figure.layout.annotations)
     losses = {"straight-through": [1, 0.5], "true gradient": [1, 1]}
-    figure = plot_slopes([(0, 1), (1, 2)], [(0, 1), (1, 3)], (0.2, 1), (0, 1), 2.0, 0.5, losses)
+    figure = plot_slopes([(0, 1), (1, 2)], [(0, 1), (1, 3)], (0.6, 1), (1, 1), 2.0, 0.5, losses)
     assert list(named(figure, "true gradient").y) == [1, 1]
+    assert [trace.marker.color for trace in figure.data if trace.mode == "markers"] == [KEPT_COLOR] * 2
 
 
 def test_bars_of_the_share_rule_are_percent():
     scores = [np.zeros(10), np.ones(10)]
     figure = plot_shares(scores, {"local": [0.5, 0.5], "share": [0.4, 0.6]}, [0.4, 1.2])
     assert list(named(figure, "SMP-S").y) == [40, 60]
+    assert list(named(figure, "SMP-S").text) == ["40 %", "60 %"]
     assert list(named(figure, "the formula's share").y) == [40, 120]
     assert named(figure, "Layer 1").y.sum() == named(figure, "Layer 2").y.sum() == 10
 
@@ -145,6 +168,7 @@ def test_the_regulariser_pulls_hardest_at_zero():
     assert max(slope.y) == pytest.approx(0.25)
     shown = plot_regulariser({"a": np.zeros(5), "b": np.ones(7)}, {"a": [0, 1], "b": [0, 3]}, 180)
     assert [trace.y.sum() for trace in shown.data if trace.name in "ab" and trace.line.shape == "hvh"] == [5, 7]
+    assert shown.layout.shapes[0].x0 == 180
 
 
 def test_heads_are_percent_and_swaps_wait_for_a_guess():

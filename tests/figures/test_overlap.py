@@ -173,8 +173,8 @@ def test_pairs_stand_in_the_column_of_their_kind():
     assert [text.split("<br>")[-1] for text in figure.layout.xaxis.ticktext] == ["n = 1", "n = 0", "n = 2"]
     medians = {(shape.x0 + shape.x1) / 2: shape.y0 for shape in figure.layout.shapes if shape.line.dash is None}
     assert medians == pytest.approx({0: pairs()["phi_within"][0], 2: pairs()["phi_within"][1:].median()})
-    by_method = figures.plot_pair_kinds(pairs(), KINDS, "lift", "method")
-    assert [trace.name for trace in by_method.data] == ["SMP-S (share)"]
+    by_method = figures.plot_pair_kinds(pairs().assign(method_b=["smp_s", "smp_l", "smp_l"]), KINDS, "lift", "method")
+    assert {trace.name: len(trace.x) for trace in by_method.data} == {"SMP-S (share)": 1, "other pairs": 2}
     assert by_method.layout.yaxis.type == "log"
 
 
@@ -220,7 +220,7 @@ def test_matrices_are_at_their_layer_and_type():
         assert z[row.layer, MATRIX_TYPES.index(row.matrix_type)] == row.jaccard
     facts = heat(figure).customdata[1][5]
     assert facts[0] == "Output (down)"
-    assert facts[1:4].tolist() == table.iloc[-1][["n_a", "n_b", "n_both"]].tolist()
+    assert facts[1:].tolist() == table.iloc[-1][["n_a", "n_b", "n_both", "expected"]].tolist()
     # Layer 0 at the bottom.
     assert list(heat(figure).y) == [0, 1]
     assert figure.layout.yaxis.autorange is None
@@ -260,6 +260,7 @@ def test_areas_of_the_circles_are_the_counts(a, b):
     words = [note.text for note in figure.layout.annotations]
     assert words[:2] == ["counted", "by chance"]
     assert f"A alone<br><b>{pair['n_a'] - pair['n_both']:,}</b>" in words
+    assert f"B alone<br><b>{pair['n_b'] - pair['n_both']:,}</b>" in words
     assert f"both<br><b>{pair['n_both']:,}</b>" in words
     # A circle stays one.
     assert figure.layout.yaxis.scaleanchor == "x"

@@ -165,8 +165,13 @@ def weight_table():
 
 
 def test_weights_against_scores_with_one_cut_or_a_band():
-    scales = {"weights": (-2.0, -1.0), **SCALES}
+    scales = SCALES | {"weights": (-2.0, -1.0), "densities": (1e-7, 10.0)}
     figure = figures.plot_weight_scores(weight_table(), pd.Series([0.2]), pd.Series([-1.2]), "a run", **scales)
+    assert list(figure.layout.xaxis.ticktext) == ["0.01", "0.1"]
+    # Of the colours four decades at most.
+    colors = figure.layout.coloraxis
+    assert (colors.cmin, colors.cmax) == (-3, 1)
+    assert list(colors.colorbar.ticktext) == ["0.001", "0.01", "0.1", "1", "10"]
     heat, line, by_size = figure.data
     assert list(heat.x) == [-2, -1.5, -1]
     assert list(heat.y) == [-0.5, 0, 3]
@@ -177,6 +182,7 @@ def test_weights_against_scores_with_one_cut_or_a_band():
     assert heat.customdata[0][0].tolist() == pytest.approx([0.01, 10**-1.5, -0.5, 0, 20])
     assert list(line.y) == [0.2, 0.2]
     assert list(by_size.x) == [-1.2, -1.2]
+    assert by_size.hovertemplate.startswith("|W| 0.0631<")
     assert list(by_size.y) == list(scales["scores"])
     assert by_size.line.dash != line.line.dash
     assert not figure.layout.shapes

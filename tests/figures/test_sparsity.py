@@ -44,6 +44,7 @@ def test_remaining_per_layer_draws_the_table():
     overall = figure.data[0]
     assert overall.x.tolist() == [0, 1]
     assert overall.y == pytest.approx(100 * KEPT.sum(axis=1) / 2048)
+    assert overall.customdata[1].tolist() == [KEPT[1].sum(), 2048]
     assert figure.layout.yaxis.title.text == "Remaining weights (%)"
     assert "encoder" in figure.layout.title.subtitle.text
 
@@ -105,6 +106,9 @@ def test_matrix_draws_blocks_at_their_place():
     assert heat.z.dtype == np.float32
     assert heat.y[:2].tolist() == [0.5, 2.5]
     assert heat.x[:2].tolist() == [0, 1]
+    assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 80)
+    # Row 0 at the top, as a matrix is written.
+    assert figure.layout.yaxis.autorange == "reversed"
     assert "2 x 1 weights" in figure.layout.title.subtitle.text
     frame = figure.layout.shapes[0]
     assert (frame.x0, frame.x1, frame.y0, frame.y1) == (-0.5, 3.5, 7.5, 11.5)

@@ -130,9 +130,10 @@ def test_another_architecture_is_refused():
         compact(model, 3)
 
 
-def test_nearly_empty_rows_are_cut():
+@pytest.mark.parametrize("kind", [QUERY, KEY, VALUE, INTERMEDIATE])
+def test_nearly_empty_rows_are_cut(kind):
     dense = full()
-    dense[MatrixId(0, QUERY)][2, 3:] = False
+    dense[MatrixId(0, kind)][2, 3:] = False
     dense[MatrixId(1, OUTPUT)][5:, 7] = False
     masks = MaskSet.from_dense(LAYOUT, dense)
     sizes = [cut_rows(masks, k).kept_total for k in (0, 3, 4, 5, 6, 25)]

@@ -9,13 +9,15 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from smp_lab.errors import ConfigError
-from smp_lab.lesson.network import random_network
+from smp_lab.lesson.network import accuracy, random_network
 from smp_lab.lesson.shapes import draw_points
 from smp_lab.lesson.training import (
     FINE_TUNING,
     MAGNITUDE,
     MOVEMENT,
+    N_POINTS,
     N_SNAPSHOTS,
+    N_TEST_POINTS,
     RANDOM,
     SMP,
     Settings,
@@ -199,6 +201,13 @@ def test_a_training_moves_what_it_says(method):
     np.testing.assert_array_equal(np.diff(done.kept), (done.flips_in - done.flips_out)[1:])
     assert done.kept[-1] == (128 if method == FINE_TUNING else 2 * 19)
     assert answers(done.network, done.snapshots, done.points[:5]).shape == (N_SNAPSHOTS, 5)
+
+
+def test_accuracy_is_that_of_points_that_were_not_trained_on():
+    done, rng = train(Settings(width=8, steps=20)), np.random.default_rng(0)
+    trained, (points, labels) = (draw_points("moons", n, rng) for n in (N_POINTS, N_TEST_POINTS))
+    np.testing.assert_array_equal(done.points, trained[0])
+    np.testing.assert_allclose(done.test_accuracy, accuracy(answers(done.network, done.snapshots, points), labels))
 
 
 def test_threshold_keeps_what_comes_out():
