@@ -140,15 +140,15 @@ def _listed(sweep: Sweep, wanted: Iterable[GridItem]) -> list[dict[str, Any]]:
     total_steps, seconds_left and last_line are those of `Whereabouts`.
     """
     rows: list[dict[str, Any]] = []
-    needed: dict[int, NeededFirstError] = {}
-    for number, item in enumerate(wanted):
+    lacking: list[tuple[dict[str, Any], NeededFirstError]] = []
+    for item in wanted:
         run, kind = (item, "run") if isinstance(item, GridRun) else (item.on, item.kind)
         row = {**vars(run), "kind": kind, "asked": str(item), "state": "impossible", "run_id": None, "precision": None}
         row |= {"in_other_precision": False, "problem": None, **dict.fromkeys(_WHERE)}
         try:
             state = sweep.state(item)
         except NeededFirstError as error:
-            needed[number] = error
+            lacking.append((row, error))
         except SmpLabError as error:
             row["problem"] = str(error)
         else:
@@ -159,9 +159,9 @@ def _listed(sweep: Sweep, wanted: Iterable[GridItem]) -> list[dict[str, Any]]:
                 row |= found | ({"state": "running"} if found["node"] else {})
         rows.append(row)
     made = {row["run_id"] for row in rows}
-    for number, lack in needed.items():
-        # Nothing else that is asked for would make it.
-        rows[number] |= {"state": "waiting"} if lack.run_id in made else {"problem": str(lack)}
+    for row, lack in lacking:
+        # Where nothing that is asked for would make it, it waits for ever.
+        row |= {"state": "waiting"} if lack.run_id in made else {"problem": str(lack)}
     return rows
 
 
@@ -189,7 +189,7 @@ def _where(row: Mapping[str, Any]) -> str:
 def _watch(sweep: Sweep, wanted: Sequence[GridItem], as_json: bool) -> None:
     """Print the states, over the ones before where that is a terminal, until nothing is left to make.
 
-    Or until nothing has trained for as long as a lease lasts: from one run to the next there is a moment with none.
+    It also ends where nothing has trained for the length of a lease: between two runs nothing trains for some seconds.
     """
     trained = time.monotonic()
     while True:

@@ -14,9 +14,20 @@ from smp_lab.training.processes import STEPS_BETWEEN_QUESTIONS, shared_by_all
 
 @contextmanager
 def listening(hear: Callable[[int, Any], Any]) -> Iterator[None]:
-    """Pass the signals of Ctrl-C and of a polite kill on meanwhile (in the main thread; elsewhere none comes)."""
+    """Pass the first signal of Ctrl-C or of a polite kill on (in the main thread; elsewhere none comes).
+
+    The second raises `KeyboardInterrupt`.
+    """
+    heard = []
+
+    def hear_once(number: int, frame: Any) -> None:
+        if heard:
+            raise KeyboardInterrupt
+        heard.append(number)
+        hear(number, frame)
+
     try:
-        before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, hear_once) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:
         before = {}
     try:
@@ -27,15 +38,13 @@ def listening(hear: Callable[[int, Any], Any]) -> Iterator[None]:
 
 
 class StopOnRequest(TrainerCallback):
-    """Turns the first Ctrl-C into a checkpoint and an orderly end; the second ends at once."""
+    """Turns a Ctrl-C into a checkpoint and an orderly end."""
 
     def __init__(self) -> None:
         self._asked = False
 
     def hear(self, number: int, frame: Any) -> None:
         """What a signal calls."""
-        if self._asked:
-            raise KeyboardInterrupt
         self._asked = True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -303,13 +303,7 @@ class Sweep:
         # Numbers of the signals that asked for it.
         stop: list[int] = []
         drain = told_no_room = False
-
-        def hear(number: int, frame: Any) -> None:
-            if stop:
-                raise KeyboardInterrupt
-            stop.append(number)
-
-        with listening(hear):
+        with listening(lambda number, frame: stop.append(number)):
             while making.working or (making.waiting and not stop and not drain):
                 slots = runner.slots
                 while making.waiting and len(making.working) < slots and not stop and not drain:
