@@ -12,7 +12,6 @@ from smp_lab.figures import sparsity as figures
 from smp_lab.figures import style
 from smp_lab.figures.style import HEAD_WORDS, MATRIX_TITLES
 from smp_lab.layout import HEAD_TYPES
-from smp_lab.methods import GLOBAL
 from smp_lab.storage.published import SOURCE
 from smp_lab.storage.runs import Masked, masks_of
 from smp_lab.ui import cache, columns, controls, mask_picture, messages
@@ -102,7 +101,7 @@ def _counts(runs: Sequence[Masked]) -> None:
                     run.kept,
                     run.layout,
                     run.config and run.config.remaining,
-                    not run.config or run.config.method_info.masking != GLOBAL,
+                    not run.config or run.config.method_info.of_each_type,
                 ),
             )
             for run in runs

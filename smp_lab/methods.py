@@ -58,6 +58,11 @@ class Method:
         return self.importance in (SCORES, GATES)
 
     @property
+    def of_each_type(self) -> bool:
+        """True where the remaining fraction is that of each matrix type too, and not of the encoder alone."""
+        return self.masking in (LOCAL, SHARE)
+
+    @property
     def by_threshold(self) -> bool:
         """True where a weight is kept for its own score alone, above a tau, and not for its rank."""
         return self.masking == THRESHOLD

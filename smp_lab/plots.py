@@ -5,14 +5,15 @@
 >>> plots.remaining_per_layer(runs).show()
 
 All of them read records alone: they need neither torch nor the app. Imported masks stand beside runs: ``runs +
-plots.open_masks("runs")``. A record that has nothing of what a figure shows is left out of it. An argument that is none
-of those that there are raises `ConfigError`.
+plots.open_masks("runs")``. A record that has nothing of what a figure shows is left out of it, one that comes twice
+counts once. An argument that is none of those that there are raises `ConfigError`.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 
 import pandas as pd
@@ -36,6 +37,7 @@ from smp_lab.storage.imported import IMPORTED_MASKS
 from smp_lab.storage.mask_records import MaskRecord
 from smp_lab.storage.published import published_in_tables
 from smp_lab.storage.runs import Masked, RunRecord, list_runs, masks_of
+from smp_lab.storage.store import cut
 from smp_lab.storage.transfers import TRANSFERS, TransferRecord
 
 _PAIR = ["run_a", "run_b"]
@@ -56,13 +58,13 @@ def open_runs(folder: str | Path, **settings: object) -> list[RunRecord]:
     RunFormatError
         If no run has them.
     ConfigError
-        If there is no such setting.
+        If there is no such setting, or no such folder.
     """
     if unknown := sorted(set(settings) - set(SETTINGS)):
         raise ConfigError(f"Unknown settings: {', '.join(unknown)}. Known: {', '.join(SETTINGS)}.")
     runs = [
         run
-        for run in list_runs([Path(folder)]).records.values()
+        for run in list_runs([_folder(folder)]).records.values()
         if all(getattr(run.config, name) == value for name, value in settings.items())
     ]
     if not runs:
@@ -74,18 +76,19 @@ def open_runs(folder: str | Path, **settings: object) -> list[RunRecord]:
 
 def open_masks(folder: str | Path) -> list[MaskRecord]:
     """The imported masks of a folder of runs; what cannot be read in it is left out."""
-    return [imported.mask_record for imported in IMPORTED_MASKS.list([Path(folder)]).records.values()]
+    return [imported.mask_record for imported in IMPORTED_MASKS.list([_folder(folder)]).records.values()]
 
 
 def open_transfers(folder: str | Path) -> list[TransferRecord]:
     """What `smp-lab transfer` has kept in a folder of runs; what cannot be read in it is left out."""
-    return list(TRANSFERS.list([Path(folder)]).records.values())
+    return list(TRANSFERS.list([_folder(folder)]).records.values())
 
 
 def remaining_per_layer(runs: Sequence[Masked], *, color_by: str = DIFFERENCE) -> go.Figure:
     """Remaining weights of each layer, by matrix type and over all; `color_by` is one of `style.LINE_COLOR_BY`."""
     _one_of("color_by", color_by, LINE_COLOR_BY)
-    table = _of_runs(runs, [sparsity.remaining_per_layer(run.kept, run.layout) for run in runs])
+    records = _records(runs)
+    table = _of_runs(records, [sparsity.remaining_per_layer(each.kept, each.layout) for each in records])
     return sparsity_figures.plot_remaining_per_layer(table, color_by)
 
 
@@ -93,10 +96,11 @@ def remaining_per_head(runs: Sequence[Masked], matrix_types: Sequence[str] = HEA
     """Remaining weights of each attention head, summed over some of `HEAD_TYPES`."""
     for kind in matrix_types or [""]:
         _one_of("matrix type of heads", kind, HEAD_TYPES)
-    tables = [sparsity.remaining_per_head(run.kept_per_head, run.layout, matrix_types) for run in runs]
+    records = _records(runs)
+    tables = [sparsity.remaining_per_head(each.kept_per_head, each.layout, matrix_types) for each in records]
     every = set(matrix_types) == set(HEAD_TYPES)
     words = HEAD_WORDS if every else ", ".join(MATRIX_TITLES[kind].lower() for kind in matrix_types)
-    return sparsity_figures.plot_remaining_per_head(_of_runs(runs, tables), words)
+    return sparsity_figures.plot_remaining_per_head(_of_runs(records, tables), words)
 
 
 def mask(run: Masked, layer: int, matrix_type: str) -> go.Figure:
@@ -150,7 +154,7 @@ def score_distribution(
     run: RunRecord, matrix_type: str = "all", layer: int | None = None, share_of_steps: float = 1.0
 ) -> go.Figure:
     """Scores of kept and of removed weights at the snapshot nearest to a share of the steps; it plays through all."""
-    if not 0 <= share_of_steps <= 1:
+    if not isinstance(share_of_steps, Real) or not 0 <= share_of_steps <= 1:
         raise ConfigError(f"A share of the steps is between 0 and 1; got {share_of_steps!r}.")
     name, known = _name(run, matrix_type, layer), run.scores
     sides = {scores.KEPT: known.kept_histogram, scores.REMOVED: known.removed_histogram}
@@ -260,7 +264,8 @@ def transfer(transfers: Sequence[TransferRecord], runs: Sequence[Masked] = ()) -
 
 
 def _one_of(what: str, value: object, known: Collection[object]) -> None:
-    if value not in known:
+    # A list has no place in a table of names.
+    if not isinstance(value, Hashable) or value not in known:
         raise ConfigError(f"Unknown {what} {value!r}. Choose one of: {', '.join(map(str, known))}.")
 
 
@@ -271,6 +276,8 @@ def _along(x: str, color_by: str) -> None:
 
 def _name(run: RunRecord, matrix_type: str, layer: int | None) -> str:
     """Run and matrices in words."""
+    if not isinstance(run, RunRecord):
+        raise ConfigError(f"This figure takes one run, which has scores; got {cut(repr(run), 80)}.")
     _one_of("matrix type", matrix_type, MATRIX_TITLES)
     _one_of("layer", layer, (None, *range(run.layout.n_layers)))
     return score_figures.with_matrices(_labels([run])[run.run_id], matrix_type, layer)
@@ -290,8 +297,25 @@ def _labels(runs: Sequence[Masked]) -> dict[str, str]:
     return names | {each.mask_id: labels.without_tags(each.label) for each in runs if isinstance(each, MaskRecord)}
 
 
+def _records(runs: Sequence[Masked]) -> list[Masked]:
+    """Each record once, in order of appearance."""
+    given = list(runs) if isinstance(runs, Iterable) else [runs]
+    if wrong := [each for each in given if not isinstance(each, Masked)]:
+        raise ConfigError(
+            f"This figure takes runs, as open_runs and open_masks return them; got {cut(repr(wrong[0]), 80)}."
+        )
+    ids = [("mask", each.mask_id) if isinstance(each, MaskRecord) else ("run", each.run_id) for each in given]
+    return list(dict(zip(ids, given, strict=True)).values())
+
+
 def _only_runs(runs: Sequence[Masked]) -> list[RunRecord]:
-    return [run for run in runs if isinstance(run, RunRecord)]
+    return [run for run in _records(runs) if isinstance(run, RunRecord)]
+
+
+def _folder(folder: str | Path) -> Path:
+    if not isinstance(folder, str | Path) or not Path(folder).is_dir():
+        raise ConfigError(f"{cut(str(folder))} is not a folder. Name a folder of runs, such as cached_runs.")
+    return Path(folder)
 
 
 def _of_runs(runs: Sequence[Masked], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -300,6 +324,7 @@ def _of_runs(runs: Sequence[Masked], tables: Sequence[pd.DataFrame]) -> pd.DataF
 
 def _masks(runs: Sequence[Masked], at_least: int = 2) -> tuple[list[MaskRecord], dict[str, str]]:
     """The masks among them, over one encoder, and their labels by id."""
+    runs = _records(runs)
     masks = masks_of(runs)
     if len(masks) < at_least:
         raise MaskFormatError(
@@ -311,6 +336,7 @@ def _masks(runs: Sequence[Masked], at_least: int = 2) -> tuple[list[MaskRecord],
 
 
 def _pairs(runs: Sequence[Masked]) -> tuple[pd.DataFrame, Mapping[str, str]]:
+    runs = _records(runs)
     masks, names = _masks(runs)
     sizes = {
         run.run_id: overlaps.magnitudes(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import product
 from typing import Any
 
 from smp_lab import paper
@@ -264,9 +266,11 @@ def nearest_recipe(config: RunConfig, examples: int | None = None) -> tuple[str,
     examples
         As in `get_recipe`.
     """
-    found = {}
-    for name in RECIPES:
-        try:
+    length = {name: getattr(config, name) for name in ("schedule_fraction", "schedule_steps")}
+    found: dict[str, list[str]] = {}
+    # Below 70 % paper-code has a schedule for most tasks only where the run names its own.
+    for name, own in product(RECIPES, ({}, length)):
+        with suppress(ConfigError):
             usual = draft(
                 config.task,
                 config.method,
@@ -276,9 +280,9 @@ def nearest_recipe(config: RunConfig, examples: int | None = None) -> tuple[str,
                 recipe=name,
                 teacher=config.teacher,
                 examples=examples,
+                **own,
             )
-        except ConfigError:
-            continue
-        differing = (setting for setting in CHANGEABLE if getattr(config, setting) != getattr(usual, setting))
-        found[name] = [setting for setting in differing if setting != "precision"]
+            differing = [setting for setting in CHANGEABLE if getattr(config, setting) != getattr(usual, setting)]
+            named = [setting for setting, value in own.items() if value is not None]
+            found.setdefault(name, [setting for setting in (*differing, *named) if setting != "precision"])
     return min(found.items(), key=lambda each: len(each[1]), default=None)

@@ -14,6 +14,16 @@ def count_steps(config: RunConfig, n_examples: int) -> int:
     return math.ceil(round(config.epochs * math.ceil(n_examples / config.batch_size), 9))
 
 
+def note_on_length(config: RunConfig, total_steps: int) -> str | None:
+    """A sentence where a run ends before its schedule."""
+    if config.schedule_steps is None or config.schedule_steps <= total_steps:
+        return None
+    return (
+        f"The schedule has {config.schedule_steps:,} steps and the run {total_steps:,}: it is cut, and the final level "
+        "is reached at the last step."
+    )
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Remaining fraction, threshold and regulariser weight at every step of one run.

@@ -209,6 +209,7 @@ def make_run(
             ],
             "best": {"metric": config.task_info.main_metric, "value": accuracy, "step": n_steps},
             "trainable_parameters": layout.n_weights,
+            "total_steps": n_steps,
             "new_parameters": layout.n_weights / 32,
         },
         history=history,

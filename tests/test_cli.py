@@ -367,6 +367,8 @@ def test_imported_masks_are_checked_where_there_are_no_runs_too(runs):
     (broken.path / "masks.npz").write_bytes(b"PK")
     told = json.loads(invoke("check", runs, "--json").stdout)["imported"]
     assert {fact["name"]: fact["problem"] is None for fact in told} == {whole.mask_id: True, broken.mask_id: False}
+    assert f"ok      {whole.mask_id}" in invoke("check", whole.path).stdout
+    assert invoke("check", broken.path).exit_code == 1
 
 
 def test_transfers_are_checked_with_their_runs(runs):

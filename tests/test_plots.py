@@ -76,17 +76,36 @@ def test_runs_are_opened_by_their_settings(runs, three):
         plots.open_runs(runs, task="sst2", seed=9)
     with pytest.raises(ConfigError, match="Unknown settings: level. Known: task, "):
         plots.open_runs(runs, level=0.5)
+
+
+def test_what_is_no_folder_is_named(runs, three):
+    for opened in (plots.open_runs, plots.open_masks, plots.open_transfers):
+        for folder in (runs / "elsewhere", three[0].path / "run.json", None):
+            with pytest.raises(ConfigError, match=r"(elsewhere|run\.json|None) is not a folder"):
+                opened(folder)
+    (runs / "empty").mkdir()
     with pytest.raises(RunFormatError, match="There is no run in "):
-        plots.open_runs(runs / "elsewhere")
+        plots.open_runs(runs / "empty")
 
 
-def test_imported_masks_and_transfers_are_opened_from_a_folder(runs, three, tmp_path):
+@pytest.mark.parametrize("plot", [*OF_RUNS, plots.difference_to_dense])
+@pytest.mark.parametrize("wrong", ["cached_runs", ["rte-smp_s-r0.5-s0-01234567"], None, 3])
+def test_what_is_no_run_is_named(plot, wrong):
+    with pytest.raises(ConfigError, match="takes runs, as open_runs and open_masks return them; got "):
+        plot(wrong)
+
+
+@pytest.mark.parametrize("plot", OF_RUNS)
+def test_a_run_counts_once_and_any_iterable_will_do(three, plot):
+    assert plot(each for each in [*three, *three]).to_json() == plot(three).to_json()
+
+
+def test_imported_masks_and_transfers_are_opened_from_a_folder(runs, three):
     opened = Opened(masks=three[0].masks, format="packed bits", base=named_base("tiny", TINY), assumed=())
     save_imported(runs, opened, source="m.npz", label="A foreign mask")
     assert [mask.label for mask in plots.open_masks(runs)] == ["A foreign mask"]
     made = make_transfer(runs, three[0], "cola")
     assert [transfer.transfer_id for transfer in plots.open_transfers(runs)] == [made.transfer_id]
-    assert plots.open_masks(tmp_path / "elsewhere") == plots.open_transfers(tmp_path / "elsewhere") == []
 
 
 @pytest.mark.parametrize(
@@ -101,6 +120,10 @@ def test_imported_masks_and_transfers_are_opened_from_a_folder(runs, three, tmp_
         (lambda run: plots.overlap_by_kind([run, run], color_by="level"), "color_by 'level'.*task, method"),
         (lambda run: plots.score_distribution(run, "keys"), "matrix type 'keys'.*all, query"),
         (lambda run: plots.score_distribution(run, share_of_steps=float("nan")), "between 0 and 1; got nan"),
+        (lambda run: plots.score_distribution(run, share_of_steps="1"), "between 0 and 1; got '1'"),
+        (lambda run: plots.overlap([run, run], ["phi_within"]), r"measure \['phi_within'\]"),
+        (lambda run: plots.score_history([run]), r"takes one run, which has scores; got \[RunRecord"),
+        (lambda run: plots.score_distribution(run.mask_record), "takes one run, which has scores; got MaskRecord"),
         (lambda run: plots.score_history(run, layer=7), "layer 7.*None, 0, 1"),
         (lambda run: plots.score_against_weight(run, "keys"), "matrix type 'keys'"),
         (lambda run: plots.similarity_to_final([run], "lift"), "measure 'lift'.*recall"),

@@ -60,7 +60,9 @@ def test_the_authors_script_for_squad(method, level, teacher, epochs, steps):
 def test_scripts_that_stop_at_their_own_assertion_are_refused_with_what_works(task):
     with pytest.raises(ConfigError, match=f"no schedule for task {task!r} below 70 %.*Take recipe paper-text, or name"):
         draft(task, "smp_s", remaining=0.5, recipe="paper-code")
-    assert draft(task, "smp_s", remaining=0.5, recipe="paper-code", schedule_steps=100).schedule_steps == 100
+    for length in ({"schedule_steps": 100}, {"schedule_fraction": 0.5}):
+        config = draft(task, "smp_s", remaining=0.5, recipe="paper-code", **length)
+        assert nearest_recipe(config) == ("paper-code", list(length))
     assert draft(task, "dense", recipe="paper-code").weight_learning_rate == 3e-5
     assert draft(task, "random", remaining=0.5, recipe="paper-code").epochs == 0
 

@@ -3,7 +3,7 @@
 import pytest
 from conftest import tiny_config
 
-from smp_lab.schedule import Schedule
+from smp_lab.schedule import Schedule, note_on_length
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,9 @@ def test_shapes_and_ramps_by_hand(shape, ramp, step, remaining, threshold, regul
 )
 def test_a_schedule_follows_from_settings(settings, schedule):
     assert Schedule.from_config(tiny_config(**settings), 100) == schedule
+
+
+def test_a_schedule_that_is_longer_than_its_run_is_said():
+    config = tiny_config(schedule_fraction=None, schedule_steps=3500)
+    assert note_on_length(config, 2340).startswith("The schedule has 3,500 steps and the run 2,340: it is cut")
+    assert note_on_length(config, 3500) is note_on_length(tiny_config(), 1) is None

@@ -147,9 +147,9 @@ def claims_table(
     """Each claim at each level that an encoder's runs have both sides of, or that was published.
 
     A task is for a claim, or against it, where more than half of its pairs of seeds (the first `MOST_SEEDS` of each
-    side) are distinguishable on the same examples in that direction. A claim agrees where tasks are for it and none is
-    against; one of "no lower" also where the mean difference is not below 0 and no task is against. It differs where
-    tasks are against it and none is for it. All else cannot be told.
+    side) are distinguishable on the same examples in that direction. A claim agrees where tasks are for it, none is
+    against it and the mean difference is above 0; one of "no lower" where none is against it and the mean is not below
+    0. It differs where tasks are against it, none is for it and the mean is below 0. All else cannot be told.
 
     Parameters
     ----------
@@ -203,10 +203,11 @@ def _measured(claim: Claim, runs: pd.DataFrame, compare: Callable[[str, str], Co
         n_for, n_against = int(most["higher"].sum()), int(most["lower"].sum())
         means = [side.groupby(_SAME_DATA)["value"].mean() for side in (here, there)]
         difference = float((means[0] - means[1]).groupby("task").mean().mean())
-        if n_against == 0 and (n_for > 0 or (claim.at_least and difference >= 0)):
+        agrees = difference >= 0 if claim.at_least else difference > 0 and n_for > 0
+        if agrees and n_against == 0:
             verdict = AGREES
         else:
-            verdict = DIFFERS if n_against > 0 and n_for == 0 else OPEN
+            verdict = DIFFERS if difference < 0 and n_against > 0 and n_for == 0 else OPEN
         yield {
             "level": level,
             "measured": difference,

@@ -59,7 +59,10 @@ def table_1(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     own = own[distilled | (runs["variant"] == runs["method"].map(AS_PUBLISHED).fillna(""))]
     place = ["method", "distilled", "remaining"]
     by_metric = table.assign(metric=table["metric"].map(lambda name: METRICS[name].title)).groupby("task", sort=False)
-    heads = {str(task): f"{TASKS[str(task)].title} {' / '.join(each.unique())}" for task, each in by_metric["metric"]}
+    heads = {
+        str(task): f"{TASKS[str(task)].title} {' / '.join(each.unique())}, published"
+        for task, each in by_metric["metric"]
+    }
     published = table.pivot_table(index=place, columns="task", values="value", aggfunc=_values).rename(columns=heads)
     scores = [published[list(heads.values())]]
     counts = [
@@ -70,7 +73,8 @@ def table_1(points: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         means = whole[whole["base_model_sha256"] == digest]
         mean = {(row["method"], False, row["level"]): _values([row["mean"]]) for row in means.to_dict("records")}
         by_task = {key: _by_task(part) for key, part in ours.groupby(place)}
-        scores.append(pd.DataFrame({f"by task, {name}": by_task, f"{mean_over(means)}, {name}": mean}, dtype="str"))
+        measured = {f"measured by task, {name}": by_task, f"{mean_over(means)}, {name}": mean}
+        scores.append(pd.DataFrame(measured, dtype="str"))
         of_runs = ours.groupby(place)[_COUNTS].mean().map(lambda n: f"{n / 1e6:.2f}M")
         counts.append(of_runs.set_axis([f"new parameters, {name}", f"trained, {name}"], axis=1))
     order = pd.concat([table[place], own[place]]).drop_duplicates()
@@ -138,7 +142,7 @@ def tables_3_to_5(ablations: pd.DataFrame, runs: pd.DataFrame, claims: pd.DataFr
         the claim that what the paper chose is better.
     """
     heads = [
-        f"{TASKS[task].title} {METRICS[metric].title}"
+        f"{TASKS[task].title} {METRICS[metric].title}, published"
         for task, metric in zip(ablations["task"], ablations["metric"], strict=True)
     ]
     cells = ["did not converge" if math.isnan(value) else _values([value]) for value in ablations["value"]]
@@ -150,11 +154,13 @@ def tables_3_to_5(ablations: pd.DataFrame, runs: pd.DataFrame, claims: pd.DataFr
     verdicts = dict(zip(about, compared["verdict"], strict=True))
     rows = list(zip(table["variant"], table["remaining"], strict=True))
     for (name, _), ours in by_encoder(runs):
-        table[f"by task, {name}"] = [
+        table[f"measured by task, {name}"] = [
             _by_task(_OF_ABLATIONS[variant].of(ours[ours["level"].isna() | (ours["level"] == level)]))
             for variant, level in rows
         ]
         table[f"verdict, {name}"] = [verdicts.get((name, *row), "-") for row in rows]
+    # What did not converge stands at the end of the source.
+    table = table.sort_values("source", kind="stable", ignore_index=True)
     table = table.assign(remaining=table["remaining"].map(_percent)).rename(columns={"remaining": "remaining %"})
     return table.loc[:, (table != "-").any()]
 

@@ -15,6 +15,7 @@ from smp_lab.layout import HEAD_TYPES, QUERY, VALUE, EncoderLayout
 from smp_lab.methods import NONE
 from smp_lab.paper import CODE, TEXT, Stated, stated
 from smp_lab.recipes import nearest_recipe
+from smp_lab.schedule import note_on_length
 from smp_lab.settings import SETTINGS
 from smp_lab.tasks import Task
 
@@ -47,7 +48,7 @@ def run_card(
         (metric, value, step; the latter None in older records), remaining (measured fraction of the prunable
         weights), spread_over_heads (of `sparsity.spread_over_heads`, over all four matrix types and over query and
         value; None without a mask), trainable_parameters and new_parameters; deviations (sentences of `deviations`, and
-        one on how much of the training data was used, where that is not all of it);
+        one each where the run has not all of the training data, and not all of its schedule);
         command (None where the record has none).
     """
     settings = {
@@ -87,7 +88,11 @@ def run_card(
             "trainable_parameters": results["trainable_parameters"],
             "new_parameters": results["new_parameters"],
         },
-        "deviations": deviations(config, layout) + _few_examples(config, results.get("n_train_examples")),
+        "deviations": [
+            *deviations(config, layout),
+            *_few_examples(config, results.get("n_train_examples")),
+            *filter(None, [note_on_length(config, results["total_steps"])]),
+        ],
         "command": command,
     }
 

@@ -12,7 +12,7 @@ import typer
 
 from smp_lab.cli.options import AsJson, existing, print_json
 from smp_lab.errors import RunFormatError, SmpLabError
-from smp_lab.paths import RECORD_FILE, SHARED_MASKS_FOLDER
+from smp_lab.paths import MASK_RECORD_FILE, RECORD_FILE, SHARED_MASKS_FOLDER
 from smp_lab.storage.imported import IMPORTED_MASKS
 from smp_lab.storage.measurements import MEASUREMENTS
 from smp_lab.storage.runs import RUNS, load_run, unused_shared_masks
@@ -22,7 +22,9 @@ EXAMPLES = ("smp-lab check cached_runs", "smp-lab check runs/rte-smp_s-r0.1-s0-0
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of runs, or one run.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder of runs, one run, or one imported mask.", show_default=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Read and verify every file of every run in DIR, and the transfers, measurements and imported masks beside them.
@@ -31,23 +33,22 @@ def command(
     is broken, or where there is none.
     """
     folder = existing(folder).resolve()
-    # A folder that holds such a file, or anything by its name, is meant as a run.
-    paths = [folder] if os.path.lexists(folder / RECORD_FILE) else RUNS.paths(folder)
-    found = {kind: [] if folder in paths else find(folder) for kind, (find, _) in _BESIDE_RUNS.items()}
-    if not paths and not any(found.values()):
+    # A folder that holds such a file, or anything by its name, is meant as one record.
+    alone = [kind for kind, name in _RECORD_FILES.items() if os.path.lexists(folder / name)]
+    found = {
+        kind: find(folder) if not alone else [folder] if kind in alone else [] for kind, (find, _) in _KINDS.items()
+    }
+    if not any(found.values()):
         raise RunFormatError(f"Folder {folder} holds no runs.")
     show = (lambda line: None) if as_json else typer.echo
-    checked = {
-        **{kind: [_checked(path, _BESIDE_RUNS[kind][1], show) for path in found[kind]] for kind in found},
-        "runs": [_checked(path, lambda path: load_run(path).verify(), show) for path in paths],
-    }
+    checked = {kind: [_checked(path, verify, show) for path in found[kind]] for kind, (_, verify) in _KINDS.items()}
     n_broken = {kind: sum(fact["problem"] is not None for fact in facts) for kind, facts in checked.items()}
     shared = [folder / SHARED_MASKS_FOLDER] if (folder / SHARED_MASKS_FOLDER).is_dir() else []
     unused = [] if any(n_broken.values()) else [str(file.relative_to(folder)) for file in unused_shared_masks(folder)]
     if as_json:
         print_json({**checked, "unused": unused})
     else:
-        for kind, places in {**found, "runs": [*paths, *shared]}.items():
+        for kind, places in {**found, "runs": [*found["runs"], *shared]}.items():
             if checked[kind]:
                 typer.echo(f"{kind}: {len(checked[kind])}, broken: {n_broken[kind]}, size: {_megabytes(_size(places))}")
         for name in unused:
@@ -75,16 +76,14 @@ def _check_transfer(file: Path) -> None:
         transfer.check_mask(load_run(run))
 
 
-def _check_imported(path: Path) -> None:
-    IMPORTED_MASKS.load(path).read()
-
-
-# Kind of record that lies beside the runs -> its paths in their folder, and what verifies one.
-_BESIDE_RUNS: Mapping[str, tuple[Callable[[Path], list[Path]], Callable[[Path], object]]] = {
+# Kind of record -> its paths in a folder of runs, and what verifies one.
+_KINDS: Mapping[str, tuple[Callable[[Path], list[Path]], Callable[[Path], object]]] = {
     "transfers": (TRANSFERS.paths, _check_transfer),
     "measurements": (MEASUREMENTS.paths, MEASUREMENTS.load),
-    "imported": (IMPORTED_MASKS.paths, _check_imported),
+    "imported": (IMPORTED_MASKS.paths, lambda path: IMPORTED_MASKS.load(path).read()),
+    "runs": (RUNS.paths, lambda path: load_run(path).verify()),
 }
+_RECORD_FILES: Mapping[str, str] = {"runs": RECORD_FILE, "imported": MASK_RECORD_FILE}
 
 
 def _size(paths: Iterable[Path]) -> int:

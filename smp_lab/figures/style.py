@@ -516,12 +516,7 @@ def for_print(figure: go.Figure, width: float) -> go.Figure:
             "t": margin.t + 20 * lines + _PRINT_MARGIN,
             "b": (margin.b or template(LIGHT).layout.margin.b) + _PRINT_MARGIN,
         },
-        title={
-            "text": title,
-            "subtitle": {"text": subtitle},
-            "x": _PRINT_MARGIN / width,
-            "pad": {"t": _PRINT_MARGIN},
-        },
+        title=_title(title, subtitle) | {"x": _PRINT_MARGIN / width, "pad": {"t": _PRINT_MARGIN}},
         legend_y=_PRINT_MARGIN / height,
     )
     write_in_cells(copy)

@@ -131,7 +131,7 @@ def _folder_bytes(folder: Path) -> int:
 
 def _of_model(pruned: Pruned, folder: Path, form: TimedForm, data: TaskData | None) -> dict[str, Any]:
     encoder = compact_encoder(pruned) if form.form in MODEL_FILE else pruned.encoder.model
-    compared = _Compared(_opened(pruned, folder, form.form, torch.get_num_threads()), pruned)
+    compared = _Compared(FORMS[form.form].open(pruned, folder, torch.get_num_threads()), pruned)
     score = {"metric": pruned.config.task_info.main_metric, **dict.fromkeys(("value", "low", "high"), np.nan)}
     score["n_examples"] = 0
     if data is None:
@@ -150,15 +150,9 @@ def _of_model(pruned: Pruned, folder: Path, form: TimedForm, data: TaskData | No
     }
 
 
-def _opened(pruned: Pruned, folder: Path, form: str, threads: int) -> Model:
-    open_form = FORMS[form].open
-    assert open_form is not None
-    return open_form(pruned, folder, threads)
-
-
 def _times(pruned: Pruned, folder: Path, form: TimedForm) -> pd.DataFrame:
     masked, sparse = ((known, torch_form(pruned, known)) for known in (TimedForm(MASKED), TimedForm(CSR)))
-    own = (form, lambda threads: _opened(pruned, folder, form.form, threads))
+    own = (form, lambda threads: FORMS[form.form].open(pruned, folder, threads))
     return time_forms(dict([masked, own, sparse]), pruned, seconds=0.0)
 
 

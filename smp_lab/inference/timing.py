@@ -41,7 +41,7 @@ LENGTHS, BATCHES = (16, 32, 128), (1, 32)
 MASKED, COMPACT, ONNX, CSR = "masked", "compact", "onnx", "csr"
 # Sparse matrices are timed for one size alone: at half of the weights they take thirty times as long.
 CSR_AT = (32, 32)
-_WARM_UP, _FEWEST, _MOST = 1, 5, 50
+_FEWEST, _MOST = 5, 50
 
 
 class TimedForm(NamedTuple):
@@ -215,9 +215,8 @@ def _rounds(
 ) -> dict[TimedForm, list[float]]:
     forms = list(models)
     times: dict[TimedForm, list[float]] = {form: [] for form in forms}
-    for form in forms:
-        for _ in range(_WARM_UP):
-            models[form](**inputs)
+    for model in models.values():  # to warm up
+        model(**inputs)
     began = time.perf_counter()
     for number in range(_MOST):
         if number >= _FEWEST and time.perf_counter() - began > seconds:

@@ -599,8 +599,7 @@ def accelerators() -> list[int]:
 
 
 def _job(row: sqlite3.Row) -> Job:
-    values: dict[str, Any] = {name: row[name] for name in row.keys()}  # noqa: SIM118 - a row iterates over its values
-    return Job(**values | {"words": tuple(json.loads(values["words"]))})
+    return Job(**{**dict(row), "words": tuple(json.loads(row["words"]))})
 
 
 def _last_place(connection: sqlite3.Connection) -> float:

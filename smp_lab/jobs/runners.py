@@ -25,13 +25,10 @@ SMP_LAB = (sys.executable, "-m", "smp_lab")
 class Runner(Protocol):
     """What a sweep needs of a place where processes run. A process is known by a handle, a text."""
 
-    @property
-    def attempts(self) -> int:
-        """How often a run may fail before a sweep sets it aside."""
-
-    @property
-    def is_far(self) -> bool:
-        """Whether its processes may be cut off from the one that asks."""
+    # How often a run may fail before a sweep sets it aside.
+    attempts: int
+    # Whether its processes may be cut off from the one that asks.
+    is_far: bool
 
     @property
     def slots(self) -> int:

@@ -159,7 +159,7 @@ def save_imported(
     Raises
     ------
     ConfigError
-        If a setting cannot be used.
+        If a setting cannot be used, or the metric is none of the task's.
     RunWriteError
         If the folder cannot be written or the disk is full. Nothing is left behind.
     """
@@ -173,6 +173,9 @@ def save_imported(
         mask_sha256=masks.sha256,
         **metric,
     )
+    # Here and not in the settings: a record that is there already stays readable.
+    if task is not None and settings.metric not in (None, *(known := get_task(task).metrics)):
+        raise ConfigError(f"Task {task!r} has no metric {settings.metric!r}. It has: {', '.join(known)}.")
     target = IMPORTED_MASKS.path_of(runs, settings.mask_id)
     record = {
         "mask_id": settings.mask_id,

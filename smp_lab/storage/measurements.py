@@ -168,13 +168,7 @@ class MeasurementRecord:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The rows that were measured, with the columns of its kind; NaN where a value is missing."""
-        types = KINDS[self.settings.kind]
-        return pd.DataFrame(
-            {
-                name: pd.Series(values, dtype="str" if types[name] is str else types[name])
-                for name, values in self.results["table"].items()
-            }
-        )
+        return pd.DataFrame(self.results["table"]).astype(KINDS[self.settings.kind])
 
 
 def save_measurement(

@@ -31,9 +31,9 @@ import pandas as pd
 
 from smp_lab.config import RunConfig
 from smp_lab.errors import MaskFormatError, RunFormatError
-from smp_lab.layout import HEAD_TYPES, MATRIX_TYPES, EncoderLayout
+from smp_lab.layout import EncoderLayout
 from smp_lab.lease import Lease
-from smp_lab.masks import MaskSet
+from smp_lab.masks import MaskSet, whole
 from smp_lab.paths import (
     HISTORY_FILE,
     IMPORTED_FOLDER,
@@ -481,7 +481,7 @@ def save_run(
         "config": config.to_dict(),
         "layout": layout.to_dict(),
         "provenance": dict(provenance),
-        "results": {**results, **_kept_counts(layout, masks)},
+        "results": {**results, **kept_counts(whole(layout) if masks is None else masks)},
     }
     with RUNS.writing(target, lease) as temporary:
         RUNS.fill(temporary, target, record, contents, {MASKS_FILE: place.stem} if base else {})
@@ -494,16 +494,6 @@ def save_run(
             lease.publish(alone, place) if lease else alone.replace(place)
             sync_folder(place.parent)
     return load_run(target)
-
-
-def _kept_counts(layout: EncoderLayout, masks: MaskSet | None) -> dict[str, Any]:
-    if masks is not None:
-        return kept_counts(masks)
-    per_head = layout.hidden_size * layout.head_size
-    return {
-        "kept": [[layout.size(kind) for kind in MATRIX_TYPES]] * layout.n_layers,
-        "kept_per_head": [[[per_head] * layout.n_heads] * len(HEAD_TYPES)] * layout.n_layers,
-    }
 
 
 def _build(path: Path, content: Mapping[str, Any], model: RunVersion1) -> RunRecord:

@@ -104,6 +104,7 @@ class _Best(_Part):
 class _RunResults(_Part):
     metrics: dict[Name, Metric]
     n_examples: dict[Name, Examples]
+    total_steps: Count
     evaluations: Annotated[list[_Evaluation], Field(min_length=1)]
     best: _Best
     best_at_final_density: _Best | None = None

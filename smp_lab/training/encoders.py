@@ -32,13 +32,7 @@ from smp_lab.recipes import PACKAGED_ENCODER
 from smp_lab.storage.formats.tables import WEIGHTS_FILE, of_another_library, weight_files
 from smp_lab.tasks.rows import require_fetched
 from smp_lab.training.dropout import use_cheap_dropout
-from smp_lab.training.encoder_checks import (
-    check_numbers,
-    check_places,
-    check_shapes,
-    check_vocabulary,
-    sparsity_note,
-)
+from smp_lab.training.encoder_checks import check_numbers, check_places, check_shapes, check_vocabulary, sparsity_note
 from smp_lab.training.families import LanguageModelHead, language_model_head
 
 # How a folder of somebody else's is opened: no hub is asked, no code of its own is run, nobody is asked at a prompt.

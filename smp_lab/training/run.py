@@ -16,7 +16,7 @@ from smp_lab.lease import Lease, LeaseLostError, held, remove_finished
 from smp_lab.methods import MAGNITUDE, NONE
 from smp_lab.paths import LOGS_FOLDER, events_file, unfinished_folder
 from smp_lab.processes import is_first_process
-from smp_lab.schedule import count_steps
+from smp_lab.schedule import count_steps, note_on_length
 from smp_lab.storage.array_files import shared_masks_folder
 from smp_lab.storage.runs import RunRecord, load_run, save_run
 from smp_lab.training.checkpoints import (
@@ -168,14 +168,14 @@ def _train(
         allow_unknown=allow_unknown,
     )
     notes = (*encoder.notes, *filter(None, [unknown]))
-    for note in (*data.notes, *notes) if write else ():
+    total_steps = count_steps(config, len(train_examples))
+    for note in filter(None, (*data.notes, *notes, note_on_length(config, total_steps))) if write else ():
         write(note)
     if prepared.teacher is not None:
         file = folder / "teacher_logits.npy"
         train_examples.columns["teacher_logits"] = kept_logits(
             prepared.teacher, config, encoder, data.train, file, write
         )
-    total_steps = count_steps(config, len(train_examples))
     model = build_model(config, encoder, total_steps)
     snapshots = SnapshotRecorder(folder / "snapshots", total_steps, model.pruned)
     stop = StopOnRequest()

@@ -27,9 +27,10 @@ def read_folder(task: Task, folder: Path, allow_broken: bool = False) -> tuple[d
     if not folder.is_dir():
         raise DataError(f"SQuAD folder {folder} is not a folder. Check --squad-dir or {DATA_VARIABLES['squad']}.")
     if missing := [name for name in FILES.values() if not (folder / name).is_file()]:
+        other = ". It holds v2.0, which is another task" if any(folder.glob("*-v2.0.json")) else ""
         raise DataError(
             f"SQuAD folder {folder} has no file {missing[0]}; task {task.name!r} needs {' and '.join(FILES.values())} "
-            "there."
+            f"there{other}."
         )
     return {split: read_file(folder / name) for split, name in FILES.items()}, "folder of JSON files", ()
 
@@ -76,8 +77,10 @@ def checked(questions: Iterable[tuple[str, str, str, list[Span]]], what: str) ->
                 f"task; name files of version 1.1: {', '.join(FILES.values())}."
             )
         for answer in answers:
+            if not answer.text.strip():
+                raise DataError(f"{what}: question {name!r} has an empty answer. Take its question out of the file.")
             found = context[answer.start : answer.start + len(answer.text)] if answer.start >= 0 else ""
-            if not answer.text.strip() or found != answer.text:
+            if found != answer.text:
                 raise DataError(
                     f"{what}: question {name!r} has answer {answer.text[:40]!r} at character {answer.start}, where its "
                     f"context has {found[:40]!r}. The file was altered, or counts bytes; take it from where it came."

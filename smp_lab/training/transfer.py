@@ -20,12 +20,7 @@ from smp_lab.errors import ConfigError, TrainingError
 from smp_lab.masks import MaskSet
 from smp_lab.methods import METHODS
 from smp_lab.storage.runs import RunRecord
-from smp_lab.storage.transfers import (
-    TRANSFERS,
-    TransferRecord,
-    TransferSettings,
-    save_transfer,
-)
+from smp_lab.storage.transfers import TRANSFERS, TransferRecord, TransferSettings, save_transfer
 from smp_lab.tasks import Task, get_task
 from smp_lab.tasks.own import TaskFile
 from smp_lab.training.data import TaskData, require_data_of

@@ -502,16 +502,7 @@ def show_settled(
     figure = cache.figure(plot, theme(), _scale(), args, settings, settled=True)
     if figure.layout.meta:
         st.caption(figure.layout.meta)
-    st.plotly_chart(
-        figure,
-        key=key,
-        theme=None,
-        height=height,
-        config={"displayModeBar": False},
-        alt=alt,
-        on_select="ignore" if on_click is None else lambda: report_click(key, on_click),
-        selection_mode="points",
-    )
+    _chart(figure, key, alt, on_click, height=height, config={"displayModeBar": False})
 
 
 def show(
@@ -570,16 +561,13 @@ def show_figure(
         # Read by screen readers, and what a link to the figure names; to the eye the figure has a title.
         with st.container(key=f"{key}-figure-heading"):
             st.header(title, anchor=key)
-        st.plotly_chart(
-            figure,
-            key=key,
-            theme=None,
-            config=config,
-            alt=alt,
-            on_select="ignore" if on_click is None else lambda: report_click(key, on_click),
-            selection_mode="points",
-        )
+        _chart(figure, key, alt, on_click, config=config)
     data_downloads(table, key, picture=lambda: export.dialog(figure, key, f"{alt} {_of_runs(table)}", min_width))
+
+
+def _chart(figure: go.Figure, key: str, alt: str, on_click: Callable[[Any], None] | None, **how: Any) -> None:
+    clicked: Any = "ignore" if on_click is None else lambda: report_click(key, on_click)
+    st.plotly_chart(figure, key=key, theme=None, alt=alt, on_select=clicked, selection_mode="points", **how)
 
 
 # A caption names more runs by their number alone.

@@ -234,8 +234,8 @@ def claims(runs: list[RunRecord]) -> None:
         f"Differences in points of the main metric, means over tasks. Published: {SOURCE}, other encoders; what "
         "did not converge there has no part in them. Measured: without a teacher. A task counts for a claim, or "
         "against it, where the two runs of most pairs of seeds differ beyond chance on the same examples. A claim "
-        'agrees where tasks are for it and none is against it. A claim of "no lower" also agrees where none is against '
-        "it and the mean difference is not below 0. One class: tasks where a run says the same of every example, so "
+        'agrees where tasks are for it, none is against it and the mean is above 0, one of "no lower" where none is '
+        "against it and the mean is not below 0. One class: tasks where a run says the same of every example, so "
         "has learned nothing; of such runs the paper has no numbers. The tests are not corrected for their number."
     )
     controls.data_downloads(table, "claims")
@@ -269,5 +269,8 @@ def published_tables(runs: list[RunRecord], rows: pd.DataFrame) -> None:
     )
     for name, table, alt, words in tables:
         columns.show(table, alt=f"{alt}.")
-        st.caption(f"{SOURCE}, {words} Measured: another encoder, at the last evaluation, means over seeds.")
+        st.caption(
+            f"{SOURCE}, {words} Measured: the main metric (of SQuAD F1), another encoder, at the last evaluation, "
+            "means over seeds."
+        )
         controls.data_downloads(table, name)

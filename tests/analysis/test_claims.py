@@ -68,6 +68,14 @@ def test_a_verdict_is_that_of_the_tasks_that_can_be_told(rte, cola, verdict):
     assert found["tasks"] == "cola, rte" and found["n_pairs"] == 2
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_task_decides_nothing_against_the_mean(sign):
+    differences = {"rte": 0.06, "cola": -0.04, "sst2": -0.04}
+    rows = [row("magnitude", task, 0.5) for task in differences]
+    found = one(rows + [row("smp_s", task, 0.5 + sign * each) for task, each in differences.items()])
+    assert {found["tasks_for"], found["tasks_against"]} == {0, 1} and found["verdict"] == OPEN
+
+
 @pytest.mark.parametrize(("value", "verdict"), [(0.6, AGREES), (0.59, OPEN), (0.5, DIFFERS), (0.7, AGREES)])
 def test_no_lower_needs_no_task_that_is_higher(value, verdict):
     rows = [row("smp_s", "rte", value), row("dense", "rte", 0.6, level=1.0)]

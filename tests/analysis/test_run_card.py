@@ -33,6 +33,7 @@ def results(task="rte", value=0.6):
     return {
         "metrics": {metric: value + 0.01 * place for place, metric in enumerate(TASKS[task].metrics)},
         "n_examples": {split: 40 + place for place, (_, split) in enumerate(TASKS[task].splits)},
+        "total_steps": 30,
         "best": {"metric": TASKS[task].main_metric, "value": 0.65, "step": 20},
         "kept": [[n_kept - 5, 5], [n_kept]],
         # Of head 0 the query matrix is whole, of all else nothing is kept.
@@ -275,6 +276,12 @@ def test_how_much_of_the_data_was_used_is_said_once(known, words):
     card = run_card(tiny_config(train_examples=100), TINY, PROVENANCE, results() | known)
     (said,) = [sentence for sentence in card["deviations"] if "training examples" in sentence]
     assert said.startswith(words)
+
+
+def test_a_schedule_that_was_cut_is_said():
+    config = tiny_config(schedule_fraction=None, schedule_steps=3500)
+    card = run_card(config, TINY, PROVENANCE, results() | {"total_steps": 2340})
+    assert [sentence for sentence in card["deviations"] if "3,500 steps and the run 2,340" in sentence]
 
 
 def test_a_control_learns_from_no_part_of_the_data():

@@ -228,7 +228,7 @@ def test_the_papers_tables_are_made_when_they_are_opened(open_page, write_run):
     first, second, ablations = (table.value for table in part.dataframe)
     assert "SMP-S, with a teacher" in set(first["method"])
     assert set(second["encoder"]) == {"bert-base-uncased", "roberta-base", "tiny-test-encoder"}
-    assert len(ablations) == 24 and "by task, tiny-test-encoder" in ablations
+    assert len(ablations) == 24 and "measured by task, tiny-test-encoder" in ablations
 
 
 def test_either_the_last_or_the_best_evaluation_is_drawn(open_page, runs):

@@ -192,6 +192,20 @@ def test_scores_become_a_mask_as_somebody_says(tmp_path):
             opened(file, asked=Asked(scores=rule))
 
 
+@pytest.mark.parametrize("rule", ["threshold=99", "sigmoied_threshold=0.9999"])
+def test_a_threshold_leaves_half_a_percent_as_in_movement_pruning(tmp_path, rule):
+    scores = {matrix: np.arange(TINY.size(matrix.matrix_type), dtype=np.float32) / 1e6 for matrix in TINY.matrices}
+    named = {
+        BERT.parameter_name(matrix, "bert.", "mask_scores"): array.reshape(TINY.shape(matrix.matrix_type))
+        for matrix, array in scores.items()
+    }
+    save_file(named, tmp_path / "m.safetensors")
+    found = opened(tmp_path / "m.safetensors", asked=Asked(scores=rule)).masks
+    # Of 256 weights int(1.28) + 1, of 512 int(2.56) + 1.
+    assert {TINY.size(m.matrix_type): int(found.dense(m).sum()) for m in TINY.matrices} == {256: 2, 512: 3}
+    assert found.dense(QUERY).ravel()[-2:].all()
+
+
 def test_boolean_scores_are_the_mask(tmp_path, masks):
     save_file(named(masks, "mask_scores"), tmp_path / "m.safetensors")
     assert opened(tmp_path / "m.safetensors").masks.sha256 == masks.sha256

@@ -60,6 +60,12 @@ def test_facts_that_cannot_be_are_refused(runs, facts):
     assert not runs.exists() or not list(runs.rglob("*.json"))
 
 
+def test_a_metric_of_another_task_is_refused(runs):
+    with pytest.raises(ConfigError, match="'rte' has no metric 'pearson'. It has: accuracy"):
+        save(runs, task="rte", metric="pearson", value=0.5)
+    assert not IMPORTED_MASKS.paths(runs)
+
+
 def test_text_that_is_no_unicode_is_not_written(runs):
     with pytest.raises(RunWriteError, match=r"Imported mask a-b-\w{8} cannot be written as JSON: .*surrogates"):
         save(runs, label="a\udcffb")

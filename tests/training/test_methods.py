@@ -11,7 +11,7 @@ from transformers import BertConfig, BertModel
 
 from smp_lab.layout import MATRIX_TYPES, EncoderLayout
 from smp_lab.masks import kept_count, top_k
-from smp_lab.methods import METHODS
+from smp_lab.methods import LOCAL, METHODS
 from smp_lab.schedule import Schedule
 from smp_lab.training import prepare as prepare_module
 from smp_lab.training.encoders import find_encoder, load_encoder
@@ -61,7 +61,7 @@ def test_a_set_fraction_is_kept_to_the_weight(method, remaining):
     pruned = prune(METHODS[method], prunable(remaining))
     pruned.update(0)
     assert pruned.kept() == kept_in_all(method, remaining, LAYOUT)
-    if method not in ("smp_s", "smp_g"):
+    if METHODS[method].masking == LOCAL:
         sizes = [weight.numel() for weight in pruned.weights]
         assert [int(mask.sum()) for mask in pruned.masks] == [kept_count(remaining, size) for size in sizes]
 

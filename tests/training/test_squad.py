@@ -62,7 +62,7 @@ UNANSWERABLE = QUESTION | {"answers": [], "is_impossible": True}
         (content(QUESTION, context="x" + CONTEXT), "answer 'cat' at character 19, where its context has ' ca'"),
         (content(QUESTION, context="The cat"), "answer 'cat' at character 19, where its context has ''"),
         (content(QUESTION | {"answers": [{"text": "at.", "answer_start": -3}]}), "at character -3"),
-        (content(QUESTION | {"answers": [{"text": " ", "answer_start": 18}]}), "has answer ' ' at character 18"),
+        (content(QUESTION | {"answers": [{"text": " ", "answer_start": 18}]}), "question 'q1' has an empty answer"),
         (
             content(QUESTION | {"answers": [{"text": ["cat"], "answer_start": 19}]}),
             "question 'q1' has a question, a context",
@@ -85,7 +85,10 @@ def test_files_that_cannot_be_used_are_a_sentence(folder, text, sentence):
 
 
 def test_missing_files_and_folders_are_named(folder):
-    (folder / FILES["validation"]).unlink()
+    (folder / FILES["validation"]).rename(folder / "dev-v2.0.json")
+    with pytest.raises(DataError, match=r"needs .* there\. It holds v2\.0, which is another task\."):
+        load_task_data("squad", data_folders={"squad": folder})
+    (folder / "dev-v2.0.json").unlink()
     with pytest.raises(DataError, match=r"has no file dev-v1\.1\.json; task 'squad' needs train-v1\.1\.json and dev"):
         load_task_data("squad", data_folders={"squad": folder})
     with pytest.raises(DataError, match="is not a folder. Check --squad-dir or SMP_LAB_SQUAD_DIR."):

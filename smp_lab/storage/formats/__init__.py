@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product, starmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -163,13 +164,7 @@ def _format_of(path: Path, table: Table) -> tuple[Format, Matrices, Matrices]:
 def _shape(path: Path, matrices: Matrices) -> tuple[int, int, int]:
     """Layers, width and feed-forward width of matrices, which have to fit each other."""
     n_layers = 1 + max(matrix.layer for matrix in matrices)
-    missing = [
-        str(each)
-        for layer in range(n_layers)
-        for kind in MATRIX_TYPES
-        if (each := MatrixId(layer, kind)) not in matrices
-    ]
-    if missing:
+    if missing := [each for each in starmap(MatrixId, product(range(n_layers), MATRIX_TYPES)) if each not in matrices]:
         raise MaskFormatError(
             f"{path.name} has no {missing[0]}; a mask is over all {6 * n_layers} matrices of {n_layers} layers."
         )

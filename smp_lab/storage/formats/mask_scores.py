@@ -22,11 +22,25 @@ def _sigmoid(scores: Array) -> Array:
     return half
 
 
+def _above(scores: Array, threshold: float, of: Array) -> BoolArray:
+    """Where scores are above a threshold, or of `of` the highest, for movement pruning keeps half a percent at least.
+
+    Its `ThresholdBinarizer` then keeps what is above the value of that rank, from the lowest on, which is the last
+    that goes.
+    """
+    least = int(0.005 * of.size) + 1
+    mask: BoolArray = scores > threshold
+    if mask.sum() < least:
+        rank = max(of.size - least, 1) - 1
+        mask = of > np.partition(of, rank, axis=None)[rank]
+    return mask
+
+
 # Name -> the mask of one matrix, from its scores and a number.
 RULES: Mapping[str, Callable[[Array, float], BoolArray]] = {
     "topK": lambda scores, share: top_k(scores, kept_count(share, scores.size)),
-    "threshold": lambda scores, threshold: scores > threshold,
-    "sigmoied_threshold": lambda scores, threshold: _sigmoid(scores) > threshold,
+    "threshold": lambda scores, threshold: _above(scores, threshold, scores),
+    "sigmoied_threshold": lambda scores, threshold: _above(_sigmoid(scores), threshold, scores),
 }
 _EXAMPLES = "topK=0.1 (the tenth of each matrix with the largest scores) or sigmoied_threshold=0.1"
 
