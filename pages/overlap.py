@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _kinds(pairs: pd.DataFrame, measure: str) -> None:
-    kinds = [kind for kind in overlap.PAIR_KINDS if kind not in overlap.RARE_KINDS or kind in set(pairs["kind"])]
+    kinds = overlap.kinds_of(pairs)
     controls.show(
         figures.plot_pair_kinds,
         pairs,

@@ -75,14 +75,16 @@ def _answer(place: DeltaGenerator, runs: pd.DataFrame) -> None:
 
 
 def _method() -> None:
-    words, picture = st.columns([2, 3], gap="large", vertical_alignment="center")
-    with words:
+    # Side by side where there is room for both.
+    times = controls.scale()
+    both = st.container(horizontal=True, gap="large", vertical_alignment="center")
+    with both.container(width=int(370 * times)):
         st.markdown(_WHAT_IT_IS)
         st.caption(f"It saves storage, not time: {messages.NOT_FASTER}.")
         st.caption(_SOURCE + _PAPER)
-    picture.image(
+    both.image(
         draw_method(controls.theme()),
-        width="stretch",
+        width=int(540 * times),
         alt="The largest scores S give the binary mask M; the mask times the frozen weights W is what the layer uses; "
         "the gradient passes the mask unchanged and moves S alone.",
     )

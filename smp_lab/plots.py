@@ -139,8 +139,7 @@ def overlap_by_kind(runs: Sequence[Masked], measure: str = "phi_within", *, colo
     _one_of("measure", measure, overlaps.MEASURES)
     _one_of("color_by", color_by, COLOR_BY)
     pairs, _ = _pairs(runs)
-    kinds = [kind for kind in overlaps.PAIR_KINDS if kind in set(pairs["kind"])]
-    return overlap_figures.plot_pair_kinds(pairs, kinds, measure, color_by)
+    return overlap_figures.plot_pair_kinds(pairs, overlaps.kinds_of(pairs), measure, color_by)
 
 
 def intersections(runs: Sequence[Masked]) -> go.Figure:

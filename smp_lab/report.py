@@ -142,7 +142,7 @@ def _agreement(runs: Sequence[RunRecord], rows: pd.DataFrame, names: Mapping[str
     yield f"{SCALES[_MEASURE].title}, median: {overlap.medians_in_words(pairs, _MEASURE) or 'not known'}. 0 is chance."
     if len(masks) < len(every):
         yield f"Of {len(every)} masks the first {len(masks)} of one encoder are compared."
-    yield plot_pair_kinds(pairs, [kind for kind in overlap.PAIR_KINDS if kind in set(pairs["kind"])], _MEASURE)
+    yield plot_pair_kinds(pairs, overlap.kinds_of(pairs), _MEASURE)
     yield overlap.ceiling(pairs)
     yield plot_pairs(pairs, shown, tree.order, tree.merges, _MEASURE)
 

@@ -17,6 +17,7 @@ from smp_lab.tasks import get_task
 
 BYTES_PER_PARAMETER = 4
 _CUTS = ["run_id", "run", "task", "cut", "parameters", "left", "metric", "value", "low", "high", "change", "n_examples"]
+_CUTS += ["majority"]
 
 
 class Measurement(Protocol):
@@ -126,7 +127,7 @@ def cut_table(measurements: Iterable[Measurement], labels: Mapping[str, str]) ->
     DataFrame
         A row per mask, task that it was scored on, and cut: run_id, run (label, and the task where there are several),
         task, cut, parameters (of the encoder), left (their fraction of the whole encoder's), metric, value, low, high
-        (fractions), change (of the value, to cut 0), n_examples.
+        (fractions), change (of the value, to cut 0), n_examples, majority (the baseline's value).
     """
     measured = list(measurements)
     scores, sizes = (_rows(measured, labels, kind) for kind in ("score", "size"))
@@ -248,7 +249,10 @@ def cut_cells(cuts: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_cut(cuts: pd.DataFrame, times: pd.DataFrame) -> pd.Series[Any] | None:
-    """The fastest compact form that loses at most a point of its metric.
+    """The fastest compact form that loses at most a point of its metric, of masks that learned something.
+
+    Fastest by the lower end of the middle half of its rounds; a mask has learned something where the interval of its
+    metric lies above the majority-class baseline.
 
     Parameters
     ----------
@@ -260,10 +264,11 @@ def best_cut(cuts: pd.DataFrame, times: pd.DataFrame) -> pd.Series[Any] | None:
     Series
         Columns of both; None where nothing was timed.
     """
-    both = times[times["form"] == "compact"].merge(cuts.drop(columns=["run", "left"]), on=["run_id", "task", "cut"])
+    learned = cuts[cuts["low"] > cuts["majority"].fillna(0)].drop(columns=["run", "left"])
+    both = times[times["form"] == "compact"].merge(learned, on=["run_id", "task", "cut"])
     # Rounded first: 0.85 - 0.86 is a little more than a point in floating point.
     both = both[both["change"].round(9) >= -0.01]
-    return None if both.empty else both.iloc[int(both["faster"].argmax())]
+    return None if both.empty else both.iloc[int(both["faster_low"].argmax())]
 
 
 def tasks_until_masks_are_smaller(layout: EncoderLayout, mask_bytes: float, model_bytes: float) -> int | None:

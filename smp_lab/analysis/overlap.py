@@ -22,6 +22,7 @@ from smp_lab.analysis.sparsity import matrix_table
 from smp_lab.errors import MaskFormatError
 from smp_lab.layout import HEAD_TYPES, EncoderLayout, MatrixId
 from smp_lab.masks import CountArray, MaskSet
+from smp_lab.methods import RANDOM
 
 WordArray = npt.NDArray[np.uint64]
 FloatArray = npt.NDArray[np.float64]
@@ -38,10 +39,12 @@ _SIZE_TERMS = ("size_expected", "size_highest", "size_v_a", "size_v_b")
 SAME_TASK_OTHER_SEED = "same task, other seed"
 SAME_TASK_OTHER_SETTINGS = "same task, other settings"
 OTHER_TASK = "other task"
-WITH_CONTROL, WITH_IMPORTED = "with a control", "with an imported mask"
-PAIR_KINDS = (SAME_TASK_OTHER_SEED, SAME_TASK_OTHER_SETTINGS, OTHER_TASK, WITH_CONTROL, WITH_IMPORTED)
-# Those that have a column in a figure where there are such pairs alone.
-RARE_KINDS = (WITH_CONTROL, WITH_IMPORTED)
+WITH_RANDOM, WITH_MAGNITUDE = "with a random mask", "with a magnitude mask"
+WITH_IMPORTED = "with an imported mask"
+PAIR_KINDS = (
+    *(SAME_TASK_OTHER_SEED, SAME_TASK_OTHER_SETTINGS, OTHER_TASK),
+    *(WITH_RANDOM, WITH_MAGNITUDE, WITH_IMPORTED),
+)
 
 UNION, MAJORITY, INTERSECTION = CONSENSUS_RULES = ("union", "majority", "intersection")
 
@@ -174,12 +177,18 @@ def pair_kind(a: Mask, b: Mask) -> str:
     """Which of `PAIR_KINDS` two masks are."""
     if a.config is None or b.config is None:
         return WITH_IMPORTED
-    if a.config.method_info.is_control or b.config.method_info.is_control:
-        return WITH_CONTROL
+    controls = {config.method_info.importance for config in (a.config, b.config) if config.method_info.is_control}
+    if controls:
+        return WITH_RANDOM if RANDOM in controls else WITH_MAGNITUDE
     if a.config.task != b.config.task:
         return OTHER_TASK
     seeds_alone = replace(a.config, seed=b.config.seed) == b.config
     return SAME_TASK_OTHER_SEED if seeds_alone else SAME_TASK_OTHER_SETTINGS
+
+
+def kinds_of(pairs: pd.DataFrame) -> list[str]:
+    """Those of `PAIR_KINDS` that there are pairs of, in their order."""
+    return [kind for kind in PAIR_KINDS if kind in set(pairs["kind"])]
 
 
 def describe_pairs(pairs: pd.DataFrame, masks: Sequence[Mask], labels: Mapping[str, str]) -> pd.DataFrame:
@@ -234,7 +243,8 @@ def medians_in_words(pairs: pd.DataFrame, measure: str) -> str:
         SAME_TASK_OTHER_SEED: "two seeds of one task",
         SAME_TASK_OTHER_SETTINGS: "two settings on one task",
         OTHER_TASK: "two tasks",
-        WITH_CONTROL: "a mask and a control",
+        WITH_RANDOM: "a mask and a random one",
+        WITH_MAGNITUDE: "a mask and that of the largest weights",
         WITH_IMPORTED: "an imported mask and another",
     }
     return "; ".join(

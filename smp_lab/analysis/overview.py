@@ -102,7 +102,8 @@ def mean_over(table: pd.DataFrame) -> str:
 def answer(table: pd.DataFrame) -> str:
     """What `over_tasks` says, in a sentence or two for each encoder, in Markdown; empty where it has nothing.
 
-    The best level of the learned masks beside fine-tuning, and the lowest that another method has too beside that.
+    The lowest level of the learned masks whose mean is no lower than fine-tuning's, else the one of the highest mean;
+    and the lowest that another method has too beside that.
     """
     return of_each_encoder({encoder: _sentences(part) for encoder, part in by_encoder(table)})
 
@@ -111,13 +112,14 @@ def _sentences(table: pd.DataFrame) -> str:
     learned = table[table["method"] == LEARNED]
     if learned.empty:
         return ""
-    best = learned.iloc[int(learned["mean"].to_numpy().argmax())]
+    dense = table.loc[table["method"] == DENSE, "mean"]
+    enough = learned[learned["mean"] >= dense.min()].sort_values("level")
+    best = enough.iloc[0] if len(enough) else learned.loc[learned["mean"].idxmax()]
     part = "Half" if best["level"] == 0.5 else percent(best["level"])
     tasks = str(best["tasks"]).split(", ")
     scored = f"a mean of {100 * best['mean']:.1f} over {len(tasks)} tasks"
     if len(tasks) == 1:
         scored = f"{100 * best['mean']:.1f} on {TASKS[tasks[0]].title}"
-    dense = table.loc[table["method"] == DENSE, "mean"]
     beside = "".join(f", against {100 * mean:.1f} for fine-tuning all of them" for mean in dense)
     first = f"**{part} of the weights, none of them trained: {scored}{beside}.**"
     others = table[~table["method"].isin([LEARNED, DENSE])]

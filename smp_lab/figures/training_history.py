@@ -62,7 +62,9 @@ def plot_regularizer(table: pd.DataFrame, x: str = STEP, color_by: str = TASK) -
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
     _add_lines(figure, table, x, "regularizer", color_by, "R %{y:.4f}", row=1, col=1)
     _add_lines(figure, table, x, "regularizer_weight", color_by, "lambda %{y:.1f}", row=2, col=1)
-    words = "R: mean over matrices of mean sigmoid(S); no unit<br>Of L0: expected share of open gates"
+    words = "R: mean over matrices of mean sigmoid(S); no unit"
+    if "l0" in set(table["method"]):
+        words += "<br>Of L0: expected share of open gates"
     dress(figure, title, words, height=320)
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title_text="R", row=1)

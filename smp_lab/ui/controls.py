@@ -26,8 +26,6 @@ from smp_lab.ui import cache, export, lecture, links, messages
 # Pages that show a mask without a run.
 _OF_MASKS = ("sparsity", "overlap", "open_mask")
 
-# Pixels below which a page is read on a phone.
-_PHONE = 640
 # Where a second run stands beside the first: none does.
 _NONE = "none"
 # Tables of words scroll on a phone instead of becoming columns of single words.
@@ -477,7 +475,8 @@ def theme() -> str:
     return style.DARK if st.context.theme.type == style.DARK else style.LIGHT
 
 
-def _scale() -> float:
+def scale() -> float:
+    """How much larger a page is than usual: the lecture view is."""
     return lecture.SCALE if links.in_lecture() else 1
 
 
@@ -486,7 +485,7 @@ def drawn(plot: Callable[..., go.Figure], *args: Any, **settings: Any) -> go.Fig
 
     Drawn once for all who see the same, which is half of what a page costs: read it, and do not change it.
     """
-    return cache.figure(plot, theme(), _scale(), args, settings)
+    return cache.figure(plot, theme(), scale(), args, settings)
 
 
 def show_settled(
@@ -499,7 +498,7 @@ def show_settled(
     **settings: Any,
 ) -> None:
     """The same for a figure that is never saved, and shown: the browser draws it in a third of the time."""
-    figure = cache.figure(plot, theme(), _scale(), args, settings, settled=True)
+    figure = cache.figure(plot, theme(), scale(), args, settings, settled=True)
     if figure.layout.meta:
         st.caption(figure.layout.meta)
     _chart(figure, key, alt, on_click, height=height, config={"displayModeBar": False})
@@ -543,19 +542,19 @@ def show_figure(
         Called with the customdata of the point that was clicked, before the page is drawn again.
     """
     title = figure.layout.title.text
-    scale = _scale()
+    times = scale()
     config = {
         "displaylogo": False,
-        "displayModeBar": "hover" if scale == 1 else False,
+        "displayModeBar": "hover" if times == 1 else False,
         # Its picture would have the ink and the fonts of the page: `export` makes one for paper.
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "toImage"],
     }
     with st.container(key=f"{key}-frame"):
         if min_width:
             st.html(
-                f"<style>.st-key-{key}-frame {{overflow-x: auto}} "
-                f".st-key-{key}-frame .st-key-{key} {{min-width: {scale * min_width:.0f}px}} "
-                f"@media (max-width: {min(scale * min_width, _PHONE):.0f}px) {{.st-key-{key}-frame::before "
+                f"<style>.st-key-{key}-frame {{overflow-x: auto; container-type: inline-size}} "
+                f".st-key-{key}-frame .st-key-{key} {{min-width: {times * min_width:.0f}px}} "
+                f"@container (max-width: {times * min_width - 1:.0f}px) {{.st-key-{key}-frame::before "
                 "{content: 'Swipe sideways to see all of it'; position: sticky; left: 0; opacity: 0.8}}</style>"
             )
         # Read by screen readers, and what a link to the figure names; to the eye the figure has a title.

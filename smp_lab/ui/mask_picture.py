@@ -117,4 +117,6 @@ def _empty_lines(mask: BoolArray, matrix: MatrixId) -> None:
     )
     # The others are as wide as the residual stream, which all layers share.
     line = "column" if matrix.matrix_type in (ATTENTION_OUTPUT, OUTPUT) else "row"
-    st.markdown(f"Empty: {counts}. Here an empty {line} could be cut out and save time; {messages.ZEROS_SAVE_NO_TIME}.")
+    st.markdown(
+        f"Empty: {counts}. Here an empty {line} can be cut out, which saves time. {messages.NOT_FASTER.capitalize()}."
+    )

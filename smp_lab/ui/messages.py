@@ -20,10 +20,6 @@ from smp_lab.errors import SmpLabError
 
 # Said wherever somebody may look for a gain in time.
 NOT_FASTER = "zeros make no matrix product faster on common hardware"
-ZEROS_SAVE_NO_TIME = (
-    "zeros anywhere else save storage, and time at most in a sparse format where very few weights are kept: "
-    f"{NOT_FASTER}"
-)
 
 _warnings: ContextVar[DeltaGenerator | None] = ContextVar("warnings", default=None)
 

@@ -77,7 +77,7 @@ def record(kind, mask_id="m", task="sst2", created="2026-01-01", words="terrible
 
 
 def scored(values, cuts=(0, 10), **settings):
-    spread = {"low": 0.0, "high": 1.0, "n_examples": 9, "majority": 0.5}
+    spread = {"low": 0.6, "high": 1.0, "n_examples": 9, "majority": 0.5}
     return record("score", cut=list(cuts), metric="accuracy", value=values, **spread, **settings)
 
 
@@ -86,7 +86,8 @@ SIZED = record("size", cut=[0, 10], parameters=[90, 60], published=[100, 100])
 
 def timed(faster, **settings):
     rows = {"form": ["masked", "compact", "compact"], "cut": [0, 0, 10], "threads": 1, "length": 32, "batch": 32}
-    return record("time", **rows, milliseconds=[10 / each for each in faster], faster=faster, **settings)
+    faster = {"faster": faster, "faster_low": faster}
+    return record("time", **rows, milliseconds=[10 / each for each in faster["faster"]], **faster, **settings)
 
 
 def test_a_score_on_another_task_hides_none_and_the_newest_counts():
@@ -146,3 +147,6 @@ def test_the_best_cut_is_the_fastest_that_loses_at_most_a_point(value, cut):
     times = time_table([timed([1.0, 1.1, 2.0]), SIZED], labels)
     assert best_cut(cuts, times)["cut"] == cut
     assert best_cut(cuts, times[:0]) is None
+    # The best of a mask that says no more than the majority class is none.
+    assert best_cut(cuts.assign(majority=cuts["low"]), times) is None
+    assert best_cut(cuts, times.assign(faster_low=[1, 9, 0.5]))["cut"] == 0

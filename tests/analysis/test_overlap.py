@@ -12,8 +12,9 @@ from smp_lab.analysis.overlap import (
     OTHER_TASK,
     SAME_TASK_OTHER_SEED,
     SAME_TASK_OTHER_SETTINGS,
-    WITH_CONTROL,
     WITH_IMPORTED,
+    WITH_MAGNITUDE,
+    WITH_RANDOM,
     Magnitudes,
     check_one_encoder,
     consensus,
@@ -527,7 +528,11 @@ def test_kinds_of_pairs():
     assert pair_kind(run, mask_of(tiny_config(seed=1, remaining=0.1))) == SAME_TASK_OTHER_SETTINGS
     assert pair_kind(run, mask_of(tiny_config(method="smp_l"))) == SAME_TASK_OTHER_SETTINGS
     assert pair_kind(run, mask_of(tiny_config(task="cola"))) == OTHER_TASK
-    assert pair_kind(run, control) == pair_kind(control, run) == WITH_CONTROL
+    largest = mask_of(tiny_config(method="magnitude_frozen"))
+    assert {pair_kind(run, control), pair_kind(control, run), pair_kind(largest, control)} == {WITH_RANDOM}
+    assert pair_kind(run, largest) == pair_kind(largest, run) == WITH_MAGNITUDE
+    # Magnitude pruning that trains is no control.
+    assert pair_kind(run, mask_of(tiny_config(method="magnitude"))) == SAME_TASK_OTHER_SETTINGS
 
 
 def test_a_mask_of_no_run_makes_pairs_of_a_kind_of_their_own():

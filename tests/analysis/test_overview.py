@@ -89,6 +89,10 @@ def test_the_answer_in_words():
     assert answer(over_tasks(runs(("rte", "smp_s", 0.1, 0, 0.55)))) == (
         "**10 % of the weights, none of them trained: 55.0 on RTE.**"
     )
+    # Fewer weights that score as much as fine-tuning answer more than the level of the highest mean.
+    levels = [("rte", "smp_s", level, 0, value) for level, value in ((0.1, 0.6), (0.3, 0.7), (0.5, 0.75), (0.8, 0.72))]
+    assert answer(over_tasks(runs(*levels, ("rte", "dense", 1.0, 0, 0.7)))).startswith("**30 % of the weights")
+    assert answer(over_tasks(runs(*levels, ("rte", "dense", 1.0, 0, 0.8)))).startswith("**Half of the weights")
     # The best is not of most weights; below it, of levels that have as many others, the lowest is told.
     values = {0.03: 0.5, 0.05: 0.6, 0.1: 0.7, 0.5: 0.6}
     rows = [("rte", method, level, 0, value) for level, value in values.items() for method in ("smp_s", "random")]

@@ -48,6 +48,9 @@ def test_regularizer_and_weight_have_a_panel_each():
     lines = drawn(plot_regularizer(TABLE))
     assert lines[("A", "y")] == ([10, 20], [0.5, 0.4])
     assert lines[("A", "y2")] == ([10, 20], [0.0, 400.0])
+    for method, said in (("smp_s", False), ("l0", True)):
+        words = plot_regularizer(TABLE.assign(method=method)).layout.title.subtitle.text
+        assert ("open gates" in words) == said
 
 
 def test_remaining_draws_measured_lines_and_scheduled_circles():

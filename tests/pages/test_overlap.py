@@ -193,9 +193,8 @@ def test_a_control_has_its_own_column(open_page, three, write_run):
     spec = figures(open_page(PAGE))[0]
     assert [text.split("<br>n = ") for text in spec["layout"]["xaxis"]["ticktext"]] == [
         ["same task,<br>other seed", "1"],
-        ["same task,<br>other settings", "0"],
         ["other task", "2"],
-        ["with a control", "3"],
+        ["with a random mask", "3"],
     ]
 
 

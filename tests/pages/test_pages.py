@@ -298,8 +298,8 @@ def test_empty_lines_are_counted(open_page, runs):
     dense[TINY.matrices[0]][:4] = False
     run = make_run(runs, masks=MaskSet.from_dense(TINY, dense))
     for kind in ("output", "attention_output"):
-        assert "Here an empty column could" in sentences(open_page("sparsity.py", run.run_id, matrix=kind).markdown)
+        assert "Here an empty column can" in sentences(open_page("sparsity.py", run.run_id, matrix=kind).markdown)
     text = sentences(open_page("sparsity.py", run.run_id).markdown)
-    assert "Here an empty row could" in text
+    assert "Here an empty row can" in text
     assert "Empty: 4 of 16 rows (25 %) and 0 of 16 columns (0 %)" in text
-    assert "zeros anywhere else save storage, and time at most in a sparse format" in text
+    assert "which saves time. Zeros make no matrix product faster" in text

@@ -107,7 +107,6 @@ def plot_neuron(
         y=0.95 if up else 0.05,
         text=f"wanted: {target:.1f}",
         showarrow=False,
-        font={"color": _UP if up else _DOWN},
         row=1,
         col=1,
     )

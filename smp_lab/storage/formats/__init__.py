@@ -154,9 +154,9 @@ def _format_of(path: Path, table: Table) -> tuple[Format, Matrices, Matrices]:
             f"{path.name} has {cut(', '.join(sorted(parts)))} of its matrices, and none of the arrays that are read "
             "here: it is quantised or compressed. Import the model from before, or save it unpacked."
         )
-    some = ", ".join(list(table.arrays)[:3])[:200] or "nothing"
+    some = cut(", ".join(map(repr, table.arrays)) or "nothing")
     raise MaskFormatError(
-        f"{path.name} holds no matrices of an encoder that is known here: it has {some} and so on. Names such "
+        f"{path.name} holds no matrices of an encoder that is known here: it has {some}. Names such "
         "as bert.encoder.layer.0.attention.self.query.weight are."
     )
 
