@@ -254,7 +254,7 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
         If its architecture is another one, it is quantised or a decoder, weights are missing, have no place or are no
         numbers, or its tokenizer is not its own.
     """
-    family, config = _checked_config(files)
+    family, config = checked_config(files)
     if dropout is not None:
         for name in family.dropout:
             setattr(config, name, dropout)
@@ -293,7 +293,8 @@ def load_encoder(files: EncoderFiles, *, dropout: float | None = None) -> Encode
     return replace(encoder, notes=tuple(filter(None, (unused, sparse))))
 
 
-def _checked_config(files: EncoderFiles) -> tuple[EncoderFamily, PretrainedConfig]:
+def checked_config(files: EncoderFiles) -> tuple[EncoderFamily, PretrainedConfig]:
+    """Family and configuration of an encoder; an `EncoderError` where it cannot be pruned."""
     what = f"The config.json of encoder {files.name!r}"
     with reading(what, files.folder):
         raw = dict(json.loads((files.folder / "config.json").read_bytes()))

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from smp_lab.config import RunConfig
-from smp_lab.errors import DataError
+from smp_lab.errors import ConfigError, DataError
+from smp_lab.paper import CODE
 from smp_lab.recipes import PACKAGED_ENCODER, draft
 from smp_lab.tasks.own import TaskFile
 from smp_lab.training.data import TaskData, load_task_data
-from smp_lab.training.encoders import EncoderFiles, find_encoder
+from smp_lab.training.encoders import EncoderFiles, checked_config, find_encoder
 from smp_lab.training.teachers import Teacher, find_teacher
 
 
@@ -69,6 +70,8 @@ def prepare(
     settings: dict[str, Any] = named | changes
     asked = draft(task, method, **settings)
     files = find_encoder(encoder)
+    if recipe in ("paper", CODE) and asked.schedule == "cubic" and changes.get("schedule") is None:
+        _require_no_roberta(files)
     found = find_teacher(teacher, asked.task_info, runs=teacher_runs, encoder=files) if teacher is not None else None
     data = load_task_data(
         task,
@@ -92,3 +95,13 @@ def prepare(
         teacher=found.name if found else None,
     )
     return Prepared(config, data, files, found)
+
+
+def _require_no_roberta(files: EncoderFiles) -> None:
+    """Recipe paper-code knows RoBERTa by its name, as a run card does; of another name it would get BERT's schedule."""
+    family, _ = checked_config(files)
+    if "roberta" in family.model_type:
+        raise ConfigError(
+            f"Encoder {files.name!r} is of type {family.model_type}, for which recipe {CODE} has a linear schedule, "
+            "and its name does not say so. Name the schedule: --schedule linear."
+        )

@@ -4,10 +4,12 @@ import shutil
 
 import pytest
 import torch
+from training.conftest import tiny_data
 
 from smp_lab.errors import ConfigError, EncoderError
 from smp_lab.layout import EncoderLayout
 from smp_lab.training import encoders
+from smp_lab.training import prepare as prepare_module
 from smp_lab.training.encoders import find_encoder, load_encoder
 
 TINY = {"n_layers": 2, "hidden_size": 16, "intermediate_size": 32, "n_heads": 2}
@@ -131,6 +133,23 @@ def test_a_broken_config_is_refused(bert_folder, tmp_path, content):
         EncoderError, match=r"config.json of encoder 'broken' cannot be read \(|'broken' is of type 'none'"
     ):
         load_encoder(find_encoder(str(folder)))
+
+
+def test_a_roberta_of_another_name_needs_its_schedule_named_for_the_authors_recipe(
+    roberta_folder, bert_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(prepare_module, "load_task_data", lambda task, **_: tiny_data(task))
+    mine = shutil.copytree(roberta_folder, tmp_path / "mine")
+
+    def schedule(folder, recipe="paper-code", **changes):
+        asked = prepare_module.prepare("rte", "smp_s", remaining=0.8, encoder=str(folder), recipe=recipe, **changes)
+        return asked.config.schedule
+
+    for recipe in ("paper", "paper-code"):
+        with pytest.raises(ConfigError, match="mine' is of type roberta, for which recipe paper-code .* linear"):
+            schedule(mine, recipe)
+    assert schedule(mine, schedule="linear") == schedule(roberta_folder) == "linear"
+    assert schedule(mine, schedule="cubic") == schedule(mine, "paper-text") == schedule(bert_folder) == "cubic"
 
 
 def test_length_limits_are_those_of_the_positions(bert_folder, roberta_folder):

@@ -22,17 +22,16 @@ def _sigmoid(scores: Array) -> Array:
     return half
 
 
-def _above(scores: Array, threshold: float, of: Array) -> BoolArray:
-    """Where scores are above a threshold, or of `of` the highest, for movement pruning keeps half a percent at least.
+def _above(values: Array, threshold: float, scores: Array) -> BoolArray:
+    """Where the values of scores are above a threshold, and the highest scores where these are too few.
 
-    Its `ThresholdBinarizer` then keeps what is above the value of that rank, from the lowest on, which is the last
-    that goes.
+    `ThresholdBinarizer` of movement pruning keeps ``int(0.005 n) + 1`` of n weights at least.
     """
-    least = int(0.005 * of.size) + 1
-    mask: BoolArray = scores > threshold
+    least = int(0.005 * scores.size) + 1
+    mask: BoolArray = values > threshold
     if mask.sum() < least:
-        rank = max(of.size - least, 1) - 1
-        mask = of > np.partition(of, rank, axis=None)[rank]
+        last = max(scores.size - least, 1) - 1
+        mask = scores > np.partition(scores, last, axis=None)[last]
     return mask
 
 
