@@ -114,7 +114,7 @@ def _sentences(table: pd.DataFrame) -> str:
         return ""
     dense = table.loc[table["method"] == DENSE, "mean"]
     enough = learned[learned["mean"] >= dense.min()].sort_values("level")
-    best = enough.iloc[0] if len(enough) else learned.loc[learned["mean"].idxmax()]
+    best = (enough if len(enough) else learned.sort_values("mean", ascending=False, kind="stable")).iloc[0]
     part = "Half" if best["level"] == 0.5 else percent(best["level"])
     tasks = str(best["tasks"]).split(", ")
     scored = f"a mean of {100 * best['mean']:.1f} over {len(tasks)} tasks"
