@@ -75,8 +75,8 @@ def _answer(place: DeltaGenerator, runs: pd.DataFrame) -> None:
 
 
 def _method() -> None:
-    # Side by side where there is room for both.
     times = controls.scale()
+    # Side by side where there is room for both.
     both = st.container(horizontal=True, gap="large", vertical_alignment="center")
     with both.container(width=int(370 * times)):
         st.markdown(_WHAT_IT_IS)

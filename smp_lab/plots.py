@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -111,6 +112,7 @@ def mask(run: Masked, layer: int, matrix_type: str) -> go.Figure:
     MaskFormatError
         If the run holds no mask.
     """
+    _records([run])
     matrix = MatrixId(layer, matrix_type)
     _one_of("matrix type", matrix_type, MATRIX_TYPES)
     _one_of("layer", layer, range(run.layout.n_layers))
@@ -255,10 +257,9 @@ def difference_to_dense(runs: Sequence[Masked], *, scale: str = curve_figures.LO
 
 def transfer(transfers: Sequence[TransferRecord], runs: Sequence[Masked] = ()) -> go.Figure:
     """What masks score on other tasks than their own; `runs` are those that hold the masks, for their labels."""
-    found = [
-        sampling.reliability(t.predictions, t.settings.task_info, t.settings.task_info.main_metric) for t in transfers
-    ]
-    rows = transfer_tables.measured_transfers(transfers, found, _labels(runs))
+    given = _given(transfers, TransferRecord, "transfers, as open_transfers returns them")
+    found = [sampling.reliability(t.predictions, t.settings.task_info, t.settings.task_info.main_metric) for t in given]
+    rows = transfer_tables.measured_transfers(given, found, _labels(runs))
     return transfer_figures.plot_transfer(transfer_tables.transfer_table(rows))
 
 
@@ -275,8 +276,7 @@ def _along(x: str, color_by: str) -> None:
 
 def _name(run: RunRecord, matrix_type: str, layer: int | None) -> str:
     """Run and matrices in words."""
-    if not isinstance(run, RunRecord):
-        raise ConfigError(f"This figure takes one run, which has scores; got {cut(repr(run), 80)}.")
+    _given([run], RunRecord, "one run, which has scores")
     _one_of("matrix type", matrix_type, MATRIX_TITLES)
     _one_of("layer", layer, (None, *range(run.layout.n_layers)))
     return score_figures.with_matrices(_labels([run])[run.run_id], matrix_type, layer)
@@ -292,19 +292,24 @@ def _curves(runs: Sequence[Masked]) -> tuple[pd.DataFrame, pd.DataFrame, pd.Data
 
 
 def _labels(runs: Sequence[Masked]) -> dict[str, str]:
-    names = labels.run_labels(run_table.run_table(_only_runs(runs)))
-    return names | {each.mask_id: labels.without_tags(each.label) for each in runs if isinstance(each, MaskRecord)}
+    records = _records(runs)
+    names = labels.run_labels(run_table.run_table(_only_runs(records)))
+    return names | {each.mask_id: labels.without_tags(each.label) for each in records if isinstance(each, MaskRecord)}
 
 
 def _records(runs: Sequence[Masked]) -> list[Masked]:
     """Each record once, in order of appearance."""
-    given = list(runs) if isinstance(runs, Iterable) else [runs]
-    if wrong := [each for each in given if not isinstance(each, Masked)]:
-        raise ConfigError(
-            f"This figure takes runs, as open_runs and open_masks return them; got {cut(repr(wrong[0]), 80)}."
-        )
+    given = _given(runs, Masked, "runs, as open_runs and open_masks return them")
     ids = [("mask", each.mask_id) if isinstance(each, MaskRecord) else ("run", each.run_id) for each in given]
     return list(dict(zip(ids, given, strict=True)).values())
+
+
+def _given(records: Iterable[Any], kind: Any, words: str) -> list[Any]:
+    """The records of one kind that a figure was given; `words` say what it takes."""
+    given = list(records) if isinstance(records, Iterable) else [records]
+    if wrong := [each for each in given if not isinstance(each, kind)]:
+        raise ConfigError(f"This figure takes {words}; got {cut(repr(wrong[0]), 80)}.")
+    return given
 
 
 def _only_runs(runs: Sequence[Masked]) -> list[RunRecord]:

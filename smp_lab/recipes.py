@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
-from itertools import product
 from typing import Any
 
 from smp_lab import paper
@@ -268,21 +266,25 @@ def nearest_recipe(config: RunConfig, examples: int | None = None) -> tuple[str,
     """
     length = {name: getattr(config, name) for name in ("schedule_fraction", "schedule_steps")}
     found: dict[str, list[str]] = {}
-    # Below 70 % paper-code has a schedule for most tasks only where the run names its own.
-    for name, own in product(RECIPES, ({}, length)):
-        with suppress(ConfigError):
-            usual = draft(
-                config.task,
-                config.method,
-                remaining=config.remaining,
-                seed=config.seed,
-                encoder=config.base_model,
-                recipe=name,
-                teacher=config.teacher,
-                examples=examples,
-                **own,
-            )
+    for name in RECIPES:
+        # Below 70 % paper-code has a schedule for most tasks only where the run names its own.
+        for own in ({}, length):
+            try:
+                usual = draft(
+                    config.task,
+                    config.method,
+                    remaining=config.remaining,
+                    seed=config.seed,
+                    encoder=config.base_model,
+                    recipe=name,
+                    teacher=config.teacher,
+                    examples=examples,
+                    **own,
+                )
+            except ConfigError:
+                continue
             differing = [setting for setting in CHANGEABLE if getattr(config, setting) != getattr(usual, setting)]
             named = [setting for setting, value in own.items() if value is not None]
-            found.setdefault(name, [setting for setting in (*differing, *named) if setting != "precision"])
+            found[name] = [setting for setting in (*differing, *named) if setting != "precision"]
+            break
     return min(found.items(), key=lambda each: len(each[1]), default=None)

@@ -62,6 +62,7 @@ def test_scripts_that_stop_at_their_own_assertion_are_refused_with_what_works(ta
         draft(task, "smp_s", remaining=0.5, recipe="paper-code")
     for length in ({"schedule_steps": 100}, {"schedule_fraction": 0.5}):
         config = draft(task, "smp_s", remaining=0.5, recipe="paper-code", **length)
+        assert length.items() <= config.to_dict().items()
         assert nearest_recipe(config) == ("paper-code", list(length))
     assert draft(task, "dense", recipe="paper-code").weight_learning_rate == 3e-5
     assert draft(task, "random", remaining=0.5, recipe="paper-code").epochs == 0

@@ -16,8 +16,10 @@ from smp_lab.layout import EncoderLayout
 from smp_lab.tasks import get_task
 
 BYTES_PER_PARAMETER = 4
-_CUTS = ["run_id", "run", "task", "cut", "parameters", "left", "metric", "value", "low", "high", "change", "n_examples"]
-_CUTS += ["majority"]
+_CUTS = [
+    *("run_id", "run", "task", "cut", "parameters", "left"),
+    *("metric", "value", "low", "high", "change", "n_examples", "majority"),
+]
 
 
 class Measurement(Protocol):

@@ -42,8 +42,12 @@ OTHER_TASK = "other task"
 WITH_RANDOM, WITH_MAGNITUDE = "with a random mask", "with a magnitude mask"
 WITH_IMPORTED = "with an imported mask"
 PAIR_KINDS = (
-    *(SAME_TASK_OTHER_SEED, SAME_TASK_OTHER_SETTINGS, OTHER_TASK),
-    *(WITH_RANDOM, WITH_MAGNITUDE, WITH_IMPORTED),
+    SAME_TASK_OTHER_SEED,
+    SAME_TASK_OTHER_SETTINGS,
+    OTHER_TASK,
+    WITH_RANDOM,
+    WITH_MAGNITUDE,
+    WITH_IMPORTED,
 )
 
 UNION, MAJORITY, INTERSECTION = CONSENSUS_RULES = ("union", "majority", "intersection")

@@ -34,10 +34,8 @@ def command(
     """
     folder = existing(folder).resolve()
     # A folder that holds such a file, or anything by its name, is meant as one record.
-    alone = [kind for kind, name in _RECORD_FILES.items() if os.path.lexists(folder / name)]
-    found = {
-        kind: find(folder) if not alone else [folder] if kind in alone else [] for kind, (find, _) in _KINDS.items()
-    }
+    alone = {kind: [folder] for kind, name in _RECORD_FILES.items() if os.path.lexists(folder / name)}
+    found = {kind: alone.get(kind, []) if alone else find(folder) for kind, (find, _) in _KINDS.items()}
     if not any(found.values()):
         raise RunFormatError(f"Folder {folder} holds no runs.")
     show = (lambda line: None) if as_json else typer.echo

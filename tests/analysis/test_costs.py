@@ -86,8 +86,8 @@ SIZED = record("size", cut=[0, 10], parameters=[90, 60], published=[100, 100])
 
 def timed(faster, **settings):
     rows = {"form": ["masked", "compact", "compact"], "cut": [0, 0, 10], "threads": 1, "length": 32, "batch": 32}
-    faster = {"faster": faster, "faster_low": faster}
-    return record("time", **rows, milliseconds=[10 / each for each in faster["faster"]], **faster, **settings)
+    times = {"milliseconds": [10 / each for each in faster], "faster": faster, "faster_low": faster}
+    return record("time", **rows, **times, **settings)
 
 
 def test_a_score_on_another_task_hides_none_and_the_newest_counts():

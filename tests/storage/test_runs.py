@@ -264,7 +264,9 @@ def test_a_setting_of_another_type_or_value_is_refused(write_run, name, value):
             load_run(run.path)
 
 
-@pytest.mark.parametrize("name", ["metrics", "n_examples", "evaluations", "best", "total_steps", "new_parameters"])
+@pytest.mark.parametrize(
+    "name", ["metrics", "n_examples", "evaluations", "best", "trainable_parameters", "total_steps", "new_parameters"]
+)
 def test_missing_results_are_named(write_run, name):
     run = write_run()
     edit_record(run, lambda record: record["results"].pop(name))
