@@ -306,7 +306,7 @@ def _records(runs: Sequence[Masked]) -> list[Masked]:
 
 def _given(records: Iterable[Any], kind: Any, words: str) -> list[Any]:
     """The records of one kind that a figure was given; `words` say what it takes."""
-    given = list(records) if isinstance(records, Iterable) else [records]
+    given = list(records) if isinstance(records, Iterable) and not isinstance(records, str) else [records]
     if wrong := [each for each in given if not isinstance(each, kind)]:
         raise ConfigError(f"This figure takes {words}; got {cut(repr(wrong[0]), 80)}.")
     return given

@@ -125,7 +125,7 @@ def test_imported_masks_and_transfers_are_opened_from_a_folder(runs, three):
         (lambda run: plots.score_history([run]), r"takes one run, which has scores; got \[RunRecord"),
         (lambda run: plots.score_distribution(run.mask_record), "takes one run, which has scores; got MaskRecord"),
         (lambda run: plots.mask("run", 0, "query"), "takes runs, as open_runs and open_masks return them; got 'run'"),
-        (lambda run: plots.transfer("runs"), "takes transfers, as open_transfers returns them; got 'r'"),
+        (lambda run: plots.transfer("runs"), "takes transfers, as open_transfers returns them; got 'runs'"),
         (lambda run: plots.transfer([run]), "takes transfers, as open_transfers returns them; got RunRecord"),
         (lambda run: plots.score_history(run, layer=7), "layer 7.*None, 0, 1"),
         (lambda run: plots.score_against_weight(run, "keys"), "matrix type 'keys'"),

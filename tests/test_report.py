@@ -26,7 +26,7 @@ def test_it_has_findings_figures_tables_and_a_card_of_each_run(three):
     for run in three:
         assert run.run_id in words
         assert run.config.data_sha256 in words
-    assert "Of the attention heads " in words and " keep most." in words
+    assert "Attention head " in words and " keep most." in words
     assert "two seeds of one task <strong>" in words
     assert "3 runs. Encoder " in words
     assert words.count("<table>") == 1

@@ -146,10 +146,10 @@ def _of_heads(heads: pd.DataFrame) -> str:
         some = f"{n_first} of {len(heads)} attention heads keep most"
         return f"{'All attention heads keep as much' if n_first == len(heads) else some} ({percent(highest)})."
     best = [
-        f"{head['head']:.0f} of layer {head['layer']:.0f} ({percent(head['remaining'])})"
+        f"head {head['head']:.0f} of layer {head['layer']:.0f} ({percent(head['remaining'])})"
         for _, head in heads.head(2).iterrows()
     ]
-    return f"Of the attention heads {' and '.join(best)} keep{'s' * (len(best) == 1)} most."
+    return f"Attention {' and '.join(best)} keep{'s' * (len(best) == 1)} most."
 
 
 def _kept_whole(matrices: pd.DataFrame) -> str:

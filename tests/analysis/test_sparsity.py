@@ -155,7 +155,7 @@ def test_the_answer_counts_matrices_that_a_mask_keeps_whole():
     assert said(KEPT, whole) == said(KEPT)
     assert said(KEPT, KEPT).endswith("4 of 24 matrices are kept whole: there a mask changes nothing.")
     assert said(KEPT // 2).endswith("keep most.")
-    assert "Of the attention heads 0 of layer 1 (" in said(KEPT)
+    assert "Attention head 0 of layer 1 (" in said(KEPT)
     assert said(KEPT[[1, 1]]).startswith("All layers keep as much (12.5 %). ")
     assert said(whole) == "All weights are kept: there is no mask."
 
